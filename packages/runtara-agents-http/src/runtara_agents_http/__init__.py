@@ -1,0 +1,3 @@
+"""HTTP agent for Runtara workflows."""
+
+__version__ = "0.1.0"

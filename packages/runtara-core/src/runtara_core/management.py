@@ -1,0 +1,86 @@
+"""What an environment asks of core, in process or over the management port.
+
+`runtara_core.management_service.ManagementService` implements it on a storage; `runtara_core.management_client` speaks
+the `runtara.management` protocol to a daemon. Both raise the same typed errors of `runtara_sdk.errors`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from runtara_core.models import (
+    CheckpointPage,
+    CheckpointRecord,
+    CreatedInstance,
+    EventFilter,
+    EventPage,
+    ExitDecision,
+    ExitReport,
+    HealthReport,
+    Instance,
+    InstanceFilter,
+    InstancePage,
+    LaunchClaim,
+    LeaseKey,
+    NewInstance,
+)
+from runtara_sdk.models import CustomSignal, InstanceStatus, SignalType
+
+
+class CoreManagement(ABC):
+    """Core's management verbs. Semantics and errors are those of `runtara_core.storage.Storage`."""
+
+    @abstractmethod
+    async def health_check(self) -> HealthReport:
+        """Whether core and its database answer."""
+
+    @abstractmethod
+    async def create_instance(self, new: NewInstance) -> CreatedInstance:
+        """Create a pending instance that is due for launch."""
+
+    @abstractmethod
+    async def get_instance(self, instance_id: str, *, tenant_id: str | None = None) -> Instance | None:
+        """One instance, or None."""
+
+    @abstractmethod
+    async def list_instances(self, where: InstanceFilter) -> InstancePage:
+        """A page of instances."""
+
+    @abstractmethod
+    async def send_signal(self, instance_id: str, signal_type: SignalType, payload: bytes = b"") -> InstanceStatus:
+        """Cancel, pause or resume; returns the status after it."""
+
+    @abstractmethod
+    async def send_custom_signal(self, instance_id: str, signal: CustomSignal) -> None:
+        """Leave a payload for a checkpoint id."""
+
+    @abstractmethod
+    async def claim_launches(
+        self, owner: str, *, limit: int, lease_ms: int, wait_ms: int = 0, instance_id: str | None = None
+    ) -> list[LaunchClaim]:
+        """Claim due launches; with `wait_ms` (at most 30 000) waits that long for the first to become due."""
+
+    @abstractmethod
+    async def renew_leases(self, owner: str, keys: Sequence[LeaseKey], *, lease_ms: int) -> list[LeaseKey]:
+        """Extend leases; returns the launches that this owner has lost."""
+
+    @abstractmethod
+    async def report_exit(self, key: LeaseKey, report: ExitReport) -> ExitDecision:
+        """Say that a launched process has ended."""
+
+    @abstractmethod
+    async def report_launch_failure(self, key: LeaseKey, error: str, *, permanent: bool) -> ExitDecision:
+        """Say that a claimed launch could not be started."""
+
+    @abstractmethod
+    async def list_checkpoints(self, instance_id: str, *, limit: int = 100, offset: int = 0) -> CheckpointPage:
+        """Checkpoints, newest first."""
+
+    @abstractmethod
+    async def get_checkpoint(self, instance_id: str, checkpoint_id: str) -> CheckpointRecord | None:
+        """One checkpoint with its state."""
+
+    @abstractmethod
+    async def list_events(self, instance_id: str, where: EventFilter) -> EventPage:
+        """A page of events."""

@@ -1,0 +1,247 @@
+"""What core keeps of an instance, as values. Protobuf stops before these, SQL starts after them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from runtara_sdk.models import InstanceStatus, TerminationReason
+
+
+@dataclass(frozen=True, slots=True)
+class NewInstance:
+    """A request to create an instance that an environment launches.
+
+    Attributes:
+        instance_id: chosen by the caller; repeating the same start is harmless.
+        tenant_id: owner.
+        image_id: what to launch; opaque to core.
+        input: the run's input envelope, JSON.
+        launch_options: whatever the launcher needs to launch it again (JSON); opaque to core.
+    """
+
+    instance_id: str
+    tenant_id: str
+    image_id: str
+    input: bytes
+    launch_options: bytes = b"{}"
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedInstance:
+    """The answer to a creation; `deduplicated` says that the same start had been accepted before."""
+
+    instance_id: str
+    deduplicated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """The row of an instance."""
+
+    instance_id: str
+    tenant_id: str
+    status: InstanceStatus
+    epoch: int
+    created_at_ms: int
+    image_id: str | None = None
+    launch_options: bytes = b"{}"
+    checkpoint_id: str | None = None
+    attempt: int = 1
+    max_attempts: int = 3
+    started_at_ms: int | None = None
+    finished_at_ms: int | None = None
+    wake_at_ms: int | None = None
+    last_contact_at_ms: int | None = None
+    input: bytes | None = None
+    output: bytes | None = None
+    error: str | None = None
+    stderr: str | None = None
+    termination_reason: TerminationReason | None = None
+    exit_code: int | None = None
+    memory_peak_bytes: int | None = None
+    cpu_usage_usec: int | None = None
+    lease_owner: str | None = None
+    lease_until_ms: int | None = None
+    recovery_attempts: int = 0
+    checkpoint_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceFilter:
+    """Which instances to list; None means any. `*_after` is inclusive, `*_before` exclusive."""
+
+    tenant_id: str | None = None
+    statuses: tuple[InstanceStatus, ...] = ()
+    image_ids: tuple[str, ...] | None = None
+    created_after_ms: int | None = None
+    created_before_ms: int | None = None
+    finished_after_ms: int | None = None
+    finished_before_ms: int | None = None
+    order_by: str = "created_at_desc"
+    limit: int = 100
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class InstancePage:
+    """A page of instances (without input, output, stderr) and the number of all that match."""
+
+    instances: tuple[Instance, ...]
+    total_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchClaim:
+    """The right to launch one instance, once: it carries the new epoch and everything needed to launch."""
+
+    instance_id: str
+    tenant_id: str
+    epoch: int
+    image_id: str
+    input: bytes
+    launch_options: bytes
+    checkpoint_id: str | None
+    lease_until_ms: int
+    failed_launches: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseKey:
+    """One launch: an instance and the epoch of the launch."""
+
+    instance_id: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExitReport:
+    """How the process of a launch ended.
+
+    Attributes:
+        reason: CRASHED for any exit nobody asked for (core decides what it means from the state the instance
+            reported itself), TIMEOUT, CANCELLED after a stop, HEARTBEAT_TIMEOUT, ENVIRONMENT_RESTART.
+        exit_code: as by `wait`; negative is the number of the signal that killed it; None when unknown.
+        stderr_tail: the last lines, at most 8 KiB.
+    """
+
+    reason: TerminationReason
+    exit_code: int | None = None
+    stderr_tail: str = ""
+    memory_peak_bytes: int | None = None
+    cpu_usage_usec: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExitDecision:
+    """What core made of an exit: the status now and, when it is to be launched again, when.
+
+    `stale` means that a newer launch owns the instance and nothing was changed.
+    """
+
+    status: InstanceStatus
+    wake_at_ms: int | None
+    stale: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointSummary:
+    """A checkpoint without its state."""
+
+    checkpoint_id: str
+    instance_id: str
+    created_at_ms: int
+    data_size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointRecord:
+    """A checkpoint with its state."""
+
+    checkpoint_id: str
+    instance_id: str
+    created_at_ms: int
+    state: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointPage:
+    """A page of checkpoints, newest first, and the number of all."""
+
+    checkpoints: tuple[CheckpointSummary, ...]
+    total_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """A row of the event log."""
+
+    event_id: int
+    instance_id: str
+    event_type: str
+    created_at_ms: int
+    checkpoint_id: str | None = None
+    subtype: str | None = None
+    payload: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """A page of events, newest first unless asked otherwise, and the number of all that match."""
+
+    events: tuple[EventRecord, ...]
+    total_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events of one instance to list; None means any."""
+
+    event_type: str | None = None
+    subtype: str | None = None
+    created_after_ms: int | None = None
+    created_before_ms: int | None = None
+    ascending: bool = False
+    after_event_id: int | None = None
+    limit: int = 100
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HealthReport:
+    """Health of a core daemon."""
+
+    healthy: bool
+    version: str
+    uptime_ms: int
+    active_instances: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryPolicy:
+    """How often and how soon a crashed instance is launched again.
+
+    Attributes:
+        max_recoveries: consecutive relaunches without a new checkpoint before the instance fails.
+        max_failed_launches: consecutive failures to launch before the instance fails.
+        backoff_base_ms: wait before the second relaunch in a row (the first is immediate); doubles each time.
+        backoff_cap_ms: upper bound of that wait.
+    """
+
+    max_recoveries: int = 5
+    max_failed_launches: int = 10
+    backoff_base_ms: int = 1_000
+    backoff_cap_ms: int = 60_000
+
+    def backoff_ms(self, consecutive: int) -> int:
+        """Wait before relaunch number `consecutive` (1, 2, ...) of a row without progress."""
+        if consecutive <= 1:
+            return 0
+        return int(min(self.backoff_cap_ms, self.backoff_base_ms * 2 ** min(consecutive - 2, 30)))
+
+
+@dataclass(frozen=True, slots=True)
+class CoreLimits:
+    """Bounds enforced by the storage in the transaction that they concern."""
+
+    max_concurrent_instances: int = 32
+    recovery: RecoveryPolicy = field(default_factory=RecoveryPolicy)

@@ -1,0 +1,242 @@
+"""The contract of a storage: one method a verb, one transaction a method.
+
+A storage decides every question that a race could decide otherwise: it compares epochs and states inside the
+transaction that changes them. Methods take `now_ms` from the service's clock; nothing in here reads a clock.
+
+Errors that every method with `instance_id` and `epoch` may raise: `InstanceNotFoundError`, `StaleEpochError` (the epoch
+is not the current one), `StorageError` (the database failed; the message names the operation).
+`epoch` None stands for a caller that never learned one (a client of the original protocol): only allowed while the
+instance is not managed by an environment.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from runtara_core.models import (
+    CheckpointPage,
+    CheckpointRecord,
+    CoreLimits,
+    CreatedInstance,
+    EventFilter,
+    EventPage,
+    ExitDecision,
+    ExitReport,
+    Instance,
+    InstanceFilter,
+    InstancePage,
+    LaunchClaim,
+    LeaseKey,
+    NewInstance,
+)
+from runtara_sdk.models import (
+    CheckpointResult,
+    CustomSignal,
+    InstanceEvent,
+    InstanceStatus,
+    Registration,
+    SignalPoll,
+    SignalType,
+    SleepOutcome,
+)
+
+
+class Storage(ABC):
+    """Durable state of instances. Contributed through the entry-point group `runtara.storage`."""
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Connect and bring the schema up to date. Raises `StorageError` naming the database (no credentials)."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Release all connections."""
+
+    @abstractmethod
+    async def check_health(self) -> None:
+        """Return when the database answers, else raise `StorageError`."""
+
+    # The instance's own verbs
+
+    @abstractmethod
+    async def register_instance(
+        self,
+        instance_id: str,
+        tenant_id: str,
+        *,
+        epoch: int | None,
+        checkpoint_id: str | None,
+        limits: CoreLimits,
+        now_ms: int,
+    ) -> Registration:
+        """Make the caller the process that advances the instance, and the instance running.
+
+        With `epoch` (a launch by an environment): it must be the current one and the instance running or pending.
+        Without: creates the instance when unknown; takes over a pending, running or suspended instance that no
+        environment manages, under a new epoch. `InvalidStateError` when it is terminal or managed, `InvalidInputError`
+        when the tenant differs or `checkpoint_id` is unknown, `ConcurrencyLimitError` at the limit.
+        Sets started_at, clears wake time and finished_at; appends event `started`.
+        """
+
+    @abstractmethod
+    async def checkpoint(
+        self, instance_id: str, epoch: int | None, checkpoint_id: str, state: bytes, *, now_ms: int
+    ) -> CheckpointResult:
+        """Insert if absent; the stored state wins. `InvalidStateError` unless running.
+
+        Attaches the most urgent unacknowledged signal and the custom signal addressed to `checkpoint_id`.
+        """
+
+    @abstractmethod
+    async def get_checkpoint(self, instance_id: str, checkpoint_id: str) -> bytes | None:
+        """The stored state or None; in any status."""
+
+    @abstractmethod
+    async def sleep(
+        self,
+        instance_id: str,
+        epoch: int | None,
+        checkpoint_id: str,
+        state: bytes,
+        *,
+        duration_ms: int,
+        suspend_above_ms: int | None,
+        now_ms: int,
+    ) -> SleepOutcome:
+        """Sleep under `checkpoint_id` until a deadline fixed by the first call.
+
+        The first call stores the checkpoint and the deadline. Past the deadline the sleep is marked done, for ever.
+        With more than `suspend_above_ms` left, and no signal pending, the instance becomes suspended (reason sleeping)
+        and is due at the deadline; None never suspends. All in one transaction.
+        """
+
+    @abstractmethod
+    async def report_event(
+        self, instance_id: str, epoch: int | None, event: InstanceEvent, *, now_ms: int
+    ) -> InstanceStatus:
+        """Append the event and make its state change in one transaction; returns the status after it.
+
+        completed/failed/suspended require running; a repeat of the same terminal event by the same epoch is a no-op,
+        any other is `InvalidStateError`. A repeated `event_key` appends nothing.
+        """
+
+    @abstractmethod
+    async def poll_signals(
+        self, instance_id: str, epoch: int | None, checkpoint_id: str | None, *, now_ms: int
+    ) -> SignalPoll:
+        """Read the most urgent signal and one custom signal; consumes neither. Stamps the last contact."""
+
+    @abstractmethod
+    async def acknowledge_signal(
+        self, instance_id: str, epoch: int | None, signal_type: SignalType, signal_id: int | None, *, now_ms: int
+    ) -> InstanceStatus:
+        """Mark a signal obeyed: cancel -> cancelled, pause -> suspended (reason paused). Repeating is a no-op."""
+
+    @abstractmethod
+    async def record_retry_attempt(
+        self,
+        instance_id: str,
+        epoch: int | None,
+        checkpoint_id: str,
+        *,
+        attempt_number: int,
+        error: str | None,
+        now_ms: int,
+    ) -> None:
+        """Record that an attempt is about to run, in a table of its own; repeating is a no-op."""
+
+    # Management verbs
+
+    @abstractmethod
+    async def create_instance(self, new: NewInstance, *, now_ms: int) -> CreatedInstance:
+        """Insert a pending instance, due for launch now. Same id, tenant and image again: deduplicated.
+
+        `InstanceExistsError` (which tells nothing of the other) when the id is taken otherwise.
+        """
+
+    @abstractmethod
+    async def get_instance(self, instance_id: str, *, tenant_id: str | None = None) -> Instance | None:
+        """The whole row; None when unknown or of another tenant."""
+
+    @abstractmethod
+    async def list_instances(self, where: InstanceFilter) -> InstancePage:
+        """A page of instances without their input, output and stderr."""
+
+    @abstractmethod
+    async def count_running(self) -> int:
+        """Number of running instances."""
+
+    @abstractmethod
+    async def send_signal(
+        self, instance_id: str, signal_type: SignalType, payload: bytes, *, now_ms: int
+    ) -> InstanceStatus:
+        """Leave a signal for a running instance; on a pending or suspended one it takes effect at once.
+
+        cancel: -> cancelled, wake cleared. pause: -> suspended (reason paused), wake cleared. resume: suspended -> due
+        now; on a running one it withdraws an unacknowledged pause. `InvalidStateError` when terminal.
+        """
+
+    @abstractmethod
+    async def send_custom_signal(self, instance_id: str, signal: CustomSignal, *, now_ms: int) -> None:
+        """Store a payload for a checkpoint id (last write wins). `InvalidStateError` when terminal.
+
+        Makes an instance that is suspended with reason waiting_signal due now.
+        """
+
+    @abstractmethod
+    async def claim_launches(
+        self,
+        owner: str,
+        *,
+        instance_id: str | None,
+        limit: int,
+        lease_ms: int,
+        limits: CoreLimits,
+        now_ms: int,
+    ) -> list[LaunchClaim]:
+        """Claim up to `limit` due launches, oldest first: each becomes running, with a new epoch and a lease.
+
+        Due are managed instances that are pending or suspended with a wake time not after `now_ms`, and running ones
+        whose lease has expired. Never more than `limits.max_concurrent_instances` run; ones over it stay due.
+        """
+
+    @abstractmethod
+    async def renew_leases(
+        self, owner: str, keys: Sequence[LeaseKey], *, lease_ms: int, now_ms: int
+    ) -> list[LeaseKey]:
+        """Extend the leases whose epoch is still current and running (also for a new owner); returns those lost."""
+
+    @abstractmethod
+    async def report_exit(
+        self, key: LeaseKey, report: ExitReport, *, limits: CoreLimits, now_ms: int
+    ) -> ExitDecision:
+        """Say that the process of a launch has ended; stores metrics, exit code and stderr and drops the lease.
+
+        A result that the instance reported itself always wins. Running at this epoch: TIMEOUT and HEARTBEAT_TIMEOUT
+        -> failed, CANCELLED -> cancelled; CRASHED with exit code 0 -> failed (it never reported a result); otherwise
+        suspended and due after a backoff, or failed after too many relaunches without a new checkpoint. An
+        unacknowledged cancel turns a crash into cancelled.
+        """
+
+    @abstractmethod
+    async def report_launch_failure(
+        self, key: LeaseKey, error: str, *, permanent: bool, limits: CoreLimits, now_ms: int
+    ) -> ExitDecision:
+        """Give a claim back: due again after a backoff, or failed when permanent or after too many failures."""
+
+    @abstractmethod
+    async def next_wake_at_ms(self) -> int | None:
+        """When the next claim may succeed: the earliest wake time or lease expiry of managed instances."""
+
+    @abstractmethod
+    async def list_checkpoints(self, instance_id: str, *, limit: int, offset: int) -> CheckpointPage:
+        """Checkpoints, newest first."""
+
+    @abstractmethod
+    async def load_checkpoint(self, instance_id: str, checkpoint_id: str) -> CheckpointRecord | None:
+        """One checkpoint with its state."""
+
+    @abstractmethod
+    async def list_events(self, instance_id: str, where: EventFilter) -> EventPage:
+        """Events, newest first unless `where.ascending`."""

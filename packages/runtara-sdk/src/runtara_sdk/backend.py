@@ -1,0 +1,81 @@
+"""The door between an instance and the store of its durable state.
+
+`QuicBackend` (in `runtara_sdk.quic_backend`) speaks to a core daemon. Other packages contribute backends through the
+entry-point group `runtara.backends`: each entry is an async callable
+`connect(database_url: str, instance_id: str, tenant_id: str) -> InstanceBackend`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from runtara_sdk.models import (
+    CheckpointResult,
+    InstanceEvent,
+    Registration,
+    Signal,
+    SignalPoll,
+    SleepOutcome,
+    StatusReport,
+)
+
+
+class InstanceBackend(ABC):
+    """Durable operations of one instance. Every method is idempotent and may raise any `RuntaraError`.
+
+    A call of a process that a newer launch has replaced raises `StaleEpochError`.
+    """
+
+    @property
+    @abstractmethod
+    def can_suspend(self) -> bool:
+        """Whether somebody starts the program again after it exits in a long sleep."""
+
+    @abstractmethod
+    async def connect(self) -> None:
+        """Reach the store. Calling again on a live connection does nothing."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Release the connection. Calling again does nothing."""
+
+    @abstractmethod
+    async def register(self, checkpoint_id: str | None) -> Registration:
+        """Announce this process as the one that advances the instance; creates it when unknown."""
+
+    @abstractmethod
+    async def checkpoint(self, checkpoint_id: str, state: bytes) -> CheckpointResult:
+        """Store `state` under `checkpoint_id` unless something is stored there; the stored state wins."""
+
+    @abstractmethod
+    async def get_checkpoint(self, checkpoint_id: str) -> bytes | None:
+        """The stored state, or None. Never writes."""
+
+    @abstractmethod
+    async def sleep(
+        self, checkpoint_id: str, duration_ms: int, state: bytes, *, suspend_above_ms: int
+    ) -> SleepOutcome:
+        """Sleep durably under `checkpoint_id`; the deadline is fixed by the first call.
+
+        Suspends the instance when more than `suspend_above_ms` remain and `can_suspend` is true.
+        """
+
+    @abstractmethod
+    async def report_event(self, event: InstanceEvent) -> None:
+        """Record an event; completed, failed and suspended also change the state of the instance."""
+
+    @abstractmethod
+    async def poll_signals(self, checkpoint_id: str | None) -> SignalPoll:
+        """The most urgent pending signal, and the custom signal for `checkpoint_id` when given."""
+
+    @abstractmethod
+    async def acknowledge_signal(self, signal: Signal) -> None:
+        """Say that the signal was obeyed; cancel and pause change the state of the instance."""
+
+    @abstractmethod
+    async def record_retry_attempt(self, checkpoint_id: str, attempt_number: int, error: str | None) -> None:
+        """Record that attempt `attempt_number` (2, 3, ...) is about to run."""
+
+    @abstractmethod
+    async def get_instance_status(self, instance_id: str) -> StatusReport:
+        """Status of an instance of the same tenant."""

@@ -1,0 +1,1 @@
+"""The `runtara` and `runtara-ctl` commands."""

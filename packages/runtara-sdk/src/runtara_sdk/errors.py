@@ -1,0 +1,158 @@
+"""Errors and interruptions.
+
+Errors derive from `RuntaraError`, carry a stable `code` and say whether a retry may help. Interruptions derive from
+`BaseException`: they are control flow, so that no `except Exception`, retry loop or error handler can swallow them.
+"""
+
+from __future__ import annotations
+
+
+class RuntaraError(Exception):
+    """Base of all errors raised by Runtara.
+
+    Attributes:
+        code: stable, upper snake case.
+        retryable: whether the same call may succeed later.
+    """
+
+    code = "RUNTARA_ERROR"
+    retryable = False
+
+    def __init__(self, message: str, *, code: str | None = None, retryable: bool | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        if code is not None:
+            self.code = code
+        if retryable is not None:
+            self.retryable = retryable
+
+
+class ConfigurationError(RuntaraError):
+    """A setting is missing or unusable; the message names it and the remedy."""
+
+    code = "CONFIGURATION_ERROR"
+
+
+class InvalidInputError(RuntaraError):
+    """Data from a caller is not acceptable; the message names the thing, the place and the remedy."""
+
+    code = "VALIDATION_ERROR"
+
+
+class ProtocolError(RuntaraError):
+    """A peer sent bytes that are not this protocol."""
+
+    code = "PROTOCOL_ERROR"
+
+
+class TransportError(RuntaraError):
+    """The peer cannot be reached, or the connection was lost before the answer came."""
+
+    code = "CONNECTION_ERROR"
+    retryable = True
+
+
+class DeadlineExceededError(RuntaraError):
+    """A call did not finish in its time; its effect is unknown."""
+
+    code = "TIMEOUT"
+    retryable = True
+
+
+class ServerError(RuntaraError):
+    """The server answered with an error of its own."""
+
+    code = "SERVER_ERROR"
+
+
+class InstanceNotFoundError(ServerError):
+    """There is no such instance for this tenant."""
+
+    code = "INSTANCE_NOT_FOUND"
+
+
+class ImageNotFoundError(ServerError):
+    """There is no such image for this tenant."""
+
+    code = "IMAGE_NOT_FOUND"
+
+
+class InstanceExistsError(ServerError):
+    """The instance id is taken by a different start."""
+
+    code = "INSTANCE_ALREADY_EXISTS"
+
+
+class InvalidStateError(ServerError):
+    """The instance is not in a state that allows this call."""
+
+    code = "INVALID_INSTANCE_STATE"
+
+
+class StaleEpochError(ServerError):
+    """A newer launch owns the instance; this process must stop at once."""
+
+    code = "STALE_EPOCH"
+
+
+class ConcurrencyLimitError(ServerError):
+    """As many instances run as the core allows; try again later."""
+
+    code = "CONCURRENCY_LIMIT"
+    retryable = True
+
+
+class CheckpointNotFoundError(ServerError):
+    """There is no such checkpoint."""
+
+    code = "CHECKPOINT_NOT_FOUND"
+
+
+class StorageError(ServerError):
+    """The database failed; the message names the operation, never the database's internals."""
+
+    code = "DATABASE_ERROR"
+    retryable = True
+
+
+_BY_CODE: dict[str, type[RuntaraError]] = {
+    cls.code: cls
+    for cls in (
+        InvalidInputError,
+        ProtocolError,
+        DeadlineExceededError,
+        InstanceNotFoundError,
+        ImageNotFoundError,
+        InstanceExistsError,
+        InvalidStateError,
+        StaleEpochError,
+        ConcurrencyLimitError,
+        CheckpointNotFoundError,
+        StorageError,
+    )
+}
+
+
+def error_from_code(code: str, message: str, *, retryable: bool | None = None) -> RuntaraError:
+    """Rebuild the typed error that a server named by its code; an unknown code gives a `ServerError`."""
+    return _BY_CODE.get(code, ServerError)(message, code=code, retryable=retryable)
+
+
+class InstanceInterrupted(BaseException):  # noqa: N818 - control flow, not an error
+    """Base of the reasons for which a running workflow winds down without having failed."""
+
+
+class InstanceCancelled(InstanceInterrupted):
+    """A cancel signal reached the instance."""
+
+
+class InstancePaused(InstanceInterrupted):
+    """A pause signal reached the instance."""
+
+
+class InstanceSuspended(InstanceInterrupted):
+    """The instance sleeps beyond the threshold: the process ends, and the wake queue starts it again."""
+
+
+class InstanceSuperseded(InstanceInterrupted):
+    """A newer launch owns the instance: the process ends without reporting anything."""

@@ -1,0 +1,188 @@
+"""The vocabulary shared by every distribution: states, signals, events and their value types.
+
+Times are integers: milliseconds since the Unix epoch, UTC (`*_at_ms`), or durations in milliseconds (`*_ms`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class InstanceStatus(StrEnum):
+    """The state of an instance. The last three are terminal and final."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    SUSPENDED = "suspended"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether no transition leaves this state."""
+        return self in _TERMINAL
+
+
+_TERMINAL = frozenset({InstanceStatus.COMPLETED, InstanceStatus.FAILED, InstanceStatus.CANCELLED})
+
+
+class SignalType(StrEnum):
+    """An instance-wide signal, in falling precedence: cancel before pause before resume."""
+
+    CANCEL = "cancel"
+    PAUSE = "pause"
+    RESUME = "resume"
+
+
+class EventType(StrEnum):
+    """The kind of a row in an instance's event log."""
+
+    STARTED = "started"
+    HEARTBEAT = "heartbeat"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    SUSPENDED = "suspended"
+    CUSTOM = "custom"
+
+
+class TerminationReason(StrEnum):
+    """Why an instance last stopped running. Every end has one."""
+
+    COMPLETED = "completed"
+    APPLICATION_ERROR = "application_error"
+    CRASHED = "crashed"
+    TIMEOUT = "timeout"
+    HEARTBEAT_TIMEOUT = "heartbeat_timeout"
+    CANCELLED = "cancelled"
+    PAUSED = "paused"
+    SLEEPING = "sleeping"
+    SUSPENDED = "suspended"
+    ORPHANED = "orphaned"
+    LAUNCH_FAILED = "launch_failed"
+    SHUTDOWN_REQUESTED = "shutdown_requested"
+    ENVIRONMENT_RESTART = "environment_restart"
+    WAITING_SIGNAL = "waiting_signal"
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """A pending instance-wide signal; `signal_id` identifies it in its acknowledgement."""
+
+    signal_type: SignalType
+    payload: bytes = b""
+    signal_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CustomSignal:
+    """A payload addressed to one checkpoint id. Reading does not consume it."""
+
+    checkpoint_id: str
+    payload: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointResult:
+    """The answer to a checkpoint call.
+
+    Attributes:
+        found: a result for this checkpoint id was stored before; the state sent now was ignored.
+        state: the stored state when `found`, else empty.
+        pending_signal: the unacknowledged signal of highest precedence, if any.
+        custom_signal: the custom signal addressed to this checkpoint id, if any.
+    """
+
+    found: bool
+    state: bytes = b""
+    pending_signal: Signal | None = None
+    custom_signal: CustomSignal | None = None
+
+    @property
+    def existing_state(self) -> bytes | None:
+        """The state stored by an earlier run, or None when this call stored its own."""
+        return self.state if self.found else None
+
+    @property
+    def should_cancel(self) -> bool:
+        """Whether a cancel signal is pending."""
+        return self.pending_signal is not None and self.pending_signal.signal_type is SignalType.CANCEL
+
+    @property
+    def should_pause(self) -> bool:
+        """Whether a pause signal is pending."""
+        return self.pending_signal is not None and self.pending_signal.signal_type is SignalType.PAUSE
+
+    @property
+    def should_exit(self) -> bool:
+        """Whether the program should wind down: cancel or pause."""
+        return self.should_cancel or self.should_pause
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """The answer to a registration: the epoch that every further call of this process must carry."""
+
+    epoch: int
+
+
+class SleepState(StrEnum):
+    """What the caller of `sleep` has to do next."""
+
+    DONE = "done"
+    """The deadline has passed (now or in an earlier run): go on."""
+    WAIT = "wait"
+    """Wait `remaining_ms` in process, then call again with the same arguments."""
+    SUSPENDED = "suspended"
+    """The instance is now suspended until the deadline: exit the process."""
+
+
+@dataclass(frozen=True, slots=True)
+class SleepOutcome:
+    """The answer to a sleep call; the deadline was fixed when this checkpoint id slept first."""
+
+    state: SleepState
+    wake_at_ms: int
+    remaining_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignalPoll:
+    """What is waiting for an instance: its most urgent signal and the custom signal asked for."""
+
+    signal: Signal | None = None
+    custom_signal: CustomSignal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceEvent:
+    """One event reported by an instance.
+
+    Attributes:
+        event_type: heartbeat, completed, failed, suspended or custom.
+        payload: output JSON (completed), error text or JSON (failed), free bytes (custom).
+        subtype: name of a custom event.
+        checkpoint_id: the checkpoint that the event belongs to.
+        event_key: makes a repeated report of the same event a no-op; unique within the instance.
+    """
+
+    event_type: EventType
+    payload: bytes = b""
+    subtype: str | None = None
+    checkpoint_id: str | None = None
+    event_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReport:
+    """What an instance may learn of an instance over the instance protocol."""
+
+    instance_id: str
+    found: bool
+    status: InstanceStatus | None = None
+    checkpoint_id: str | None = None
+    started_at_ms: int = 0
+    finished_at_ms: int | None = None
+    output: bytes | None = None
+    error: str | None = None

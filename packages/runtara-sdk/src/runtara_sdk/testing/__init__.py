@@ -1,0 +1,1 @@
+"""What authors of plugins and workflows need for their tests."""
