@@ -1,0 +1,89 @@
+"""The one table of diagnostic codes: what each means, how severe it is, and how to mend it."""
+
+# ruff: noqa: E501 - a table reads best with one row a line
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """Errors stop a compilation, warnings never do."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """One row of the table: a stable code, a short title and an explanation with the remedy."""
+
+    code: str
+    title: str
+    explanation: str
+
+    @property
+    def severity(self) -> Severity:
+        """The letter of the code says it."""
+        return Severity.WARNING if self.code.startswith("W") else Severity.ERROR
+
+
+_ROWS = (
+    # Structure of the graph.
+    Code("E001", "Entry point missing", "`entryPoint` must name a step; it may be left out when exactly one step has no incoming edge."),
+    Code("E002", "Unreachable step", "No chain of edges leads from the entry point to the step. Connect it or remove it."),
+    Code("E003", "Finish unreachable", "The graph has Finish steps, but none can be reached, so its result would always be null."),
+    Code("E004", "No steps", "A graph needs at least one step."),
+    Code("E005", "Cycle of steps", "Edges lead from a step back to itself. A graph runs each step at most once; remove one of the edges."),
+    # References.
+    Code("E010", "Unknown step in a reference", "A path `steps.<id>` names a step that the graph does not have."),
+    Code("E011", "Malformed path", "A reference is a bare path: names joined by dots, `[n]` for positions, `['key']` for other keys."),
+    Code("E012", "Reference to a later step", "The referenced step can never have run before the referring one. Reorder the edges."),
+    Code("E013", "Unknown variable", "A path `variables.<name>` names neither a variable of the graph nor a built-in one."),
+    Code("E014", "Edge to an unknown step", "An edge of `executionPlan` names a step that the graph does not have."),
+    # Agents.
+    Code("E020", "Unknown agent", "No installed distribution provides the agent. Correct `agentId` or install its plugin."),
+    Code("E021", "Unknown capability", "The agent has no capability of this id or alias."),
+    Code("E022", "Required input missing", "The capability requires an input that `inputMapping` does not give."),
+    Code("E023", "Wrong type of an immediate value", "The JSON type of the literal is not the type that the capability declares."),
+    Code("E024", "Value not allowed", "The literal is not one of the values that the capability allows for this input."),
+    Code("E025", "Malformed condition", "A condition has the wrong form: a wrong number of arguments, or it is not a condition at all."),
+    # Data and variables.
+    Code("E051", "Unknown input field", "A path `data.<field>` names a field that `inputSchema` does not declare."),
+    Code("E060", "Step name used twice", "Two steps carry the same `name`; names must tell steps apart."),
+    # Edges.
+    Code("E070", "Ambiguous conditional edges", "Several conditional edges leave one step with the same label and priority."),
+    Code("E071", "Duplicate edges", "Several edges without condition leave one step with the same label, or beside conditional ones."),
+    Code("E072", "Bad label on an edge of a Conditional", "Edges that leave a Conditional are labelled `true` or `false`."),
+    Code("E074", "Label without meaning", "The step that the edge leaves gives this label no meaning."),
+    # The document itself.
+    Code("E090", "Malformed JSON", "The source is not one JSON object in UTF-8."),
+    Code("E091", "Duplicate key", "A JSON object has the same key twice; one of the values would be lost."),
+    Code("E092", "Document too large", "The source exceeds the bound of size or nesting."),
+    Code("E093", "Unknown field", "The language has no such field at this place; it is refused so that no misspelling passes silently."),
+    Code("E094", "Missing field", "A required field is absent."),
+    Code("E095", "Wrong value", "A field has the wrong JSON type, or a value that the language does not know."),
+    Code("E096", "Unknown step type", "The language has no such step type."),
+    Code("E097", "Not compiled by this version", "Part of the language, but this version of the compiler does not compile it."),
+    Code("E098", "Step id differs from its key", "The id of a step is its key in `steps`; a field `id` must repeat it or be left out."),
+    Code("E099", "Field given twice", "A field is given under two of its names; keep the current one."),
+    # Roots.
+    Code("E126", "Unknown root", "A path starts with a name that is not a root, such as `data`, `variables` or `steps`."),
+    Code("E127", "Root not available here", "The root exists in the language, but not at this place."),
+    # Warnings.
+    Code("W003", "Step without outgoing edge", "Only Finish steps end a graph on purpose; after this step the branch ends."),
+    Code("W020", "Unknown input", "`inputMapping` gives an input that the capability does not declare; the agent may ignore it."),
+    Code("W030", "Many retries", "`maxRetries` is above 50."),
+    Code("W031", "Long retry delay", "`retryDelay` is above one hour."),
+    Code("W034", "Long timeout", "`timeout` is above one hour."),
+    Code("W050", "Reference to itself", "A step refers to its own record, which does not exist before it has run; the value is null."),
+    Code("W061", "Compensation not executed", "`compensation` is accepted for old documents, but nothing executes it."),
+    Code("W071", "Limit not enforced", "A limit of time is kept in the document, but this version does not enforce it."),
+    Code("W080", "Unchecked reference", "A path into `data` cannot be checked, because the graph has no `inputSchema`."),
+    Code("W081", "Unknown field of a record", "A record of a step has `stepId`, `stepName`, `stepType` and `outputs`; the path reads null."),
+    Code("W090", "Old name", "The field has a current name; the old one is still read."),
+)  # fmt: skip
+
+CODES: dict[str, Code] = {row.code: row for row in _ROWS}
+"""Code to row, in the order of the documentation."""

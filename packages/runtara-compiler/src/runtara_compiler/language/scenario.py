@@ -1,0 +1,145 @@
+"""The scenario document: the wrapper, its graph, and what a graph declares."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field, JsonValue
+
+from runtara_compiler.language.base import MAXIMUM_INTEGER, Count, LanguageModel, Milliseconds, Sequence
+from runtara_compiler.language.conditions import Condition
+from runtara_compiler.language.diagnostics import Diagnostic
+from runtara_compiler.language.steps import Step
+
+LANGUAGE_VERSION = "3.0.0"
+
+NORMAL_LABELS = frozenset({"", "next"})
+BRANCH_LABELS = frozenset({"true", "false"})
+ERROR_LABEL = "onError"
+
+FieldType: TypeAlias = Literal["string", "integer", "number", "boolean", "array", "object", "file"]
+
+
+class MemoryTier(StrEnum):
+    """A hint of how much memory a run needs; kept, nothing applies it."""
+
+    S = "S"
+    M = "M"
+    L = "L"
+    XL = "XL"
+
+
+class VisibleWhen(LanguageModel):
+    """A form hint: show the field only for certain values of another."""
+
+    field: str
+    equals: JsonValue = None
+    not_equals: JsonValue = None
+
+
+class SchemaField(LanguageModel):
+    """One field of an input or output schema."""
+
+    type: FieldType
+    description: str | None = None
+    required: bool = False
+    default: JsonValue = None
+    example: JsonValue = None
+    enum: Sequence[JsonValue] | None = None
+    items: SchemaField | None = None
+    properties: dict[str, SchemaField] | None = None
+    label: str | None = None
+    placeholder: str | None = None
+    order: int | None = None
+    format: str | None = None
+    min: float | None = None
+    max: float | None = None
+    pattern: str | None = None
+    visible_when: VisibleWhen | None = None
+    nullable: bool = False
+
+
+class Variable(LanguageModel):
+    """A constant with a default that the run input may override; `type` is documentation."""
+
+    type: FieldType
+    value: JsonValue
+    description: str | None = None
+
+
+class Edge(LanguageModel):
+    """A transition between two steps.
+
+    Attributes:
+        label: None or `next` is normal flow, `true`/`false` leave a Conditional, `onError` leads to a
+            handler.
+        condition: part of the language, not compiled by this version.
+        priority: higher first; part of the language, not compiled by this version.
+    """
+
+    from_step: str
+    to_step: str
+    label: str | None = None
+    condition: Condition | None = None
+    priority: Annotated[int, Field(ge=-MAXIMUM_INTEGER, le=MAXIMUM_INTEGER)] = 0
+
+    @property
+    def branch(self) -> bool | None:
+        """The outcome of a Conditional that this edge stands for; None for any other edge."""
+        return self.label == "true" if self.label in BRANCH_LABELS else None
+
+    @property
+    def is_normal(self) -> bool:
+        """Whether the edge is taken whenever its source has run."""
+        return self.label is None or self.label in NORMAL_LABELS
+
+    @property
+    def is_handler(self) -> bool:
+        """Whether the edge leads to a failure handler."""
+        return self.label == ERROR_LABEL
+
+
+class ExecutionGraph(LanguageModel):
+    """Steps and the edges between them.
+
+    Attributes:
+        entry_point: id of the first step; empty when it is left out and cannot be inferred (E001).
+        notes, nodes, edges, positions: of the editor, opaque.
+    """
+
+    name: str | None = None
+    description: str | None = None
+    steps: dict[str, Step]
+    entry_point: str = ""
+    execution_plan: Sequence[Edge] = ()
+    variables: dict[str, Variable] = Field(default_factory=dict)
+    input_schema: dict[str, SchemaField] = Field(default_factory=dict)
+    output_schema: dict[str, SchemaField] = Field(default_factory=dict)
+    rate_limit_budget_ms: Milliseconds | None = None
+    execution_timeout_seconds: Count | None = None
+    notes: JsonValue = None
+    nodes: JsonValue = None
+    edges: JsonValue = None
+    positions: JsonValue = None
+
+
+class Scenario(LanguageModel):
+    """A loaded scenario.
+
+    Attributes:
+        debug_mode: whether the run emits an event at the start and end of each step.
+        origin: where the document came from, for messages; not part of the document.
+        load_warnings: what loading noticed, old names for one; `validate` puts them into its report.
+    """
+
+    execution_graph: ExecutionGraph
+    memory_tier: Annotated[MemoryTier, Field(strict=False)] = MemoryTier.XL
+    debug_mode: bool = False
+    origin: str = Field("scenario", exclude=True)
+    load_warnings: tuple[Diagnostic, ...] = Field((), exclude=True)
+
+    @property
+    def name(self) -> str:
+        """The graph's name, or an empty text."""
+        return self.execution_graph.name or ""
