@@ -6,8 +6,8 @@ A path is a root name followed by segments:
 * `['key']` or `["key"]`: an opaque key, taken as it stands up to the closing quote and bracket (no escapes);
 * `[n]`: a position, negative from the end.
 
-Names and quoted keys become `str`, bracketed positions `int`. A reader of values applies one rule to both: on an
-array an `int`, or a `str` that is a decimal integer, is a position; on an object either is a key, by its text.
+Names and quoted keys become `str`, bracketed positions `int`. A reader of values applies one rule to both: on
+an array, an `int` or a `str` that is a decimal integer is a position; on an object either is a key, as text.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""The rules that a scenario must meet before it is compiled."""

@@ -1,0 +1,189 @@
+"""The order in which the steps of a graph run.
+
+The order is topological over the edges a run may follow: normal ones and those of a Conditional's branches.
+A step runs when one of its incoming edges was taken, after everything that can take one; so a join waits for
+its predecessors, and each step runs at most once. Among steps that are ready, those found first in
+breadth-first order go first, and Finish steps go last: a Finish ends the graph, and all targets of a fan-out
+are meant to run.
+
+Edges to handlers (`onError`), edges out of a Finish, and edges that name unknown steps are not ordered.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from runtara_compiler.language.scenario import Edge, ExecutionGraph
+from runtara_compiler.language.steps import ConditionalStep, FinishStep
+
+MAXIMUM_CYCLES = 20
+
+
+class StepCycleError(ValueError):
+    """Edges lead from a step back to itself; `steps` is the loop, its first step repeated at the end."""
+
+    def __init__(self, steps: tuple[str, ...]) -> None:
+        super().__init__("the steps form a cycle: " + " -> ".join(steps))
+        self.steps = steps
+
+
+@dataclass(frozen=True, slots=True)
+class StepOrder:
+    """The order of the steps that can be reached from the entry point.
+
+    Attributes:
+        steps: step ids in the order in which they run.
+        incoming: step id to the edges that can activate it, in document order; empty for the entry.
+        always: the steps that every run activates, whatever the outcomes of Conditionals (a failure or a
+            Finish may still end the run before them); the others need a check of their incoming edges.
+    """
+
+    steps: tuple[str, ...]
+    incoming: Mapping[str, tuple[Edge, ...]]
+    always: frozenset[str]
+
+    def positions(self) -> dict[str, int]:
+        """Step id to its place in `steps`."""
+        return {step_id: place for place, step_id in enumerate(self.steps)}
+
+
+def active_edges(graph: ExecutionGraph) -> tuple[Edge, ...]:
+    """The edges that a run without failures may follow, each once, in the order of the document."""
+    edges: dict[tuple[str, str, bool | None], Edge] = {}
+    for edge in graph.execution_plan:
+        source = graph.steps.get(edge.from_step)
+        if source is None or edge.to_step not in graph.steps or isinstance(source, FinishStep):
+            continue
+        if edge.is_normal or (edge.branch is not None and isinstance(source, ConditionalStep)):
+            edges.setdefault((edge.from_step, edge.to_step, edge.branch), edge)
+    return tuple(edges.values())
+
+
+def order_steps(graph: ExecutionGraph) -> StepOrder:
+    """Order the steps reachable from the entry point.
+
+    Raises:
+        StepCycleError: the reachable steps form a cycle.
+    """
+    edges = active_edges(graph)
+    discovered = _breadth_first(graph.entry_point, edges) if graph.entry_point in graph.steps else {}
+    incoming: dict[str, list[Edge]] = {step_id: [] for step_id in discovered}
+    outgoing: dict[str, list[Edge]] = {step_id: [] for step_id in discovered}
+    for edge in edges:
+        if edge.from_step in discovered:
+            incoming[edge.to_step].append(edge)
+            outgoing[edge.from_step].append(edge)
+
+    def rank(step_id: str) -> tuple[bool, int, str]:
+        return isinstance(graph.steps[step_id], FinishStep), discovered[step_id], step_id
+
+    waiting = {step_id: len(found) for step_id, found in incoming.items()}
+    ready = [rank(step_id) for step_id, count in waiting.items() if count == 0]
+    heapq.heapify(ready)
+    ordered: list[str] = []
+    while ready:
+        _, _, step_id = heapq.heappop(ready)
+        ordered.append(step_id)
+        for edge in outgoing[step_id]:
+            waiting[edge.to_step] -= 1
+            if waiting[edge.to_step] == 0:
+                heapq.heappush(ready, rank(edge.to_step))
+    if len(ordered) < len(discovered):
+        raise StepCycleError(_find_cycle(set(discovered) - set(ordered), edges))
+    return StepOrder(
+        steps=tuple(ordered),
+        incoming={step_id: tuple(incoming[step_id]) for step_id in ordered},
+        always=_always_active(ordered, outgoing),
+    )
+
+
+def find_cycles(graph: ExecutionGraph) -> list[tuple[str, ...]]:
+    """Cycles among all steps, reachable or not; no two share a step, and at most `MAXIMUM_CYCLES` are given."""
+    edges = active_edges(graph)
+    remaining = set(graph.steps)
+    cycles: list[tuple[str, ...]] = []
+    while (remaining := _steps_behind_cycles(remaining, edges)) and len(cycles) < MAXIMUM_CYCLES:
+        cycle = _find_cycle(remaining, edges)
+        cycles.append(cycle)
+        remaining -= set(cycle)
+    return cycles
+
+
+def reachable_steps(graph: ExecutionGraph) -> frozenset[str]:
+    """The steps to which edges lead from the entry point, handlers included."""
+    if graph.entry_point not in graph.steps:
+        return frozenset()
+    handlers = [edge for edge in graph.execution_plan if edge.is_handler and edge.to_step in graph.steps]
+    return frozenset(_breadth_first(graph.entry_point, [*active_edges(graph), *handlers]))
+
+
+def _breadth_first(entry_point: str, edges: Iterable[Edge]) -> dict[str, int]:
+    """Step id to its number in breadth-first order."""
+    targets: dict[str, list[str]] = {}
+    for edge in edges:
+        targets.setdefault(edge.from_step, []).append(edge.to_step)
+    found = {entry_point: 0}
+    queue = deque([entry_point])
+    while queue:
+        for target in targets.get(queue.popleft(), ()):
+            if target not in found:
+                found[target] = len(found)
+                queue.append(target)
+    return found
+
+
+def _always_active(ordered: list[str], outgoing: Mapping[str, list[Edge]]) -> frozenset[str]:
+    """The steps that run whatever a Conditional decides: it chooses one branch, every other step takes all edges."""
+    if not ordered:
+        return frozenset()
+    bit = {step_id: 1 << place for place, step_id in enumerate(ordered)}
+    # From the last step backwards: the set of steps, as bits, that certainly run once a step runs.
+    certain: dict[str, int] = {}
+    for step_id in reversed(ordered):
+        followed: dict[bool | None, int] = {None: 0, True: 0, False: 0}
+        for edge in outgoing[step_id]:
+            followed[edge.branch] |= certain[edge.to_step]
+        certain[step_id] = bit[step_id] | followed[None] | (followed[True] & followed[False])
+    return frozenset(step_id for step_id in ordered if certain[ordered[0]] & bit[step_id])
+
+
+def _steps_behind_cycles(steps: set[str], edges: Iterable[Edge]) -> set[str]:
+    """The steps that remain when those without a predecessor are taken away again and again."""
+    waiting = dict.fromkeys(steps, 0)
+    outgoing: dict[str, list[str]] = {step_id: [] for step_id in steps}
+    for edge in edges:
+        if edge.from_step in steps and edge.to_step in steps:
+            waiting[edge.to_step] += 1
+            outgoing[edge.from_step].append(edge.to_step)
+    free = [step_id for step_id, count in waiting.items() if count == 0]
+    remaining = set(steps)
+    while free:
+        step_id = free.pop()
+        remaining.discard(step_id)
+        for target in outgoing[step_id]:
+            waiting[target] -= 1
+            if waiting[target] == 0:
+                free.append(target)
+    return remaining
+
+
+def _find_cycle(steps: set[str], edges: Iterable[Edge]) -> tuple[str, ...]:
+    """One cycle among steps of which each has a predecessor in the same set."""
+    predecessor: dict[str, str] = {}
+    for edge in edges:
+        if edge.from_step in steps and edge.to_step in steps:
+            predecessor.setdefault(edge.to_step, edge.from_step)
+    walked: dict[str, int] = {}
+    step_id = min(steps)
+    while step_id not in walked:
+        walked[step_id] = len(walked)
+        step_id = predecessor[step_id]
+    loop = [name for name, place in walked.items() if place >= walked[step_id]]
+    loop.reverse()
+    # Start at the least name, so that the message does not depend on where the walk began.
+    start = loop.index(min(loop))
+    loop = loop[start:] + loop[:start]
+    return (*loop, loop[0])
