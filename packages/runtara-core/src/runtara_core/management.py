@@ -9,6 +9,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+from runtara_sdk.models import CustomSignal, InstanceStatus, SignalType
+
 from runtara_core.models import (
     CheckpointPage,
     CheckpointRecord,
@@ -25,7 +27,6 @@ from runtara_core.models import (
     LeaseKey,
     NewInstance,
 )
-from runtara_sdk.models import CustomSignal, InstanceStatus, SignalType
 
 
 class CoreManagement(ABC):
@@ -64,6 +65,10 @@ class CoreManagement(ABC):
     @abstractmethod
     async def renew_leases(self, owner: str, keys: Sequence[LeaseKey], *, lease_ms: int) -> list[LeaseKey]:
         """Extend leases; returns the launches that this owner has lost."""
+
+    @abstractmethod
+    async def expire_leases(self, owner: str) -> int:
+        """Make the launches that a dead owner still holds due at once; returns how many."""
 
     @abstractmethod
     async def report_exit(self, key: LeaseKey, report: ExitReport) -> ExitDecision:

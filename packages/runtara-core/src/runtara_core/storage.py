@@ -14,6 +14,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+from runtara_sdk.models import (
+    CheckpointResult,
+    CustomSignal,
+    InstanceEvent,
+    InstanceStatus,
+    Registration,
+    SignalPoll,
+    SignalType,
+    SleepOutcome,
+)
+
 from runtara_core.models import (
     CheckpointPage,
     CheckpointRecord,
@@ -29,16 +40,6 @@ from runtara_core.models import (
     LaunchClaim,
     LeaseKey,
     NewInstance,
-)
-from runtara_sdk.models import (
-    CheckpointResult,
-    CustomSignal,
-    InstanceEvent,
-    InstanceStatus,
-    Registration,
-    SignalPoll,
-    SignalType,
-    SleepOutcome,
 )
 
 
@@ -202,15 +203,18 @@ class Storage(ABC):
         """
 
     @abstractmethod
-    async def renew_leases(
-        self, owner: str, keys: Sequence[LeaseKey], *, lease_ms: int, now_ms: int
-    ) -> list[LeaseKey]:
+    async def renew_leases(self, owner: str, keys: Sequence[LeaseKey], *, lease_ms: int, now_ms: int) -> list[LeaseKey]:
         """Extend the leases whose epoch is still current and running (also for a new owner); returns those lost."""
 
     @abstractmethod
-    async def report_exit(
-        self, key: LeaseKey, report: ExitReport, *, limits: CoreLimits, now_ms: int
-    ) -> ExitDecision:
+    async def expire_leases(self, owner: str, *, now_ms: int) -> int:
+        """Let the leases of running instances that `owner` holds end now; returns how many.
+
+        For an owner known to be dead, once the launches of which a process is known have been taken over.
+        """
+
+    @abstractmethod
+    async def report_exit(self, key: LeaseKey, report: ExitReport, *, limits: CoreLimits, now_ms: int) -> ExitDecision:
         """Say that the process of a launch has ended; stores metrics, exit code and stderr and drops the lease.
 
         A result that the instance reported itself always wins. Running at this epoch: TIMEOUT and HEARTBEAT_TIMEOUT

@@ -52,9 +52,7 @@ class InstanceBackend(ABC):
         """The stored state, or None. Never writes."""
 
     @abstractmethod
-    async def sleep(
-        self, checkpoint_id: str, duration_ms: int, state: bytes, *, suspend_above_ms: int
-    ) -> SleepOutcome:
+    async def sleep(self, checkpoint_id: str, duration_ms: int, state: bytes, *, suspend_above_ms: int) -> SleepOutcome:
         """Sleep durably under `checkpoint_id`; the deadline is fixed by the first call.
 
         Suspends the instance when more than `suspend_above_ms` remain and `can_suspend` is true.

@@ -138,7 +138,7 @@ def error_from_code(code: str, message: str, *, retryable: bool | None = None) -
     return _BY_CODE.get(code, ServerError)(message, code=code, retryable=retryable)
 
 
-class InstanceInterrupted(BaseException):  # noqa: N818 - control flow, not an error
+class InstanceInterrupted(BaseException):
     """Base of the reasons for which a running workflow winds down without having failed."""
 
 

@@ -1,0 +1,128 @@
+"""The core daemon: the only place that wires storage, services and servers together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Awaitable, Callable
+
+from runtara_core.certificates import DaemonCertificates, ensure_certificates
+from runtara_core.due import DueBell
+from runtara_core.instance_service import InstanceService
+from runtara_core.management_service import ManagementService
+from runtara_core.settings import CoreSettings
+from runtara_core.storage import Storage
+from runtara_core.storages import open_storage
+from runtara_core.wire.instance_handler import InstanceHandler
+from runtara_core.wire.management_handler import ManagementHandler
+from runtara_sdk.clock import Clock, SystemClock
+from runtara_sdk.transport import QuicServer, ServerSettings, TlsIdentity, respond_with, serve
+
+logger = logging.getLogger(__name__)
+
+_CLOSE_GRACE_SECONDS = 5.0
+
+
+class CoreDaemon:
+    """Core, running: `start` opens the database and the ports, `close` ends both.
+
+    Attributes (after `start`):
+        management: the management verbs, for callers in this process.
+        certificates: the files that clients need in order to trust this daemon.
+    """
+
+    management: ManagementService
+    certificates: DaemonCertificates
+
+    def __init__(
+        self, settings: CoreSettings, *, clock: Clock | None = None, serve_management: bool = True
+    ) -> None:
+        self._settings = settings
+        self._clock = clock or SystemClock()
+        self._serve_management = serve_management
+        self._storage: Storage | None = None
+        self._servers: list[QuicServer] = []
+
+    @property
+    def instance_address(self) -> str:
+        """`host:port` where instances on this host reach core."""
+        host = self._settings.bind_address
+        host = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host  # noqa: S104 - compared, not bound
+        return f"{host}:{self._servers[0].port}"
+
+    @property
+    def management_port(self) -> int | None:
+        """The bound management port; None when it is not served."""
+        return self._servers[1].port if len(self._servers) > 1 else None
+
+    async def start(self) -> None:
+        """Open everything, or nothing: a failure closes what was opened and raises a `RuntaraError`."""
+        settings = self._settings
+        self.certificates = await asyncio.to_thread(
+            ensure_certificates, settings.data_dir, settings.server_names
+        )
+        storage = await open_storage(settings.database_url)
+        try:
+            await storage.open()
+            self._storage = storage
+            due = DueBell()
+            self.management = ManagementService(storage, self._clock, settings.limits, due)
+            instances = InstanceService(storage, self._clock, settings.limits, due)
+            await self._listen(
+                InstanceHandler(instances).dispatcher.serve, settings.instance_port, "RUNTARA_QUIC_PORT"
+            )
+            if self._serve_management:
+                await self._listen(
+                    ManagementHandler(self.management).dispatcher.serve,
+                    settings.management_port,
+                    "RUNTARA_ADMIN_PORT",
+                )
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _listen(self, serve_payload: Callable[[bytes], Awaitable[bytes]], port: int, setting: str) -> None:
+        identity = TlsIdentity(self.certificates.certificate_path, self.certificates.private_key_path)
+        server_settings = ServerSettings.from_environment(
+            host=self._settings.bind_address, port=port, port_setting=setting
+        )
+        self._servers.append(await serve(respond_with(serve_payload), server_settings, identity))
+
+    async def close(self) -> None:
+        """Stop serving, let calls in flight finish for a moment, close the database."""
+        for server in self._servers:
+            with contextlib.suppress(Exception):
+                await server.close(_CLOSE_GRACE_SECONDS)
+        self._servers.clear()
+        if self._storage is not None:
+            await self._storage.close()
+            self._storage = None
+
+
+async def run_core(settings: CoreSettings, on_ready: Callable[[CoreDaemon], None]) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    daemon = CoreDaemon(settings)
+    await daemon.start()
+    try:
+        on_ready(daemon)
+        await until_stopped()
+        logger.info("stopping")
+    finally:
+        await daemon.close()
+
+
+async def until_stopped() -> None:
+    """Return at SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        await stop.wait()
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+

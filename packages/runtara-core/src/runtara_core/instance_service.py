@@ -1,0 +1,180 @@
+"""The verbs of an instance: validation in front of the storage, and the hint that work became due behind it."""
+
+from __future__ import annotations
+
+from runtara_sdk.clock import Clock
+from runtara_sdk.errors import InvalidInputError
+from runtara_sdk.models import (
+    CheckpointResult,
+    EventType,
+    InstanceEvent,
+    InstanceStatus,
+    Registration,
+    SignalPoll,
+    SignalType,
+    SleepOutcome,
+    SleepState,
+    StatusReport,
+)
+
+from runtara_core.due import DueBell
+from runtara_core.models import CoreLimits
+from runtara_core.storage import Storage
+
+MAX_STATE_BYTES = 64 * 1024 * 1024 - 64 * 1024
+"""Largest state or payload of one call: the frame limit less room for the message around it."""
+
+MAX_IDENTIFIER_BYTES = 1024
+"""Longest instance, tenant or checkpoint id."""
+
+
+class InstanceService:
+    """Serves the instances, whichever way their calls come in."""
+
+    def __init__(self, storage: Storage, clock: Clock, limits: CoreLimits, due: DueBell) -> None:
+        self._storage = storage
+        self._clock = clock
+        self._limits = limits
+        self._due = due
+
+    async def register(
+        self, instance_id: str, tenant_id: str, *, epoch: int | None, checkpoint_id: str | None
+    ) -> Registration:
+        """Make the caller the process that advances the instance."""
+        _require_identifier("instance_id", instance_id)
+        _require_identifier("tenant_id", tenant_id)
+        return await self._storage.register_instance(
+            instance_id,
+            tenant_id,
+            epoch=epoch,
+            checkpoint_id=checkpoint_id or None,
+            limits=self._limits,
+            now_ms=self._clock.now_ms(),
+        )
+
+    async def checkpoint(
+        self, instance_id: str, epoch: int | None, checkpoint_id: str, state: bytes
+    ) -> CheckpointResult:
+        """Store a state under an id unless one is stored; the stored one wins."""
+        _require_identifier("instance_id", instance_id)
+        _require_identifier("checkpoint_id", checkpoint_id)
+        _require_size("state", state)
+        return await self._storage.checkpoint(instance_id, epoch, checkpoint_id, state, now_ms=self._clock.now_ms())
+
+    async def get_checkpoint(self, instance_id: str, checkpoint_id: str) -> bytes | None:
+        """The state stored under an id, or None."""
+        _require_identifier("instance_id", instance_id)
+        return await self._storage.get_checkpoint(instance_id, checkpoint_id)
+
+    async def sleep(
+        self,
+        instance_id: str,
+        epoch: int | None,
+        checkpoint_id: str,
+        state: bytes,
+        *,
+        duration_ms: int,
+        suspend_above_ms: int | None,
+    ) -> SleepOutcome:
+        """Sleep durably; says whether to go on, to wait in process or to exit."""
+        _require_identifier("instance_id", instance_id)
+        _require_identifier("checkpoint_id", checkpoint_id)
+        _require_size("state", state)
+        outcome = await self._storage.sleep(
+            instance_id,
+            epoch,
+            checkpoint_id,
+            state,
+            duration_ms=duration_ms,
+            suspend_above_ms=suspend_above_ms,
+            now_ms=self._clock.now_ms(),
+        )
+        if outcome.state is SleepState.SUSPENDED:
+            self._due.ring()
+        return outcome
+
+    async def sleep_in_server(
+        self, instance_id: str, epoch: int | None, checkpoint_id: str, state: bytes, *, duration_ms: int
+    ) -> None:
+        """Sleep for a client of the original protocol, which expects the answer after the deadline."""
+        while True:
+            outcome = await self.sleep(
+                instance_id, epoch, checkpoint_id, state, duration_ms=duration_ms, suspend_above_ms=None
+            )
+            if outcome.state is SleepState.DONE:
+                return
+            await self._clock.sleep(outcome.remaining_ms / 1000)
+
+    async def report_event(self, instance_id: str, epoch: int | None, event: InstanceEvent) -> InstanceStatus:
+        """Record an event and make its state change."""
+        _require_identifier("instance_id", instance_id)
+        _require_size("payload", event.payload)
+        status = await self._storage.report_event(instance_id, epoch, event, now_ms=self._clock.now_ms())
+        if event.event_type in (EventType.COMPLETED, EventType.FAILED, EventType.SUSPENDED):
+            self._due.ring()
+        return status
+
+    async def poll_signals(self, instance_id: str, epoch: int | None, checkpoint_id: str | None) -> SignalPoll:
+        """What is waiting for the instance; consumes nothing."""
+        _require_identifier("instance_id", instance_id)
+        return await self._storage.poll_signals(instance_id, epoch, checkpoint_id or None, now_ms=self._clock.now_ms())
+
+    async def acknowledge_signal(
+        self, instance_id: str, epoch: int | None, signal_type: SignalType, signal_id: int | None
+    ) -> InstanceStatus:
+        """Mark a signal obeyed and make its state change."""
+        _require_identifier("instance_id", instance_id)
+        status = await self._storage.acknowledge_signal(
+            instance_id, epoch, signal_type, signal_id, now_ms=self._clock.now_ms()
+        )
+        self._due.ring()
+        return status
+
+    async def record_retry_attempt(
+        self, instance_id: str, epoch: int | None, checkpoint_id: str, attempt_number: int, error: str | None
+    ) -> None:
+        """Record that an attempt is about to run."""
+        _require_identifier("instance_id", instance_id)
+        _require_identifier("checkpoint_id", checkpoint_id)
+        await self._storage.record_retry_attempt(
+            instance_id,
+            epoch,
+            checkpoint_id,
+            attempt_number=attempt_number,
+            error=error,
+            now_ms=self._clock.now_ms(),
+        )
+
+    async def get_instance_status(self, instance_id: str) -> StatusReport:
+        """What an instance may learn of an instance."""
+        _require_identifier("instance_id", instance_id)
+        instance = await self._storage.get_instance(instance_id)
+        if instance is None:
+            return StatusReport(instance_id=instance_id, found=False)
+        return StatusReport(
+            instance_id=instance_id,
+            found=True,
+            status=instance.status,
+            checkpoint_id=instance.checkpoint_id,
+            started_at_ms=instance.started_at_ms or 0,
+            finished_at_ms=instance.finished_at_ms,
+            output=instance.output,
+            error=instance.error,
+        )
+
+
+def _require_identifier(name: str, value: str) -> None:
+    if not value:
+        raise InvalidInputError(f"{name} is empty")
+    if len(value.encode("utf-8", "surrogatepass")) > MAX_IDENTIFIER_BYTES:
+        raise InvalidInputError(f"{name} is longer than {MAX_IDENTIFIER_BYTES} bytes: {value[:40]}…")
+    if "\0" in value:
+        raise InvalidInputError(f"{name} contains a NUL character")
+
+
+def _require_size(name: str, value: bytes) -> None:
+    if len(value) > MAX_STATE_BYTES:
+        raise InvalidInputError(
+            f"{name} has {len(value)} bytes, more than the {MAX_STATE_BYTES} that one call can carry; "
+            "store large data outside and checkpoint a reference to it"
+        )

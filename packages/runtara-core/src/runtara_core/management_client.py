@@ -1,0 +1,155 @@
+"""Core's management verbs over the management port, for an environment in another process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from google.protobuf.message import DecodeError
+from runtara_sdk.errors import ProtocolError, error_from_code
+from runtara_sdk.models import CustomSignal, InstanceStatus, SignalType
+from runtara_sdk.protocol import management_pb2 as pb
+from runtara_sdk.transport import QuicClient
+
+from runtara_core.management import CoreManagement
+from runtara_core.models import (
+    CheckpointPage,
+    CheckpointRecord,
+    CheckpointSummary,
+    CreatedInstance,
+    EventFilter,
+    EventPage,
+    EventRecord,
+    ExitDecision,
+    ExitReport,
+    HealthReport,
+    Instance,
+    InstanceFilter,
+    InstancePage,
+    LaunchClaim,
+    LeaseKey,
+    NewInstance,
+)
+from runtara_core.wire.management_codec import (
+    decode_model,
+    decode_status,
+    encode_instance_filter,
+    encode_model,
+    encode_signal_type,
+)
+
+_CALL_TIMEOUT_MS = 30_000
+
+
+class ManagementClient(CoreManagement):
+    """Speaks the `runtara.management` protocol. Transport failures raise `TransportError`; nothing is retried here."""
+
+    def __init__(self, client: QuicClient) -> None:
+        self._client = client
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._client.close()
+
+    async def _call(self, request: pb.RpcRequest, *, timeout_ms: int = _CALL_TIMEOUT_MS) -> pb.RpcResponse:
+        payload = await self._client.call(request.SerializeToString(), timeout_ms=timeout_ms)
+        response = pb.RpcResponse()
+        try:
+            response.ParseFromString(payload)
+        except DecodeError as error:
+            raise ProtocolError(f"core answered with something else than a response: {error}") from error
+        kind = response.WhichOneof("response")
+        if kind == "error":
+            failure = response.error
+            raise error_from_code(
+                failure.code,
+                failure.message,
+                retryable=failure.retryable if failure.HasField("retryable") else None,
+            )
+        if kind != request.WhichOneof("request"):
+            raise ProtocolError(f"core answered {request.WhichOneof('request')} with {kind}")
+        return response
+
+    async def health_check(self) -> HealthReport:
+        response = await self._call(pb.RpcRequest(health_check=pb.HealthCheckRequest()))
+        return decode_model(HealthReport, response.health_check)
+
+    async def create_instance(self, new: NewInstance) -> CreatedInstance:
+        request = pb.RpcRequest(create_instance=encode_model(new, pb.CreateInstanceRequest()))
+        return decode_model(CreatedInstance, (await self._call(request)).create_instance)
+
+    async def get_instance(self, instance_id: str, *, tenant_id: str | None = None) -> Instance | None:
+        call = pb.GetInstanceRequest(instance_id=instance_id, tenant_id=tenant_id)
+        answer = (await self._call(pb.RpcRequest(get_instance=call))).get_instance
+        return decode_model(Instance, answer.instance) if answer.HasField("instance") else None
+
+    async def list_instances(self, where: InstanceFilter) -> InstancePage:
+        request = pb.RpcRequest(list_instances=encode_instance_filter(where))
+        answer = (await self._call(request)).list_instances
+        return InstancePage(
+            instances=tuple(decode_model(Instance, instance) for instance in answer.instances),
+            total_count=answer.total_count,
+        )
+
+    async def send_signal(self, instance_id: str, signal_type: SignalType, payload: bytes = b"") -> InstanceStatus:
+        call = pb.SendSignalRequest(
+            instance_id=instance_id, signal_type=encode_signal_type(signal_type), payload=payload
+        )
+        answer = await self._call(pb.RpcRequest(send_signal=call))
+        return decode_status(answer.send_signal.status)
+
+    async def send_custom_signal(self, instance_id: str, signal: CustomSignal) -> None:
+        call = pb.SendCustomSignalRequest(
+            instance_id=instance_id, checkpoint_id=signal.checkpoint_id, payload=signal.payload
+        )
+        await self._call(pb.RpcRequest(send_custom_signal=call))
+
+    async def claim_launches(
+        self, owner: str, *, limit: int, lease_ms: int, wait_ms: int = 0, instance_id: str | None = None
+    ) -> list[LaunchClaim]:
+        call = pb.ClaimLaunchesRequest(
+            owner=owner, limit=limit, lease_ms=lease_ms, wait_ms=wait_ms, instance_id=instance_id
+        )
+        answer = await self._call(pb.RpcRequest(claim_launches=call), timeout_ms=_CALL_TIMEOUT_MS + wait_ms)
+        return [decode_model(LaunchClaim, claim) for claim in answer.claim_launches.claims]
+
+    async def renew_leases(self, owner: str, keys: Sequence[LeaseKey], *, lease_ms: int) -> list[LeaseKey]:
+        call = pb.RenewLeasesRequest(
+            owner=owner, keys=[encode_model(key, pb.LeaseKey()) for key in keys], lease_ms=lease_ms
+        )
+        answer = await self._call(pb.RpcRequest(renew_leases=call))
+        return [decode_model(LeaseKey, key) for key in answer.renew_leases.lost]
+
+    async def expire_leases(self, owner: str) -> int:
+        answer = await self._call(pb.RpcRequest(expire_leases=pb.ExpireLeasesRequest(owner=owner)))
+        return answer.expire_leases.expired
+
+    async def report_exit(self, key: LeaseKey, report: ExitReport) -> ExitDecision:
+        call = pb.ReportExitRequest(key=encode_model(key, pb.LeaseKey()), report=encode_model(report, pb.ExitReport()))
+        answer = await self._call(pb.RpcRequest(report_exit=call))
+        return decode_model(ExitDecision, answer.report_exit.decision)
+
+    async def report_launch_failure(self, key: LeaseKey, error: str, *, permanent: bool) -> ExitDecision:
+        call = pb.ReportLaunchFailureRequest(key=encode_model(key, pb.LeaseKey()), error=error, permanent=permanent)
+        answer = await self._call(pb.RpcRequest(report_launch_failure=call))
+        return decode_model(ExitDecision, answer.report_launch_failure.decision)
+
+    async def list_checkpoints(self, instance_id: str, *, limit: int = 100, offset: int = 0) -> CheckpointPage:
+        call = pb.ListCheckpointsRequest(instance_id=instance_id, limit=limit, offset=offset)
+        answer = (await self._call(pb.RpcRequest(list_checkpoints=call))).list_checkpoints
+        return CheckpointPage(
+            checkpoints=tuple(decode_model(CheckpointSummary, item) for item in answer.checkpoints),
+            total_count=answer.total_count,
+        )
+
+    async def get_checkpoint(self, instance_id: str, checkpoint_id: str) -> CheckpointRecord | None:
+        call = pb.GetCheckpointRequest(instance_id=instance_id, checkpoint_id=checkpoint_id)
+        answer = (await self._call(pb.RpcRequest(get_checkpoint=call))).get_checkpoint
+        return decode_model(CheckpointRecord, answer) if answer.found else None
+
+    async def list_events(self, instance_id: str, where: EventFilter) -> EventPage:
+        request = pb.RpcRequest(list_events=encode_model(where, pb.ListEventsRequest(instance_id=instance_id)))
+        answer = (await self._call(request)).list_events
+        return EventPage(
+            events=tuple(decode_model(EventRecord, event) for event in answer.events),
+            total_count=answer.total_count,
+        )

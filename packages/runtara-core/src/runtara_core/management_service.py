@@ -1,0 +1,146 @@
+"""Core's management verbs on a storage; what the environment calls in the one-process mode."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from runtara_sdk.clock import Clock
+from runtara_sdk.errors import StorageError
+from runtara_sdk.models import CustomSignal, InstanceStatus, SignalType
+
+import runtara_core
+from runtara_core.due import DueBell, wait_until_rung
+from runtara_core.management import CoreManagement
+from runtara_core.models import (
+    CheckpointPage,
+    CheckpointRecord,
+    CoreLimits,
+    CreatedInstance,
+    EventFilter,
+    EventPage,
+    ExitDecision,
+    ExitReport,
+    HealthReport,
+    Instance,
+    InstanceFilter,
+    InstancePage,
+    LaunchClaim,
+    LeaseKey,
+    NewInstance,
+)
+from runtara_core.storage import Storage
+
+MAX_CLAIM_WAIT_MS = 30_000
+"""Longest wait of one `claim_launches` call."""
+
+MAX_PAGE = 1_000
+"""Most rows of one page."""
+
+_OTHER_PROCESS_INTERVAL_MS = 5_000
+_AT_LIMIT_INTERVAL_MS = 1_000
+
+
+class ManagementService(CoreManagement):
+    """Serves environments, in process or behind the management port."""
+
+    def __init__(self, storage: Storage, clock: Clock, limits: CoreLimits, due: DueBell) -> None:
+        self._storage = storage
+        self._clock = clock
+        self._limits = limits
+        self._due = due
+        self._started_at_ms = clock.now_ms()
+
+    async def health_check(self) -> HealthReport:
+        healthy = True
+        active = 0
+        try:
+            await self._storage.check_health()
+            active = await self._storage.count_running()
+        except StorageError:
+            healthy = False
+        return HealthReport(
+            healthy=healthy,
+            version=runtara_core.__version__,
+            uptime_ms=self._clock.now_ms() - self._started_at_ms,
+            active_instances=active,
+        )
+
+    async def create_instance(self, new: NewInstance) -> CreatedInstance:
+        created = await self._storage.create_instance(new, now_ms=self._clock.now_ms())
+        self._due.ring()
+        return created
+
+    async def get_instance(self, instance_id: str, *, tenant_id: str | None = None) -> Instance | None:
+        return await self._storage.get_instance(instance_id, tenant_id=tenant_id)
+
+    async def list_instances(self, where: InstanceFilter) -> InstancePage:
+        return await self._storage.list_instances(where)
+
+    async def send_signal(self, instance_id: str, signal_type: SignalType, payload: bytes = b"") -> InstanceStatus:
+        status = await self._storage.send_signal(instance_id, signal_type, payload, now_ms=self._clock.now_ms())
+        self._due.ring()
+        return status
+
+    async def send_custom_signal(self, instance_id: str, signal: CustomSignal) -> None:
+        await self._storage.send_custom_signal(instance_id, signal, now_ms=self._clock.now_ms())
+        self._due.ring()
+
+    async def claim_launches(
+        self, owner: str, *, limit: int, lease_ms: int, wait_ms: int = 0, instance_id: str | None = None
+    ) -> list[LaunchClaim]:
+        deadline_ms = self._clock.now_ms() + min(wait_ms, MAX_CLAIM_WAIT_MS)
+        while True:
+            bell = self._due.listen()
+            claims = await self._storage.claim_launches(
+                owner,
+                instance_id=instance_id,
+                limit=min(limit, MAX_PAGE),
+                lease_ms=lease_ms,
+                limits=self._limits,
+                now_ms=self._clock.now_ms(),
+            )
+            left_ms = deadline_ms - self._clock.now_ms()
+            if claims or left_ms <= 0:
+                return claims
+            await wait_until_rung(bell, self._clock, min(left_ms, await self._next_look_ms()) / 1000)
+
+    async def _next_look_ms(self) -> int:
+        """How long nothing can become due, as far as the database tells."""
+        wake_at_ms = await self._storage.next_wake_at_ms()
+        if wake_at_ms is None:
+            return _OTHER_PROCESS_INTERVAL_MS
+        until_due_ms = wake_at_ms - self._clock.now_ms()
+        if until_due_ms <= 0:
+            # Something is due and was not claimed: the concurrency limit is reached.
+            return _AT_LIMIT_INTERVAL_MS
+        return min(until_due_ms, _OTHER_PROCESS_INTERVAL_MS)
+
+    async def renew_leases(self, owner: str, keys: Sequence[LeaseKey], *, lease_ms: int) -> list[LeaseKey]:
+        return await self._storage.renew_leases(owner, keys, lease_ms=lease_ms, now_ms=self._clock.now_ms())
+
+    async def expire_leases(self, owner: str) -> int:
+        expired = await self._storage.expire_leases(owner, now_ms=self._clock.now_ms())
+        if expired:
+            self._due.ring()
+        return expired
+
+    async def report_exit(self, key: LeaseKey, report: ExitReport) -> ExitDecision:
+        decision = await self._storage.report_exit(key, report, limits=self._limits, now_ms=self._clock.now_ms())
+        self._due.ring()
+        return decision
+
+    async def report_launch_failure(self, key: LeaseKey, error: str, *, permanent: bool) -> ExitDecision:
+        decision = await self._storage.report_launch_failure(
+            key, error, permanent=permanent, limits=self._limits, now_ms=self._clock.now_ms()
+        )
+        self._due.ring()
+        return decision
+
+    async def list_checkpoints(self, instance_id: str, *, limit: int = 100, offset: int = 0) -> CheckpointPage:
+        return await self._storage.list_checkpoints(instance_id, limit=min(limit, MAX_PAGE), offset=offset)
+
+    async def get_checkpoint(self, instance_id: str, checkpoint_id: str) -> CheckpointRecord | None:
+        return await self._storage.load_checkpoint(instance_id, checkpoint_id)
+
+    async def list_events(self, instance_id: str, where: EventFilter) -> EventPage:
+        return await self._storage.list_events(instance_id, where)

@@ -1,0 +1,56 @@
+"""Settings of the core daemon; the one place that knows the names of its variables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from runtara_sdk.settings import EnvironmentReader
+
+from runtara_core.models import CoreLimits
+
+
+@dataclass(frozen=True, slots=True)
+class CoreSettings:
+    """What a core daemon needs to start.
+
+    Attributes:
+        database_url: `postgres://...` or `sqlite://...` (RUNTARA_DATABASE_URL).
+        instance_port: UDP port of the instance protocol (RUNTARA_QUIC_PORT); 0 lets the system choose.
+        management_port: UDP port of the management protocol (RUNTARA_ADMIN_PORT).
+        bind_address: address that both ports bind (RUNTARA_BIND_ADDRESS).
+        data_dir: where the certificates are (DATA_DIR).
+        server_names: further names in the server certificate (RUNTARA_SERVER_NAMES, comma-separated).
+        limits: RUNTARA_MAX_CONCURRENT_INSTANCES and the recovery policy.
+    """
+
+    database_url: str
+    instance_port: int = 8001
+    management_port: int = 8003
+    bind_address: str = "127.0.0.1"
+    data_dir: Path = Path(".data")
+    server_names: tuple[str, ...] = ()
+    limits: CoreLimits = field(default_factory=CoreLimits)
+
+    @classmethod
+    def from_environment(cls, reader: EnvironmentReader | None = None) -> CoreSettings:
+        """Read the variables; raises `ConfigurationError` naming what is missing or wrong."""
+        reader = reader or EnvironmentReader()
+        return cls(
+            database_url=reader.required_text(
+                "RUNTARA_DATABASE_URL",
+                "set it to postgres://user:password@host/database or sqlite:///path/to/file.db",
+            ),
+            instance_port=reader.port("RUNTARA_QUIC_PORT", 8001),
+            management_port=reader.port("RUNTARA_ADMIN_PORT", 8003),
+            bind_address=reader.text("RUNTARA_BIND_ADDRESS", "127.0.0.1"),
+            data_dir=Path(reader.text("DATA_DIR", ".data")).absolute(),
+            server_names=tuple(
+                name.strip() for name in reader.text("RUNTARA_SERVER_NAMES", "").split(",") if name.strip()
+            ),
+            limits=CoreLimits(
+                max_concurrent_instances=reader.integer(
+                    "RUNTARA_MAX_CONCURRENT_INSTANCES", 32, minimum=1, maximum=1_000_000
+                )
+            ),
+        )

@@ -1,0 +1,70 @@
+"""What the handlers of both ports share: decode, serve one verb, encode its answer or its error."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol, TypeVar
+
+from google.protobuf.message import DecodeError, Message
+from runtara_sdk.errors import ProtocolError, RuntaraError
+
+logger = logging.getLogger(__name__)
+
+RequestT = TypeVar("RequestT", bound=Message)
+
+
+class ErrorFields(Protocol):
+    """The fields of an `RpcError` message of any package."""
+
+    code: str
+    message: str
+    retryable: bool
+
+
+class RpcDispatcher:
+    """Serves the `RpcRequest`/`RpcResponse` wrappers of one protocol package.
+
+    `verbs` maps the name of a request's oneof field to a coroutine function that takes the wrapper and returns the
+    filled response wrapper.
+    """
+
+    def __init__(
+        self,
+        request_type: type[Any],
+        response_type: type[Any],
+        verbs: Mapping[str, Callable[[Any], Awaitable[Any]]],
+    ) -> None:
+        self._request_type = request_type
+        self._response_type = response_type
+        self._verbs = verbs
+
+    async def serve(self, payload: bytes) -> bytes:
+        """Answer one request payload; raises `ProtocolError` only when it is not a request at all."""
+        request = self._request_type()
+        try:
+            request.ParseFromString(payload)
+        except DecodeError as error:
+            raise ProtocolError(f"not a {self._request_type.DESCRIPTOR.full_name}: {error}") from error
+        verb = request.WhichOneof("request")
+        if verb is None:
+            return self._error("EMPTY_REQUEST", "the request names no call", retryable=False)
+        handler = self._verbs.get(verb)
+        if handler is None:
+            return self._error("NOT_IMPLEMENTED", f"this server does not serve {verb}", retryable=False)
+        try:
+            response = await handler(request)
+        except RuntaraError as error:
+            return self._error(error.code, error.message, retryable=error.retryable)
+        except Exception:
+            logger.exception("%s failed", verb)
+            return self._error(f"{verb.upper()}_ERROR", f"{verb} failed inside the server", retryable=True)
+        return bytes(response.SerializeToString())
+
+    def _error(self, code: str, message: str, *, retryable: bool) -> bytes:
+        response = self._response_type()
+        fields: ErrorFields = response.error
+        fields.code = code
+        fields.message = message
+        fields.retryable = retryable
+        return bytes(response.SerializeToString())

@@ -1,0 +1,134 @@
+"""Models to and from the messages of package `runtara.instance`."""
+
+from __future__ import annotations
+
+from runtara_sdk.errors import InvalidInputError
+from runtara_sdk.models import (
+    CheckpointResult,
+    CustomSignal,
+    EventType,
+    InstanceEvent,
+    InstanceStatus,
+    Signal,
+    SignalPoll,
+    SignalType,
+    SleepOutcome,
+    SleepState,
+    StatusReport,
+)
+from runtara_sdk.protocol import instance_pb2 as pb
+
+_STATUS = {
+    InstanceStatus.PENDING: pb.STATUS_PENDING,
+    InstanceStatus.RUNNING: pb.STATUS_RUNNING,
+    InstanceStatus.SUSPENDED: pb.STATUS_SUSPENDED,
+    InstanceStatus.COMPLETED: pb.STATUS_COMPLETED,
+    InstanceStatus.FAILED: pb.STATUS_FAILED,
+    InstanceStatus.CANCELLED: pb.STATUS_CANCELLED,
+}
+_SIGNAL = {
+    SignalType.CANCEL: pb.SIGNAL_CANCEL,
+    SignalType.PAUSE: pb.SIGNAL_PAUSE,
+    SignalType.RESUME: pb.SIGNAL_RESUME,
+}
+_SIGNAL_TYPE: dict[int, SignalType] = {number: signal_type for signal_type, number in _SIGNAL.items()}
+_EVENT_TYPE = {
+    pb.EVENT_HEARTBEAT: EventType.HEARTBEAT,
+    pb.EVENT_COMPLETED: EventType.COMPLETED,
+    pb.EVENT_FAILED: EventType.FAILED,
+    pb.EVENT_SUSPENDED: EventType.SUSPENDED,
+    pb.EVENT_CUSTOM: EventType.CUSTOM,
+}
+_SLEEP = {
+    SleepState.DONE: pb.SLEEP_DONE,
+    SleepState.WAIT: pb.SLEEP_WAIT,
+    SleepState.SUSPENDED: pb.SLEEP_SUSPENDED,
+}
+
+
+def encode_status(status: InstanceStatus) -> pb.InstanceStatus:
+    """The wire number of a status."""
+    return _STATUS[status]
+
+
+def decode_signal_type(number: int) -> SignalType:
+    """A signal type; an unknown number is an error, never a cancel."""
+    try:
+        return _SIGNAL_TYPE[number]
+    except KeyError:
+        raise InvalidInputError(f"signal type {number} is not known: use 0 cancel, 1 pause or 2 resume") from None
+
+
+def decode_event(message: pb.InstanceEvent) -> InstanceEvent:
+    """An event as reported; its time is ignored, the server's clock stamps it."""
+    event_type = _EVENT_TYPE.get(message.event_type)
+    if event_type is None:
+        raise InvalidInputError(f"event type {message.event_type} is not known")
+    return InstanceEvent(
+        event_type=event_type,
+        payload=message.payload,
+        subtype=message.subtype if message.HasField("subtype") else None,
+        checkpoint_id=message.checkpoint_id if message.HasField("checkpoint_id") else None,
+        event_key=message.event_key if message.HasField("event_key") else None,
+    )
+
+
+def encode_checkpoint_result(instance_id: str, result: CheckpointResult) -> pb.CheckpointResponse:
+    """The answer to a checkpoint call."""
+    message = pb.CheckpointResponse(found=result.found, state=result.state)
+    if result.pending_signal is not None:
+        message.pending_signal.CopyFrom(_encode_signal(instance_id, result.pending_signal))
+    if result.custom_signal is not None:
+        message.custom_signal.CopyFrom(_encode_custom_signal(result.custom_signal))
+    return message
+
+
+def encode_signal_poll(instance_id: str, poll: SignalPoll) -> pb.PollSignalsResponse:
+    """The answer to a poll."""
+    message = pb.PollSignalsResponse()
+    if poll.signal is not None:
+        message.signal.CopyFrom(_encode_signal(instance_id, poll.signal))
+    if poll.custom_signal is not None:
+        message.custom_signal.CopyFrom(_encode_custom_signal(poll.custom_signal))
+    return message
+
+
+def encode_sleep_outcome(outcome: SleepOutcome) -> pb.SleepResponse:
+    """The answer to a sleep call."""
+    return pb.SleepResponse(
+        state=_SLEEP[outcome.state], wake_at_ms=outcome.wake_at_ms, remaining_ms=outcome.remaining_ms
+    )
+
+
+def encode_status_report(report: StatusReport) -> pb.GetInstanceStatusResponse:
+    """The answer to a status call; an unknown instance is told by `found` and, for old clients, by an error text."""
+    if not report.found or report.status is None:
+        return pb.GetInstanceStatusResponse(
+            instance_id=report.instance_id,
+            status=pb.STATUS_UNKNOWN,
+            error=f"instance {report.instance_id} not found",
+            found=False,
+        )
+    return pb.GetInstanceStatusResponse(
+        instance_id=report.instance_id,
+        status=_STATUS[report.status],
+        checkpoint_id=report.checkpoint_id,
+        started_at_ms=report.started_at_ms,
+        finished_at_ms=report.finished_at_ms,
+        output=report.output,
+        error=report.error,
+        found=True,
+    )
+
+
+def _encode_signal(instance_id: str, signal: Signal) -> pb.Signal:
+    return pb.Signal(
+        instance_id=instance_id,
+        signal_type=_SIGNAL[signal.signal_type],
+        payload=signal.payload,
+        signal_id=signal.signal_id,
+    )
+
+
+def _encode_custom_signal(signal: CustomSignal) -> pb.CustomSignal:
+    return pb.CustomSignal(checkpoint_id=signal.checkpoint_id, payload=signal.payload)

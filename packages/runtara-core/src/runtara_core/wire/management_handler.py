@@ -1,0 +1,208 @@
+"""The management port: one method a call of package `runtara.management`."""
+
+from __future__ import annotations
+
+from runtara_sdk.models import CustomSignal
+from runtara_sdk.protocol import management_pb2 as pb
+
+from runtara_core.management import CoreManagement
+from runtara_core.management_service import MAX_PAGE
+from runtara_core.models import EventFilter, ExitReport, LeaseKey, NewInstance
+from runtara_core.wire.dispatch import RpcDispatcher
+from runtara_core.wire.management_codec import (
+    decode_instance_filter,
+    decode_model,
+    decode_signal_type,
+    encode_model,
+    encode_status,
+)
+
+
+class ManagementHandler:
+    """Decodes a call, asks the management service, encodes the answer."""
+
+    def __init__(self, core: CoreManagement) -> None:
+        self._core = core
+        self.dispatcher = RpcDispatcher(
+            pb.RpcRequest,
+            pb.RpcResponse,
+            {
+                "health_check": self.health_check,
+                "create_instance": self.create_instance,
+                "get_instance": self.get_instance,
+                "get_instance_status": self.get_instance_status,
+                "list_instances": self.list_instances,
+                "send_signal": self.send_signal,
+                "send_custom_signal": self.send_custom_signal,
+                "claim_launches": self.claim_launches,
+                "renew_leases": self.renew_leases,
+                "expire_leases": self.expire_leases,
+                "report_exit": self.report_exit,
+                "report_launch_failure": self.report_launch_failure,
+                "list_checkpoints": self.list_checkpoints,
+                "get_checkpoint": self.get_checkpoint,
+                "list_events": self.list_events,
+            },
+        )
+
+    async def health_check(self, _request: pb.RpcRequest) -> pb.RpcResponse:
+        """Health of core."""
+        health = await self._core.health_check()
+        return pb.RpcResponse(health_check=encode_model(health, pb.HealthCheckResponse()))
+
+    async def create_instance(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """Create a pending instance."""
+        created = await self._core.create_instance(decode_model(NewInstance, request.create_instance))
+        return pb.RpcResponse(create_instance=encode_model(created, pb.CreateInstanceResponse()))
+
+    async def get_instance(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """One instance, whole."""
+        call = request.get_instance
+        instance = await self._core.get_instance(
+            call.instance_id, tenant_id=call.tenant_id if call.HasField("tenant_id") else None
+        )
+        response = pb.RpcResponse(get_instance=pb.GetInstanceResponse())
+        if instance is not None:
+            response.get_instance.instance.CopyFrom(encode_model(instance, pb.Instance()))
+        return response
+
+    async def get_instance_status(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """Status of an instance, in the original's form."""
+        call = request.get_instance_status
+        instance = await self._core.get_instance(
+            call.instance_id, tenant_id=call.tenant_id if call.HasField("tenant_id") else None
+        )
+        if instance is None:
+            answer = pb.GetInstanceStatusResponse(
+                instance_id=call.instance_id,
+                status=pb.STATUS_UNKNOWN,
+                error=f"instance {call.instance_id} not found",
+                found=False,
+            )
+        else:
+            answer = pb.GetInstanceStatusResponse(
+                instance_id=instance.instance_id,
+                status=encode_status(instance.status),
+                checkpoint_id=instance.checkpoint_id,
+                started_at_ms=instance.started_at_ms or 0,
+                finished_at_ms=instance.finished_at_ms,
+                output=instance.output,
+                error=instance.error,
+                found=True,
+            )
+        return pb.RpcResponse(get_instance_status=answer)
+
+    async def list_instances(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """A page of instances."""
+        page = await self._core.list_instances(decode_instance_filter(request.list_instances, max_limit=MAX_PAGE))
+        return pb.RpcResponse(
+            list_instances=pb.ListInstancesResponse(
+                instances=[encode_model(instance, pb.Instance()) for instance in page.instances],
+                total_count=page.total_count,
+            )
+        )
+
+    async def send_signal(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """Cancel, pause or resume."""
+        call = request.send_signal
+        status = await self._core.send_signal(call.instance_id, decode_signal_type(call.signal_type), call.payload)
+        return pb.RpcResponse(send_signal=pb.SendSignalResponse(success=True, status=encode_status(status)))
+
+    async def send_custom_signal(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """Leave a payload for a checkpoint id."""
+        call = request.send_custom_signal
+        await self._core.send_custom_signal(
+            call.instance_id, CustomSignal(checkpoint_id=call.checkpoint_id, payload=call.payload)
+        )
+        return pb.RpcResponse(send_custom_signal=pb.SendCustomSignalResponse(success=True))
+
+    async def claim_launches(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """Claim due launches, waiting for the first if asked to."""
+        call = request.claim_launches
+        claims = await self._core.claim_launches(
+            call.owner,
+            limit=call.limit,
+            lease_ms=call.lease_ms,
+            wait_ms=call.wait_ms,
+            instance_id=call.instance_id if call.HasField("instance_id") else None,
+        )
+        return pb.RpcResponse(
+            claim_launches=pb.ClaimLaunchesResponse(claims=[encode_model(claim, pb.LaunchClaim()) for claim in claims])
+        )
+
+    async def renew_leases(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """Extend leases."""
+        call = request.renew_leases
+        lost = await self._core.renew_leases(
+            call.owner, [decode_model(LeaseKey, key) for key in call.keys], lease_ms=call.lease_ms
+        )
+        return pb.RpcResponse(
+            renew_leases=pb.RenewLeasesResponse(lost=[encode_model(key, pb.LeaseKey()) for key in lost])
+        )
+
+    async def expire_leases(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """Free what a dead owner holds."""
+        expired = await self._core.expire_leases(request.expire_leases.owner)
+        return pb.RpcResponse(expire_leases=pb.ExpireLeasesResponse(expired=expired))
+
+    async def report_exit(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """Say that a launched process has ended."""
+        call = request.report_exit
+        decision = await self._core.report_exit(decode_model(LeaseKey, call.key), decode_model(ExitReport, call.report))
+        return pb.RpcResponse(report_exit=pb.ReportExitResponse(decision=encode_model(decision, pb.ExitDecision())))
+
+    async def report_launch_failure(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """Say that a claimed launch could not be started."""
+        call = request.report_launch_failure
+        decision = await self._core.report_launch_failure(
+            decode_model(LeaseKey, call.key), call.error, permanent=call.permanent
+        )
+        return pb.RpcResponse(
+            report_launch_failure=pb.ReportLaunchFailureResponse(decision=encode_model(decision, pb.ExitDecision()))
+        )
+
+    async def list_checkpoints(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """A page of checkpoints."""
+        call = request.list_checkpoints
+        page = await self._core.list_checkpoints(call.instance_id, limit=call.limit or 100, offset=call.offset)
+        return pb.RpcResponse(
+            list_checkpoints=pb.ListCheckpointsResponse(
+                checkpoints=[encode_model(item, pb.CheckpointSummary()) for item in page.checkpoints],
+                total_count=page.total_count,
+            )
+        )
+
+    async def get_checkpoint(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """One checkpoint with its state."""
+        call = request.get_checkpoint
+        record = await self._core.get_checkpoint(call.instance_id, call.checkpoint_id)
+        answer = pb.GetCheckpointResponse(found=record is not None)
+        if record is not None:
+            encode_model(record, answer)
+        return pb.RpcResponse(get_checkpoint=answer)
+
+    async def list_events(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """A page of events."""
+        call = request.list_events
+        where = decode_event_filter(call)
+        page = await self._core.list_events(call.instance_id, where)
+        return pb.RpcResponse(
+            list_events=pb.ListEventsResponse(
+                events=[encode_model(event, pb.EventRecord()) for event in page.events],
+                total_count=page.total_count,
+            )
+        )
+
+
+def decode_event_filter(call: pb.ListEventsRequest) -> EventFilter:
+    """The filter of a list_events call; limit 0 reads as 100."""
+    return EventFilter(
+        event_type=call.event_type if call.HasField("event_type") else None,
+        subtype=call.subtype if call.HasField("subtype") else None,
+        created_after_ms=call.created_after_ms if call.HasField("created_after_ms") else None,
+        created_before_ms=call.created_before_ms if call.HasField("created_before_ms") else None,
+        ascending=call.ascending,
+        after_event_id=call.after_event_id if call.HasField("after_event_id") else None,
+        limit=min(call.limit or 100, MAX_PAGE),
+        offset=call.offset,
+    )
