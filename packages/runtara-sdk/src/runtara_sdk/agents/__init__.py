@@ -1,0 +1,55 @@
+"""Writing, finding and calling agents.
+
+Importing this package costs little more than pydantic; discovery, which reads the metadata of all installed
+distributions, is loaded when `discover_agents` is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from runtara_sdk.agents.capability import Capability, EffectClass, KnownError, capability
+from runtara_sdk.agents.connections import RawConnection
+from runtara_sdk.agents.context import Cancellation, CapabilityContext
+from runtara_sdk.agents.definition import AgentDefinition, agent
+from runtara_sdk.agents.errors import AgentDefinitionError, AgentError, ErrorCategory, ErrorSeverity
+from runtara_sdk.agents.schema import InputField
+
+if TYPE_CHECKING:
+    from runtara_sdk.agents.discovery import (
+        BrokenPlugin,
+        DiscoveredAgent,
+        DiscoveredAgents,
+        discover_agents,
+    )
+
+__all__ = [
+    "AgentDefinition",
+    "AgentDefinitionError",
+    "AgentError",
+    "BrokenPlugin",
+    "Cancellation",
+    "Capability",
+    "CapabilityContext",
+    "DiscoveredAgent",
+    "DiscoveredAgents",
+    "EffectClass",
+    "ErrorCategory",
+    "ErrorSeverity",
+    "InputField",
+    "KnownError",
+    "RawConnection",
+    "agent",
+    "capability",
+    "discover_agents",
+]
+
+_DISCOVERY = frozenset({"BrokenPlugin", "DiscoveredAgent", "DiscoveredAgents", "discover_agents"})
+
+
+def __getattr__(name: str) -> Any:
+    if name in _DISCOVERY:
+        from runtara_sdk.agents import discovery
+
+        return getattr(discovery, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,103 @@
+"""One call of a capability: decode, run (coroutines here, functions on a thread), encode.
+
+Every failure becomes an `AgentError`; cancellation and interruptions pass through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import dataclasses
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from pydantic_core import to_jsonable_python
+
+from runtara_sdk.agents.capability import Capability
+from runtara_sdk.agents.context import Cancellation, CapabilityContext
+from runtara_sdk.agents.errors import (
+    CAPABILITY_ERROR,
+    OUTPUT_SERIALIZATION_ERROR,
+    TIMEOUT,
+    AgentError,
+    ErrorCategory,
+)
+from runtara_sdk.agents.inputs import decode_inputs
+from runtara_sdk.errors import RuntaraError
+
+
+async def invoke_capability(agent_id: str, capability: Capability, inputs: Any, context: CapabilityContext) -> Any:
+    """Run `capability` and return its result as a JSON value; see `AgentDefinition.invoke`."""
+    place = f"{agent_id}:{capability.id}"
+    # Attempts of one step may share a context; each call has its own end.
+    context = dataclasses.replace(context, cancellation=Cancellation())
+    decoded = decode_inputs(place, capability, inputs)
+    arguments = (decoded, context) if capability.takes_context else (decoded,)
+    remaining_ms = context.remaining_ms()
+    try:
+        async with asyncio.timeout(None if remaining_ms is None else remaining_ms / 1000) as limit:
+            if capability.is_async:
+                result = await capability.function(*arguments)
+            else:
+                result = await _run_on_thread(place, capability.function, arguments)
+    except AgentError:
+        raise
+    except RuntaraError as error:
+        category = ErrorCategory.TRANSIENT if error.retryable else ErrorCategory.PERMANENT
+        raise AgentError(error.code, error.message, category=category) from error
+    except Exception as error:  # whatever the author's code raises is a failure of the capability
+        if isinstance(error, TimeoutError) and limit.expired():
+            raise AgentError.transient(TIMEOUT, f"{place} did not finish within {remaining_ms} ms") from None
+        raise AgentError.permanent(CAPABILITY_ERROR, f"{place}: {_describe(error)}") from error
+    finally:
+        context.cancellation.request()  # a thread that still runs has lost its audience
+    return _encode(place, result)
+
+
+async def _run_on_thread(place: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """Call `function` on a daemon thread: one that ignores cancellation must not keep the process alive."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Any] = loop.create_future()
+    variables = contextvars.copy_context()
+
+    def settle(result: Any, error: BaseException | None) -> None:
+        if future.done():
+            return
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)
+
+    def run() -> None:
+        result: Any = None
+        failure: BaseException | None = None
+        try:
+            result = variables.run(function, *arguments)
+        except StopIteration as error:  # a future cannot carry it
+            failure = RuntimeError(f"StopIteration: {error.value!r}")
+        except BaseException as error:  # noqa: BLE001 - handed to the awaiting task, interruptions included
+            failure = error
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle, result, failure)
+
+    threading.Thread(target=run, name=f"capability {place}", daemon=True).start()
+    return await future
+
+
+def _encode(place: str, result: Any) -> Any:
+    try:
+        value = to_jsonable_python(result, by_alias=True, inf_nan_mode="constants")
+        # NaN and lone surrogates have no JSON form; better refused here than when the checkpoint is written.
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    except (ValueError, TypeError, RecursionError) as error:
+        raise AgentError.permanent(
+            OUTPUT_SERIALIZATION_ERROR, f"{place}: the result has no JSON form: {_describe(error)}"
+        ) from error
+    return value
+
+
+def _describe(error: Exception) -> str:
+    first_line = str(error).strip().partition("\n")[0][:500]
+    return f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
