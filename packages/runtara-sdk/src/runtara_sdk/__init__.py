@@ -1,3 +1,113 @@
-"""Instance SDK, management SDK, agent API, wire protocol and the `runtara` command of the Runtara durable execution platform."""
+"""Instance SDK, management SDK, agent API, wire protocol and the `runtara` command of Runtara.
+
+What `__all__` lists is the public interface. Names load when they are first used, so that a program pays only for what
+it needs: importing `runtara_sdk` loads neither the transport nor pydantic.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from runtara_sdk.durability import RetryStrategy, durable, idempotency_key
+    from runtara_sdk.errors import (
+        CheckpointNotFoundError,
+        ConcurrencyLimitError,
+        ConfigurationError,
+        DeadlineExceededError,
+        ImageNotFoundError,
+        InstanceCancelled,
+        InstanceExistsError,
+        InstanceInterrupted,
+        InstanceNotFoundError,
+        InstancePaused,
+        InstanceSuperseded,
+        InstanceSuspended,
+        InvalidInputError,
+        InvalidStateError,
+        ProtocolError,
+        RuntaraError,
+        ServerError,
+        StaleEpochError,
+        StorageError,
+        TransportError,
+    )
+    from runtara_sdk.instance import RuntaraSdk, current_sdk
+    from runtara_sdk.instance_settings import InstanceSettings
+    from runtara_sdk.management import InstanceInfo, ManagementSdk, ManagementSettings
+    from runtara_sdk.models import (
+        CheckpointResult,
+        CustomSignal,
+        InstanceStatus,
+        Signal,
+        SignalType,
+        StatusReport,
+        TerminationReason,
+    )
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "CheckpointNotFoundError",
+    "CheckpointResult",
+    "ConcurrencyLimitError",
+    "ConfigurationError",
+    "CustomSignal",
+    "DeadlineExceededError",
+    "ImageNotFoundError",
+    "InstanceCancelled",
+    "InstanceExistsError",
+    "InstanceInfo",
+    "InstanceInterrupted",
+    "InstanceNotFoundError",
+    "InstancePaused",
+    "InstanceSettings",
+    "InstanceStatus",
+    "InstanceSuperseded",
+    "InstanceSuspended",
+    "InvalidInputError",
+    "InvalidStateError",
+    "ManagementSdk",
+    "ManagementSettings",
+    "ProtocolError",
+    "RetryStrategy",
+    "RuntaraError",
+    "RuntaraSdk",
+    "ServerError",
+    "Signal",
+    "SignalType",
+    "StaleEpochError",
+    "StatusReport",
+    "StorageError",
+    "TerminationReason",
+    "TransportError",
+    "current_sdk",
+    "durable",
+    "idempotency_key",
+]
+
+_HOMES = {
+    "durability": ("RetryStrategy", "durable", "idempotency_key"),
+    "instance": ("RuntaraSdk", "current_sdk"),
+    "instance_settings": ("InstanceSettings",),
+    "management": ("InstanceInfo", "ManagementSdk", "ManagementSettings"),
+    "models": (
+        "CheckpointResult",
+        "CustomSignal",
+        "InstanceStatus",
+        "Signal",
+        "SignalType",
+        "StatusReport",
+        "TerminationReason",
+    ),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME_OF.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,124 @@
+"""Settings of a program that runs as an instance; the one place that knows the names of its variables."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from runtara_sdk.errors import ConfigurationError
+from runtara_sdk.settings import EnvironmentReader
+
+_DEFAULT_SERVER = "127.0.0.1:8001"
+_THRESHOLD_UNITS_MS = {"ms": 1, "s": 1000}
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceSettings:
+    """What an instance needs to reach the store of its durable state.
+
+    Attributes:
+        instance_id: which instance this program advances (RUNTARA_INSTANCE_ID).
+        tenant_id: owner of the instance (RUNTARA_TENANT_ID).
+        server_addr: `host:port` of core, or a database URL such as `sqlite:///run.db` for the embedded mode without a
+            daemon (RUNTARA_SERVER_ADDR).
+        server_name: name that core's certificate must carry (RUNTARA_SERVER_NAME).
+        skip_cert_verification: accept any certificate (RUNTARA_SKIP_CERT_VERIFICATION).
+        ca_file: authority that signs core's certificate; None stands for the system's authorities (RUNTARA_CA_FILE).
+        launch_epoch: number of this launch, given by the environment that launched the program; None when the program
+            was started by hand, in which case nobody starts it again after a suspension (RUNTARA_LAUNCH_EPOCH).
+        checkpoint_id: last checkpoint before this launch, told to core at registration (RUNTARA_CHECKPOINT_ID).
+        connect_timeout_ms: bound of one attempt to connect, milliseconds (RUNTARA_CONNECT_TIMEOUT_MS).
+        request_timeout_ms: bound of one attempt of a call, milliseconds (RUNTARA_REQUEST_TIMEOUT_MS).
+        reconnect_deadline_ms: how long a call goes on trying while core is away, milliseconds
+            (RUNTARA_RECONNECT_DEADLINE_MS).
+        signal_poll_interval_ms: shortest time between two polls for signals, milliseconds
+            (RUNTARA_SIGNAL_POLL_INTERVAL_MS).
+        heartbeat_interval_ms: time between heartbeats, milliseconds; 0 sends none (RUNTARA_HEARTBEAT_INTERVAL_MS).
+        sleep_threshold_ms: sleeps with more than this left end the process instead of waiting in it, milliseconds
+            (RUNTARA_SLEEP_THRESHOLD, written in seconds such as `30` or `0.5`, or with a unit: `500ms`, `30s`).
+    """
+
+    instance_id: str
+    tenant_id: str
+    server_addr: str = _DEFAULT_SERVER
+    server_name: str = "localhost"
+    skip_cert_verification: bool = False
+    ca_file: Path | None = None
+    launch_epoch: int | None = None
+    checkpoint_id: str | None = None
+    connect_timeout_ms: int = 10_000
+    request_timeout_ms: int = 30_000
+    reconnect_deadline_ms: int = 120_000
+    signal_poll_interval_ms: int = 1_000
+    heartbeat_interval_ms: int = 30_000
+    sleep_threshold_ms: int = 30_000
+
+    def __post_init__(self) -> None:
+        for name in ("instance_id", "tenant_id"):
+            if not getattr(self, name):
+                raise ConfigurationError(f"{name} is empty: give the id of the {name.removesuffix('_id')}")
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether `server_addr` is a database URL rather than the address of a daemon."""
+        return "://" in self.server_addr
+
+    @classmethod
+    def from_environment(cls, reader: EnvironmentReader | None = None) -> InstanceSettings:
+        """Read the variables; raises `ConfigurationError` naming what is missing or wrong."""
+        reader = reader or EnvironmentReader()
+        epoch = reader.integer("RUNTARA_LAUNCH_EPOCH", -1)
+        return cls(
+            instance_id=reader.required_text("RUNTARA_INSTANCE_ID", "set it to the id of the instance to run"),
+            tenant_id=reader.required_text("RUNTARA_TENANT_ID", "set it to the tenant that owns the instance"),
+            server_addr=reader.text("RUNTARA_SERVER_ADDR", _DEFAULT_SERVER),
+            server_name=reader.text("RUNTARA_SERVER_NAME", "localhost"),
+            skip_cert_verification=reader.boolean("RUNTARA_SKIP_CERT_VERIFICATION", default=False),
+            ca_file=ca_file_from_environment(reader),
+            launch_epoch=epoch if epoch >= 0 else None,
+            checkpoint_id=reader.optional_text("RUNTARA_CHECKPOINT_ID"),
+            connect_timeout_ms=reader.integer("RUNTARA_CONNECT_TIMEOUT_MS", 10_000, minimum=1),
+            request_timeout_ms=reader.integer("RUNTARA_REQUEST_TIMEOUT_MS", 30_000, minimum=1),
+            reconnect_deadline_ms=reader.integer("RUNTARA_RECONNECT_DEADLINE_MS", 120_000),
+            signal_poll_interval_ms=reader.integer("RUNTARA_SIGNAL_POLL_INTERVAL_MS", 1_000, minimum=1),
+            heartbeat_interval_ms=reader.integer("RUNTARA_HEARTBEAT_INTERVAL_MS", 30_000),
+            sleep_threshold_ms=_threshold_ms(reader),
+        )
+
+    @classmethod
+    def localhost(cls, instance_id: str, tenant_id: str) -> InstanceSettings:
+        """Settings for a core on this machine with its default port.
+
+        The daemons' own authority is pinned where it can be found (RUNTARA_CA_FILE, else under DATA_DIR); without it
+        the certificate is not verified, as nothing leaves the machine.
+        """
+        ca_file = ca_file_from_environment(EnvironmentReader())
+        return cls(instance_id, tenant_id, ca_file=ca_file, skip_cert_verification=ca_file is None)
+
+
+def ca_file_from_environment(reader: EnvironmentReader) -> Path | None:
+    """RUNTARA_CA_FILE, else the authority that daemons keep under DATA_DIR when it exists, else None."""
+    named = reader.optional_text("RUNTARA_CA_FILE")
+    if named is not None:
+        if not Path(named).is_file():
+            raise ConfigurationError(f"RUNTARA_CA_FILE={named!r} is not a file: give the ca.pem of the daemons")
+        return Path(named)
+    default = Path(reader.text("DATA_DIR", ".data")) / "tls" / "ca.pem"
+    return default if default.is_file() else None
+
+
+def _threshold_ms(reader: EnvironmentReader) -> int:
+    text = reader.text("RUNTARA_SLEEP_THRESHOLD", "30")
+    number, factor = text.strip(), 1000
+    for unit, unit_ms in _THRESHOLD_UNITS_MS.items():
+        if number.endswith(unit):
+            number, factor = number.removesuffix(unit), unit_ms
+            break
+    try:
+        value = float(number)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value * factor <= 2**53:
+        raise ConfigurationError(f"RUNTARA_SLEEP_THRESHOLD={text!r} is not a time: write 30, 0.5, 30s or 500ms")
+    return round(value * factor)

@@ -1,0 +1,103 @@
+"""Discovery of what other distributions contribute through entry points, guarded against broken ones.
+
+The SDK itself hosts `runtara.backends`, `runtara.services` and `runtara.cli`; the other groups are hosted by the
+distributions that use them. Nothing is loaded before it is asked for.
+
+`RUNTARA_PLUGINS` (comma-separated names, `group:name` or distributions) allows only what it lists;
+`RUNTARA_DISABLE_PLUGINS` switches off what it lists.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from runtara_sdk.errors import ConfigurationError
+
+GROUPS = (
+    "runtara.agents",
+    "runtara.backends",
+    "runtara.cli",
+    "runtara.compilers",
+    "runtara.runners",
+    "runtara.services",
+    "runtara.storage",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """An installed entry point; not loaded.
+
+    Attributes:
+        group: entry-point group.
+        name: name within the group.
+        target: `module:attribute`.
+        distribution: name of the distribution that contributes it.
+        version: its version.
+        is_enabled: whether RUNTARA_PLUGINS and RUNTARA_DISABLE_PLUGINS let it load.
+    """
+
+    group: str
+    name: str
+    target: str
+    distribution: str
+    version: str
+    is_enabled: bool
+
+    def load(self) -> Any:
+        """The object; raises `PluginError` with the reason when it cannot be loaded."""
+        if not self.is_enabled:
+            raise PluginError(
+                f"plugin {self.name} of {self.group} is switched off by RUNTARA_DISABLE_PLUGINS or RUNTARA_PLUGINS"
+            )
+        try:
+            return EntryPoint(self.name, self.target, self.group).load()
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise PluginError(f"plugin {self.name} of {self.distribution} cannot be loaded: {reason}") from error
+
+
+class PluginError(ConfigurationError):
+    """A plugin cannot be loaded; the message names it, its distribution and the reason."""
+
+    code = "PLUGIN_ERROR"
+
+
+def find_plugins(group: str, variables: Mapping[str, str] | None = None) -> list[Plugin]:
+    """The installed plugins of a group, by name; nothing is imported."""
+    variables = os.environ if variables is None else variables
+    allowed = _names(variables.get("RUNTARA_PLUGINS", ""))
+    disabled = _names(variables.get("RUNTARA_DISABLE_PLUGINS", ""))
+    found: dict[tuple[str, str], Plugin] = {}
+    for entry in entry_points(group=group):
+        distribution = entry.dist.name if entry.dist is not None else "unknown"
+        labels = {entry.name, f"{group}:{entry.name}", distribution}
+        plugin = Plugin(
+            group=group,
+            name=entry.name,
+            target=entry.value,
+            distribution=distribution,
+            version=entry.dist.version if entry.dist is not None else "",
+            is_enabled=(not allowed or bool(labels & allowed)) and not labels & disabled,
+        )
+        found.setdefault((plugin.name, plugin.distribution), plugin)
+    return sorted(found.values(), key=lambda plugin: (plugin.name, plugin.distribution))
+
+
+def load_one(group: str, name: str, *, package: str) -> Any:
+    """The object of a group's entry; `package` is what to install when it is missing.
+
+    Raises `ConfigurationError` when it is missing, `PluginError` when it cannot be loaded.
+    """
+    for plugin in find_plugins(group):
+        if plugin.name == name:
+            return plugin.load()
+    raise ConfigurationError(f"{name} needs {package}, which is not installed: run `pip install {package}`")
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(name.strip() for name in text.split(",") if name.strip())
