@@ -1,0 +1,100 @@
+"""Custom events of a run: log lines, and the trace of each step in debug mode.
+
+They inform people; a failure to send one never fails the run.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from runtara_sdk.clock import Clock
+from runtara_sdk.errors import RuntaraError
+from runtara_sdk.workflow.json_text import encode_json
+from runtara_sdk.workflow.scope import Scope
+
+if TYPE_CHECKING:
+    from runtara_sdk.instance import RuntaraSdk
+    from runtara_sdk.workflow.steps import Step
+
+MAXIMUM_BYTES = 10_240
+"""Longer inputs and outputs are shown by their beginning."""
+
+_PREVIEW_BYTES = 10_220
+_CONNECTION = "_connection"
+_REDACTED = "[redacted]"
+
+
+class RunEvents:
+    """Sends the events of one graph run; `debug` switches the traces of steps on."""
+
+    def __init__(self, sdk: RuntaraSdk, scope: Scope, clock: Clock, *, debug: bool) -> None:
+        self._sdk = sdk
+        self._scope = scope
+        self._clock = clock
+        self._debug = debug
+
+    async def log(self, step_id: str, step_name: str, level: str, message: str, context: dict[str, Any]) -> None:
+        """Emit `workflow_log`."""
+        await self._emit(
+            "workflow_log",
+            {
+                "step_id": step_id,
+                "step_name": step_name,
+                "level": level,
+                "message": message,
+                "context": redact(context),
+                "timestamp_ms": self._clock.now_ms(),
+            },
+        )
+
+    async def step_started(self, step: Step, inputs: Any) -> int:
+        """Emit `step_debug_start`; returns the time for `step_ended`."""
+        now_ms = self._clock.now_ms()
+        if self._debug and step.is_traced:
+            shown = shorten(redact(step.traced_inputs(inputs)))
+            await self._emit("step_debug_start", self._place(step, now_ms) | {"inputs": shown})
+        return now_ms
+
+    async def step_ended(self, step: Step, started_at_ms: int, outputs: Any) -> None:
+        """Emit `step_debug_end`."""
+        if self._debug and step.is_traced:
+            now_ms = self._clock.now_ms()
+            await self._emit(
+                "step_debug_end",
+                self._place(step, now_ms)
+                | {"outputs": shorten(redact(outputs)), "duration_ms": max(0, now_ms - started_at_ms)},
+            )
+
+    def _place(self, step: Step, now_ms: int) -> dict[str, Any]:
+        return {
+            "step_id": step.id,
+            "step_name": step.name,
+            "step_type": step.step_type,
+            "scope_id": self._scope.scope_id,
+            "parent_scope_id": self._scope.parent_scope_id,
+            "loop_indices": list(self._scope.loop_indices),
+            "timestamp_ms": now_ms,
+        }
+
+    async def _emit(self, subtype: str, payload: dict[str, Any]) -> None:
+        try:
+            await self._sdk.custom_event(subtype, encode_json(payload))
+        except (RuntaraError, ValueError) as error:
+            print(f"warning: event {subtype} was not sent: {error}", file=sys.stderr)  # noqa: T201
+
+
+def redact(value: Any) -> Any:
+    """A copy of a JSON value in which no connection can be read."""
+    if isinstance(value, dict):
+        return {key: _REDACTED if key == _CONNECTION else redact(item) for key, item in value.items()}
+    return [redact(item) for item in value] if isinstance(value, list) else value
+
+
+def shorten(value: Any) -> Any:
+    """The value, or its beginning cut on a character when its compact JSON exceeds `MAXIMUM_BYTES`."""
+    text = encode_json(value)
+    if len(text) <= MAXIMUM_BYTES:
+        return value
+    preview = text[:_PREVIEW_BYTES].decode("utf-8", "ignore")
+    return {"_truncated": True, "_original_size": len(text), "_preview": preview}

@@ -1,0 +1,23 @@
+"""JSON as it is stored: compact, UTF-8, without the numbers that JSON does not have."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+def encode_json(value: Any) -> bytes:
+    """The JSON of `value`; raises `ValueError` or `TypeError` for what has none (NaN, objects that are no JSON)."""
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    except UnicodeEncodeError:  # half a surrogate pair: only its escape can be written
+        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+
+
+def decode_json(text: bytes | str) -> Any:
+    """The value of a JSON text; raises `ValueError` when it is none."""
+    return json.loads(text, parse_constant=_refuse)
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is not JSON")

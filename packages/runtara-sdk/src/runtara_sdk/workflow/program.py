@@ -1,0 +1,179 @@
+"""The main program of an artifact: connect, run the workflow, report, exit.
+
+| Exit code | Meaning |
+|---|---|
+| 0 | completed, cancelled, paused, or asleep until its wake time |
+| 1 | failed (reported), or the store cannot be reached or refused the run (the instance stays as it is) |
+| 2 | unknown command line |
+| 3 | a newer launch owns the instance; nothing was reported |
+| 143 | told to stop by SIGTERM; nothing was reported, the next launch goes on |
+
+The environment variables of an instance configure it (see the README); errors take one line on standard error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from runtara_sdk.errors import InstanceSuperseded, InvalidInputError, RuntaraError
+from runtara_sdk.settings import EnvironmentReader
+from runtara_sdk.workflow.envelope import built_in_variables, read_input, starting_variables
+from runtara_sdk.workflow.failures import StepFailedError
+from runtara_sdk.workflow.json_text import encode_json
+from runtara_sdk.workflow.run import Run
+from runtara_sdk.workflow.scope import Scope
+from runtara_sdk.workflow.steps import AgentStep
+from runtara_sdk.workflow.workflow import Workflow
+
+if TYPE_CHECKING:
+    from runtara_sdk.instance import RuntaraSdk
+
+EXIT_DONE = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_SUPERSEDED = 3
+EXIT_INTERRUPTED = 130
+EXIT_STOPPED = 143
+
+_CLOSE_SECONDS = 2.0
+
+
+def main(workflow: Workflow) -> NoReturn:
+    """Run `workflow` as this process. Call it with the garbage collector off, to start faster; it turns it on."""
+    gc.freeze()
+    gc.enable()
+    code = run_workflow(workflow, sys.argv[1:])
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    # Nothing is left to clean up, and threads of abandoned calls must not hold the process.
+    os._exit(code)
+
+
+def run_workflow(workflow: Workflow, argv: Sequence[str] | None = None) -> int:
+    """Run `workflow` as the instance that the environment variables name; returns the exit code."""
+    if argv:
+        return _answer(workflow, argv)
+    try:
+        return asyncio.run(_run(workflow))
+    except RuntaraError as error:
+        _complain(error.message)
+        return EXIT_FAILED
+    except asyncio.CancelledError:
+        _complain("stopped by SIGTERM; the next launch goes on")
+        return EXIT_STOPPED
+    except KeyboardInterrupt:
+        _complain("interrupted; the next launch goes on")
+        return EXIT_INTERRUPTED
+
+
+async def run_instance(workflow: Workflow, sdk: RuntaraSdk, reader: EnvironmentReader) -> int:
+    """Run `workflow` on an SDK that is not yet connected, and report how it ended; returns the exit code.
+
+    Raises `RuntaraError` when the store fails: then nothing was reported.
+    """
+    async with sdk:
+        try:
+            output = await _run_graph(workflow, sdk, reader)
+        except StepFailedError as failure:
+            _complain(str(failure))
+            await sdk.failed(failure.as_text())
+            return EXIT_FAILED
+        await sdk.completed(output)
+        return EXIT_DONE
+    # An interruption ends the block here: it has been acknowledged by now.
+    return EXIT_SUPERSEDED if isinstance(sdk.interruption, InstanceSuperseded) else EXIT_DONE
+
+
+async def _run(workflow: Workflow) -> int:
+    from runtara_sdk.instance import RuntaraSdk  # after --help and --version, which need no protocol
+
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        return await run_instance(workflow, RuntaraSdk.from_env(), EnvironmentReader())
+    finally:
+        await _close_agents(workflow)
+
+
+async def _run_graph(workflow: Workflow, sdk: RuntaraSdk, reader: EnvironmentReader) -> bytes:
+    try:
+        run_input = read_input(reader)
+    except InvalidInputError as error:
+        raise StepFailedError("INVALID_INPUT", error.message) from error
+    built_in = built_in_variables(scenario_id=workflow.id, instance_id=sdk.instance_id, tenant_id=sdk.tenant_id)
+    run = Run(
+        sdk,
+        Scope(base=built_in["_scenario_id"]),
+        data=run_input.data,
+        variables=starting_variables(workflow.variables, run_input.variables, built_in),
+        debug=workflow.debug,
+    )
+    output = await _graph_output(workflow, run)
+    try:
+        return encode_json(output)
+    except (TypeError, ValueError) as error:
+        raise StepFailedError("OUTPUT_SERIALIZATION_ERROR", f"the output is not JSON: {error}") from error
+
+
+async def _graph_output(workflow: Workflow, run: Run) -> Any:
+    try:
+        return await workflow.graph(run)
+    except RuntaraError as error:
+        if isinstance(error, StepFailedError) or error.retryable:
+            raise  # a store that is away is no failure of the workflow
+        raise StepFailedError(error.code, error.message) from error
+    except Exception as error:
+        # Not foreseen, so nothing says that another launch would fare better.
+        reason = f"{type(error).__name__}: {error}"
+        raise StepFailedError("INTERNAL_ERROR", f"the workflow stopped unexpectedly: {reason}") from error
+
+
+async def _close_agents(workflow: Workflow) -> None:
+    agents = {step.agent.id: step.agent for step in workflow.steps if isinstance(step, AgentStep)}
+    with suppress(Exception):  # the run is over and reported; what an agent fails to release ends with the process
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            for agent in agents.values():
+                await agent.close()
+
+
+def _answer(workflow: Workflow, argv: Sequence[str]) -> int:
+    name = workflow.name or workflow.id
+    if argv[0] == "--version":
+        compiled = f", compiled by runtara-compiler {workflow.compiler_version}"
+        print(f"{name} ({workflow.id} version {workflow.version}{compiled})")  # noqa: T201
+        return EXIT_DONE
+    if argv[0] in ("--help", "-h"):
+        print(_HELP.format(name=name))  # noqa: T201
+        return EXIT_DONE
+    _complain(f"unknown argument {argv[0]!r}: use --help or --version, or none to run the instance")
+    return EXIT_USAGE
+
+
+def _complain(message: str) -> None:
+    print(f"error: {' '.join(message.splitlines())}", file=sys.stderr)  # noqa: T201
+
+
+_HELP = """\
+{name}: a compiled workflow of Runtara.
+
+Started without arguments it runs one instance, which these environment variables name:
+
+  RUNTARA_INSTANCE_ID  id of the instance; starting it again goes on where it was
+  RUNTARA_TENANT_ID    owner of the instance
+  RUNTARA_SERVER_ADDR  core daemon (127.0.0.1:8001), or a database such as sqlite:///run.db
+  RUNTARA_INPUT_PATH   file with the input JSON, {{data, variables}} or the data alone
+  INPUT_JSON           the input itself, when no file is named
+
+  --version  print scenario, version and compiler
+  --help     print this text"""

@@ -1,0 +1,69 @@
+"""Agent: calls one capability, durably."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from runtara_sdk.workflow.failures import StepFailedError
+from runtara_sdk.workflow.mapping import Value, resolve_mapping
+from runtara_sdk.workflow.retry import RetryPolicy
+from runtara_sdk.workflow.steps.base import Outcome, Step
+
+if TYPE_CHECKING:
+    from runtara_sdk.agents import AgentDefinition
+    from runtara_sdk.workflow.run import Run
+
+_DEFAULT_RETRIES = RetryPolicy()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentStep(Step):
+    """Calls `capability_id` of `agent` with the mapped inputs.
+
+    Attributes:
+        agent: the agent, imported by the generated module.
+        agent_id: id of the agent as the scenario writes it; part of the checkpoint key.
+        capability_id: id or alias of the capability as the scenario writes it; part of the checkpoint key.
+        inputs: input mapping.
+        max_retries: further attempts after the first.
+        retry_delay_ms: wait before the second attempt, milliseconds.
+    """
+
+    step_type: ClassVar[str] = "Agent"
+
+    agent: AgentDefinition
+    agent_id: str
+    capability_id: str
+    inputs: Mapping[str, Value] = field(default_factory=dict)
+    max_retries: int = _DEFAULT_RETRIES.max_retries
+    retry_delay_ms: int = _DEFAULT_RETRIES.delay_ms
+
+    def resolve(self, run: Run) -> dict[str, Any]:
+        return resolve_mapping(self.inputs, run.roots)
+
+    async def perform(self, run: Run, inputs: dict[str, Any]) -> Outcome:
+        key = run.scope.key("agent", self.agent_id, self.capability_id, self.id)
+        policy = RetryPolicy(self.max_retries, self.retry_delay_ms)
+        outputs = await run.calls.call(key, lambda: self._invoke(run, key, inputs), policy)
+        return Outcome(outputs, follow=self.then)
+
+    def traced_outputs(self, outcome: Outcome, record: dict[str, Any]) -> Any:
+        return outcome.outputs
+
+    async def _invoke(self, run: Run, key: str, inputs: dict[str, Any]) -> Any:
+        # A workflow without agents loads none of this.
+        from runtara_sdk.agents import AgentError, CapabilityContext
+
+        context = CapabilityContext(
+            instance_id=run.sdk.instance_id,
+            step_id=self.id,
+            idempotency_key=f"{run.sdk.tenant_id}/{key}",
+            clock=run.clock,
+        )
+        try:
+            return await self.agent.invoke(self.capability_id, inputs, context)
+        except AgentError as error:
+            place = {"agentId": self.agent_id, "capabilityId": self.capability_id}
+            raise StepFailedError(**error.to_json(), **place) from error

@@ -1,0 +1,66 @@
+"""What all steps have in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from runtara_sdk.workflow.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a step that succeeded leaves behind.
+
+    Attributes:
+        outputs: JSON value, read as `steps.<id>.outputs`.
+        follow: ids of the steps that its taken edges lead to.
+        extras: further members of the step's record, beside `outputs`.
+    """
+
+    outputs: Any
+    follow: tuple[str, ...] = ()
+    extras: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step(ABC):
+    """One step of a graph.
+
+    Attributes:
+        id: unique in its graph; the name under which later steps read the record.
+        name: display name, if given.
+        then: ids of the steps that follow once this one has succeeded.
+    """
+
+    step_type: ClassVar[str]
+    unnamed: ClassVar[str] = "Unnamed"
+    is_traced: ClassVar[bool] = True
+    """Whether debug mode emits events for this type of step."""
+
+    id: str
+    name: str | None = None
+    then: tuple[str, ...] = ()
+
+    @property
+    def display_name(self) -> str:
+        """The name, or the stock name of its type."""
+        return self.unnamed if self.name is None else self.name
+
+    @abstractmethod
+    def resolve(self, run: Run) -> Any:
+        """Everything that the step takes from the run; raises `StepFailedError`."""
+
+    @abstractmethod
+    async def perform(self, run: Run, inputs: Any) -> Outcome:
+        """Do the work with what `resolve` gave; raises `StepFailedError`."""
+
+    def traced_inputs(self, inputs: Any) -> Any:
+        """What the debug event of the start shows as inputs."""
+        return inputs
+
+    def traced_outputs(self, outcome: Outcome, record: dict[str, Any]) -> Any:
+        """What the debug event of the end shows as outputs."""
+        return record

@@ -1,0 +1,34 @@
+"""Conditional: follows one of two branches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from runtara_sdk.workflow.conditions import is_true
+from runtara_sdk.workflow.mapping import Value
+from runtara_sdk.workflow.steps.base import Outcome, Step
+
+if TYPE_CHECKING:
+    from runtara_sdk.workflow.run import Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConditionalStep(Step):
+    """Evaluates `condition`; `if_true` or `if_false` name the steps that follow."""
+
+    step_type: ClassVar[str] = "Conditional"
+
+    condition: Value
+    if_true: tuple[str, ...] = ()
+    if_false: tuple[str, ...] = ()
+
+    def resolve(self, run: Run) -> bool:
+        return is_true(self.condition.resolve(run.roots))
+
+    async def perform(self, run: Run, inputs: bool) -> Outcome:  # noqa: FBT001
+        branch = self.if_true if inputs else self.if_false
+        return Outcome({"result": inputs}, follow=self.then + branch)
+
+    def traced_inputs(self, inputs: Any) -> Any:
+        return {"condition": "evaluating"}
