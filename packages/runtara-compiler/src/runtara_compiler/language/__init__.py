@@ -9,7 +9,9 @@ from runtara_compiler.language.conditions import (
     ValueCondition,
 )
 from runtara_compiler.language.diagnostics import Diagnostic, ScenarioError
+from runtara_compiler.language.loader import load_scenario
 from runtara_compiler.language.mapping import Immediate, InputMapping, MappingValue, Reference, TypeHint
+from runtara_compiler.language.ordering import StepCycleError, StepOrder, order_steps
 from runtara_compiler.language.paths import PathSyntaxError, Segment, format_path, parse_path
 from runtara_compiler.language.scenario import (
     Edge,
@@ -55,9 +57,13 @@ __all__ = [
     "Segment",
     "Severity",
     "Step",
+    "StepCycleError",
+    "StepOrder",
     "TypeHint",
     "ValueCondition",
     "Variable",
     "format_path",
+    "load_scenario",
+    "order_steps",
     "parse_path",
 ]

@@ -22,9 +22,7 @@ Milliseconds = Annotated[int, Field(ge=0, le=MAXIMUM_INTEGER)]
 class LanguageModel(BaseModel):
     """A frozen part of a scenario: camelCase in JSON, no unknown fields, no silent conversion of types."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, alias_generator=to_camel, populate_by_name=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, alias_generator=to_camel, populate_by_name=True)
 
     @classmethod
     def json_fields(cls) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -45,9 +46,18 @@ class Diagnostic:
         return f"[{self.code}] {self.message}"
 
 
+_UNPRINTABLE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029\\ud800-\\udfff]")
+
+
 def diagnostic(code: str, message: str, *, step_id: str | None = None, path: str | None = None) -> Diagnostic:
     """A finding whose severity is that of its code."""
-    return Diagnostic(code, CODES[code].severity, message, step_id, path)
+    shown = None if path is None else _one_line(path)
+    return Diagnostic(code, CODES[code].severity, _one_line(message), step_id, shown)
+
+
+def _one_line(text: str) -> str:
+    """Text from a document, made safe for one line of a terminal or a log."""
+    return _UNPRINTABLE.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
 class ScenarioError(RuntaraError):

@@ -101,7 +101,7 @@ def order_steps(graph: ExecutionGraph) -> StepOrder:
 
 
 def find_cycles(graph: ExecutionGraph) -> list[tuple[str, ...]]:
-    """Cycles among all steps, reachable or not; no two share a step, and at most `MAXIMUM_CYCLES` are given."""
+    """Cycles among all steps, reachable or not; disjoint, and at most `MAXIMUM_CYCLES`."""
     edges = active_edges(graph)
     remaining = set(graph.steps)
     cycles: list[tuple[str, ...]] = []
@@ -136,7 +136,7 @@ def _breadth_first(entry_point: str, edges: Iterable[Edge]) -> dict[str, int]:
 
 
 def _always_active(ordered: list[str], outgoing: Mapping[str, list[Edge]]) -> frozenset[str]:
-    """The steps that run whatever a Conditional decides: it chooses one branch, every other step takes all edges."""
+    """The steps that run whatever Conditionals decide: those choose one branch, other steps take all edges."""
     if not ordered:
         return frozenset()
     bit = {step_id: 1 << place for place, step_id in enumerate(ordered)}
