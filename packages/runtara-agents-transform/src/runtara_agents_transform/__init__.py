@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from runtara_agents_transform.mapping import MapFieldsInput, MapFieldsOutput, map_fields
 from runtara_sdk.agents import AgentDefinition
+
+from runtara_agents_transform.mapping import MapFieldsInput, MapFieldsOutput, map_fields
 
 __version__ = "0.1.0"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic import AliasChoices, BaseModel, Field
+from runtara_sdk.agents import AgentError, KnownError, capability
 
 from runtara_agents_transform.paths import read_path
-from runtara_sdk.agents import AgentError, KnownError, capability
 
 
 class MapFieldsInput(BaseModel):

@@ -1,0 +1,143 @@
+"""Reading of responses: bounded, decoded as asked, or turned into an error."""
+
+from __future__ import annotations
+
+import base64
+import codecs
+import email.utils
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+from runtara_sdk.agents import AgentError, ErrorCategory, KnownError
+
+from runtara_agents_http.models import HttpRequestInput, HttpResponse
+from runtara_agents_http.target import without_credentials
+
+if TYPE_CHECKING:
+    import httpx
+
+_ERROR_BODY_BYTES = 64 * 1024
+_ERROR_BODY_CHARACTERS = 2_000
+_MAXIMUM_RETRY_AFTER_MS = 7 * 86_400_000
+
+_CODES = {
+    400: "HTTP_BAD_REQUEST",
+    401: "HTTP_UNAUTHORIZED",
+    403: "HTTP_FORBIDDEN",
+    404: "HTTP_NOT_FOUND",
+    408: "HTTP_TIMEOUT",
+    429: "HTTP_RATE_LIMITED",
+    500: "HTTP_INTERNAL_ERROR",
+    502: "HTTP_BAD_GATEWAY",
+    503: "HTTP_SERVICE_UNAVAILABLE",
+    504: "HTTP_GATEWAY_TIMEOUT",
+}
+
+
+def _category(status: int) -> ErrorCategory:
+    transient = status in {408, 429} or 500 <= status <= 599
+    return ErrorCategory.TRANSIENT if transient else ErrorCategory.PERMANENT
+
+
+STATUS_ERRORS = (
+    *(
+        KnownError(code, f"The server answered {status}.", _category(status), ("status_code", "url"))
+        for status, code in _CODES.items()
+    ),
+    KnownError.transient("HTTP_ERROR", "The server answered another 5xx status.", "status_code", "url"),
+    KnownError.permanent("HTTP_ERROR", "The server answered another status outside 200-299.", "status_code", "url"),
+)
+
+
+async def read_response(request: HttpRequestInput, response: httpx.Response) -> HttpResponse:
+    """Read an open response to its end.
+
+    Raises:
+        AgentError: the status is an error and `fail_on_error` is set, or the body exceeds `max_response_bytes`.
+    """
+    success = 200 <= response.status_code <= 299
+    if not success and request.fail_on_error:
+        content, _ = await _read(response, _ERROR_BODY_BYTES)
+        raise _status_error(request, response, content)
+    content, complete = await _read(response, request.max_response_bytes)
+    if not complete:
+        shown = without_credentials(request.url)
+        raise AgentError.permanent(
+            "HTTP_RESPONSE_TOO_LARGE",
+            f"the response exceeds {request.max_response_bytes} bytes: raise max_response_bytes or ask for less",
+            attributes={"url": shown, "max_response_bytes": request.max_response_bytes},
+        )
+    headers = {name.lower(): value for name, value in response.headers.multi_items()}
+    return HttpResponse(
+        status_code=response.status_code,
+        headers=headers,
+        body=_decoded(request.response_type, response, content),
+        success=success,
+    )
+
+
+async def _read(response: httpx.Response, limit: int) -> tuple[bytes, bool]:
+    """At most `limit` bytes, and whether this is all."""
+    content = bytearray()
+    async for chunk in response.aiter_bytes():
+        content += chunk
+        if len(content) > limit:
+            return bytes(content[:limit]), False
+    return bytes(content), True
+
+
+def _decoded(response_type: str, response: httpx.Response, content: bytes) -> Any:
+    if response_type == "binary":
+        return base64.b64encode(content).decode()
+    text = _text(response, content)
+    if response_type == "text":
+        return text
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _text(response: httpx.Response, content: bytes) -> str:
+    encoding = response.charset_encoding or "utf-8"
+    try:
+        codecs.lookup(encoding)
+        return content.decode(encoding, errors="replace")
+    except (LookupError, ValueError):  # unknown, or a codec that is not for text
+        return content.decode("utf-8", errors="replace")
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _status_error(request: HttpRequestInput, response: httpx.Response, content: bytes) -> AgentError:
+    status = response.status_code
+    category = _category(status)
+    text = _text(response, content).strip()
+    if len(text) > _ERROR_BODY_CHARACTERS:
+        text = text[:_ERROR_BODY_CHARACTERS] + "..."
+    return AgentError(
+        _CODES.get(status, "HTTP_ERROR"),
+        f"HTTP {status}: {text}" if text else f"HTTP {status}",
+        category=category,
+        retry_after_ms=(
+            _retry_after_ms(response.headers.get("retry-after")) if category is ErrorCategory.TRANSIENT else None
+        ),
+        attributes={"status_code": status, "url": without_credentials(request.url)},
+    )
+
+
+def _retry_after_ms(value: str | None) -> int | None:
+    """Retry-After is seconds or a date."""
+    if value is None:
+        return None
+    value = value.strip()
+    if value.isascii() and value.isdecimal() and len(value) < 12:
+        return min(int(value) * 1000, _MAXIMUM_RETRY_AFTER_MS)
+    try:
+        moment = email.utils.parsedate_to_datetime(value).timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+    return min(max(0, round((moment - time.time()) * 1000)), _MAXIMUM_RETRY_AFTER_MS)

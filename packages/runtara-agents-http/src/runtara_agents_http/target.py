@@ -1,0 +1,107 @@
+"""Where a request goes: the absolute URL, its origin, and whether the origin may see the connection's credentials."""
+
+from __future__ import annotations
+
+import urllib.parse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from runtara_sdk.agents import AgentError
+
+from runtara_agents_http.models import Scalar
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+Origin = tuple[str, str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A checked URL. Only the origin of `trusted_url` may receive the credentials; None when there are none."""
+
+    url: str
+    trusted_url: str | None
+
+
+def resolve_target(
+    url: str, url_prefix: str, query: Mapping[str, Scalar | Sequence[Scalar]], *, has_credentials: bool
+) -> Target:
+    """Put prefix, URL and query together.
+
+    A connection without a base URL trusts the origin that the step names; one with a base URL trusts only its own.
+
+    Raises:
+        AgentError: permanent HTTP_INVALID_URL.
+    """
+    is_absolute = url.lower().startswith(("http://", "https://"))
+    full = url if is_absolute else url_prefix + url
+    target_origin = _checked_origin(full, shown=url, has_prefix=bool(url_prefix))
+    trusted = full if has_credentials else None
+    if has_credentials and url_prefix:
+        trusted = url_prefix
+        prefix_origin = _checked_origin(url_prefix, shown="the connection's base_url", has_prefix=True)
+        if not is_absolute and prefix_origin != target_origin:
+            raise invalid_url(url, "a relative URL must not change the host of the connection's base_url")
+    return Target(_with_query(full, query), trusted)
+
+
+def origin_of(url: str) -> Origin:
+    """Scheme, host and port.
+
+    Raises:
+        ValueError: not an HTTP URL with a host.
+    """
+    parts = urllib.parse.urlsplit(url)
+    scheme = parts.scheme.lower()
+    if scheme not in _DEFAULT_PORTS or not parts.hostname:
+        raise ValueError("not an absolute http or https URL")
+    port = parts.port
+    return scheme, parts.hostname.lower().rstrip("."), _DEFAULT_PORTS[scheme] if port is None else port
+
+
+def without_credentials(url: str) -> str:
+    """The URL fit for messages: user and password taken out, cut to 500 characters."""
+    head, separator, tail = url.partition("://")
+    if separator:
+        authority, slash, rest = tail.partition("/")
+        url = f"{head}://{authority.rpartition('@')[2]}{slash}{rest}"
+    return url[:500]
+
+
+def invalid_url(url: str, reason: str) -> AgentError:
+    """The error for a URL that cannot be requested."""
+    shown = without_credentials(url)
+    return AgentError.permanent("HTTP_INVALID_URL", f"URL {shown!r} is not usable: {reason}", attributes={"url": shown})
+
+
+def _checked_origin(url: str, *, shown: str, has_prefix: bool) -> Origin:
+    if any(character <= " " or character == "\x7f" or character == "\\" for character in url):
+        raise invalid_url(shown, "it contains blanks, control characters or backslashes; percent-encode them")
+    try:
+        url.encode()
+        return origin_of(url)
+    except ValueError:
+        remedy = "" if has_prefix else ", or use a connection with a base_url"
+        raise invalid_url(shown, f"start it with http:// or https:// and a host{remedy}") from None
+
+
+def _with_query(url: str, query: Mapping[str, Scalar | Sequence[Scalar]]) -> str:
+    pairs = []
+    for key, value in query.items():
+        values = value if isinstance(value, list) else [value]
+        pairs += [f"{_encoded(key)}={_encoded(_text(item))}" for item in values]
+    if not pairs:
+        return url
+    base, hash_sign, fragment = url.partition("#")
+    separator = "&" if "?" in base else "?"
+    return f"{base}{separator}{'&'.join(pairs)}{hash_sign}{fragment}"
+
+
+def _encoded(text: str) -> str:
+    return urllib.parse.quote(text, safe="-_.~", errors="replace")
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
