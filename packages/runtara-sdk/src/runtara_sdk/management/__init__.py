@@ -1,0 +1,41 @@
+"""The management SDK: images and instances of an environment."""
+
+from runtara_sdk.management.client import ManagementSdk
+from runtara_sdk.management.models import (
+    CheckpointDetail,
+    CheckpointPage,
+    CheckpointSummary,
+    EventInfo,
+    EventPage,
+    HealthReport,
+    ImageInfo,
+    ImagePage,
+    InstanceInfo,
+    InstancePage,
+    InstanceSummary,
+    RegisteredImage,
+    RunnerType,
+    StartedInstance,
+    as_json,
+)
+from runtara_sdk.management.settings import ManagementSettings
+
+__all__ = [
+    "CheckpointDetail",
+    "CheckpointPage",
+    "CheckpointSummary",
+    "EventInfo",
+    "EventPage",
+    "HealthReport",
+    "ImageInfo",
+    "ImagePage",
+    "InstanceInfo",
+    "InstancePage",
+    "InstanceSummary",
+    "ManagementSdk",
+    "ManagementSettings",
+    "RegisteredImage",
+    "RunnerType",
+    "StartedInstance",
+    "as_json",
+]

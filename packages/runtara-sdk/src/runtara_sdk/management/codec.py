@@ -1,0 +1,170 @@
+"""Messages of the environment protocol to the values that a client gets back, and back."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any, Protocol
+
+from google.protobuf.message import DecodeError
+
+from runtara_sdk.errors import ProtocolError, error_from_code
+from runtara_sdk.management import models
+from runtara_sdk.models import InstanceStatus, SignalType
+from runtara_sdk.protocol import environment_pb2 as pb
+
+STATUS_NUMBERS = {
+    InstanceStatus.PENDING: pb.STATUS_PENDING,
+    InstanceStatus.RUNNING: pb.STATUS_RUNNING,
+    InstanceStatus.SUSPENDED: pb.STATUS_SUSPENDED,
+    InstanceStatus.COMPLETED: pb.STATUS_COMPLETED,
+    InstanceStatus.FAILED: pb.STATUS_FAILED,
+    InstanceStatus.CANCELLED: pb.STATUS_CANCELLED,
+}
+SIGNAL_NUMBERS = {
+    SignalType.CANCEL: pb.SIGNAL_CANCEL,
+    SignalType.PAUSE: pb.SIGNAL_PAUSE,
+    SignalType.RESUME: pb.SIGNAL_RESUME,
+}
+RUNNER_NUMBERS = {
+    models.RunnerType.OCI: pb.RUNNER_OCI,
+    models.RunnerType.NATIVE: pb.RUNNER_NATIVE,
+    models.RunnerType.WASM: pb.RUNNER_WASM,
+}
+_STATUSES = {number: status for status, number in STATUS_NUMBERS.items()}
+_RUNNERS = {number: runner for runner, number in RUNNER_NUMBERS.items()}
+
+
+class Acknowledgement(Protocol):
+    """The shape of answers that say success or name an error."""
+
+    success: bool
+    error: str
+    error_code: str
+
+
+def decode_response(payload: bytes, verb: str) -> pb.RpcResponse:
+    """The answer to `verb`; raises the typed error that the server named, or `ProtocolError`."""
+    try:
+        response = pb.RpcResponse.FromString(payload)
+    except DecodeError as error:
+        raise ProtocolError(f"the environment answered {verb} with bytes that are not a response") from error
+    kind = response.WhichOneof("response")
+    if kind == "error":
+        retryable = response.error.retryable if response.error.HasField("retryable") else None
+        raise error_from_code(response.error.code, response.error.message, retryable=retryable)
+    if kind != verb:
+        raise ProtocolError(f"the environment answered {verb} with {kind or 'an empty response'}")
+    return response
+
+
+def require_success(answer: Acknowledgement, verb: str) -> None:
+    """Raise the typed error of an answer that reports a refusal."""
+    if not answer.success:
+        code = answer.error_code or f"{verb.upper()}_ERROR"
+        raise error_from_code(code, answer.error or f"the environment refused {verb}")
+
+
+def decode_value(data: bytes) -> Any:
+    """Stored bytes as a JSON-ready value: JSON, else text, else base64; None when empty."""
+    if not data:
+        return None
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return base64.b64encode(data).decode()
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def decode_status(number: pb.InstanceStatus) -> InstanceStatus:
+    """Raises `ProtocolError` for a number that this version does not know."""
+    status = _STATUSES.get(number)
+    if status is None:
+        raise ProtocolError(f"the environment sent the unknown status {number}: update runtara-sdk")
+    return status
+
+
+def decode_image(message: pb.ImageSummary) -> models.ImageInfo:
+    """An image of the registry."""
+    runner_type = _RUNNERS.get(message.runner_type)
+    if runner_type is None:
+        raise ProtocolError(f"the environment sent the unknown runner {message.runner_type}: update runtara-sdk")
+    return models.ImageInfo(
+        image_id=message.image_id,
+        tenant_id=message.tenant_id,
+        name=message.name,
+        description=message.description if message.HasField("description") else None,
+        runner_type=runner_type,
+        created_at_ms=message.created_at_ms,
+    )
+
+
+def decode_instance(message: pb.GetInstanceStatusResponse) -> models.InstanceInfo:
+    """All that is known of an instance."""
+    return models.InstanceInfo(
+        instance_id=message.instance_id,
+        tenant_id=message.tenant_id,
+        image_id=message.image_id,
+        image_name=message.image_name,
+        status=decode_status(message.status),
+        created_at_ms=message.created_at_ms,
+        started_at_ms=_present(message, "started_at_ms"),
+        finished_at_ms=_present(message, "finished_at_ms"),
+        heartbeat_at_ms=_present(message, "heartbeat_at_ms"),
+        wake_at_ms=_present(message, "wake_at_ms"),
+        checkpoint_id=_present(message, "checkpoint_id"),
+        input=decode_value(message.input),
+        output=decode_value(message.output),
+        error=_present(message, "error"),
+        stderr=_present(message, "stderr"),
+        termination_reason=_present(message, "termination_reason"),
+        exit_code=_present(message, "exit_code"),
+        retry_count=message.retry_count,
+        max_retries=message.max_retries,
+        memory_peak_bytes=_present(message, "memory_peak_bytes"),
+        cpu_usage_usec=_present(message, "cpu_usage_usec"),
+        epoch=message.epoch,
+    )
+
+
+def decode_instance_summary(message: pb.InstanceSummary) -> models.InstanceSummary:
+    """An instance in a list."""
+    return models.InstanceSummary(
+        instance_id=message.instance_id,
+        tenant_id=message.tenant_id,
+        image_id=message.image_id,
+        image_name=message.image_name,
+        status=decode_status(message.status),
+        created_at_ms=message.created_at_ms,
+        started_at_ms=_present(message, "started_at_ms"),
+        finished_at_ms=_present(message, "finished_at_ms"),
+        has_error=message.has_error,
+        termination_reason=message.termination_reason or None,
+    )
+
+
+def decode_checkpoint_summary(message: pb.CheckpointSummary) -> models.CheckpointSummary:
+    """A checkpoint without its state."""
+    return models.CheckpointSummary(
+        message.checkpoint_id, message.instance_id, message.created_at_ms, message.data_size_bytes
+    )
+
+
+def decode_event(message: pb.EventSummary) -> models.EventInfo:
+    """A row of the event log."""
+    return models.EventInfo(
+        event_id=message.id,
+        instance_id=message.instance_id,
+        event_type=message.event_type,
+        created_at_ms=message.created_at_ms,
+        checkpoint_id=_present(message, "checkpoint_id"),
+        subtype=_present(message, "subtype"),
+        payload=decode_value(message.payload),
+    )
+
+
+def _present(message: pb.GetInstanceStatusResponse | pb.InstanceSummary | pb.EventSummary, field: str) -> Any:
+    return getattr(message, field) if message.HasField(field) else None

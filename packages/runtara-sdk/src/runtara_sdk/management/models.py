@@ -1,0 +1,187 @@
+"""What a management client gets back. Times are milliseconds since the Unix epoch, UTC; sizes are bytes.
+
+Stored bytes that are JSON appear as the value; other UTF-8 as text, anything else as base64 text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from runtara_sdk.models import InstanceStatus
+
+
+class RunnerType(StrEnum):
+    """What runs an image."""
+
+    OCI = "oci"
+    NATIVE = "native"
+    WASM = "wasm"
+
+
+@dataclass(frozen=True, slots=True)
+class HealthReport:
+    """Answer of an environment that is up."""
+
+    healthy: bool
+    version: str
+    uptime_ms: int
+    active_instances: int
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredImage:
+    """A registered image; `version` counts what was registered under its name, 0 when the server does not say."""
+
+    image_id: str
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInfo:
+    """An image of the registry."""
+
+    image_id: str
+    tenant_id: str
+    name: str
+    description: str | None
+    runner_type: RunnerType
+    created_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePage:
+    """A page of images and the number of all that match."""
+
+    images: tuple[ImageInfo, ...]
+    total_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class StartedInstance:
+    """An accepted start; `deduplicated` says that the same start had been accepted before."""
+
+    instance_id: str
+    deduplicated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceInfo:
+    """All that is known of an instance."""
+
+    instance_id: str
+    tenant_id: str
+    image_id: str
+    image_name: str
+    status: InstanceStatus
+    created_at_ms: int
+    started_at_ms: int | None = None
+    finished_at_ms: int | None = None
+    heartbeat_at_ms: int | None = None
+    wake_at_ms: int | None = None
+    checkpoint_id: str | None = None
+    input: Any = None
+    output: Any = None
+    error: str | None = None
+    stderr: str | None = None
+    termination_reason: str | None = None
+    exit_code: int | None = None
+    retry_count: int = 0
+    max_retries: int = 0
+    memory_peak_bytes: int | None = None
+    cpu_usage_usec: int | None = None
+    epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceSummary:
+    """An instance in a list."""
+
+    instance_id: str
+    tenant_id: str
+    image_id: str
+    image_name: str
+    status: InstanceStatus
+    created_at_ms: int
+    started_at_ms: int | None
+    finished_at_ms: int | None
+    has_error: bool
+    termination_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class InstancePage:
+    """A page of instances and the number of all that match."""
+
+    instances: tuple[InstanceSummary, ...]
+    total_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointSummary:
+    """A checkpoint without its state."""
+
+    checkpoint_id: str
+    instance_id: str
+    created_at_ms: int
+    data_size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointPage:
+    """A page of checkpoints, newest first, and the number of all that match."""
+
+    checkpoints: tuple[CheckpointSummary, ...]
+    total_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointDetail:
+    """A checkpoint with its state."""
+
+    checkpoint_id: str
+    instance_id: str
+    created_at_ms: int
+    data: Any
+
+
+@dataclass(frozen=True, slots=True)
+class EventInfo:
+    """A row of the event log of an instance."""
+
+    event_id: int
+    instance_id: str
+    event_type: str
+    created_at_ms: int
+    checkpoint_id: str | None
+    subtype: str | None
+    payload: Any
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """A page of events and the number of all that match."""
+
+    events: tuple[EventInfo, ...]
+    total_count: int
+
+
+Answer = (
+    HealthReport
+    | RegisteredImage
+    | ImageInfo
+    | ImagePage
+    | StartedInstance
+    | InstanceInfo
+    | InstanceSummary
+    | InstancePage
+    | CheckpointPage
+    | CheckpointDetail
+    | EventPage
+)
+
+
+def as_json(answer: Answer) -> dict[str, Any]:
+    """An answer as JSON-ready values, with the names of its fields."""
+    return asdict(answer)

@@ -1,0 +1,58 @@
+"""Settings of a management client; the one place that knows the names of its variables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from runtara_sdk.instance_settings import ca_file_from_environment
+from runtara_sdk.settings import EnvironmentReader
+
+_DEFAULT_SERVER = "127.0.0.1:8002"
+
+
+@dataclass(frozen=True, slots=True)
+class ManagementSettings:
+    """What a client needs to reach an environment.
+
+    Attributes:
+        server_addr: `host:port` of the environment (RUNTARA_ENVIRONMENT_ADDR).
+        server_name: name that its certificate must carry (RUNTARA_SERVER_NAME).
+        skip_cert_verification: accept any certificate (RUNTARA_SKIP_CERT_VERIFICATION).
+        ca_file: authority that signs its certificate; None stands for the system's authorities (RUNTARA_CA_FILE, else
+            `tls/ca.pem` under DATA_DIR when it exists).
+        connect_timeout_ms: bound of an attempt to connect, milliseconds (RUNTARA_CONNECT_TIMEOUT_MS).
+        request_timeout_ms: bound of a call, milliseconds (RUNTARA_REQUEST_TIMEOUT_MS).
+        tenant_id: restricts every call to this tenant; None to none.
+    """
+
+    server_addr: str = _DEFAULT_SERVER
+    server_name: str = "localhost"
+    skip_cert_verification: bool = False
+    ca_file: Path | None = None
+    connect_timeout_ms: int = 10_000
+    request_timeout_ms: int = 30_000
+    tenant_id: str | None = None
+
+    @classmethod
+    def from_environment(cls, reader: EnvironmentReader | None = None) -> ManagementSettings:
+        """Read the variables; raises `ConfigurationError` naming what is wrong."""
+        reader = reader or EnvironmentReader()
+        return cls(
+            server_addr=reader.text("RUNTARA_ENVIRONMENT_ADDR", _DEFAULT_SERVER),
+            server_name=reader.text("RUNTARA_SERVER_NAME", "localhost"),
+            skip_cert_verification=reader.boolean("RUNTARA_SKIP_CERT_VERIFICATION", default=False),
+            ca_file=ca_file_from_environment(reader),
+            connect_timeout_ms=reader.integer("RUNTARA_CONNECT_TIMEOUT_MS", 10_000, minimum=1),
+            request_timeout_ms=reader.integer("RUNTARA_REQUEST_TIMEOUT_MS", 30_000, minimum=1),
+        )
+
+    @classmethod
+    def localhost(cls) -> ManagementSettings:
+        """Settings for an environment on this machine with its default port.
+
+        Its own authority is pinned where it can be found; without it the certificate is not verified, as nothing leaves
+        the machine.
+        """
+        ca_file = ca_file_from_environment(EnvironmentReader())
+        return cls(ca_file=ca_file, skip_cert_verification=ca_file is None)
