@@ -1,0 +1,116 @@
+"""The environment daemon: the only place that wires an environment to a remote core and to its port."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+
+from runtara_core.certificates import ensure_certificates
+from runtara_core.daemon import until_stopped
+from runtara_core.management_client import ManagementClient
+from runtara_core.database import create_database
+from runtara_environment.environment import Environment, environment_queries
+from runtara_environment.settings import EnvironmentSettings
+from runtara_environment.supervision.guest import CoreAccess
+from runtara_environment.wire.handler import EnvironmentHandler
+from runtara_sdk.clock import Clock, SystemClock
+from runtara_sdk.settings import EnvironmentReader
+from runtara_sdk.transport import QuicClient, QuicServer, ServerSettings, TlsIdentity, serve
+
+logger = logging.getLogger(__name__)
+
+_CLOSE_GRACE_SECONDS = 5.0
+
+
+class EnvironmentDaemon:
+    """An environment, running: `start` opens database and port, `close` ends both and leaves the guests running."""
+
+    def __init__(self, settings: EnvironmentSettings, *, clock: Clock | None = None) -> None:
+        self._settings = settings
+        self._clock = clock or SystemClock()
+        self._environment: Environment | None = None
+        self._core: ManagementClient | None = None
+        self._server: QuicServer | None = None
+
+    @property
+    def address(self) -> str:
+        """`host:port` of the environment protocol."""
+        if self._server is None:
+            raise RuntimeError("the daemon is not started")
+        return self._server.address
+
+    async def start(self) -> None:
+        """Open everything, or nothing: a failure closes what was opened and raises a `RuntaraError`.
+
+        Core need not be up yet: calls fail with a retryable error, and launches wait, until it is.
+        """
+        settings = self._settings
+        certificates = await asyncio.to_thread(ensure_certificates, settings.data_dir, settings.server_names)
+        verify = not settings.supervision.skip_certificate_verification
+        self._core = ManagementClient(
+            QuicClient(
+                settings.core_management_address,
+                server_name=settings.server_name,
+                ca_file=certificates.ca_path,
+                verify=verify,
+            )
+        )
+        environment = Environment(
+            create_database(settings.database_url, environment_queries()),
+            self._core,
+            CoreAccess(
+                address=settings.core_address,
+                ca_file=certificates.ca_path,
+                server_name=settings.server_name,
+                skip_certificate_verification=not verify,
+            ),
+            settings.data_dir,
+            self._clock,
+            settings.supervision,
+        )
+        self._environment = environment
+        try:
+            await environment.open()
+            self._server = await serve(
+                EnvironmentHandler(environment.service).handle_stream,
+                ServerSettings.from_environment(
+                    EnvironmentReader(),
+                    host=settings.bind_address,
+                    port=settings.port,
+                    port_setting="RUNTARA_ENV_QUIC_PORT",
+                ),
+                TlsIdentity(certificates.certificate_path, certificates.private_key_path),
+            )
+            await environment.start()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Stop serving and supervising; guests run on and are adopted by the next daemon."""
+        if self._server is not None:
+            with contextlib.suppress(Exception):
+                await self._server.close(_CLOSE_GRACE_SECONDS)
+            self._server = None
+        if self._environment is not None:
+            await self._environment.close(stop_guests=False)
+            self._environment = None
+        if self._core is not None:
+            await self._core.close()
+            self._core = None
+
+
+async def run_environment(
+    settings: EnvironmentSettings, on_ready: Callable[[EnvironmentDaemon], None]
+) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    daemon = EnvironmentDaemon(settings)
+    await daemon.start()
+    try:
+        on_ready(daemon)
+        await until_stopped()
+        logger.info("stopping; running instances go on")
+    finally:
+        await daemon.close()

@@ -1,0 +1,100 @@
+"""An environment without its port: registry, runner, launch table and supervisor on one core.
+
+The daemon puts the QUIC port in front of it; the one-process mode uses it as it is.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from runtara_core.database import Database, QuerySet
+from runtara_core.management import CoreManagement
+from runtara_environment import migrations
+from runtara_environment.launch_table import LaunchTable
+from runtara_environment.owner import Owner
+from runtara_environment.registry import ImageRegistry
+from runtara_environment.runners.loading import choose_runner
+from runtara_environment.service import EnvironmentService
+from runtara_environment.settings import SupervisionSettings
+from runtara_environment.supervision.guest import CoreAccess
+from runtara_environment.supervision.launcher import Launcher
+from runtara_environment.supervision.supervisor import Supervisor
+from runtara_sdk.clock import Clock
+
+logger = logging.getLogger(__name__)
+
+
+def environment_queries() -> QuerySet:
+    """The named queries that an environment runs on its database."""
+    return QuerySet.load("runtara_environment", "sql/environment.sql")
+
+
+class Environment:
+    """Images, launches and their supervision.
+
+    Attributes (after `open`):
+        service: the environment's verbs.
+        registry: the images.
+        isolation: what the chosen runner isolates, as a word for people.
+    """
+
+    service: EnvironmentService
+    registry: ImageRegistry
+    isolation: str
+
+    def __init__(
+        self,
+        database: Database,
+        core: CoreManagement,
+        core_access: CoreAccess,
+        data_dir: Path,
+        clock: Clock,
+        settings: SupervisionSettings,
+    ) -> None:
+        self._database = database
+        self._core = core
+        self._core_access = core_access
+        self._data_dir = data_dir
+        self._clock = clock
+        self._settings = settings
+        self._supervisor: Supervisor | None = None
+
+    async def open(self, *, only_instance: str | None = None) -> None:
+        """Connect, migrate, choose the runner. Claims nothing yet; `start` does.
+
+        Raises `ConfigurationError` when the runner asked for is not available.
+        """
+        await self._database.open()
+        await migrations.run(self._database)
+        runner, probe = await choose_runner(self._settings.runner)
+        self.isolation = probe.isolation
+        self.registry = ImageRegistry(self._database, self._data_dir, clock=self._clock)
+        launches = LaunchTable(self._database)
+        launcher = Launcher(
+            self.registry,
+            launches,
+            runner,
+            self._core_access,
+            self._data_dir,
+            self._clock,
+            default_timeout_seconds=self._settings.default_timeout_seconds,
+        )
+        owner = Owner.of_this_process(self._data_dir)
+        self._supervisor = Supervisor(
+            self._core, launcher, launches, owner, self._clock, self._settings, only_instance=only_instance
+        )
+        self.service = EnvironmentService(self._core, self.registry, self._supervisor, self._clock)
+
+    async def start(self) -> None:
+        """Take over what dead environments of this host left, and launch what is due."""
+        if self._supervisor is None:
+            raise RuntimeError("open() comes before start()")
+        await self._supervisor.start()
+
+    async def close(self, *, stop_guests: bool) -> None:
+        """Stop supervising. Guests run on for the next environment of this host, unless `stop_guests`."""
+        if self._supervisor is not None:
+            await self._supervisor.close(stop_guests=stop_guests)
+            self._supervisor = None
+        await self._database.close()

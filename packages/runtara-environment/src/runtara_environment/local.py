@@ -1,0 +1,217 @@
+"""Core and environment in one process: what `runtara run` and `runtara dev` stand on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from runtara_core.daemon import CoreDaemon
+from runtara_core.database import create_database
+from runtara_core.management_service import ManagementService
+from runtara_core.models import EventFilter, Instance
+from runtara_core.settings import CoreSettings
+from runtara_environment.environment import Environment, environment_queries
+from runtara_environment.settings import SupervisionSettings
+from runtara_environment.supervision.guest import CoreAccess
+from runtara_sdk.clock import Clock, SystemClock
+from runtara_sdk.errors import InvalidInputError
+from runtara_sdk.models import InstanceStatus, SignalType
+from runtara_sdk.services import CompiledScenario, Progress, RunOutcome
+
+_POLL_SECONDS = 0.02
+_CHUNK_BYTES = 256 * 1024
+_LOCAL_TIMEOUT_SECONDS = 24 * 3600
+
+
+def default_database_url(data_dir: Path) -> str:
+    """The SQLite file of a data directory."""
+    return f"sqlite:///{data_dir.absolute()}/runtara.db"
+
+
+@asynccontextmanager
+async def local_environment(
+    data_dir: Path,
+    database_url: str | None,
+    settings: SupervisionSettings,
+    *,
+    clock: Clock | None = None,
+    core_port: int = 0,
+    management_port: int | None = None,
+    only_instance: str | None = None,
+) -> AsyncIterator[tuple[CoreDaemon, Environment]]:
+    """A core and an environment on one database; the environment does not claim before its `start`.
+
+    Guests are stopped at the end: their core goes away with this process. They go on at the next start.
+    """
+    clock = clock or SystemClock()
+    database_url = database_url or default_database_url(data_dir)
+    core = CoreDaemon(
+        CoreSettings(
+            database_url=database_url,
+            instance_port=core_port,
+            management_port=management_port or 0,
+            data_dir=data_dir.absolute(),
+        ),
+        clock=clock,
+        serve_management=management_port is not None,
+    )
+    await core.start()
+    try:
+        environment = Environment(
+            create_database(database_url, environment_queries()),
+            core.management,
+            CoreAccess(address=core.instance_address, ca_file=core.certificates.ca_path),
+            data_dir.absolute(),
+            clock,
+            settings,
+        )
+        try:
+            await environment.open(only_instance=only_instance)
+            yield core, environment
+        finally:
+            await environment.close(stop_guests=True)
+    finally:
+        await core.close()
+
+
+class LocalPlatform:
+    """Runs artifacts on a core and an environment in this process (see `runtara_sdk.services.LocalPlatform`)."""
+
+    async def run_artifact(
+        self,
+        artifact: CompiledScenario,
+        *,
+        tenant_id: str,
+        instance_id: str | None,
+        input_envelope: Mapping[str, Any] | None,
+        data_dir: Path,
+        database_url: str | None,
+        runner: str,
+        progress: Progress,
+    ) -> RunOutcome:
+        """Run one instance to its end, resuming the instance `instance_id` when it exists and is unfinished."""
+        instance_id = instance_id or str(uuid.uuid4())
+        settings = SupervisionSettings(runner=runner, default_timeout_seconds=_LOCAL_TIMEOUT_SECONDS)
+        async with local_environment(data_dir, database_url, settings, only_instance=instance_id) as (
+            core,
+            environment,
+        ):
+            known = await core.management.get_instance(instance_id)
+            if known is not None and known.tenant_id != tenant_id:
+                raise InvalidInputError(f"instance {instance_id} belongs to another tenant; choose another id")
+            if known is not None and known.status.is_terminal:
+                progress(f"instance {instance_id} had finished before")
+                return _outcome(known, already_finished=True)
+            if known is None:
+                await self._start(environment, artifact, tenant_id, instance_id, input_envelope)
+            else:
+                progress(f"resuming instance {instance_id}, {known.checkpoint_count} checkpoints done")
+                if known.status is InstanceStatus.SUSPENDED and known.wake_at_ms is None:
+                    await core.management.send_signal(instance_id, SignalType.RESUME)
+            if environment.isolation == "none":
+                progress(f"instance {instance_id} runs as a plain process (isolation: none)")
+            await environment.start()
+            return _outcome(await _follow(core.management, instance_id, progress))
+
+    @staticmethod
+    async def _start(
+        environment: Environment,
+        artifact: CompiledScenario,
+        tenant_id: str,
+        instance_id: str,
+        input_envelope: Mapping[str, Any] | None,
+    ) -> None:
+        image = await environment.registry.register(
+            tenant_id,
+            artifact.scenario_id,
+            _file_chunks(artifact.artifact_path),
+            runner_type="native",
+            size=artifact.artifact_bytes,
+            sha256=artifact.artifact_sha256,
+        )
+        await environment.service.start_instance(
+            image.image_id,
+            tenant_id,
+            instance_id=instance_id,
+            input_json=json.dumps(dict(input_envelope or {}), ensure_ascii=False).encode(),
+        )
+
+
+async def _follow(core: ManagementService, instance_id: str, progress: Progress) -> Instance:
+    """Report what happens to an instance until it has ended; returns its final row."""
+    seen: tuple[InstanceStatus, int, int] | None = None
+    last_event_id = 0
+    while True:
+        instance = await core.get_instance(instance_id)
+        if instance is None:
+            raise InvalidInputError(f"instance {instance_id} was deleted while it ran")
+        state = (instance.status, instance.epoch, instance.checkpoint_count)
+        if state != seen:
+            events = await core.list_events(
+                instance_id, EventFilter(after_event_id=last_event_id, ascending=True, limit=100)
+            )
+            for event in events.events:
+                last_event_id = event.event_id
+                if event.subtype == "workflow_log" and event.payload is not None:
+                    progress(_log_line(event.payload))
+            _report_change(instance, seen, progress)
+            seen = state
+        if instance.status.is_terminal or (
+            instance.status is InstanceStatus.SUSPENDED and instance.wake_at_ms is None
+        ):
+            return instance
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+def _report_change(
+    instance: Instance, seen: tuple[InstanceStatus, int, int] | None, progress: Progress
+) -> None:
+    if instance.checkpoint_id is not None and (seen is None or instance.checkpoint_count > seen[2]):
+        progress(f"checkpoint {instance.checkpoint_count}: {instance.checkpoint_id}")
+    if seen is not None and (instance.status, instance.epoch) == seen[:2]:
+        return
+    if instance.status is InstanceStatus.RUNNING:
+        progress("running" if instance.epoch <= 1 else f"running, launch {instance.epoch}")
+    elif instance.status is InstanceStatus.SUSPENDED and instance.wake_at_ms is not None:
+        due = datetime.fromtimestamp(instance.wake_at_ms / 1000, UTC).astimezone()
+        reason = (instance.termination_reason or "suspended").replace("_", " ")
+        progress(f"{reason}, due {due:%Y-%m-%d %H:%M:%S}")
+    else:
+        progress(str(instance.status))
+
+
+def _log_line(payload: bytes) -> str:
+    try:
+        record = json.loads(payload)
+        return f"[{record['level']}] {record['message']}"
+    except (ValueError, KeyError, TypeError):
+        return "[log] a message that is not readable"
+
+
+def _outcome(instance: Instance, *, already_finished: bool = False) -> RunOutcome:
+    output: Any = None
+    if instance.output:
+        try:
+            output = json.loads(instance.output)
+        except ValueError:
+            output = instance.output.decode("utf-8", "replace")
+    return RunOutcome(
+        instance_id=instance.instance_id,
+        status=str(instance.status),
+        output=output,
+        error=instance.error,
+        termination_reason=instance.termination_reason,
+        already_finished=already_finished,
+    )
+
+
+async def _file_chunks(path: Path) -> AsyncIterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := await asyncio.to_thread(file.read, _CHUNK_BYTES):
+            yield chunk

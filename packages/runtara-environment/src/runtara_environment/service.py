@@ -1,0 +1,193 @@
+"""The environment's verbs: images, starts, signals, queries. What the protocol handlers and the local mode call."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import runtara_environment
+from runtara_core.management import CoreManagement
+from runtara_core.models import (
+    CheckpointPage,
+    CheckpointRecord,
+    EventFilter,
+    EventPage,
+    HealthReport,
+    Instance,
+    InstanceFilter,
+    InstancePage,
+    NewInstance,
+)
+from runtara_environment.launch_options import LaunchOptions, require_acceptable_variables
+from runtara_environment.registry import ImageRegistry
+from runtara_environment.supervision.supervisor import Supervisor
+from runtara_sdk.clock import Clock
+from runtara_sdk.errors import InstanceNotFoundError, InvalidInputError, InvalidStateError
+from runtara_sdk.identifiers import validate_identifier
+from runtara_sdk.models import CustomSignal, InstanceStatus, SignalType
+
+MAX_INPUT_BYTES = 4 * 1024 * 1024
+"""Largest input of a start."""
+
+_MAX_GRACE_SECONDS = 600
+_UNFINISHED = tuple(status for status in InstanceStatus if not status.is_terminal)
+
+
+@dataclass(frozen=True, slots=True)
+class StartedInstance:
+    """The answer to a start; `deduplicated` says that the same start had been accepted before."""
+
+    instance_id: str
+    deduplicated: bool
+
+
+class EnvironmentService:
+    """Serves products, whichever way their calls come in."""
+
+    def __init__(
+        self, core: CoreManagement, registry: ImageRegistry, supervisor: Supervisor, clock: Clock
+    ) -> None:
+        self._core = core
+        self._registry = registry
+        self._supervisor = supervisor
+        self._clock = clock
+        self._started_at_ms = clock.now_ms()
+
+    @property
+    def registry(self) -> ImageRegistry:
+        """The images."""
+        return self._registry
+
+    async def health_check(self) -> HealthReport:
+        """Health of environment and core; `active_instances` counts running ones."""
+        core = await self._core.health_check()
+        return HealthReport(
+            healthy=core.healthy,
+            version=runtara_environment.__version__,
+            uptime_ms=self._clock.now_ms() - self._started_at_ms,
+            active_instances=core.active_instances,
+        )
+
+    async def delete_image(self, image_id: str, tenant_id: str) -> None:
+        """Delete an image; refused while an unfinished instance needs it.
+
+        Raises `ImageNotFoundError`, `InvalidStateError`.
+        """
+        page = await self._core.list_instances(
+            InstanceFilter(tenant_id=tenant_id, statuses=_UNFINISHED, image_ids=(image_id,), limit=1)
+        )
+        if page.instances:
+            raise InvalidStateError(
+                f"image {image_id} is needed by {page.total_count} unfinished instances, "
+                f"for example {page.instances[0].instance_id}; wait for them or cancel them"
+            )
+        await self._registry.delete(image_id, tenant_id)
+
+    async def start_instance(
+        self,
+        image_id: str,
+        tenant_id: str,
+        *,
+        instance_id: str | None = None,
+        input_json: bytes = b"",
+        timeout_seconds: int | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> StartedInstance:
+        """Accept a start; the instance is launched as soon as a slot is free.
+
+        A start with an id is idempotent: the same id, tenant and image again answers `deduplicated`.
+        Raises `ImageNotFoundError`, `InvalidInputError`, `InstanceExistsError`.
+        """
+        if not image_id:
+            raise InvalidInputError("image_id is empty")
+        validate_identifier("tenant_id", tenant_id)
+        instance_id = validate_identifier("instance_id", instance_id or str(uuid.uuid4()))
+        require_acceptable_variables(env or {})
+        artifact = await self._registry.resolve(image_id, tenant_id)
+        options = LaunchOptions(digest=artifact.digest, timeout_seconds=timeout_seconds, env=dict(env or {}))
+        created = await self._core.create_instance(
+            NewInstance(
+                instance_id=instance_id,
+                tenant_id=tenant_id,
+                image_id=image_id,
+                input=_checked_input(input_json),
+                launch_options=options.encode(),
+            )
+        )
+        return StartedInstance(instance_id=created.instance_id, deduplicated=created.deduplicated)
+
+    async def stop_instance(self, instance_id: str, *, grace_seconds: int, tenant_id: str | None = None) -> None:
+        """Cancel an instance and end its process: asked first, killed after the grace, confirmed dead."""
+        await self.get_instance(instance_id, tenant_id=tenant_id)
+        status = await self._core.send_signal(instance_id, SignalType.CANCEL)
+        if not status.is_terminal:
+            await self._supervisor.stop_process(instance_id, min(max(grace_seconds, 1), _MAX_GRACE_SECONDS))
+
+    async def resume_instance(self, instance_id: str, *, tenant_id: str | None = None) -> InstanceStatus:
+        """Make a suspended instance due now."""
+        return await self.send_signal(instance_id, SignalType.RESUME, tenant_id=tenant_id)
+
+    async def get_instance(self, instance_id: str, *, tenant_id: str | None = None) -> Instance:
+        """One instance; raises `InstanceNotFoundError`."""
+        instance = await self._core.get_instance(instance_id, tenant_id=tenant_id)
+        if instance is None:
+            raise InstanceNotFoundError(f"instance {instance_id} not found")
+        return instance
+
+    async def list_instances(self, where: InstanceFilter) -> InstancePage:
+        """A page of instances."""
+        return await self._core.list_instances(where)
+
+    async def send_signal(
+        self, instance_id: str, signal_type: SignalType, payload: bytes = b"", *, tenant_id: str | None = None
+    ) -> InstanceStatus:
+        """Cancel, pause or resume; returns the status after it."""
+        await self.get_instance(instance_id, tenant_id=tenant_id)
+        return await self._core.send_signal(instance_id, signal_type, payload)
+
+    async def send_custom_signal(
+        self, instance_id: str, signal: CustomSignal, *, tenant_id: str | None = None
+    ) -> None:
+        """Leave a payload for a checkpoint id."""
+        if not signal.checkpoint_id:
+            raise InvalidInputError("checkpoint_id is empty: a custom signal is addressed to one")
+        await self.get_instance(instance_id, tenant_id=tenant_id)
+        await self._core.send_custom_signal(instance_id, signal)
+
+    async def list_checkpoints(
+        self, instance_id: str, *, limit: int, offset: int, tenant_id: str | None = None
+    ) -> CheckpointPage:
+        """A page of checkpoints."""
+        await self.get_instance(instance_id, tenant_id=tenant_id)
+        return await self._core.list_checkpoints(instance_id, limit=limit, offset=offset)
+
+    async def get_checkpoint(
+        self, instance_id: str, checkpoint_id: str, *, tenant_id: str | None = None
+    ) -> CheckpointRecord | None:
+        """One checkpoint with its state, or None."""
+        await self.get_instance(instance_id, tenant_id=tenant_id)
+        return await self._core.get_checkpoint(instance_id, checkpoint_id)
+
+    async def list_events(
+        self, instance_id: str, where: EventFilter, *, tenant_id: str | None = None
+    ) -> EventPage:
+        """A page of events."""
+        await self.get_instance(instance_id, tenant_id=tenant_id)
+        return await self._core.list_events(instance_id, where)
+
+
+def _checked_input(input_json: bytes) -> bytes:
+    """The input as it is stored: JSON text, absent input as `{}`."""
+    if not input_json:
+        return b"{}"
+    if len(input_json) > MAX_INPUT_BYTES:
+        raise InvalidInputError(
+            f"the input has {len(input_json)} bytes, more than {MAX_INPUT_BYTES}; pass a reference to large data"
+        )
+    try:
+        json.loads(input_json)
+    except ValueError as error:
+        raise InvalidInputError(f"the input is not JSON: {error}") from None
+    return input_json

@@ -1,0 +1,1 @@
+"""Claiming, launching and watching instances."""

@@ -1,0 +1,69 @@
+"""What a launched program is given: its variables and its input file."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from runtara_core.models import LaunchClaim
+from runtara_environment.launch_options import LaunchOptions
+
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True, slots=True)
+class CoreAccess:
+    """How programs reach core.
+
+    Attributes:
+        address: `host:port` of the instance protocol.
+        ca_file: the authority that signed core's certificate.
+        server_name: name in that certificate.
+        skip_certificate_verification: the documented way out.
+    """
+
+    address: str
+    ca_file: Path
+    server_name: str = "localhost"
+    skip_certificate_verification: bool = False
+
+
+def guest_environment(
+    claim: LaunchClaim, options: LaunchOptions, core: CoreAccess, run_directory: Path, input_path: Path
+) -> Mapping[str, str]:
+    """The complete environment of a program; the system's variables win over the caller's."""
+    interpreter_directory = str(Path(sys.executable).parent)
+    variables = {
+        **options.env,
+        "PATH": f"{interpreter_directory}:{_SYSTEM_PATH}",
+        "HOME": str(run_directory),
+        "LANG": "C.UTF-8",
+        "PYTHONUNBUFFERED": "1",
+        "RUNTARA_INSTANCE_ID": claim.instance_id,
+        "RUNTARA_TENANT_ID": claim.tenant_id,
+        "RUNTARA_LAUNCH_EPOCH": str(claim.epoch),
+        "RUNTARA_SERVER_ADDR": core.address,
+        "RUNTARA_SERVER_NAME": core.server_name,
+        "RUNTARA_CA_FILE": str(core.ca_file),
+        "RUNTARA_INPUT_PATH": str(input_path),
+        "RUNTARA_WORKSPACE_DIR": str(run_directory / "workspace"),
+    }
+    if core.skip_certificate_verification:
+        variables["RUNTARA_SKIP_CERT_VERIFICATION"] = "true"
+    if claim.checkpoint_id is not None:
+        variables["RUNTARA_CHECKPOINT_ID"] = claim.checkpoint_id
+    return variables
+
+
+def write_input(run_directory: Path, content: bytes) -> Path:
+    """Write the run's input where the program finds it; a program never sees half a file."""
+    run_directory.mkdir(parents=True, exist_ok=True)
+    (run_directory / "workspace").mkdir(exist_ok=True)
+    path = run_directory / "input.json"
+    temporary = run_directory / f".input.json.{os.getpid()}"
+    temporary.write_bytes(content)
+    temporary.replace(path)
+    return path

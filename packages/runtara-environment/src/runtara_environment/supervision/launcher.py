@@ -1,0 +1,120 @@
+"""From a claim to a process: the artifact, the run directory, the row of ownership, the spawn."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from runtara_core.models import LaunchClaim
+from runtara_environment.launch_options import LaunchOptions
+from runtara_environment.launch_table import Launch, LaunchTable
+from runtara_environment.owner import Owner
+from runtara_environment.registry import ImageRegistry
+from runtara_environment.runner import LaunchedProcess, LaunchError, LaunchSpec, Runner
+from runtara_environment.supervision.guest import CoreAccess, guest_environment, write_input
+from runtara_sdk.clock import Clock
+from runtara_sdk.errors import ImageNotFoundError, InvalidInputError, RuntaraError
+from runtara_sdk.identifiers import path_component
+
+logger = logging.getLogger(__name__)
+
+
+class LaunchRefused(Exception):  # noqa: N818 - a decision, handled where the claim is given back
+    """A claimed launch that was not started; `permanent` says that trying again is useless."""
+
+    def __init__(self, message: str, *, permanent: bool) -> None:
+        super().__init__(message)
+        self.permanent = permanent
+
+
+class Launcher:
+    """Starts the programs of claims with one runner."""
+
+    def __init__(
+        self,
+        registry: ImageRegistry,
+        launches: LaunchTable,
+        runner: Runner,
+        core: CoreAccess,
+        data_dir: Path,
+        clock: Clock,
+        *,
+        default_timeout_seconds: int,
+    ) -> None:
+        self._registry = registry
+        self._launches = launches
+        self._runner = runner
+        self._core = core
+        self._data_dir = data_dir
+        self._clock = clock
+        self._default_timeout_seconds = default_timeout_seconds
+
+    async def launch(self, claim: LaunchClaim, owner: Owner) -> LaunchedProcess:
+        """Start the program of a claim; raises `LaunchRefused` when it was not started.
+
+        The row of ownership is written before the spawn and completed after it.
+        """
+        try:
+            options = LaunchOptions.decode(claim.launch_options)
+            spec = await self._specification(claim, options)
+            await self._launches.record_intent(
+                Launch(
+                    instance_id=claim.instance_id,
+                    epoch=claim.epoch,
+                    owner=owner.name,
+                    host_id=owner.host_id,
+                    runner_type=self._runner.runner_type,
+                    run_directory=str(spec.run_directory),
+                    state={**self._runner.planned_state(spec), "core_address": self._core.address},
+                    created_at_ms=self._clock.now_ms(),
+                )
+            )
+            process = await self._runner.launch(spec)
+        except LaunchError as error:
+            raise LaunchRefused(error.message, permanent=error.permanent) from error
+        except (ImageNotFoundError, InvalidInputError) as error:
+            raise LaunchRefused(error.message, permanent=True) from error
+        except RuntaraError as error:
+            raise LaunchRefused(error.message, permanent=False) from error
+        except OSError as error:
+            raise LaunchRefused(
+                f"cannot prepare the run directory: {error.strerror}: {error.filename}", permanent=False
+            ) from error
+        try:
+            await self._launches.record_started(
+                claim.instance_id, claim.epoch, {**process.state, "core_address": self._core.address}
+            )
+        except RuntaraError as error:
+            # The intent is enough to find the process again.
+            logger.warning("launch of instance %s is not recorded yet: %s", claim.instance_id, error)
+        return process
+
+    async def attach(self, row: Launch) -> LaunchedProcess | None:
+        """Find the process, or the end, of a launch that an earlier environment made."""
+        return await self._runner.attach(row.state)
+
+    def reaches_core(self, row: Launch) -> bool:
+        """Whether the program of a launch was given the address at which core is now."""
+        state: Mapping[str, object] = row.state
+        return state.get("core_address") == self._core.address
+
+    async def _specification(self, claim: LaunchClaim, options: LaunchOptions) -> LaunchSpec:
+        artifact = await self._registry.resolve(claim.image_id, claim.tenant_id, digest=options.digest)
+        run_directory = (
+            self._data_dir
+            / path_component("tenant_id", claim.tenant_id)
+            / "runs"
+            / path_component("instance_id", claim.instance_id)
+        )
+        input_path = await asyncio.to_thread(write_input, run_directory, claim.input)
+        return LaunchSpec(
+            instance_id=claim.instance_id,
+            tenant_id=claim.tenant_id,
+            epoch=claim.epoch,
+            argv=tuple(artifact.argv),
+            environment=guest_environment(claim, options, self._core, run_directory, input_path),
+            run_directory=run_directory,
+            timeout_seconds=options.timeout_seconds or self._default_timeout_seconds,
+        )

@@ -1,0 +1,347 @@
+"""Keeps instances running: claims what is due, launches it, watches it, and tells core how it ended.
+
+Life of a launch: claimed (core: running, new epoch, lease) -> intended (row in the launch table) -> started (row with
+the process) -> ended -> reported to core -> row removed. Killed between any two of these, the next supervisor on the
+host finds out from the row and the runner which it is:
+
+* no row: the claim's lease ends and core hands the launch out again; for an owner known to be dead, at once;
+* a row: the runner finds the process (watched on), its exit (reported), or that nothing was started (due again).
+
+Two supervisors never watch one launch: a row is taken over by a compare-and-set from a dead owner only. A process whose
+lease was lost is stopped; what it still reports carries an old epoch and is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from runtara_core.management import CoreManagement
+from runtara_core.models import ExitReport, LaunchClaim, LeaseKey
+from runtara_environment.launch_table import Launch, LaunchTable
+from runtara_environment.owner import Owner
+from runtara_environment.runner import LaunchedProcess, ProcessExit, StopError
+from runtara_environment.settings import SupervisionSettings
+from runtara_environment.supervision.launcher import Launcher, LaunchRefused
+from runtara_sdk.clock import Clock
+from runtara_sdk.errors import RuntaraError
+from runtara_sdk.models import TerminationReason
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_RETRY_FIRST_SECONDS = 0.2
+_RETRY_LAST_SECONDS = 10.0
+_STOP_GRACE_SECONDS = 5.0
+
+
+@dataclass(slots=True)
+class _Live:
+    """A launch that this supervisor watches."""
+
+    key: LeaseKey
+    task: asyncio.Task[None] | None = None
+    process: LaunchedProcess | None = None
+    stop_reason: TerminationReason | None = None
+    started: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Supervisor:
+    """Runs the launches of one environment process.
+
+    `only_instance` restricts it to one instance, for a command that must not touch others in the same database.
+    """
+
+    def __init__(
+        self,
+        core: CoreManagement,
+        launcher: Launcher,
+        launches: LaunchTable,
+        owner: Owner,
+        clock: Clock,
+        settings: SupervisionSettings,
+        *,
+        only_instance: str | None = None,
+    ) -> None:
+        self._core = core
+        self._launcher = launcher
+        self._launches = launches
+        self._owner = owner
+        self._clock = clock
+        self._settings = settings
+        self._only_instance = only_instance
+        self._live: dict[str, _Live] = {}
+        self._loops: list[asyncio.Task[None]] = []
+        self._closing = False
+        self._renewed_at_ms = 0
+
+    @property
+    def live_count(self) -> int:
+        """Number of launches being watched."""
+        return len(self._live)
+
+    async def start(self) -> None:
+        """Take over what dead owners of this host left, then claim and renew until closed."""
+        await self._launches.announce_owner(self._owner.name, self._owner.host_id, now_ms=self._clock.now_ms())
+        self._loops = [
+            asyncio.create_task(self._adopt_then_claim(), name="claim launches"),
+            asyncio.create_task(self._renew_loop(), name="renew leases"),
+        ]
+
+    async def close(self, *, stop_guests: bool) -> None:
+        """Stop claiming. Guests run on and are adopted by the next supervisor, unless `stop_guests`."""
+        self._closing = True
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        tasks = [live.task for live in self._live.values() if live.task is not None]
+        if stop_guests:
+            for live in list(self._live.values()):
+                live.stop_reason = live.stop_reason or TerminationReason.SHUTDOWN_REQUESTED
+                if live.process is not None:
+                    with contextlib.suppress(StopError):
+                        await live.process.stop(_STOP_GRACE_SECONDS)
+            if tasks:
+                await asyncio.wait(tasks, timeout=_STOP_GRACE_SECONDS)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if stop_guests and not self._live:
+            await self._launches.forget_owner(self._owner.name)
+
+    async def stop_process(self, instance_id: str, grace_seconds: float) -> bool:
+        """End the process of an instance that was told to cancel; False when it does not run here.
+
+        The process has `grace_seconds` to obey the cancel signal by itself, then it is killed. Returns once it is dead
+        and core knows.
+        """
+        live = self._live.get(instance_id)
+        if live is None or live.task is None:
+            return False
+        live.stop_reason = TerminationReason.CANCELLED
+        done, _ = await asyncio.wait({live.task}, timeout=grace_seconds)
+        if not done:
+            await asyncio.wait_for(live.started.wait(), _STOP_GRACE_SECONDS)
+            if live.process is not None:
+                await live.process.stop(min(grace_seconds, 1.0))
+            await asyncio.wait({live.task}, timeout=_STOP_GRACE_SECONDS)
+        return True
+
+    # Claiming
+
+    async def _adopt_then_claim(self) -> None:
+        await self._persist("take over launches", self._adopt)
+        while True:
+            try:
+                await self._renew_when_due()
+                claims = await self._core.claim_launches(
+                    self._owner.name,
+                    limit=self._settings.claim_batch,
+                    lease_ms=self._settings.lease_ms,
+                    wait_ms=self._settings.claim_wait_ms,
+                    instance_id=self._only_instance,
+                )
+            except RuntaraError as error:
+                logger.warning("cannot claim launches: %s", error)
+                await self._clock.sleep(1.0)
+                continue
+            for claim in claims:
+                self._begin(claim)
+
+    def _begin(self, claim: LaunchClaim) -> None:
+        key = LeaseKey(claim.instance_id, claim.epoch)
+        previous = self._live.get(claim.instance_id)
+        live = _Live(key)
+        self._live[claim.instance_id] = live
+        live.task = asyncio.create_task(self._run(live, claim, previous), name=f"launch {claim.instance_id}")
+
+    async def _run(self, live: _Live, claim: LaunchClaim, previous: _Live | None) -> None:
+        try:
+            if previous is not None and previous.task is not None:
+                # Our own lease ran out while the process lived: it ends before its successor starts.
+                await self._end_superseded(previous)
+                await asyncio.wait({previous.task})
+            await self._launch_and_watch(live, claim)
+        except Exception:
+            # The row stays: the next supervisor, or the end of the lease, settles this launch.
+            logger.exception("the launch of instance %s went wrong", live.key.instance_id)
+        finally:
+            live.started.set()
+            if self._live.get(live.key.instance_id) is live:
+                del self._live[live.key.instance_id]
+
+    async def _launch_and_watch(self, live: _Live, claim: LaunchClaim) -> None:
+        key = live.key
+        try:
+            live.process = await self._launcher.launch(claim, self._owner)
+        except LaunchRefused as refusal:
+            logger.warning("instance %s cannot be launched: %s", key.instance_id, refusal)
+            await self._persist(
+                "report a failed launch",
+                lambda: self._core.report_launch_failure(key, str(refusal), permanent=refusal.permanent),
+            )
+            await self._persist("forget a launch", lambda: self._launches.remove(key.instance_id, key.epoch))
+            return
+        live.started.set()
+        await self._watch(live, live.process)
+
+    # Watching
+
+    async def _watch(self, live: _Live, process: LaunchedProcess) -> None:
+        key = live.key
+        try:
+            ended = await process.wait()
+        except StopError as error:
+            logger.error("instance %s: %s", key.instance_id, error)
+            return
+        if not ended.started:
+            await self._persist(
+                "report a failed launch",
+                lambda: self._core.report_launch_failure(
+                    key, ended.error or "the program could not be started", permanent=False
+                ),
+            )
+        else:
+            report = await _exit_report(process, ended, live.stop_reason)
+            decision = await self._persist("report an exit", lambda: self._core.report_exit(key, report))
+            logger.info(
+                "instance %s epoch %d ended with exit code %s: %s",
+                key.instance_id,
+                key.epoch,
+                ended.exit_code,
+                decision.status if decision is not None and not decision.stale else "no longer ours",
+            )
+        await self._persist("forget a launch", lambda: self._launches.remove(key.instance_id, key.epoch))
+
+    async def _end_superseded(self, live: _Live) -> None:
+        if live.process is not None:
+            try:
+                await live.process.stop(0)
+            except StopError as error:
+                logger.error("instance %s: %s", live.key.instance_id, error)
+
+    # Leases
+
+    async def _renew_loop(self) -> None:
+        while True:
+            await self._clock.sleep(self._settings.lease_ms / 3000)
+            try:
+                await self._renew()
+            except RuntaraError as error:
+                logger.warning("cannot renew leases: %s", error)
+
+    async def _renew_when_due(self) -> None:
+        """Before a claim: leases that ran out while core was away are ours again before they can be handed out."""
+        if self._clock.now_ms() - self._renewed_at_ms > self._settings.lease_ms // 3:
+            await self._renew()
+
+    async def _renew(self) -> None:
+        keys = [live.key for live in self._live.values()]
+        now_ms = self._clock.now_ms()
+        lost: list[LeaseKey] = []
+        if keys:
+            lost = await self._core.renew_leases(self._owner.name, keys, lease_ms=self._settings.lease_ms)
+        self._renewed_at_ms = now_ms
+        for key in lost:
+            live = self._live.get(key.instance_id)
+            if live is not None and live.key == key and not await self._has_left_running(key):
+                logger.warning("instance %s epoch %d was taken over", key.instance_id, key.epoch)
+                await self._end_superseded(live)
+
+    async def _has_left_running(self, key: LeaseKey) -> bool:
+        """Whether the lease is gone only because the instance reported its own end and is about to exit."""
+        instance = await self._core.get_instance(key.instance_id)
+        return instance is not None and instance.epoch == key.epoch
+
+    # Taking over
+
+    async def _adopt(self) -> None:
+        """Take over launches whose owner on this host is dead, then free what such owners had only claimed."""
+        for row in await self._launches.of_host(self._owner.host_id):
+            if self._only_instance not in (None, row.instance_id) or not _is_dead(row.owner):
+                continue
+            try:
+                await self._adopt_launch(row)
+            except RuntaraError as error:
+                if error.retryable:
+                    raise
+                logger.error("instance %s epoch %d cannot be adopted: %s", row.instance_id, row.epoch, error)
+        for name in await self._launches.owners_of_host(self._owner.host_id):
+            if _is_dead(name):
+                await self._core.expire_leases(name)
+                if self._only_instance is None:
+                    await self._launches.forget_owner(name)
+
+    async def _adopt_launch(self, row: Launch) -> None:
+        if row.instance_id in self._live:
+            return
+        if not await self._launches.take_over(row.instance_id, row.epoch, row.owner, self._owner.name):
+            return
+        key = LeaseKey(row.instance_id, row.epoch)
+        await self._core.renew_leases(self._owner.name, [key], lease_ms=self._settings.lease_ms)
+        process = await self._launcher.attach(row)
+        if process is None:
+            report = ExitReport(reason=TerminationReason.ENVIRONMENT_RESTART)
+            await self._core.report_exit(key, report)
+            await self._launches.remove(row.instance_id, row.epoch)
+            return
+        logger.info("instance %s epoch %d adopted", row.instance_id, row.epoch)
+        live = _Live(key, process=process)
+        live.started.set()
+        if not self._launcher.reaches_core(row):
+            live.stop_reason = TerminationReason.ENVIRONMENT_RESTART
+        self._live[row.instance_id] = live
+        live.task = asyncio.create_task(self._watch_adopted(live, process), name=f"watch {row.instance_id}")
+
+    async def _watch_adopted(self, live: _Live, process: LaunchedProcess) -> None:
+        try:
+            if live.stop_reason is not None:
+                await self._end_superseded(live)
+            await self._watch(live, process)
+        except Exception:
+            logger.exception("watching instance %s went wrong", live.key.instance_id)
+        finally:
+            if self._live.get(live.key.instance_id) is live:
+                del self._live[live.key.instance_id]
+
+    async def _persist(self, what: str, attempt: Callable[[], Awaitable[T]]) -> T | None:
+        """Repeat until it is stored: it is what recovery relies on. Ends with the supervisor, whose successor repeats.
+
+        None when trying again is useless, as for an instance that was deleted meanwhile.
+        """
+        delay = _RETRY_FIRST_SECONDS
+        while True:
+            try:
+                return await attempt()
+            except RuntaraError as error:
+                if not error.retryable:
+                    logger.error("cannot %s: %s", what, error)
+                    return None
+                logger.warning("cannot %s, trying again: %s", what, error)
+            await self._clock.sleep(delay)
+            delay = min(delay * 2, _RETRY_LAST_SECONDS)
+
+
+def _is_dead(owner_name: str) -> bool:
+    owner = Owner.parse(owner_name)
+    return owner is not None and not owner.process.is_alive
+
+
+async def _exit_report(
+    process: LaunchedProcess, ended: ProcessExit, stop_reason: TerminationReason | None
+) -> ExitReport:
+    reason = stop_reason or TerminationReason.CRASHED
+    if ended.timed_out:
+        reason = TerminationReason.TIMEOUT
+    return ExitReport(
+        reason=reason,
+        exit_code=ended.exit_code,
+        stderr_tail=await process.output_tail("stderr"),
+        memory_peak_bytes=ended.memory_peak_bytes,
+        cpu_usage_usec=ended.cpu_usage_usec,
+    )

@@ -1,0 +1,1 @@
+"""The environment port: messages of package `runtara.environment` to the verbs of the service."""

@@ -1,0 +1,150 @@
+"""Models to and from the messages of package `runtara.environment`."""
+
+from __future__ import annotations
+
+from runtara_core.models import CheckpointSummary, EventFilter, EventRecord, Instance
+from runtara_environment.registry import Image
+from runtara_sdk.errors import InvalidInputError
+from runtara_sdk.models import InstanceStatus, SignalType
+from runtara_sdk.protocol import environment_pb2 as pb
+
+MAX_PAGE = 1_000
+"""Most rows of one page."""
+
+_STATUS: dict[InstanceStatus, pb.InstanceStatus] = {
+    InstanceStatus.PENDING: pb.STATUS_PENDING,
+    InstanceStatus.RUNNING: pb.STATUS_RUNNING,
+    InstanceStatus.SUSPENDED: pb.STATUS_SUSPENDED,
+    InstanceStatus.COMPLETED: pb.STATUS_COMPLETED,
+    InstanceStatus.FAILED: pb.STATUS_FAILED,
+    InstanceStatus.CANCELLED: pb.STATUS_CANCELLED,
+}
+_STATUS_OF_NUMBER: dict[int, InstanceStatus] = {number: status for status, number in _STATUS.items()}
+_SIGNAL_OF_NUMBER: dict[int, SignalType] = {
+    pb.SIGNAL_CANCEL: SignalType.CANCEL,
+    pb.SIGNAL_PAUSE: SignalType.PAUSE,
+    pb.SIGNAL_RESUME: SignalType.RESUME,
+}
+_RUNNER_TYPE: dict[str, pb.RunnerType] = {"oci": pb.RUNNER_OCI, "native": pb.RUNNER_NATIVE}
+_RUNNER_OF_NUMBER: dict[int, str] = {number: name for name, number in _RUNNER_TYPE.items()}
+
+
+def decode_status(number: int) -> InstanceStatus:
+    """The status of a wire number."""
+    status = _STATUS_OF_NUMBER.get(number)
+    if status is None:
+        raise InvalidInputError(f"instance status {number} cannot be asked for")
+    return status
+
+
+def decode_signal_type(number: int) -> SignalType:
+    """The signal type of a wire number; an unknown number is an error, never a cancel."""
+    signal_type = _SIGNAL_OF_NUMBER.get(number)
+    if signal_type is None:
+        raise InvalidInputError(f"signal type {number} is not known: use 0 cancel, 1 pause or 2 resume")
+    return signal_type
+
+
+def decode_runner_type(number: int) -> str:
+    """The runner type of a wire number; one that no runner serves is refused at registration."""
+    name = _RUNNER_OF_NUMBER.get(number)
+    if name is None:
+        raise InvalidInputError(f"runner type {number} cannot be launched: use 0 oci or 1 native")
+    return name
+
+
+def encode_image(image: Image) -> pb.ImageSummary:
+    """An image as listed."""
+    return pb.ImageSummary(
+        image_id=image.image_id,
+        tenant_id=image.tenant_id,
+        name=image.name,
+        description=image.description,
+        runner_type=_RUNNER_TYPE[image.runner_type],
+        created_at_ms=image.created_at_ms,
+    )
+
+
+def encode_instance_summary(instance: Instance, image_name: str) -> pb.InstanceSummary:
+    """An instance as listed."""
+    return pb.InstanceSummary(
+        instance_id=instance.instance_id,
+        tenant_id=instance.tenant_id,
+        image_id=instance.image_id or "",
+        status=_STATUS[instance.status],
+        created_at_ms=instance.created_at_ms,
+        started_at_ms=instance.started_at_ms,
+        finished_at_ms=instance.finished_at_ms,
+        has_error=instance.error is not None,
+        image_name=image_name,
+        termination_reason=instance.termination_reason or "",
+    )
+
+
+def encode_instance_status(instance: Instance, image_name: str) -> pb.GetInstanceStatusResponse:
+    """An instance, whole."""
+    return pb.GetInstanceStatusResponse(
+        instance_id=instance.instance_id,
+        status=_STATUS[instance.status],
+        checkpoint_id=instance.checkpoint_id,
+        created_at_ms=instance.created_at_ms,
+        started_at_ms=instance.started_at_ms,
+        finished_at_ms=instance.finished_at_ms,
+        output=instance.output,
+        error=instance.error,
+        image_id=instance.image_id or "",
+        image_name=image_name,
+        tenant_id=instance.tenant_id,
+        input=instance.input,
+        heartbeat_at_ms=instance.last_contact_at_ms,
+        retry_count=instance.attempt - 1,
+        max_retries=instance.max_attempts,
+        memory_peak_bytes=instance.memory_peak_bytes,
+        cpu_usage_usec=instance.cpu_usage_usec,
+        found=True,
+        stderr=instance.stderr,
+        termination_reason=instance.termination_reason,
+        exit_code=instance.exit_code,
+        wake_at_ms=instance.wake_at_ms,
+        epoch=instance.epoch,
+    )
+
+
+def encode_checkpoint_summary(summary: CheckpointSummary) -> pb.CheckpointSummary:
+    """A checkpoint as listed."""
+    return pb.CheckpointSummary(
+        checkpoint_id=summary.checkpoint_id,
+        instance_id=summary.instance_id,
+        created_at_ms=summary.created_at_ms,
+        data_size_bytes=summary.data_size_bytes,
+    )
+
+
+def encode_event(event: EventRecord) -> pb.EventSummary:
+    """An event as listed."""
+    return pb.EventSummary(
+        id=event.event_id,
+        instance_id=event.instance_id,
+        event_type=event.event_type,
+        checkpoint_id=event.checkpoint_id,
+        payload=event.payload,
+        created_at_ms=event.created_at_ms,
+        subtype=event.subtype,
+    )
+
+
+def decode_event_filter(call: pb.ListEventsRequest) -> EventFilter:
+    """The filter of a list_events call."""
+    return EventFilter(
+        event_type=call.event_type if call.HasField("event_type") else None,
+        subtype=call.subtype if call.HasField("subtype") else None,
+        created_after_ms=call.created_after_ms if call.HasField("created_after_ms") else None,
+        created_before_ms=call.created_before_ms if call.HasField("created_before_ms") else None,
+        limit=page_limit(call.limit),
+        offset=call.offset,
+    )
+
+
+def page_limit(limit: int) -> int:
+    """A page size within bounds; 0 reads as 100."""
+    return min(limit or 100, MAX_PAGE)

@@ -1,0 +1,363 @@
+"""One method a call of package `runtara.environment`.
+
+Answers with `success` and `error` fields carry domain failures there, with their code; other calls fail with `RpcError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from runtara_core.models import InstanceFilter
+from runtara_core.wire.dispatch import RpcDispatcher
+from runtara_environment.service import EnvironmentService
+from runtara_environment.wire.codec import (
+    decode_event_filter,
+    decode_runner_type,
+    decode_signal_type,
+    decode_status,
+    encode_checkpoint_summary,
+    encode_event,
+    encode_image,
+    encode_instance_status,
+    encode_instance_summary,
+    page_limit,
+)
+from runtara_sdk.errors import InstanceNotFoundError, InvalidInputError, ProtocolError, RuntaraError
+from runtara_sdk.models import CustomSignal
+from runtara_sdk.protocol import environment_pb2 as pb
+from runtara_sdk.transport import RequestStream
+
+_REQUEST_DEADLINE_SECONDS = 30.0
+_MAX_METADATA_BYTES = 64 * 1024
+
+
+def _tenant(call: Any) -> str | None:
+    return call.tenant_id if call.HasField("tenant_id") else None
+
+
+class EnvironmentHandler:
+    """Decodes a call, asks the service, encodes the answer."""
+
+    def __init__(self, service: EnvironmentService) -> None:
+        self._service = service
+        self.dispatcher = RpcDispatcher(
+            pb.RpcRequest,
+            pb.RpcResponse,
+            {
+                "health_check": self.health_check,
+                "register_image": self.register_image,
+                "list_images": self.list_images,
+                "get_image": self.get_image,
+                "delete_image": self.delete_image,
+                "start_instance": self.start_instance,
+                "stop_instance": self.stop_instance,
+                "resume_instance": self.resume_instance,
+                "get_instance_status": self.get_instance_status,
+                "list_instances": self.list_instances,
+                "send_signal": self.send_signal,
+                "send_custom_signal": self.send_custom_signal,
+                "list_checkpoints": self.list_checkpoints,
+                "get_checkpoint": self.get_checkpoint,
+                "list_events": self.list_events,
+            },
+        )
+
+    async def handle_stream(self, stream: RequestStream) -> None:
+        """Serve one call; a streamed upload goes on with raw bytes behind its request frame."""
+        frame = await stream.read_frame(_REQUEST_DEADLINE_SECONDS)
+        request = pb.RpcRequest()
+        try:
+            request.ParseFromString(frame.payload)
+        except DecodeError as error:
+            raise ProtocolError(f"not a runtara.environment.RpcRequest: {error}") from error
+        if request.WhichOneof("request") == "register_image_stream":
+            response = await self.register_image_stream(request, stream.read_chunks())
+            await stream.write_response(response.SerializeToString())
+        else:
+            await stream.write_response(await self.dispatcher.serve(frame.payload))
+
+    async def health_check(self, _request: pb.RpcRequest) -> pb.RpcResponse:
+        """Health of environment and core."""
+        health = await self._service.health_check()
+        return pb.RpcResponse(
+            health_check=pb.HealthCheckResponse(
+                healthy=health.healthy,
+                version=health.version,
+                uptime_ms=health.uptime_ms,
+                active_instances=health.active_instances,
+            )
+        )
+
+    # Images
+
+    async def register_image(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """Register an image that fits into one frame."""
+        call = request.register_image
+
+        async def content() -> AsyncIterator[bytes]:
+            yield call.binary
+
+        return await self._register(call, content(), size=len(call.binary), sha256=None)
+
+    async def register_image_stream(
+        self, request: pb.RpcRequest, chunks: AsyncIterator[bytes]
+    ) -> pb.RpcResponse:
+        """Register an image whose bytes follow on the stream."""
+        call = request.register_image_stream
+        return await self._register(
+            call,
+            chunks,
+            size=call.binary_size or None,
+            sha256=call.sha256 if call.HasField("sha256") else None,
+        )
+
+    async def _register(
+        self,
+        call: pb.RegisterImageRequest | pb.RegisterImageStreamStart,
+        content: AsyncIterator[bytes],
+        *,
+        size: int | None,
+        sha256: str | None,
+    ) -> pb.RpcResponse:
+        try:
+            metadata = call.metadata if call.HasField("metadata") else None
+            if metadata is not None and len(metadata) > _MAX_METADATA_BYTES:
+                raise InvalidInputError(f"metadata is longer than {_MAX_METADATA_BYTES} bytes")
+            registered = await self._service.registry.register(
+                call.tenant_id,
+                call.name,
+                content,
+                runner_type=decode_runner_type(call.runner_type),
+                description=call.description if call.HasField("description") else None,
+                metadata=metadata,
+                size=size,
+                sha256=sha256,
+            )
+        except RuntaraError as error:
+            return pb.RpcResponse(
+                register_image=pb.RegisterImageResponse(
+                    success=False, error=error.message, error_code=error.code
+                )
+            )
+        return pb.RpcResponse(
+            register_image=pb.RegisterImageResponse(
+                success=True, image_id=registered.image_id, version=registered.version
+            )
+        )
+
+    async def list_images(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """A page of images, newest first."""
+        call = request.list_images
+        page = await self._service.registry.list_images(
+            tenant_id=_tenant(call), limit=page_limit(call.limit), offset=call.offset
+        )
+        return pb.RpcResponse(
+            list_images=pb.ListImagesResponse(
+                images=[encode_image(image) for image in page.images], total_count=page.total_count
+            )
+        )
+
+    async def get_image(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """One image of the tenant."""
+        call = request.get_image
+        image = await self._service.registry.get(call.image_id, call.tenant_id)
+        answer = pb.GetImageResponse(found=image is not None)
+        if image is not None:
+            answer.image.CopyFrom(encode_image(image))
+        return pb.RpcResponse(get_image=answer)
+
+    async def delete_image(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """Delete an image that no unfinished instance needs."""
+        call = request.delete_image
+        try:
+            await self._service.delete_image(call.image_id, call.tenant_id)
+        except RuntaraError as error:
+            return pb.RpcResponse(
+                delete_image=pb.DeleteImageResponse(success=False, error=error.message, error_code=error.code)
+            )
+        return pb.RpcResponse(delete_image=pb.DeleteImageResponse(success=True))
+
+    # Instances
+
+    async def start_instance(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """Accept a start."""
+        call = request.start_instance
+        try:
+            started = await self._service.start_instance(
+                call.image_id,
+                call.tenant_id,
+                instance_id=call.instance_id if call.HasField("instance_id") else None,
+                input_json=call.input,
+                timeout_seconds=call.timeout_seconds if call.HasField("timeout_seconds") else None,
+                env=dict(call.env),
+            )
+        except RuntaraError as error:
+            return pb.RpcResponse(
+                start_instance=pb.StartInstanceResponse(
+                    success=False, error=error.message, error_code=error.code
+                )
+            )
+        return pb.RpcResponse(
+            start_instance=pb.StartInstanceResponse(
+                success=True, instance_id=started.instance_id, deduplicated=started.deduplicated
+            )
+        )
+
+    async def stop_instance(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """Cancel and end the process."""
+        call = request.stop_instance
+        try:
+            await self._service.stop_instance(
+                call.instance_id, grace_seconds=call.grace_period_seconds, tenant_id=_tenant(call)
+            )
+        except RuntaraError as error:
+            return pb.RpcResponse(
+                stop_instance=pb.StopInstanceResponse(
+                    success=False, error=error.message, error_code=error.code
+                )
+            )
+        return pb.RpcResponse(stop_instance=pb.StopInstanceResponse(success=True))
+
+    async def resume_instance(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """Make a suspended instance due now."""
+        call = request.resume_instance
+        try:
+            await self._service.resume_instance(call.instance_id, tenant_id=_tenant(call))
+        except RuntaraError as error:
+            return pb.RpcResponse(
+                resume_instance=pb.ResumeInstanceResponse(
+                    success=False, error=error.message, error_code=error.code
+                )
+            )
+        return pb.RpcResponse(resume_instance=pb.ResumeInstanceResponse(success=True))
+
+    async def get_instance_status(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """One instance, whole; an unknown one is told by `found` and, for old clients, by an error text."""
+        call = request.get_instance_status
+        try:
+            instance = await self._service.get_instance(call.instance_id, tenant_id=_tenant(call))
+        except InstanceNotFoundError as error:
+            return pb.RpcResponse(
+                get_instance_status=pb.GetInstanceStatusResponse(
+                    instance_id=call.instance_id, status=pb.STATUS_UNKNOWN, error=error.message, found=False
+                )
+            )
+        names = await self._service.registry.names([instance.image_id] if instance.image_id else [])
+        return pb.RpcResponse(
+            get_instance_status=encode_instance_status(instance, names.get(instance.image_id or "", ""))
+        )
+
+    async def list_instances(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """A page of instances."""
+        call = request.list_instances
+        image_ids: tuple[str, ...] | None = (call.image_id,) if call.HasField("image_id") else None
+        if call.HasField("image_name_prefix"):
+            named = await self._service.registry.ids_with_name_prefix(call.image_name_prefix, tenant_id=_tenant(call))
+            image_ids = tuple(named) if image_ids is None else tuple(set(named) & set(image_ids))
+        page = await self._service.list_instances(
+            InstanceFilter(
+                tenant_id=_tenant(call),
+                statuses=(decode_status(call.status),) if call.HasField("status") else (),
+                image_ids=image_ids,
+                created_after_ms=call.created_after_ms if call.HasField("created_after_ms") else None,
+                created_before_ms=call.created_before_ms if call.HasField("created_before_ms") else None,
+                finished_after_ms=call.finished_after_ms if call.HasField("finished_after_ms") else None,
+                finished_before_ms=call.finished_before_ms if call.HasField("finished_before_ms") else None,
+                order_by=call.order_by or "created_at_desc",
+                limit=page_limit(call.limit),
+                offset=call.offset,
+            )
+        )
+        names = await self._service.registry.names(
+            sorted({instance.image_id for instance in page.instances if instance.image_id})
+        )
+        return pb.RpcResponse(
+            list_instances=pb.ListInstancesResponse(
+                instances=[
+                    encode_instance_summary(instance, names.get(instance.image_id or "", ""))
+                    for instance in page.instances
+                ],
+                total_count=page.total_count,
+            )
+        )
+
+    async def send_signal(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """Cancel, pause or resume."""
+        call = request.send_signal
+        try:
+            await self._service.send_signal(
+                call.instance_id, decode_signal_type(call.signal_type), call.payload, tenant_id=_tenant(call)
+            )
+        except RuntaraError as error:
+            return pb.RpcResponse(
+                send_signal=pb.SendSignalResponse(success=False, error=error.message, error_code=error.code)
+            )
+        return pb.RpcResponse(send_signal=pb.SendSignalResponse(success=True))
+
+    async def send_custom_signal(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """Leave a payload for a checkpoint id."""
+        call = request.send_custom_signal
+        try:
+            await self._service.send_custom_signal(
+                call.instance_id, CustomSignal(call.checkpoint_id, call.payload), tenant_id=_tenant(call)
+            )
+        except RuntaraError as error:
+            return pb.RpcResponse(
+                send_custom_signal=pb.SendCustomSignalResponse(
+                    success=False, error=error.message, error_code=error.code
+                )
+            )
+        return pb.RpcResponse(send_custom_signal=pb.SendCustomSignalResponse(success=True))
+
+    # Records
+
+    async def list_checkpoints(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """A page of checkpoints."""
+        call = request.list_checkpoints
+        limit = page_limit(call.limit)
+        page = await self._service.list_checkpoints(
+            call.instance_id, limit=limit, offset=call.offset, tenant_id=_tenant(call)
+        )
+        return pb.RpcResponse(
+            list_checkpoints=pb.ListCheckpointsResponse(
+                checkpoints=[encode_checkpoint_summary(item) for item in page.checkpoints],
+                total_count=page.total_count,
+                limit=limit,
+                offset=call.offset,
+            )
+        )
+
+    async def get_checkpoint(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """One checkpoint with its state."""
+        call = request.get_checkpoint
+        record = await self._service.get_checkpoint(
+            call.instance_id, call.checkpoint_id, tenant_id=_tenant(call)
+        )
+        if record is None:
+            return pb.RpcResponse(get_checkpoint=pb.GetCheckpointResponse(found=False))
+        return pb.RpcResponse(
+            get_checkpoint=pb.GetCheckpointResponse(
+                found=True,
+                checkpoint_id=record.checkpoint_id,
+                instance_id=record.instance_id,
+                created_at_ms=record.created_at_ms,
+                data=record.state,
+            )
+        )
+
+    async def list_events(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """A page of events."""
+        call = request.list_events
+        where = decode_event_filter(call)
+        page = await self._service.list_events(call.instance_id, where, tenant_id=_tenant(call))
+        return pb.RpcResponse(
+            list_events=pb.ListEventsResponse(
+                events=[encode_event(event) for event in page.events],
+                total_count=page.total_count,
+                limit=where.limit,
+                offset=where.offset,
+            )
+        )
