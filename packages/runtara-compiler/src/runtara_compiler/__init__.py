@@ -1,3 +1,17 @@
-"""Scenario compiler of the Runtara durable execution platform: JSON scenario to readable Python to a native binary."""
+"""Scenario compiler of Runtara: JSON scenario to readable Python to one executable file."""
 
-__version__ = "0.1.0"
+from runtara_compiler.compilation import (
+    ChildDependency,
+    CompilationInput,
+    CompilationResult,
+    compile_scenario,
+    generate_source,
+)
+
+__all__ = [
+    "ChildDependency",
+    "CompilationInput",
+    "CompilationResult",
+    "compile_scenario",
+    "generate_source",
+]

@@ -7,6 +7,7 @@ stable enough to write by hand in tests.
 
 from runtara_sdk.workflow.conditions import operation, truth
 from runtara_sdk.workflow.failures import StepFailedError
+from runtara_sdk.workflow.json_text import decode_json
 from runtara_sdk.workflow.mapping import composite, immediate, reference
 from runtara_sdk.workflow.run import Run
 from runtara_sdk.workflow.scope import Scope
@@ -34,6 +35,7 @@ __all__ = [
     "StepFailedError",
     "Workflow",
     "composite",
+    "decode_json",
     "immediate",
     "operation",
     "reference",

@@ -1,8 +1,8 @@
 """Reference paths: `data.lines[0].sku`, `steps.fetch.outputs.items.-1`, `data['full name']`.
 
-The syntax is the one that the compiler validates: a quoted key is one key whatever it holds, up to its closing quote and
-bracket. On an array a whole number is a position, negative from the end; on an object every segment is a key. What is
-missing resolves to null; a name that addresses into an array is an error.
+The syntax is the one that the compiler validates: a quoted key is one key whatever it holds, up to its closing quote
+and bracket. On an array a whole number is a position, negative from the end; on an object every segment is a key. What
+is missing resolves to null; a name that addresses into an array is an error.
 """
 
 from __future__ import annotations

@@ -1,0 +1,297 @@
+"""Compiling a scenario: load, validate, generate, build (or find in the cache), put in place.
+
+    result = await compile_scenario(
+        CompilationInput(tenant_id="acme", scenario_id="orders", version=1, execution_graph=document)
+    )
+
+The key of the cache is a digest of the manifest, the generated module and the target's toolchain, so whatever could
+change the artifact changes the key. Tenants share the cache, as nothing of a tenant enters an artifact.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from runtara_sdk.agents import DiscoveredAgent, DiscoveredAgents, discover_agents
+from runtara_sdk.errors import InvalidInputError
+from runtara_sdk.settings import EnvironmentReader
+
+from runtara_compiler.cache import ArtifactCache, CacheEntry, CacheError, copy, place
+from runtara_compiler.codegen import GeneratedModule, ModuleIdentity, generate_module
+from runtara_compiler.language import AgentStep, Diagnostic, Scenario
+from runtara_compiler.language.loader import load_scenario
+from runtara_compiler.provenance import build_manifest, compiler_version, pin_agent
+from runtara_compiler.targets import AgentPin, BuildRequest, BuildTarget, Progress
+from runtara_compiler.targets.loading import load_build_targets
+from runtara_compiler.validation import validate
+
+_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", re.ASCII)
+_LARGEST_VERSION = 2**32 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class CompilationInput:
+    """What to compile, and where to put it.
+
+    Attributes:
+        tenant_id: owner; letters, digits, `.`, `_` and `-`.
+        scenario_id: id of the scenario, of the same characters; first part of every checkpoint key.
+        version: version of the scenario, 0 to 2^32 - 1.
+        execution_graph: the scenario document or the bare graph: JSON text, parsed JSON, or loaded already.
+        debug_mode: emit an event at the start and end of each step, even if the document does not ask for it.
+        child_scenarios: must be empty in this version.
+        connection_service_url: where steps fetch connections; no step of this version has one.
+        target: name of the build target.
+        data_dir: holds cache and artifacts; DATA_DIR, else `.data`, when left out.
+        output: a further copy of the artifact goes there.
+        origin: where the document came from, for messages.
+    """
+
+    tenant_id: str
+    scenario_id: str
+    version: int
+    execution_graph: Scenario | Mapping[str, Any] | str | bytes
+    debug_mode: bool = False
+    child_scenarios: Sequence[Any] = ()
+    connection_service_url: str | None = None
+    target: str = "python"
+    data_dir: Path | None = None
+    output: Path | None = None
+    origin: str = "scenario"
+
+
+@dataclass(frozen=True, slots=True)
+class ChildDependency:
+    """A scenario that is embedded in the compiled one."""
+
+    step_id: str
+    child_scenario_id: str
+    child_version_requested: str
+    child_version_resolved: int
+
+
+@dataclass(frozen=True, slots=True)
+class CompilationResult:
+    """A compiled scenario.
+
+    Attributes:
+        binary_path: the executable file, in `build_dir`; a later compilation of the same version replaces it.
+        binary_size: its length in bytes.
+        binary_checksum: its SHA-256 in hexadecimal.
+        build_dir: directory of this version: `scenario` and `workflow.py`.
+        cached_path: the same file under its content key; never changes.
+        has_side_effects: whether a step may change something outside the workflow.
+        child_dependencies: embedded scenarios; none in this version.
+        default_variables: name to default value.
+        warnings: findings of validation that do not block.
+        from_cache: nothing had to be built.
+    """
+
+    binary_path: Path
+    binary_size: int
+    binary_checksum: str
+    build_dir: Path
+    cached_path: Path
+    has_side_effects: bool
+    child_dependencies: tuple[ChildDependency, ...] = ()
+    default_variables: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[Diagnostic, ...] = ()
+    from_cache: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedScenario:
+    """A scenario without errors, the agents that it uses (by id as written) and the warnings."""
+
+    scenario: Scenario
+    agents: Mapping[str, DiscoveredAgent]
+    warnings: tuple[Diagnostic, ...]
+
+    @property
+    def has_side_effects(self) -> bool:
+        """Whether a step calls a capability that may change something outside the workflow."""
+        return any(
+            self.agents[step.agent_id].definition.capability(step.capability_id).side_effects
+            for step in self.scenario.execution_graph.steps.values()
+            if isinstance(step, AgentStep)
+        )
+
+
+def _be_silent(_: str) -> None:
+    """A progress sink for callers that do not ask for one."""
+
+
+async def compile_scenario(
+    compilation: CompilationInput, *, progress: Progress = _be_silent
+) -> CompilationResult:
+    """Compile a scenario to one executable file; an unchanged one comes from the cache.
+
+    Raises:
+        ScenarioError: the scenario has errors; `diagnostics` lists all of them.
+        InvalidInputError: an id, the version or the target is not acceptable.
+        RuntaraError: the target cannot build, or the data directory cannot be written.
+    """
+    _check_input(compilation)
+    target = load_build_targets().find(compilation.target)
+    progress("validating")
+    checked = check_scenario(compilation.execution_graph, origin=compilation.origin)
+    pins = {agent_id: pin_agent(agent) for agent_id, agent in checked.agents.items()}
+    module = _generate(checked, compilation, pins)
+    manifest = _manifest(checked, compilation, pins, module)
+    data_dir = data_directory(compilation.data_dir)
+    entry, from_cache = await _build(target, module, manifest, pins, data_dir, progress)
+    build_dir = _build_directory(compilation, data_dir)
+    binary_path = build_dir / entry.artifact.name
+    await asyncio.to_thread(_put_in_place, entry, build_dir, compilation.output)
+    return CompilationResult(
+        binary_path=binary_path,
+        binary_size=entry.size,
+        binary_checksum=entry.sha256,
+        build_dir=build_dir,
+        cached_path=entry.artifact,
+        has_side_effects=checked.has_side_effects,
+        default_variables=_default_variables(checked.scenario),
+        warnings=checked.warnings,
+        from_cache=from_cache,
+    )
+
+
+def generate_source(compilation: CompilationInput) -> str:
+    """The source of the module that `compile_scenario` would build; raises as it does."""
+    _check_input(compilation)
+    checked = check_scenario(compilation.execution_graph, origin=compilation.origin)
+    pins = {agent_id: pin_agent(agent) for agent_id, agent in checked.agents.items()}
+    return _generate(checked, compilation, pins).source
+
+
+def check_scenario(
+    document: Scenario | Mapping[str, Any] | str | bytes,
+    *,
+    origin: str,
+    installed: DiscoveredAgents | None = None,
+) -> CheckedScenario:
+    """Load and validate a scenario against the installed agents; raises `ScenarioError` with all errors."""
+    if not isinstance(document, Scenario):
+        source = document if isinstance(document, str | bytes) else dict(document)
+        document = load_scenario(source, origin=origin)
+    installed = installed or discover_agents()
+    report = validate(
+        document, {agent_id: agent.definition.metadata() for agent_id, agent in installed.agents.items()}
+    )
+    report.raise_for_errors(origin)
+    used: dict[str, DiscoveredAgent] = {}
+    for step in document.execution_graph.steps.values():
+        if isinstance(step, AgentStep) and (agent := installed.find(step.agent_id)) is not None:
+            used[step.agent_id] = agent
+    return CheckedScenario(document, dict(sorted(used.items())), report.warnings)
+
+
+def data_directory(given: Path | None) -> Path:
+    """The directory given, else DATA_DIR, else `.data`; absolute."""
+    return (given or Path(EnvironmentReader().text("DATA_DIR", ".data"))).absolute()
+
+
+def _check_input(compilation: CompilationInput) -> None:
+    for what, value in (("tenant id", compilation.tenant_id), ("scenario id", compilation.scenario_id)):
+        if not _ID.fullmatch(value):
+            raise InvalidInputError(
+                f"{what} {value[:60]!r} is not acceptable: use letters, digits, '.', '_' and '-', "
+                "at most 128, with a letter, digit or '_' first"
+            )
+    if not 0 <= compilation.version <= _LARGEST_VERSION:
+        raise InvalidInputError(f"version {compilation.version} must lie between 0 and {_LARGEST_VERSION}")
+    if compilation.child_scenarios:
+        raise InvalidInputError("child scenarios are not compiled by this version: leave them out")
+
+
+def _generate(
+    checked: CheckedScenario, compilation: CompilationInput, pins: Mapping[str, AgentPin]
+) -> GeneratedModule:
+    identity = ModuleIdentity(
+        scenario_id=compilation.scenario_id,
+        version=compilation.version,
+        compiler_version=compiler_version(),
+        debug=compilation.debug_mode or checked.scenario.debug_mode,
+    )
+    return generate_module(checked.scenario.execution_graph, identity, pins)
+
+
+def _manifest(
+    checked: CheckedScenario,
+    compilation: CompilationInput,
+    pins: Mapping[str, AgentPin],
+    module: GeneratedModule,
+) -> dict[str, Any]:
+    scenario = checked.scenario
+    return build_manifest(
+        scenario={
+            "id": compilation.scenario_id,
+            "name": scenario.name,
+            "version": compilation.version,
+            "debug": compilation.debug_mode or scenario.debug_mode,
+            "sha256": _canonical_digest(scenario.model_dump(mode="json", by_alias=True, exclude_unset=True)),
+        },
+        target=compilation.target,
+        module_name=module.name,
+        module_source=module.source,
+        agents=_distinct(pins),
+        has_side_effects=checked.has_side_effects,
+    )
+
+
+def _distinct(pins: Mapping[str, AgentPin]) -> tuple[AgentPin, ...]:
+    """Each agent once, though steps may write its id in different cases."""
+    return tuple({pin.agent_id: pin for pin in pins.values()}.values())
+
+
+async def _build(
+    target: BuildTarget,
+    module: GeneratedModule,
+    manifest: dict[str, Any],
+    pins: Mapping[str, AgentPin],
+    data_dir: Path,
+    progress: Progress,
+) -> tuple[CacheEntry, bool]:
+    key = _canonical_digest([manifest, module.source, await asyncio.to_thread(target.fingerprint)])
+    cache = ArtifactCache(data_dir)
+    if (entry := await cache.find(key)) is not None:
+        progress("unchanged, taken from the cache")
+        return entry, True
+
+    async def build(work_dir: Path) -> Path:
+        request = BuildRequest(module.source, module.name, manifest, _distinct(pins), work_dir, progress)
+        return await target.build(request)
+
+    return await cache.build(key, module.source, build)
+
+
+def _build_directory(compilation: CompilationInput, data_dir: Path) -> Path:
+    scenario_dir = data_dir / compilation.tenant_id / "scenarios" / compilation.scenario_id
+    return scenario_dir / f"{compilation.target}_build" / f"version_{compilation.version}"
+
+
+def _put_in_place(entry: CacheEntry, build_dir: Path, output: Path | None) -> None:
+    try:
+        place(entry.source, build_dir / entry.source.name)
+        place(entry.artifact, build_dir / entry.artifact.name)
+        if output is not None:
+            copy(entry.artifact, output)
+    except OSError as error:
+        where = error.filename or build_dir
+        raise CacheError(f"the artifact cannot be written to {where}: {error.strerror or error}") from error
+
+
+def _default_variables(scenario: Scenario) -> dict[str, Any]:
+    return {name: variable.value for name, variable in scenario.execution_graph.variables.items()}
+
+
+def _canonical_digest(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,64 @@
+"""The compiler as the `runtara` command sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+
+from runtara_sdk.errors import InvalidInputError
+from runtara_sdk.services import CompiledScenario, CompilerService, Progress
+
+from runtara_compiler.compilation import CompilationInput, compile_scenario
+from runtara_compiler.language.diagnostics import ScenarioError
+
+_NOT_IN_AN_ID = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+class Compiler(CompilerService):
+    """Compiles scenario files; the file's name without its suffix is the scenario id, the version is 1."""
+
+    async def compile_file(
+        self, scenario_path: Path, *, tenant_id: str, target: str, data_dir: Path, progress: Progress
+    ) -> CompiledScenario:
+        """Compile a scenario file for `target`, from the cache when nothing changed.
+
+        Raises `InvalidInputError` with every validation error, one a line, when the scenario is not acceptable.
+        """
+        document = await asyncio.to_thread(read_scenario_file, scenario_path)
+        compilation = CompilationInput(
+            tenant_id=tenant_id,
+            scenario_id=scenario_id_of(scenario_path),
+            version=1,
+            execution_graph=document,
+            target=target,
+            data_dir=data_dir,
+            origin=str(scenario_path),
+        )
+        try:
+            result = await compile_scenario(compilation, progress=progress)
+        except ScenarioError as error:
+            lines = (f"{scenario_path}: {diagnostic}" for diagnostic in error.diagnostics)
+            raise InvalidInputError("\n".join(lines)) from error
+        return CompiledScenario(
+            scenario_id=compilation.scenario_id,
+            artifact_path=result.cached_path,
+            artifact_sha256=result.binary_checksum,
+            artifact_bytes=result.binary_size,
+            from_cache=result.from_cache,
+            warnings=tuple(map(str, result.warnings)),
+        )
+
+
+def read_scenario_file(path: Path) -> bytes:
+    """The content of a scenario file; raises `InvalidInputError` naming path and reason."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidInputError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def scenario_id_of(path: Path) -> str:
+    """The scenario id that stands for a file: its name without suffix, other characters than an id's replaced."""
+    name = path.name.removesuffix(".json")
+    return _NOT_IN_AN_ID.sub("-", name).strip("-.")[:128] or "scenario"
