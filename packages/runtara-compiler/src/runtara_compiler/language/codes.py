@@ -57,6 +57,7 @@ _ROWS = (
     Code("E071", "Duplicate edges", "Several edges without condition leave one step with the same label, or beside conditional ones."),
     Code("E072", "Bad label on an edge of a Conditional", "Edges that leave a Conditional are labelled `true` or `false`."),
     Code("E074", "Label without meaning", "The step that the edge leaves gives this label no meaning."),
+    Code("E117", "Output without a name", "A Finish mapping has an empty name; every output needs one."),
     # The document itself.
     Code("E090", "Malformed JSON", "The source is not one JSON object in UTF-8."),
     Code("E091", "Duplicate key", "A JSON object has the same key twice; one of the values would be lost."),
@@ -73,10 +74,13 @@ _ROWS = (
     Code("E127", "Root not available here", "The root exists in the language, but not at this place."),
     # Warnings.
     Code("W003", "Step without outgoing edge", "Only Finish steps end a graph on purpose; after this step the branch ends."),
+    Code("W004", "Edge out of a Finish", "A Finish ends the graph at once, so the edge is never followed."),
     Code("W020", "Unknown input", "`inputMapping` gives an input that the capability does not declare; the agent may ignore it."),
+    Code("W025", "Number of arguments", "An operator with too few arguments has a fixed result, and those beyond its number are ignored."),
     Code("W030", "Many retries", "`maxRetries` is above 50."),
     Code("W031", "Long retry delay", "`retryDelay` is above one hour."),
     Code("W034", "Long timeout", "`timeout` is above one hour."),
+    Code("W040", "Duplicate edge", "The same edge is given more than once; the repetition changes nothing."),
     Code("W050", "Reference to itself", "A step refers to its own record, which does not exist before it has run; the value is null."),
     Code("W061", "Compensation not executed", "`compensation` is accepted for old documents, but nothing executes it."),
     Code("W071", "Limit not enforced", "A limit of time is kept in the document, but this version does not enforce it."),

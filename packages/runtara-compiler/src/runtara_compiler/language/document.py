@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from runtara_compiler.language.base import LanguageModel
+from runtara_compiler.language.codes import Severity
 from runtara_compiler.language.conditions import Operation, Operator, ValueCondition, condition_kind
 from runtara_compiler.language.diagnostics import Diagnostic, diagnostic
 from runtara_compiler.language.json_source import describe, quoted
@@ -52,6 +53,10 @@ _HARMLESS_VALUE: dict[str, Any] = {"valueType": "immediate", "value": None}
 _HARMLESS_CONDITION: dict[str, Any] = {"type": "value", **_HARMLESS_VALUE}
 
 
+class TooManyErrors(Exception):  # noqa: N818 - ends the reading, the errors are in the reader
+    """The document has so many errors that reading on helps nobody."""
+
+
 class DocumentReader:
     """Reads one document; `errors` and `warnings` hold what was found, places being relative to the graph."""
 
@@ -70,7 +75,7 @@ class DocumentReader:
         return scenario
 
     def report(self, code: str, text: str, place: Place) -> None:
-        """Note an error or a warning at a place; after `MAXIMUM_DIAGNOSTICS` of a kind the rest is dropped."""
+        """Note an error or a warning at a place; raises `TooManyErrors` with the last error that is kept."""
         path = format_path(place)
         if self._step_id is None:
             message = f"{path}: {text}" if path else text
@@ -78,9 +83,12 @@ class DocumentReader:
             inner = format_path(place[2:])
             message = f"step {self._step_id!r}: {inner + ': ' if inner else ''}{text}"
         found = diagnostic(code, message, step_id=self._step_id, path=path or None)
-        kept = self.errors if found.code.startswith("E") else self.warnings
-        if len(kept) < MAXIMUM_DIAGNOSTICS:
-            kept.append(found)
+        if found.severity is Severity.ERROR:
+            self.errors.append(found)
+            if len(self.errors) >= MAXIMUM_DIAGNOSTICS:
+                raise TooManyErrors
+        elif len(self.warnings) < MAXIMUM_DIAGNOSTICS:
+            self.warnings.append(found)
 
     # Parts of the graph.
 

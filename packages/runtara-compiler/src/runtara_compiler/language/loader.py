@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from runtara_compiler.language.diagnostics import Diagnostic, ScenarioError, diagnostic
-from runtara_compiler.language.document import MAXIMUM_DIAGNOSTICS, DocumentReader
+from runtara_compiler.language.document import MAXIMUM_DIAGNOSTICS, DocumentReader, TooManyErrors
 from runtara_compiler.language.json_source import describe, parse_json
 from runtara_compiler.language.paths import Segment, format_path
 from runtara_compiler.language.scenario import Scenario
@@ -40,7 +40,10 @@ def load_scenario(source: bytes | str | dict[str, Any], *, origin: str) -> Scena
     """
     document = parse_json(source, origin=origin)
     reader = DocumentReader()
-    fields = reader.read_scenario(document)
+    try:
+        fields = reader.read_scenario(document)
+    except TooManyErrors:
+        raise ScenarioError(origin, reader.errors) from None
     errors = list(reader.errors)
     scenario: Scenario | None = None
     try:

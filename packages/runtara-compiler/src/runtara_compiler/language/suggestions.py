@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 MAXIMUM_NAME_CHARACTERS = 100
-MAXIMUM_CANDIDATES = 2000
+MAXIMUM_CANDIDATES = 1000
 
 
 def suggest(name: str, candidates: Iterable[str]) -> str | None:
