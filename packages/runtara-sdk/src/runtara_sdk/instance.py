@@ -455,6 +455,6 @@ async def _open_backend(settings: InstanceSettings) -> InstanceBackend:
         return QuicBackend(settings)
     from runtara_sdk.plugins import load_one
 
-    connect = load_one("runtara.backends", "embedded", package="runtara-core")
+    connect = load_one("runtara.backends", "embedded", package="runtara-core", needed_by="the embedded mode")
     backend: InstanceBackend = await connect(settings.server_addr, settings.instance_id, settings.tenant_id)
     return backend

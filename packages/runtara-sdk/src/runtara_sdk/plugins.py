@@ -88,15 +88,15 @@ def find_plugins(group: str, variables: Mapping[str, str] | None = None) -> list
     return sorted(found.values(), key=lambda plugin: (plugin.name, plugin.distribution))
 
 
-def load_one(group: str, name: str, *, package: str) -> Any:
-    """The object of a group's entry; `package` is what to install when it is missing.
+def load_one(group: str, name: str, *, package: str, needed_by: str) -> Any:
+    """The object of a group's entry; `package` is what to install when it is missing, for `needed_by`.
 
     Raises `ConfigurationError` when it is missing, `PluginError` when it cannot be loaded.
     """
     for plugin in find_plugins(group):
         if plugin.name == name:
             return plugin.load()
-    raise ConfigurationError(f"{name} needs {package}, which is not installed: run `pip install {package}`")
+    raise ConfigurationError(f"{needed_by} needs {package}, which is not installed: run `pip install {package}`")
 
 
 def _names(text: str) -> frozenset[str]:

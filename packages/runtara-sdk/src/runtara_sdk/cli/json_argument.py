@@ -1,0 +1,45 @@
+"""Option values that are JSON or name a file of it: `JSON`, `@FILE`, or `@-` for standard input."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from runtara_sdk.errors import InvalidInputError
+
+_LARGEST_BYTES = 64 * 1024 * 1024
+
+
+def read_text(value: str, option: str) -> str:
+    """The text behind the value of `option`; raises `InvalidInputError` naming option, file and remedy."""
+    if not value.startswith("@"):
+        return value
+    name = value[1:]
+    try:
+        if name == "-":
+            return sys.stdin.read(_LARGEST_BYTES)
+        path = Path(name)
+        if path.stat().st_size > _LARGEST_BYTES:
+            raise InvalidInputError(f"{option}: {name} is larger than 64 MiB: keep bulk data elsewhere")
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InvalidInputError(f"{option}: {name}: {error.strerror or error}: give a file that can be read") from error
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(f"{option}: {name} is not UTF-8 text: {error.reason}") from error
+
+
+def read_json(value: str, option: str) -> Any:
+    """The JSON behind the value of `option`; raises `InvalidInputError` naming option, file, place and remedy."""
+    text = read_text(value, option)
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        source = f"{option}: {value[1:]}" if value.startswith("@") else option
+        hint = "" if value.startswith("@") else " (a file is given as @FILE)"
+        raise InvalidInputError(
+            f"{source} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}{hint}"
+        ) from error
+    except RecursionError as error:
+        raise InvalidInputError(f"{option} is nested too deeply") from error

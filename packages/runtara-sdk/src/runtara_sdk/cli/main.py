@@ -1,0 +1,80 @@
+"""The `runtara` command: a frame for the subcommands that the installed distributions contribute.
+
+A subcommand is an entry point of group `runtara.cli` that names a `click.Command`. It is imported when it is used or
+listed; one that cannot be imported is named by `runtara plugins` and takes nothing else down. `run` and `plugins` are
+built in and cannot be replaced.
+"""
+
+from __future__ import annotations
+
+import click
+
+from runtara_sdk import __version__
+from runtara_sdk.cli.errors import run_program
+from runtara_sdk.plugins import Plugin, PluginError, find_plugins
+
+GROUP = "runtara.cli"
+
+
+class PluginGroup(click.Group):
+    """A group whose further commands are entry points."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of the built-in and the contributed commands."""
+        contributed = {plugin.name for plugin in find_plugins(GROUP) if plugin.is_enabled}
+        return sorted({*_BUILT_IN, *contributed})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A command by name; one that cannot be loaded gives a command that says why."""
+        if cmd_name in _BUILT_IN:
+            return _built_in(cmd_name)
+        for plugin in find_plugins(GROUP):
+            if plugin.name == cmd_name:
+                return _contributed(plugin)
+        return None
+
+
+_BUILT_IN = ("plugins", "run")
+
+
+def _built_in(name: str) -> click.Command:
+    if name == "run":
+        from runtara_sdk.cli.run import run
+
+        return run
+    from runtara_sdk.cli.plugins import plugins
+
+    return plugins
+
+
+def _contributed(plugin: Plugin) -> click.Command:
+    try:
+        command = plugin.load()
+        if not isinstance(command, click.Command):
+            raise PluginError(f"plugin {plugin.name} of {plugin.distribution} is no click command: {plugin.target}")
+    except PluginError as error:
+        reason = error
+
+        def refuse() -> None:
+            raise reason
+
+        return click.Command(plugin.name, callback=refuse, short_help="(broken: see `runtara plugins`)")
+    return command
+
+
+@click.group(cls=PluginGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="runtara")
+def runtara() -> None:
+    r"""Durable workflows: run, compile and serve them.
+
+    \b
+    Examples:
+      runtara run order-processing.json --input '{"orderId": "A-1"}'
+      runtara dev
+      runtara plugins
+    """
+
+
+def main() -> None:
+    """Entry point of the `runtara` command."""
+    run_program(runtara)

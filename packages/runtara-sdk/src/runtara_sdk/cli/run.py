@@ -1,0 +1,201 @@
+"""`runtara run`: from a scenario file to its output, with core and environment inside this process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shlex
+import signal
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from runtara_sdk.cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, print_error
+from runtara_sdk.cli.json_argument import read_json
+from runtara_sdk.errors import InvalidInputError
+from runtara_sdk.models import InstanceStatus
+from runtara_sdk.plugins import load_one
+from runtara_sdk.services import CompilerService, LocalPlatform, RunOutcome
+
+EXIT_UNFINISHED = 3
+_ENVELOPE_KEYS = frozenset({"data", "variables"})
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What was asked for on the command line, checked."""
+
+    scenario: Path
+    input_envelope: Mapping[str, Any] | None
+    instance_id: str
+    target: str
+    runner: str
+    data_dir: Path
+    database_url: str | None
+    tenant_id: str
+
+
+@click.command()
+@click.argument("scenario", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--input", "input_text", metavar="JSON|@FILE", help="Input: {data, variables}, or an object that is the data."
+)
+@click.option("--instance-id", metavar="ID", help="Id of the run; an unfinished one goes on where it was.")
+@click.option("--native", is_flag=True, help="Compile to a native binary (needs a C compiler).")
+@click.option("--runner", type=click.Choice(["native", "oci", "auto"]), default="auto", help="What runs the instance.")
+@click.option("--child", "children", multiple=True, metavar="ID=PATH", help="A child scenario (may be repeated).")
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where images, runs and the database are kept. [default: DATA_DIR or .data]",
+)
+@click.option(
+    "--database-url", metavar="URL", help="sqlite:///FILE or postgres://... [default: SQLite in the data dir]"
+)
+@click.option("--tenant", "tenant_id", default="default", show_default=True, help="Owner of image and instance.")
+@click.option("--json", "as_json", is_flag=True, help="Print {instance_id, status, output, error} instead.")
+@click.pass_context
+def run(
+    ctx: click.Context,
+    scenario: Path,
+    *,
+    input_text: str | None,
+    instance_id: str | None,
+    native: bool,
+    runner: str,
+    children: tuple[str, ...],
+    data_dir: Path | None,
+    database_url: str | None,
+    tenant_id: str,
+    as_json: bool,
+) -> None:
+    r"""Compile SCENARIO (a JSON file), run one instance of it, print its output.
+
+    Everything runs in and below this process; state is kept in the data directory, so that a run that was stopped or
+    killed goes on when its id is given again. Progress goes to standard error, the output alone to standard output.
+
+    \b
+    Exit codes:
+      0    completed
+      1    failed or cancelled
+      2    wrong usage or bad input
+      3    not finished: paused or suspended, the message says how to go on
+      130  interrupted by Ctrl-C, the message says how to go on
+
+    \b
+    Examples:
+      runtara run order.json --input '{"orderId": "A-1"}'
+      runtara run order.json --input @input.json --instance-id order-A-1
+      runtara run order.json --native --json
+    """
+    if runner == "oci":
+        raise click.UsageError("--runner oci: containers are not supported yet: use --runner native", ctx)
+    if children:
+        raise click.UsageError("--child: child scenarios are not supported yet: inline their steps", ctx)
+    request = RunRequest(
+        scenario=scenario,
+        input_envelope=None if input_text is None else _envelope(read_json(input_text, "--input")),
+        instance_id=instance_id or str(uuid.uuid4()),
+        target="native" if native else "python",
+        runner=runner,
+        data_dir=(data_dir or Path(os.environ.get("DATA_DIR") or ".data")).absolute(),
+        database_url=database_url,
+        tenant_id=tenant_id,
+    )
+    try:
+        outcome = asyncio.run(_run(request))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        print_error(f"interrupted; go on with: {_resume_command(request)}")
+        ctx.exit(EXIT_INTERRUPTED)
+    ctx.exit(_show(outcome, request, as_json=as_json))
+
+
+async def _run(request: RunRequest) -> RunOutcome:
+    task = asyncio.current_task()
+    if task is not None:
+        with suppress(NotImplementedError):  # loops of some systems have no signal handlers
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    compiler: CompilerService = load_one(
+        "runtara.services", "compiler", package="runtara-compiler", needed_by="`runtara run`"
+    )()
+    platform: LocalPlatform = load_one(
+        "runtara.services", "local_platform", package="runtara-environment", needed_by="`runtara run`"
+    )()
+    compiled = await compiler.compile_file(
+        request.scenario,
+        tenant_id=request.tenant_id,
+        target=request.target,
+        data_dir=request.data_dir,
+        progress=_progress,
+    )
+    for warning in compiled.warnings:
+        _progress(f"warning: {warning}")
+    _progress(f"instance {request.instance_id}")
+    return await platform.run_artifact(
+        compiled,
+        tenant_id=request.tenant_id,
+        instance_id=request.instance_id,
+        input_envelope=request.input_envelope,
+        data_dir=request.data_dir,
+        database_url=request.database_url,
+        runner=request.runner,
+        progress=_progress,
+    )
+
+
+def _show(outcome: RunOutcome, request: RunRequest, *, as_json: bool) -> int:
+    if outcome.already_finished:
+        _progress(f"instance {outcome.instance_id} had finished before; this is its result")
+    if as_json:
+        shown = {
+            "instance_id": outcome.instance_id,
+            "status": outcome.status,
+            "output": outcome.output,
+            "error": outcome.error,
+        }
+        click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+    if outcome.status == InstanceStatus.COMPLETED:
+        if not as_json:
+            click.echo(json.dumps(outcome.output, indent=2, ensure_ascii=False))
+        return 0
+    if outcome.status in (InstanceStatus.FAILED, InstanceStatus.CANCELLED):
+        reason = outcome.error or outcome.termination_reason
+        print_error(f"instance {outcome.instance_id} {outcome.status}{f': {reason}' if reason else ''}")
+        return EXIT_FAILED
+    reason = f" ({outcome.termination_reason})" if outcome.termination_reason else ""
+    _progress(f"instance {outcome.instance_id} is {outcome.status}{reason}; go on with: {_resume_command(request)}")
+    return EXIT_UNFINISHED
+
+
+def _envelope(document: Any) -> dict[str, Any]:
+    if not isinstance(document, dict):
+        raise InvalidInputError("--input must be a JSON object: the data, or {data, variables}")
+    if not (document and (document.keys() <= _ENVELOPE_KEYS or document.keys() >= _ENVELOPE_KEYS)):
+        return {"data": document, "variables": {}}
+    for key in _ENVELOPE_KEYS:
+        if not isinstance(document.get(key, {}), dict):
+            raise InvalidInputError(f"--input: {key} must be a JSON object")
+    return {"data": document.get("data", {}), "variables": document.get("variables", {})}
+
+
+def _resume_command(request: RunRequest) -> str:
+    words = ["runtara", "run", str(request.scenario), "--instance-id", request.instance_id]
+    if request.target == "native":
+        words.append("--native")
+    if request.data_dir != Path(os.environ.get("DATA_DIR") or ".data").absolute():
+        words += ["--data-dir", str(request.data_dir)]
+    if request.database_url is not None:
+        words += ["--database-url", request.database_url if "@" not in request.database_url else "URL"]
+    if request.tenant_id != "default":
+        words += ["--tenant", request.tenant_id]
+    return shlex.join(words)
+
+
+def _progress(message: str) -> None:
+    click.echo(message, err=True)
