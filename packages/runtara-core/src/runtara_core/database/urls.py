@@ -1,0 +1,68 @@
+"""Reading of database URLs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from runtara_sdk.errors import ConfigurationError
+
+from runtara_core.database.queries import Dialect
+
+_POSTGRES_SCHEMES = frozenset({"postgres", "postgresql"})
+_REMEDY = "use postgres://USER:PASSWORD@HOST:PORT/NAME or sqlite:///PATH"
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseUrl:
+    """Where a database is.
+
+    Attributes:
+        dialect: which database it is.
+        url: as given, with credentials: never put it into a message.
+        path: the file of an SQLite database; None in memory and for PostgreSQL.
+        location: for messages, without credentials.
+    """
+
+    dialect: Dialect
+    url: str
+    path: Path | None
+    location: str
+
+    @classmethod
+    def parse(cls, url: str) -> DatabaseUrl:
+        """Read `postgres://...`, `postgresql://...`, `sqlite:///relative`, `sqlite:////absolute`, `sqlite://:memory:`.
+
+        A text without a scheme is the path of an SQLite file. Raises `ConfigurationError` for anything else.
+        """
+        scheme = url_scheme(url)
+        if scheme in _POSTGRES_SCHEMES:
+            return cls(Dialect.POSTGRES, url, None, _postgres_location(url))
+        if scheme == "sqlite":
+            rest = unquote(url.split("://", 1)[1].split("?", 1)[0])
+            if rest in {":memory:", "/:memory:"}:
+                return cls(Dialect.SQLITE, url, None, "SQLite in memory")
+            path = rest.removeprefix("/") if rest.startswith("/") else rest
+        elif scheme == "":
+            path = url
+        else:
+            raise ConfigurationError(f"database URL has the unknown scheme {scheme!r}: {_REMEDY}")
+        if not path or path.endswith("/") or "\0" in path:
+            raise ConfigurationError(f"database URL {url!r} names no file: {_REMEDY}")
+        return cls(Dialect.SQLITE, url, Path(path), f"SQLite file {path}")
+
+
+def url_scheme(url: str) -> str:
+    """The scheme in lower case, or an empty text for a plain path."""
+    return url.split("://", 1)[0].lower() if "://" in url else ""
+
+
+def _postgres_location(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        port = parts.port or 5432
+        host = parts.hostname or "localhost"
+    except ValueError:
+        raise ConfigurationError(f"the PostgreSQL database URL is malformed: {_REMEDY}") from None
+    return f"PostgreSQL {parts.path.removeprefix('/') or 'database'} at {host}:{port}"

@@ -1,0 +1,265 @@
+-- Queries of runtara-core, for both databases.
+
+-- fragment: state_columns
+instances.instance_id, instances.tenant_id, instances.image_id, instances.status, instances.termination_reason,
+instances.epoch, instances.checkpoint_id, instances.checkpoint_count, instances.recovery_attempts,
+instances.failed_launches, instances.created_at_ms, instances.started_at_ms, instances.finished_at_ms,
+instances.wake_at_ms, instances.last_contact_at_ms, instances.lease_owner, instances.lease_until_ms
+
+-- fragment: summary_columns
+/*include state_columns*/, instances.attempt, instances.max_attempts, instances.error, instances.exit_code,
+instances.memory_peak_bytes, instances.cpu_usage_usec
+
+-- name: check_health
+SELECT 1 AS healthy;
+
+-- name: lock_admission
+SELECT 1 AS locked /*postgres FROM (SELECT pg_advisory_xact_lock(7267310843002)) AS admission_lock*/;
+
+-- name: lock_instance
+SELECT /*include state_columns*/ FROM instances WHERE instance_id = :instance_id /*postgres FOR UPDATE*/;
+
+-- name: read_instance_state
+SELECT /*include state_columns*/ FROM instances WHERE instance_id = :instance_id;
+
+-- name: get_instance
+SELECT /*include summary_columns*/, instances.output, instances.stderr, instance_inputs.input, instance_inputs.launch_options
+FROM instances LEFT JOIN instance_inputs ON instance_inputs.instance_id = instances.instance_id
+WHERE instances.instance_id = :instance_id;
+
+-- name: count_running
+SELECT COUNT(*) AS running FROM instances WHERE status = 'running';
+
+-- name: insert_instance
+INSERT INTO instances (instance_id, tenant_id, image_id, status, epoch, created_at_ms, wake_at_ms)
+VALUES (:instance_id, :tenant_id, :image_id, 'pending', 0, :now_ms, :wake_at_ms)
+ON CONFLICT (instance_id) DO NOTHING;
+
+-- name: insert_instance_input
+INSERT INTO instance_inputs (instance_id, input, launch_options) VALUES (:instance_id, :input, :launch_options);
+
+-- name: stamp_contact
+UPDATE instances SET last_contact_at_ms = :now_ms WHERE instance_id = :instance_id AND epoch = :epoch;
+
+-- Changes of state. Each names the epoch and the status that it leaves, so it changes no row when either has moved on.
+
+-- name: enter_running
+UPDATE instances
+SET status = 'running', epoch = :new_epoch, started_at_ms = :now_ms, last_contact_at_ms = :now_ms, failed_launches = 0,
+    finished_at_ms = NULL, wake_at_ms = NULL, termination_reason = NULL, error = NULL, lease_until_ms = :lease_until_ms
+WHERE instance_id = :instance_id AND epoch = :epoch AND status = :from_status;
+
+-- name: enter_launch
+UPDATE instances
+SET status = 'running', epoch = :new_epoch, last_contact_at_ms = :now_ms, recovery_attempts = :recovery_attempts,
+    finished_at_ms = NULL, wake_at_ms = NULL, termination_reason = NULL, error = NULL,
+    lease_owner = :lease_owner, lease_until_ms = :lease_until_ms
+WHERE instance_id = :instance_id AND epoch = :epoch AND status = :from_status;
+
+-- name: enter_state
+UPDATE instances
+SET status = :status, termination_reason = :termination_reason, wake_at_ms = :wake_at_ms,
+    finished_at_ms = :finished_at_ms, output = :output, error = :error,
+    recovery_attempts = :recovery_attempts, failed_launches = :failed_launches,
+    last_contact_at_ms = :last_contact_at_ms, lease_owner = NULL, lease_until_ms = NULL
+WHERE instance_id = :instance_id AND epoch = :epoch AND status = :from_status;
+
+-- name: reschedule
+UPDATE instances SET wake_at_ms = :wake_at_ms
+WHERE instance_id = :instance_id AND status IN ('pending', 'suspended');
+
+-- Checkpoints and sleeps
+
+-- name: insert_checkpoint
+INSERT INTO checkpoints (instance_id, checkpoint_id, created_at_ms, state)
+VALUES (:instance_id, :checkpoint_id, :now_ms, :state)
+ON CONFLICT (instance_id, checkpoint_id) DO NOTHING;
+
+-- name: load_checkpoint
+SELECT checkpoint_id, instance_id, created_at_ms, state FROM checkpoints
+WHERE instance_id = :instance_id AND checkpoint_id = :checkpoint_id;
+
+-- name: has_checkpoint
+SELECT 1 AS found FROM checkpoints WHERE instance_id = :instance_id AND checkpoint_id = :checkpoint_id;
+
+-- name: advance_checkpoint
+UPDATE instances
+SET checkpoint_id = :checkpoint_id, checkpoint_count = checkpoint_count + 1, recovery_attempts = 0,
+    last_contact_at_ms = :now_ms
+WHERE instance_id = :instance_id;
+
+-- name: list_checkpoints
+SELECT checkpoint_id, instance_id, created_at_ms, length(state) AS data_size_bytes FROM checkpoints
+WHERE instance_id = :instance_id ORDER BY id DESC LIMIT :limit OFFSET :offset;
+
+-- name: count_checkpoints
+SELECT COUNT(*) AS total FROM checkpoints WHERE instance_id = :instance_id;
+
+-- name: load_sleep
+SELECT wake_at_ms, done_at_ms FROM sleeps WHERE instance_id = :instance_id AND checkpoint_id = :checkpoint_id;
+
+-- name: insert_sleep
+INSERT INTO sleeps (instance_id, checkpoint_id, wake_at_ms, done_at_ms)
+VALUES (:instance_id, :checkpoint_id, :wake_at_ms, NULL)
+ON CONFLICT (instance_id, checkpoint_id) DO NOTHING;
+
+-- name: finish_sleep
+UPDATE sleeps SET done_at_ms = :now_ms
+WHERE instance_id = :instance_id AND checkpoint_id = :checkpoint_id AND done_at_ms IS NULL;
+
+-- name: insert_retry_attempt
+INSERT INTO retry_attempts (instance_id, checkpoint_id, attempt_number, error, created_at_ms)
+VALUES (:instance_id, :checkpoint_id, :attempt_number, :error, :now_ms)
+ON CONFLICT (instance_id, checkpoint_id, attempt_number) DO NOTHING;
+
+-- Events
+
+-- name: insert_event
+INSERT INTO instance_events (instance_id, epoch, event_type, subtype, checkpoint_id, event_key, created_at_ms, payload)
+VALUES (:instance_id, :epoch, :event_type, :subtype, :checkpoint_id, :event_key, :now_ms, :payload)
+ON CONFLICT (instance_id, event_key) WHERE event_key IS NOT NULL DO NOTHING;
+
+-- name: has_event_key
+SELECT 1 AS found FROM instance_events WHERE instance_id = :instance_id AND event_key = :event_key;
+
+-- fragment: event_filter
+WHERE instance_id = :instance_id
+  AND (CAST(:event_type AS TEXT) IS NULL OR event_type = :event_type)
+  AND (CAST(:subtype AS TEXT) IS NULL OR subtype = :subtype)
+  AND (CAST(:created_after_ms AS BIGINT) IS NULL OR created_at_ms >= :created_after_ms)
+  AND (CAST(:created_before_ms AS BIGINT) IS NULL OR created_at_ms < :created_before_ms)
+  AND id > :after_event_id
+
+-- fragment: event_columns
+id, instance_id, event_type, subtype, checkpoint_id, created_at_ms, payload
+
+-- name: list_events_descending
+SELECT /*include event_columns*/ FROM instance_events /*include event_filter*/ ORDER BY id DESC LIMIT :limit OFFSET :offset;
+
+-- name: list_events_ascending
+SELECT /*include event_columns*/ FROM instance_events /*include event_filter*/ ORDER BY id LIMIT :limit OFFSET :offset;
+
+-- name: count_events
+SELECT COUNT(*) AS total FROM instance_events /*include event_filter*/;
+
+-- Signals
+
+-- name: load_waiting_signals
+SELECT id, signal_type, payload FROM pending_signals
+WHERE instance_id = :instance_id AND acknowledged_at_ms IS NULL;
+
+-- name: load_signal
+SELECT id, acknowledged_at_ms FROM pending_signals WHERE instance_id = :instance_id AND signal_type = :signal_type;
+
+-- name: replace_waiting_signal
+UPDATE pending_signals SET payload = :payload, created_at_ms = :now_ms
+WHERE instance_id = :instance_id AND signal_type = :signal_type AND acknowledged_at_ms IS NULL;
+
+-- name: delete_signal
+DELETE FROM pending_signals WHERE instance_id = :instance_id AND signal_type = :signal_type;
+
+-- name: insert_signal
+INSERT INTO pending_signals (instance_id, signal_type, payload, created_at_ms)
+VALUES (:instance_id, :signal_type, :payload, :now_ms);
+
+-- name: acknowledge_signal
+UPDATE pending_signals SET acknowledged_at_ms = :now_ms
+WHERE instance_id = :instance_id AND signal_type = :signal_type AND acknowledged_at_ms IS NULL;
+
+-- name: load_custom_signal
+SELECT payload FROM custom_signals WHERE instance_id = :instance_id AND checkpoint_id = :checkpoint_id;
+
+-- name: upsert_custom_signal
+INSERT INTO custom_signals (instance_id, checkpoint_id, payload, created_at_ms)
+VALUES (:instance_id, :checkpoint_id, :payload, :now_ms)
+ON CONFLICT (instance_id, checkpoint_id)
+DO UPDATE SET payload = excluded.payload, created_at_ms = excluded.created_at_ms;
+
+-- Launches
+
+-- name: lock_due_wakes
+SELECT /*include state_columns*/ FROM instances
+WHERE status IN ('pending', 'suspended') AND wake_at_ms IS NOT NULL AND image_id IS NOT NULL AND wake_at_ms <= :now_ms
+ORDER BY wake_at_ms LIMIT :limit /*postgres FOR UPDATE SKIP LOCKED*/;
+
+-- name: lock_expired_leases
+SELECT /*include state_columns*/ FROM instances
+WHERE status = 'running' AND image_id IS NOT NULL AND lease_until_ms <= :now_ms
+ORDER BY lease_until_ms LIMIT :limit /*postgres FOR UPDATE SKIP LOCKED*/;
+
+-- name: load_instance_input
+SELECT input, launch_options FROM instance_inputs WHERE instance_id = :instance_id;
+
+-- name: renew_lease
+UPDATE instances SET lease_owner = :owner, lease_until_ms = :lease_until_ms
+WHERE instance_id = :instance_id AND epoch = :epoch AND status = 'running' AND image_id IS NOT NULL;
+
+-- name: expire_leases
+UPDATE instances SET lease_until_ms = :now_ms
+WHERE status = 'running' AND image_id IS NOT NULL AND lease_owner = :owner AND lease_until_ms > :now_ms;
+
+-- name: store_exit
+UPDATE instances
+SET exit_code = COALESCE(:exit_code, exit_code), stderr = COALESCE(:stderr, stderr),
+    memory_peak_bytes = COALESCE(:memory_peak_bytes, memory_peak_bytes),
+    cpu_usage_usec = COALESCE(:cpu_usage_usec, cpu_usage_usec)
+WHERE instance_id = :instance_id;
+
+-- name: next_wake
+SELECT MIN(due_at_ms) AS due_at_ms FROM (
+    SELECT MIN(wake_at_ms) AS due_at_ms FROM instances
+    WHERE status IN ('pending', 'suspended') AND wake_at_ms IS NOT NULL AND image_id IS NOT NULL
+    UNION ALL
+    SELECT MIN(lease_until_ms) FROM instances WHERE status = 'running' AND image_id IS NOT NULL
+) AS due;
+
+-- Listing. A tenant's list and everybody's are queries of their own, so that each walks its index.
+
+-- fragment: instance_filter
+  AND (CAST(:statuses AS TEXT) IS NULL OR status IN (
+      SELECT value FROM /*sqlite json_each(:statuses)*/ /*postgres json_array_elements_text(CAST(:statuses AS json))*/))
+  AND (CAST(:image_ids AS TEXT) IS NULL OR image_id IN (
+      SELECT value FROM /*sqlite json_each(:image_ids)*/ /*postgres json_array_elements_text(CAST(:image_ids AS json))*/))
+  AND (CAST(:created_after_ms AS BIGINT) IS NULL OR created_at_ms >= :created_after_ms)
+  AND (CAST(:created_before_ms AS BIGINT) IS NULL OR created_at_ms < :created_before_ms)
+  AND (CAST(:finished_after_ms AS BIGINT) IS NULL OR finished_at_ms >= :finished_after_ms)
+  AND (CAST(:finished_before_ms AS BIGINT) IS NULL OR finished_at_ms < :finished_before_ms)
+
+-- fragment: all_instances
+SELECT /*include summary_columns*/ FROM instances WHERE 1 = 1 /*include instance_filter*/
+
+-- fragment: tenant_instances
+SELECT /*include summary_columns*/ FROM instances WHERE tenant_id = :tenant_id /*include instance_filter*/
+
+-- fragment: page
+LIMIT :limit OFFSET :offset
+
+-- name: list_instances_created_at_desc
+/*include all_instances*/ ORDER BY created_at_ms DESC, instance_id DESC /*include page*/;
+
+-- name: list_instances_created_at_asc
+/*include all_instances*/ ORDER BY created_at_ms, instance_id /*include page*/;
+
+-- name: list_instances_finished_at_desc
+/*include all_instances*/ ORDER BY finished_at_ms DESC NULLS LAST, instance_id DESC /*include page*/;
+
+-- name: list_instances_finished_at_asc
+/*include all_instances*/ ORDER BY finished_at_ms NULLS LAST, instance_id /*include page*/;
+
+-- name: count_instances
+SELECT COUNT(*) AS total FROM instances WHERE 1 = 1 /*include instance_filter*/;
+
+-- name: list_tenant_instances_created_at_desc
+/*include tenant_instances*/ ORDER BY created_at_ms DESC, instance_id DESC /*include page*/;
+
+-- name: list_tenant_instances_created_at_asc
+/*include tenant_instances*/ ORDER BY created_at_ms, instance_id /*include page*/;
+
+-- name: list_tenant_instances_finished_at_desc
+/*include tenant_instances*/ ORDER BY finished_at_ms DESC NULLS LAST, instance_id DESC /*include page*/;
+
+-- name: list_tenant_instances_finished_at_asc
+/*include tenant_instances*/ ORDER BY finished_at_ms NULLS LAST, instance_id /*include page*/;
+
+-- name: count_tenant_instances
+SELECT COUNT(*) AS total FROM instances WHERE tenant_id = :tenant_id /*include instance_filter*/;

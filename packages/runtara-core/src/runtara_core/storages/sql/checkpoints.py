@@ -1,0 +1,197 @@
+"""Checkpoints, sleeps and retry attempts: what lets a program that starts again from the top go on where it was."""
+
+from __future__ import annotations
+
+from runtara_sdk.errors import InvalidInputError, InvalidStateError
+from runtara_sdk.models import CheckpointResult, InstanceStatus, SleepOutcome, SleepState, TerminationReason
+
+from runtara_core.database import Transaction
+from runtara_core.models import CheckpointPage, CheckpointRecord, CheckpointSummary
+from runtara_core.storages.sql.limits import (
+    MAX_ERROR_CHARACTERS,
+    bounded_page,
+    require_checkpoint_id,
+    storable_text,
+)
+from runtara_core.storages.sql.signals import load_custom_signal
+from runtara_core.storages.sql.state import (
+    InstanceState,
+    change_state,
+    lock_current,
+    most_urgent_signal,
+    require_running,
+    stamp_contact,
+)
+
+_MAX_DURATION_MS = 2**52
+
+
+async def checkpoint(
+    transaction: Transaction,
+    instance_id: str,
+    epoch: int | None,
+    checkpoint_id: str,
+    state: bytes,
+    *,
+    now_ms: int,
+) -> CheckpointResult:
+    """Insert if absent; the stored state wins."""
+    require_checkpoint_id(checkpoint_id)
+    instance = await lock_current(transaction, instance_id, epoch)
+    require_running(instance, "a checkpoint")
+    stored = await _insert_checkpoint(transaction, instance, checkpoint_id, state, now_ms)
+    return CheckpointResult(
+        found=stored is not None,
+        state=stored or b"",
+        pending_signal=await most_urgent_signal(transaction, instance_id),
+        custom_signal=await load_custom_signal(transaction, instance_id, checkpoint_id),
+    )
+
+
+async def _insert_checkpoint(
+    transaction: Transaction, instance: InstanceState, checkpoint_id: str, state: bytes, now_ms: int
+) -> bytes | None:
+    """Store a checkpoint; returns the state that was there before, or None when this one was stored."""
+    inserted = await transaction.execute(
+        "insert_checkpoint",
+        instance_id=instance.instance_id,
+        checkpoint_id=checkpoint_id,
+        state=state,
+        now_ms=now_ms,
+    )
+    if inserted:
+        await transaction.execute(
+            "advance_checkpoint",
+            instance_id=instance.instance_id,
+            checkpoint_id=checkpoint_id,
+            now_ms=now_ms,
+        )
+        return None
+    if instance.contact_is_old(now_ms):
+        await stamp_contact(transaction, instance, now_ms)
+    return await get_checkpoint(transaction, instance.instance_id, checkpoint_id)
+
+
+async def get_checkpoint(transaction: Transaction, instance_id: str, checkpoint_id: str) -> bytes | None:
+    """The stored state or None."""
+    record = await load_checkpoint(transaction, instance_id, checkpoint_id)
+    return None if record is None else record.state
+
+
+async def load_checkpoint(transaction: Transaction, instance_id: str, checkpoint_id: str) -> CheckpointRecord | None:
+    """One checkpoint with its state."""
+    row = await transaction.fetch_one("load_checkpoint", instance_id=instance_id, checkpoint_id=checkpoint_id)
+    if row is None:
+        return None
+    return CheckpointRecord(
+        checkpoint_id=row["checkpoint_id"],
+        instance_id=row["instance_id"],
+        created_at_ms=row["created_at_ms"],
+        state=row["state"],
+    )
+
+
+async def list_checkpoints(transaction: Transaction, instance_id: str, *, limit: int, offset: int) -> CheckpointPage:
+    """Checkpoints, newest first."""
+    limit, offset = bounded_page(limit, offset)
+    rows = await transaction.fetch_all("list_checkpoints", instance_id=instance_id, limit=limit, offset=offset)
+    total = await transaction.fetch_one("count_checkpoints", instance_id=instance_id)
+    return CheckpointPage(
+        checkpoints=tuple(
+            CheckpointSummary(
+                checkpoint_id=row["checkpoint_id"],
+                instance_id=row["instance_id"],
+                created_at_ms=row["created_at_ms"],
+                data_size_bytes=row["data_size_bytes"],
+            )
+            for row in rows
+        ),
+        total_count=0 if total is None else total["total"],
+    )
+
+
+async def sleep(
+    transaction: Transaction,
+    instance_id: str,
+    epoch: int | None,
+    checkpoint_id: str,
+    state: bytes,
+    *,
+    duration_ms: int,
+    suspend_above_ms: int | None,
+    now_ms: int,
+) -> SleepOutcome:
+    """Sleep until the deadline that the first call fixed."""
+    require_checkpoint_id(checkpoint_id)
+    if not 0 <= duration_ms <= _MAX_DURATION_MS:
+        raise InvalidInputError(f"sleep {checkpoint_id!r}: {duration_ms} ms is not a duration")
+    instance = await lock_current(transaction, instance_id, epoch)
+    row = await transaction.fetch_one("load_sleep", instance_id=instance_id, checkpoint_id=checkpoint_id)
+    if instance.status is not InstanceStatus.RUNNING:
+        # The answer that suspended it was lost and the call repeated.
+        if instance.reason is TerminationReason.SLEEPING and row is not None and row["done_at_ms"] is None:
+            return _outcome(SleepState.SUSPENDED, row["wake_at_ms"], now_ms)
+        raise InvalidStateError(f"instance {instance_id} is {instance.status}: a sleep needs a running one")
+    if row is None:
+        wake_at_ms = now_ms + duration_ms
+        await _insert_checkpoint(transaction, instance, checkpoint_id, state, now_ms)
+        await transaction.execute(
+            "insert_sleep", instance_id=instance_id, checkpoint_id=checkpoint_id, wake_at_ms=wake_at_ms
+        )
+        done = False
+    else:
+        wake_at_ms, done = row["wake_at_ms"], row["done_at_ms"] is not None
+    if done or wake_at_ms <= now_ms:
+        if not done:
+            await transaction.execute(
+                "finish_sleep", instance_id=instance_id, checkpoint_id=checkpoint_id, now_ms=now_ms
+            )
+        if instance.contact_is_old(now_ms):
+            await stamp_contact(transaction, instance, now_ms)
+        return SleepOutcome(SleepState.DONE, wake_at_ms, 0)
+    if (
+        suspend_above_ms is not None
+        and wake_at_ms - now_ms > suspend_above_ms
+        and await most_urgent_signal(transaction, instance_id) is None
+    ):
+        await change_state(
+            transaction,
+            instance,
+            InstanceStatus.SUSPENDED,
+            TerminationReason.SLEEPING,
+            now_ms=now_ms,
+            wake_at_ms=wake_at_ms,
+            recovery_attempts=0 if row is None else instance.recovery_attempts,
+            last_contact_at_ms=now_ms,
+        )
+        return _outcome(SleepState.SUSPENDED, wake_at_ms, now_ms)
+    await stamp_contact(transaction, instance, now_ms)
+    return _outcome(SleepState.WAIT, wake_at_ms, now_ms)
+
+
+def _outcome(state: SleepState, wake_at_ms: int, now_ms: int) -> SleepOutcome:
+    return SleepOutcome(state, wake_at_ms, max(0, wake_at_ms - now_ms))
+
+
+async def record_retry_attempt(
+    transaction: Transaction,
+    instance_id: str,
+    epoch: int | None,
+    checkpoint_id: str,
+    *,
+    attempt_number: int,
+    error: str | None,
+    now_ms: int,
+) -> None:
+    """Record that an attempt is about to run."""
+    require_checkpoint_id(checkpoint_id)
+    instance = await lock_current(transaction, instance_id, epoch)
+    await transaction.execute(
+        "insert_retry_attempt",
+        instance_id=instance_id,
+        checkpoint_id=checkpoint_id,
+        attempt_number=attempt_number,
+        error=None if error is None else storable_text(error, MAX_ERROR_CHARACTERS),
+        now_ms=now_ms,
+    )
+    await stamp_contact(transaction, instance, now_ms)

@@ -1,0 +1,52 @@
+"""Bounds of what is stored, checked before a transaction starts, the same on every database."""
+
+from __future__ import annotations
+
+from runtara_sdk.errors import InvalidInputError
+
+MAX_INSTANCE_ID_BYTES = 255
+MAX_TENANT_ID_BYTES = 255
+# Instance and checkpoint id share one index entry, for which PostgreSQL has 2704 bytes.
+MAX_CHECKPOINT_ID_BYTES = 2_000
+MAX_PAGE = 1_000
+MAX_STDERR_CHARACTERS = 8 * 1024
+MAX_ERROR_CHARACTERS = 64 * 1024
+
+
+def require_instance_id(instance_id: str) -> None:
+    """Refuse an instance id that cannot be stored."""
+    _require_text("instance_id", instance_id, MAX_INSTANCE_ID_BYTES)
+
+
+def require_tenant_id(tenant_id: str) -> None:
+    """Refuse a tenant id that cannot be stored."""
+    _require_text("tenant_id", tenant_id, MAX_TENANT_ID_BYTES)
+
+
+def require_checkpoint_id(checkpoint_id: str) -> None:
+    """Refuse a checkpoint id that cannot be stored."""
+    _require_text("checkpoint_id", checkpoint_id, MAX_CHECKPOINT_ID_BYTES)
+
+
+def require_event_key(event_key: str) -> None:
+    """Refuse an event key that cannot be stored."""
+    _require_text("event_key", event_key, MAX_CHECKPOINT_ID_BYTES)
+
+
+def bounded_page(limit: int, offset: int) -> tuple[int, int]:
+    """Limit and offset of a page: at most 1000 rows; negative values are refused."""
+    if limit < 0 or offset < 0:
+        raise InvalidInputError(f"limit {limit} and offset {offset} of a page must not be negative")
+    return min(limit, MAX_PAGE), offset
+
+
+def storable_text(text: str, bound: int) -> str:
+    """Text from a program's output, cut to its last `bound` characters and without what databases refuse."""
+    return text[-bound:].replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
+
+
+def _require_text(name: str, value: str, max_bytes: int) -> None:
+    if not value:
+        raise InvalidInputError(f"{name} must not be empty")
+    if len(value) > max_bytes or (not value.isascii() and len(value.encode(errors="surrogatepass")) > max_bytes):
+        raise InvalidInputError(f"{name} {value[:40]!r}... is longer than {max_bytes} bytes: shorten it")

@@ -1,0 +1,87 @@
+"""Reading instances."""
+
+from __future__ import annotations
+
+import json
+
+from runtara_sdk.errors import InvalidInputError
+from runtara_sdk.models import InstanceStatus, TerminationReason
+
+from runtara_core.database import Row, Transaction
+from runtara_core.models import Instance, InstanceFilter, InstancePage
+from runtara_core.storages.sql.limits import bounded_page
+
+_ORDERS = ("created_at_desc", "created_at_asc", "finished_at_desc", "finished_at_asc")
+
+
+async def check_health(transaction: Transaction) -> None:
+    """Make the database answer."""
+    await transaction.fetch_one("check_health")
+
+
+async def get_instance(transaction: Transaction, instance_id: str, *, tenant_id: str | None = None) -> Instance | None:
+    """The whole row."""
+    row = await transaction.fetch_one("get_instance", instance_id=instance_id)
+    if row is None or (tenant_id is not None and row["tenant_id"] != tenant_id):
+        return None
+    return _instance(row, whole=True)
+
+
+async def count_running(transaction: Transaction) -> int:
+    """Number of running instances."""
+    row = await transaction.fetch_one("count_running")
+    return 0 if row is None else int(row["running"])
+
+
+async def list_instances(transaction: Transaction, where: InstanceFilter) -> InstancePage:
+    """A page of instances without their large columns."""
+    if where.order_by not in _ORDERS:
+        raise InvalidInputError(f"order_by {where.order_by!r} is unknown: use one of {', '.join(_ORDERS)}")
+    limit, offset = bounded_page(where.limit, where.offset)
+    conditions: dict[str, str | int | None] = {
+        "statuses": json.dumps(where.statuses) if where.statuses else None,
+        "image_ids": None if where.image_ids is None else json.dumps(where.image_ids),
+        "created_after_ms": where.created_after_ms,
+        "created_before_ms": where.created_before_ms,
+        "finished_after_ms": where.finished_after_ms,
+        "finished_before_ms": where.finished_before_ms,
+    }
+    kind = "instances"
+    if where.tenant_id is not None:
+        kind = "tenant_instances"
+        conditions["tenant_id"] = where.tenant_id
+    rows = await transaction.fetch_all(f"list_{kind}_{where.order_by}", **conditions, limit=limit, offset=offset)
+    total = await transaction.fetch_one(f"count_{kind}", **conditions)
+    return InstancePage(tuple(_instance(row, whole=False) for row in rows), 0 if total is None else total["total"])
+
+
+def _instance(row: Row, *, whole: bool) -> Instance:
+    reason = row["termination_reason"]
+    return Instance(
+        instance_id=row["instance_id"],
+        tenant_id=row["tenant_id"],
+        status=InstanceStatus(row["status"]),
+        epoch=row["epoch"],
+        created_at_ms=row["created_at_ms"],
+        image_id=row["image_id"],
+        launch_options=(row["launch_options"] or b"{}") if whole else b"{}",
+        checkpoint_id=row["checkpoint_id"],
+        attempt=row["attempt"],
+        max_attempts=row["max_attempts"],
+        started_at_ms=row["started_at_ms"],
+        finished_at_ms=row["finished_at_ms"],
+        wake_at_ms=row["wake_at_ms"],
+        last_contact_at_ms=row["last_contact_at_ms"],
+        input=row["input"] if whole else None,
+        output=row["output"] if whole else None,
+        error=row["error"],
+        stderr=row["stderr"] if whole else None,
+        termination_reason=None if reason is None else TerminationReason(reason),
+        exit_code=row["exit_code"],
+        memory_peak_bytes=row["memory_peak_bytes"],
+        cpu_usage_usec=row["cpu_usage_usec"],
+        lease_owner=row["lease_owner"],
+        lease_until_ms=row["lease_until_ms"],
+        recovery_attempts=row["recovery_attempts"],
+        checkpoint_count=row["checkpoint_count"],
+    )

@@ -1,0 +1,150 @@
+"""How instances come into being and how processes take them over."""
+
+from __future__ import annotations
+
+from runtara_sdk.errors import (
+    ConcurrencyLimitError,
+    InstanceExistsError,
+    InstanceNotFoundError,
+    InvalidInputError,
+    InvalidStateError,
+)
+from runtara_sdk.models import EventType, InstanceStatus, Registration
+
+from runtara_core.database import Transaction
+from runtara_core.models import CoreLimits, CreatedInstance, NewInstance
+from runtara_core.storages.sql.limits import require_checkpoint_id, require_instance_id, require_tenant_id
+from runtara_core.storages.sql.state import (
+    InstanceState,
+    lock_instance,
+    require_changed,
+    require_current,
+    require_unfinished,
+)
+
+# A process that registers after its launch was given up has no lease; unless an environment adopts it within this
+# time, the instance is launched again.
+_ADOPTION_LEASE_MS = 60_000
+
+
+async def create_instance(transaction: Transaction, new: NewInstance, *, now_ms: int) -> CreatedInstance:
+    """Insert a pending instance that is due now, or recognise the same start."""
+    require_instance_id(new.instance_id)
+    require_tenant_id(new.tenant_id)
+    if not new.image_id:
+        raise InvalidInputError("image_id must not be empty")
+    inserted = await transaction.execute(
+        "insert_instance",
+        instance_id=new.instance_id,
+        tenant_id=new.tenant_id,
+        image_id=new.image_id,
+        now_ms=now_ms,
+        wake_at_ms=now_ms,
+    )
+    if not inserted:
+        existing = await lock_instance(transaction, new.instance_id)
+        if (existing.tenant_id, existing.image_id) != (new.tenant_id, new.image_id):
+            raise InstanceExistsError(f"instance id {new.instance_id} is taken: choose another")
+        return CreatedInstance(new.instance_id, deduplicated=True)
+    await transaction.execute(
+        "insert_instance_input",
+        instance_id=new.instance_id,
+        input=new.input,
+        launch_options=new.launch_options,
+    )
+    return CreatedInstance(new.instance_id, deduplicated=False)
+
+
+async def register_instance(
+    transaction: Transaction,
+    instance_id: str,
+    tenant_id: str,
+    *,
+    epoch: int | None,
+    checkpoint_id: str | None,
+    limits: CoreLimits,
+    now_ms: int,
+) -> Registration:
+    """Make the caller the process of the instance."""
+    require_instance_id(instance_id)
+    require_tenant_id(tenant_id)
+    # Admission is locked before any row, as claims do, so that the two never wait for each other in a circle.
+    await transaction.fetch_one("lock_admission")
+    state = await _lock_or_create(transaction, instance_id, tenant_id, epoch, now_ms)
+    if state.tenant_id != tenant_id:
+        raise InvalidInputError(f"instance {instance_id} does not belong to tenant {tenant_id}")
+    _require_registrable(state, epoch)
+    if checkpoint_id is not None:
+        require_checkpoint_id(checkpoint_id)
+        if not await transaction.fetch_one("has_checkpoint", instance_id=instance_id, checkpoint_id=checkpoint_id):
+            raise InvalidInputError(f"instance {instance_id} has no checkpoint {checkpoint_id!r}")
+    if state.status is not InstanceStatus.RUNNING:
+        await _require_room(transaction, limits)
+    new_epoch = state.epoch + 1 if epoch is None else epoch
+    lease_until_ms = state.lease_until_ms
+    if state.is_managed and lease_until_ms is None:
+        lease_until_ms = now_ms + _ADOPTION_LEASE_MS
+    changed = await transaction.execute(
+        "enter_running",
+        instance_id=instance_id,
+        epoch=state.epoch,
+        from_status=state.status,
+        new_epoch=new_epoch,
+        lease_until_ms=lease_until_ms,
+        now_ms=now_ms,
+    )
+    require_changed(state, changed)
+    await transaction.execute(
+        "insert_event",
+        instance_id=instance_id,
+        epoch=new_epoch,
+        event_type=EventType.STARTED,
+        subtype=None,
+        checkpoint_id=checkpoint_id,
+        event_key=None,
+        now_ms=now_ms,
+        payload=None,
+    )
+    return Registration(new_epoch)
+
+
+async def _lock_or_create(
+    transaction: Transaction, instance_id: str, tenant_id: str, epoch: int | None, now_ms: int
+) -> InstanceState:
+    try:
+        return await lock_instance(transaction, instance_id)
+    except InstanceNotFoundError:
+        if epoch is not None:
+            raise
+    await transaction.execute(
+        "insert_instance",
+        instance_id=instance_id,
+        tenant_id=tenant_id,
+        image_id=None,
+        now_ms=now_ms,
+        wake_at_ms=None,
+    )
+    # Whether this call inserted it or a concurrent one did: the row decides.
+    return await lock_instance(transaction, instance_id)
+
+
+def _require_registrable(state: InstanceState, epoch: int | None) -> None:
+    if epoch is not None:
+        require_current(state, epoch)
+        if state.status not in (InstanceStatus.RUNNING, InstanceStatus.PENDING):
+            raise InvalidStateError(f"instance {state.instance_id} is {state.status}: this launch may not go on")
+        return
+    if state.is_managed:
+        raise InvalidStateError(
+            f"instance {state.instance_id} is launched by an environment: only its launches may register"
+        )
+    require_unfinished(state, "registration")
+
+
+async def _require_room(transaction: Transaction, limits: CoreLimits) -> None:
+    row = await transaction.fetch_one("count_running")
+    if row is not None and row["running"] >= limits.max_concurrent_instances:
+        raise ConcurrencyLimitError(
+            f"{limits.max_concurrent_instances} instances run already, as many as"
+            " RUNTARA_MAX_CONCURRENT_INSTANCES allows; try again later"
+        )

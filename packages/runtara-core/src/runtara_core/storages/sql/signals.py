@@ -1,0 +1,156 @@
+"""Signals: sent by management, read and acknowledged by the instance."""
+
+from __future__ import annotations
+
+from runtara_sdk.errors import InstanceNotFoundError, InvalidInputError
+from runtara_sdk.models import CustomSignal, InstanceStatus, SignalPoll, SignalType, TerminationReason
+
+from runtara_core.database import Row, Transaction
+from runtara_core.storages.sql.limits import require_checkpoint_id
+from runtara_core.storages.sql.state import (
+    InstanceState,
+    change_state,
+    close_signal,
+    lock_current,
+    lock_instance,
+    most_urgent_signal,
+    park,
+    require_current,
+    require_running,
+    require_unfinished,
+    stamp_contact,
+)
+
+
+async def load_custom_signal(transaction: Transaction, instance_id: str, checkpoint_id: str) -> CustomSignal | None:
+    """The custom signal addressed to a checkpoint id; reading does not consume it."""
+    row = await transaction.fetch_one("load_custom_signal", instance_id=instance_id, checkpoint_id=checkpoint_id)
+    return None if row is None else CustomSignal(checkpoint_id, payload=row["payload"])
+
+
+async def poll_signals(
+    transaction: Transaction, instance_id: str, epoch: int | None, checkpoint_id: str | None, *, now_ms: int
+) -> tuple[SignalPoll, bool]:
+    """What is waiting, and whether this contact is worth storing. Writes nothing."""
+    row = await transaction.fetch_one("read_instance_state", instance_id=instance_id)
+    if row is None:
+        raise InstanceNotFoundError(f"instance {instance_id} does not exist")
+    state = InstanceState.from_row(row)
+    require_current(state, epoch)
+    custom = None
+    if checkpoint_id is not None:
+        custom = await load_custom_signal(transaction, instance_id, checkpoint_id)
+    poll = SignalPoll(await most_urgent_signal(transaction, instance_id), custom)
+    return poll, state.contact_is_old(now_ms)
+
+
+async def record_contact(transaction: Transaction, instance_id: str, epoch: int | None, *, now_ms: int) -> None:
+    """Store that the instance was heard of."""
+    await stamp_contact(transaction, await lock_current(transaction, instance_id, epoch), now_ms)
+
+
+async def acknowledge_signal(
+    transaction: Transaction,
+    instance_id: str,
+    epoch: int | None,
+    signal_type: SignalType,
+    signal_id: int | None,
+    *,
+    now_ms: int,
+) -> InstanceStatus:
+    """Let an obeyed signal take effect."""
+    state = await lock_current(transaction, instance_id, epoch)
+    if signal_type is SignalType.RESUME:
+        return state.status
+    row = await transaction.fetch_one("load_signal", instance_id=instance_id, signal_type=signal_type)
+    if row is None or (signal_id is not None and signal_id > row["id"]):
+        raise InvalidInputError(f"instance {instance_id} was sent no {signal_type} signal {signal_id or ''}".rstrip())
+    if row["acknowledged_at_ms"] is not None and (state.status is not InstanceStatus.RUNNING or epoch is None):
+        return state.status
+    require_running(state, f"acknowledging {signal_type}")
+    return await _obey(transaction, state, signal_type, row, now_ms)
+
+
+async def _obey(
+    transaction: Transaction, state: InstanceState, signal_type: SignalType, row: Row, now_ms: int
+) -> InstanceStatus:
+    if signal_type is SignalType.CANCEL:
+        await close_signal(transaction, state.instance_id, SignalType.CANCEL, now_ms)
+        await change_state(
+            transaction,
+            state,
+            InstanceStatus.CANCELLED,
+            TerminationReason.CANCELLED,
+            now_ms=now_ms,
+            last_contact_at_ms=now_ms,
+        )
+        return InstanceStatus.CANCELLED
+    # The pause was withdrawn by a resume after the process had read it: it stops now, so it is launched again at once.
+    withdrawn = row["acknowledged_at_ms"] is not None
+    status, _ = await park(
+        transaction,
+        state,
+        TerminationReason.PAUSED,
+        now_ms=now_ms,
+        wake_at_ms=now_ms if withdrawn else None,
+        last_contact_at_ms=now_ms,
+    )
+    return status
+
+
+async def send_signal(
+    transaction: Transaction, instance_id: str, signal_type: SignalType, payload: bytes, *, now_ms: int
+) -> InstanceStatus:
+    """Leave a signal for a running instance; elsewhere it takes effect at once."""
+    state = await lock_instance(transaction, instance_id)
+    require_unfinished(state, f"signal {signal_type}")
+    if state.status is InstanceStatus.RUNNING:
+        if signal_type is SignalType.RESUME:
+            await close_signal(transaction, instance_id, SignalType.PAUSE, now_ms)
+        else:
+            await _leave_signal(transaction, instance_id, signal_type, payload, now_ms)
+        return state.status
+    match signal_type:
+        case SignalType.CANCEL:
+            status, reason = InstanceStatus.CANCELLED, TerminationReason.CANCELLED
+        case SignalType.PAUSE:
+            status, reason = InstanceStatus.SUSPENDED, TerminationReason.PAUSED
+        case SignalType.RESUME:
+            await transaction.execute("reschedule", instance_id=instance_id, wake_at_ms=now_ms)
+            return state.status
+    await change_state(transaction, state, status, reason, now_ms=now_ms)
+    return status
+
+
+async def _leave_signal(
+    transaction: Transaction, instance_id: str, signal_type: SignalType, payload: bytes, now_ms: int
+) -> None:
+    # One that still waits keeps its id, so that an acknowledgement under way stays valid.
+    replaced = await transaction.execute(
+        "replace_waiting_signal",
+        instance_id=instance_id,
+        signal_type=signal_type,
+        payload=payload,
+        now_ms=now_ms,
+    )
+    if not replaced:
+        await transaction.execute("delete_signal", instance_id=instance_id, signal_type=signal_type)
+        await transaction.execute(
+            "insert_signal", instance_id=instance_id, signal_type=signal_type, payload=payload, now_ms=now_ms
+        )
+
+
+async def send_custom_signal(transaction: Transaction, instance_id: str, signal: CustomSignal, *, now_ms: int) -> None:
+    """Store a payload for a checkpoint id; wakes an instance that waits for a signal."""
+    require_checkpoint_id(signal.checkpoint_id)
+    state = await lock_instance(transaction, instance_id)
+    require_unfinished(state, "a custom signal")
+    await transaction.execute(
+        "upsert_custom_signal",
+        instance_id=instance_id,
+        checkpoint_id=signal.checkpoint_id,
+        payload=signal.payload,
+        now_ms=now_ms,
+    )
+    if state.status is InstanceStatus.SUSPENDED and state.reason is TerminationReason.WAITING_SIGNAL:
+        await transaction.execute("reschedule", instance_id=instance_id, wake_at_ms=now_ms)

@@ -1,0 +1,248 @@
+"""The storage contract on any `Database`: each verb is one work in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from runtara_sdk.models import (
+    CheckpointResult,
+    CustomSignal,
+    InstanceEvent,
+    InstanceStatus,
+    Registration,
+    SignalPoll,
+    SignalType,
+    SleepOutcome,
+)
+
+from runtara_core import migrations
+from runtara_core.database import Database, QuerySet, Transaction
+from runtara_core.models import (
+    CheckpointPage,
+    CheckpointRecord,
+    CoreLimits,
+    CreatedInstance,
+    EventFilter,
+    EventPage,
+    ExitDecision,
+    ExitReport,
+    Instance,
+    InstanceFilter,
+    InstancePage,
+    LaunchClaim,
+    LeaseKey,
+    NewInstance,
+)
+from runtara_core.storage import Storage
+from runtara_core.storages.sql import checkpoints, events, launches, listing, registration, signals
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+CORE_QUERIES = QuerySet.load("runtara_core", "sql/core.sql")
+"""The queries that a `Database` for `SqlStorage` must carry."""
+
+
+class SqlStorage(Storage):
+    """Durable state in a SQL database.
+
+    Args:
+        database: carries `CORE_QUERIES`; opened and closed by the storage.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @property
+    def database(self) -> Database:
+        """The database, for others who keep rows next to core's."""
+        return self._database
+
+    async def open(self) -> None:
+        await self._database.open()
+        try:
+            await migrations.run(self._database)
+        except BaseException:
+            await self._database.close()
+            raise
+
+    async def close(self) -> None:
+        await self._database.close()
+
+    async def check_health(self) -> None:
+        await self._read(listing.check_health)
+
+    async def register_instance(
+        self,
+        instance_id: str,
+        tenant_id: str,
+        *,
+        epoch: int | None,
+        checkpoint_id: str | None,
+        limits: CoreLimits,
+        now_ms: int,
+    ) -> Registration:
+        return await self._write(
+            registration.register_instance,
+            instance_id,
+            tenant_id,
+            epoch=epoch,
+            checkpoint_id=checkpoint_id,
+            limits=limits,
+            now_ms=now_ms,
+        )
+
+    async def checkpoint(
+        self, instance_id: str, epoch: int | None, checkpoint_id: str, state: bytes, *, now_ms: int
+    ) -> CheckpointResult:
+        return await self._write(checkpoints.checkpoint, instance_id, epoch, checkpoint_id, state, now_ms=now_ms)
+
+    async def get_checkpoint(self, instance_id: str, checkpoint_id: str) -> bytes | None:
+        return await self._read(checkpoints.get_checkpoint, instance_id, checkpoint_id)
+
+    async def sleep(
+        self,
+        instance_id: str,
+        epoch: int | None,
+        checkpoint_id: str,
+        state: bytes,
+        *,
+        duration_ms: int,
+        suspend_above_ms: int | None,
+        now_ms: int,
+    ) -> SleepOutcome:
+        return await self._write(
+            checkpoints.sleep,
+            instance_id,
+            epoch,
+            checkpoint_id,
+            state,
+            duration_ms=duration_ms,
+            suspend_above_ms=suspend_above_ms,
+            now_ms=now_ms,
+        )
+
+    async def report_event(
+        self, instance_id: str, epoch: int | None, event: InstanceEvent, *, now_ms: int
+    ) -> InstanceStatus:
+        return await self._write(events.report_event, instance_id, epoch, event, now_ms=now_ms)
+
+    async def poll_signals(
+        self, instance_id: str, epoch: int | None, checkpoint_id: str | None, *, now_ms: int
+    ) -> SignalPoll:
+        poll, contact_due = await self._read(signals.poll_signals, instance_id, epoch, checkpoint_id, now_ms=now_ms)
+        if contact_due:
+            await self._write(signals.record_contact, instance_id, epoch, now_ms=now_ms)
+        return poll
+
+    async def acknowledge_signal(
+        self, instance_id: str, epoch: int | None, signal_type: SignalType, signal_id: int | None, *, now_ms: int
+    ) -> InstanceStatus:
+        return await self._write(signals.acknowledge_signal, instance_id, epoch, signal_type, signal_id, now_ms=now_ms)
+
+    async def record_retry_attempt(
+        self,
+        instance_id: str,
+        epoch: int | None,
+        checkpoint_id: str,
+        *,
+        attempt_number: int,
+        error: str | None,
+        now_ms: int,
+    ) -> None:
+        await self._write(
+            checkpoints.record_retry_attempt,
+            instance_id,
+            epoch,
+            checkpoint_id,
+            attempt_number=attempt_number,
+            error=error,
+            now_ms=now_ms,
+        )
+
+    async def create_instance(self, new: NewInstance, *, now_ms: int) -> CreatedInstance:
+        return await self._write(registration.create_instance, new, now_ms=now_ms)
+
+    async def get_instance(self, instance_id: str, *, tenant_id: str | None = None) -> Instance | None:
+        return await self._read(listing.get_instance, instance_id, tenant_id=tenant_id)
+
+    async def list_instances(self, where: InstanceFilter) -> InstancePage:
+        return await self._read(listing.list_instances, where)
+
+    async def count_running(self) -> int:
+        return await self._read(listing.count_running)
+
+    async def send_signal(
+        self, instance_id: str, signal_type: SignalType, payload: bytes, *, now_ms: int
+    ) -> InstanceStatus:
+        return await self._write(signals.send_signal, instance_id, signal_type, payload, now_ms=now_ms)
+
+    async def send_custom_signal(self, instance_id: str, signal: CustomSignal, *, now_ms: int) -> None:
+        await self._write(signals.send_custom_signal, instance_id, signal, now_ms=now_ms)
+
+    async def claim_launches(
+        self,
+        owner: str,
+        *,
+        instance_id: str | None,
+        limit: int,
+        lease_ms: int,
+        limits: CoreLimits,
+        now_ms: int,
+    ) -> list[LaunchClaim]:
+        return await self._write(
+            launches.claim_launches,
+            owner,
+            instance_id=instance_id,
+            limit=limit,
+            lease_ms=lease_ms,
+            limits=limits,
+            now_ms=now_ms,
+        )
+
+    async def renew_leases(self, owner: str, keys: Sequence[LeaseKey], *, lease_ms: int, now_ms: int) -> list[LeaseKey]:
+        return await self._write(launches.renew_leases, owner, keys, lease_ms=lease_ms, now_ms=now_ms)
+
+    async def expire_leases(self, owner: str, *, now_ms: int) -> int:
+        return await self._write(launches.expire_leases, owner, now_ms=now_ms)
+
+    async def report_exit(self, key: LeaseKey, report: ExitReport, *, limits: CoreLimits, now_ms: int) -> ExitDecision:
+        return await self._write(launches.report_exit, key, report, limits=limits, now_ms=now_ms)
+
+    async def report_launch_failure(
+        self, key: LeaseKey, error: str, *, permanent: bool, limits: CoreLimits, now_ms: int
+    ) -> ExitDecision:
+        return await self._write(
+            launches.report_launch_failure, key, error, permanent=permanent, limits=limits, now_ms=now_ms
+        )
+
+    async def next_wake_at_ms(self) -> int | None:
+        return await self._read(launches.next_wake_at_ms)
+
+    async def list_checkpoints(self, instance_id: str, *, limit: int, offset: int) -> CheckpointPage:
+        return await self._read(checkpoints.list_checkpoints, instance_id, limit=limit, offset=offset)
+
+    async def load_checkpoint(self, instance_id: str, checkpoint_id: str) -> CheckpointRecord | None:
+        return await self._read(checkpoints.load_checkpoint, instance_id, checkpoint_id)
+
+    async def list_events(self, instance_id: str, where: EventFilter) -> EventPage:
+        return await self._read(events.list_events, instance_id, where)
+
+    async def _write(
+        self,
+        verb: Callable[Concatenate[Transaction, P], Coroutine[Any, Any, T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        return await self._database.run(lambda transaction: verb(transaction, *args, **kwargs), operation=verb.__name__)
+
+    async def _read(
+        self,
+        verb: Callable[Concatenate[Transaction, P], Coroutine[Any, Any, T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        return await self._database.run(
+            lambda transaction: verb(transaction, *args, **kwargs), operation=verb.__name__, read_only=True
+        )
