@@ -1,0 +1,331 @@
+"""A QUIC connection on the event loop: feeds datagrams to the engine, its events to streams, its timer to the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from runtara_sdk.errors import RuntaraError, TransportError
+from runtara_sdk.transport.errors import ConnectionLostError
+from runtara_sdk.transport.library import QuicEngine, QuicLibrary
+from runtara_sdk.transport.stream import NO_ERROR, Stream
+
+_logger = logging.getLogger(__name__)
+
+_CRYPTO_ERRORS = range(0x100, 0x200)
+
+
+class Connection:
+    """One side of a connection; client and server tell it where datagrams go and what new streams are for.
+
+    Attributes:
+        peer_address: socket address of the other side.
+        last_received_at: when the last datagram came, in seconds of the loop's clock.
+        unanswered_since: when the first thing was sent that the peer has not reacted to since; None when it has.
+        closed: resolved when the connection is over, with the reason in `close_error`.
+    """
+
+    def __init__(
+        self,
+        library: QuicLibrary,
+        engine: QuicEngine,
+        *,
+        peer_address: Any,
+        send: Callable[[bytes, Any], None],
+        on_stream: Callable[[Stream], None] | None = None,
+        on_connection_id: Callable[[bytes, bool], None] | None = None,
+        on_unanswered: Callable[[], None] | None = None,
+        on_closed: Callable[[], None] | None = None,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._library = library
+        self._engine = engine
+        self._send = send
+        self._on_stream = on_stream
+        self._on_connection_id = on_connection_id
+        self._on_unanswered = on_unanswered
+        self._on_closed = on_closed
+        self._streams: dict[int, Stream] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at: float | None = None
+        self._transmit_handle: asyncio.Handle | None = None
+        self._heard: asyncio.Future[None] | None = None
+        self._ping_count = 0
+        self._accepted: _AcceptedStreams = _AcceptedStreams()
+        self.peer_address = peer_address
+        self.waiting_writers: set[Stream] = set()
+        self.connected: asyncio.Future[None] = self._loop.create_future()
+        self.closed: asyncio.Future[None] = self._loop.create_future()
+        self.close_error: RuntaraError | None = None
+        self.last_received_at = self._loop.time()
+        self.unanswered_since: float | None = None
+        library.set_read_position(engine, self._read_position)
+        events = library.events
+        self._event_handlers: dict[type, Callable[[Any], None]] = {
+            events.StreamDataReceived: self._on_stream_data,
+            events.StreamReset: self._on_stream_reset,
+            events.StopSendingReceived: self._on_stop_sending,
+            events.HandshakeCompleted: self._on_handshake_completed,
+            events.ConnectionTerminated: self._on_terminated,
+            events.ConnectionIdIssued: lambda event: self._note_connection_id(event.connection_id, True),
+            events.ConnectionIdRetired: lambda event: self._note_connection_id(event.connection_id, False),
+        }
+
+    @property
+    def is_open(self) -> bool:
+        """Whether calls can be made."""
+        return self.close_error is None
+
+    @property
+    def open_streams(self) -> int:
+        """Number of calls in flight."""
+        return len(self._streams)
+
+    def connect(self, address: Any) -> None:
+        """Start the handshake of a client."""
+        self._engine.connect(address, now=self._loop.time())
+        self.transmit()
+
+    def receive(self, data: bytes, address: Any) -> None:
+        """Process a datagram; call `transmit` when the batch is over."""
+        now = self._loop.time()
+        self.last_received_at = now
+        self.unanswered_since = None
+        if self._heard is not None:
+            self._heard.set_result(None)
+            self._heard = None
+        self._engine.receive_datagram(data, address, now=now)
+        self._process_events()
+        if self.waiting_writers:
+            for stream in tuple(self.waiting_writers):
+                stream.resume_writing()
+
+    @property
+    def can_open_stream(self) -> bool:
+        """Whether the peer allows one more stream now."""
+        return self._library.can_open_stream(self._engine)
+
+    def open_stream(self) -> Stream:
+        """A new stream of this side."""
+        if self.close_error is not None:
+            raise TransportError(self.close_error.message)
+        stream = Stream(self, self._engine.get_next_available_stream_id())
+        self._streams[stream.stream_id] = stream
+        return stream
+
+    def forget(self, stream: Stream) -> None:
+        """The call is over: what still arrives for it is ignored, and the peer is told not to send more."""
+        if self._streams.pop(stream.stream_id, None) is not None and not stream.has_ended and stream.is_alive:
+            self._abort_stream(self._engine.stop_stream, stream.stream_id, NO_ERROR)
+
+    def send_stream_data(self, stream_id: int, data: bytes, end: bool) -> None:  # noqa: FBT001
+        """Queue bytes of a stream; they leave at the end of this turn of the loop."""
+        try:
+            self._engine.send_stream_data(stream_id, data, end)
+        except Exception as error:
+            raise ConnectionLostError(f"the call is over: {error}") from error
+        self.note_sent()
+        self.transmit_soon()
+
+    def bytes_to_send(self, stream_id: int) -> int:
+        """Queued bytes of a stream."""
+        return self._library.bytes_to_send(self._engine, stream_id)
+
+    def reset_stream(self, stream_id: int, code: int, *, stop: bool) -> None:
+        """Abort a stream in both directions; harmless on one that has ended."""
+        self._abort_stream(self._engine.reset_stream, stream_id, code)
+        if stop:
+            self._abort_stream(self._engine.stop_stream, stream_id, code)
+
+    def ping(self) -> None:
+        """Ask the peer for a sign of life."""
+        self._ping_count += 1
+        self._engine.send_ping(self._ping_count)
+        self.note_sent()
+        self.transmit_soon()
+
+    def note_sent(self) -> None:
+        """From now on the peer owes a reaction."""
+        if self.unanswered_since is None:
+            self.unanswered_since = self._loop.time()
+            if self._on_unanswered is not None:
+                self._on_unanswered()
+
+    async def wait_stream_allowed(self) -> None:
+        """Return when the peer allows one more stream, or the connection is over."""
+        while self.close_error is None and not self.can_open_stream:
+            await self.wait_heard()
+
+    async def wait_heard(self) -> None:
+        """Return when the next datagram comes or the connection is over."""
+        if self.close_error is None:
+            if self._heard is None:
+                self._heard = self._loop.create_future()
+            await asyncio.shield(self._heard)
+
+    def transmit_soon(self) -> None:
+        """Send what is due at the end of this turn of the loop, together with what else is queued by then."""
+        if self._transmit_handle is None:
+            self._transmit_handle = self._loop.call_soon(self.transmit)
+
+    def transmit(self) -> None:
+        """Send what is due now and set the timer."""
+        if self._transmit_handle is not None:
+            self._transmit_handle.cancel()
+            self._transmit_handle = None
+        if self.closed.done():
+            return
+        try:
+            datagrams = self._engine.datagrams_to_send(now=self._loop.time())
+        except Exception as error:  # noqa: BLE001 - an engine that cannot go on costs one connection
+            self.abort(ConnectionLostError(f"the QUIC library failed: {error}"))
+            return
+        for data, address in datagrams:
+            self._send(data, address)
+        self._set_timer()
+
+    def close(self) -> None:
+        """Tell the peer goodbye and end every call."""
+        if not self.closed.done():
+            try:
+                self._engine.close(error_code=0)
+            except Exception as error:  # noqa: BLE001 - it is going away in any case
+                _logger.debug("closing a connection: %s", error)
+            self.transmit()
+            self.abort(ConnectionLostError("the connection was closed by this side"))
+
+    def abort(self, error: RuntaraError) -> None:
+        """End every call with `error`, telling the peer nothing."""
+        if self.close_error is not None:
+            return
+        self.close_error = error
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        streams = tuple(self._streams.values())
+        self._streams.clear()
+        for stream in streams:
+            stream.fail(error)
+        if not self.connected.done():
+            self.connected.set_exception(error)
+            self.connected.exception()
+        if self._heard is not None:
+            self._heard.set_result(None)
+            self._heard = None
+        self.closed.set_result(None)
+        if self._on_closed is not None:
+            self._on_closed()
+
+    # Private
+
+    def _abort_stream(self, abort: Callable[[int, int], None], stream_id: int, code: int) -> None:
+        try:
+            abort(stream_id, code)
+        except Exception as error:  # noqa: BLE001 - the engines refuse this for streams that have ended
+            _logger.debug("stream %d was not aborted: %s", stream_id, error)
+        self.transmit_soon()
+
+    def _read_position(self, stream_id: int) -> int | None:
+        stream = self._streams.get(stream_id)
+        return None if stream is None else stream.read_position
+
+    def _set_timer(self) -> None:
+        due = self._engine.get_timer()
+        if due == self._timer_at and self._timer is not None:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = due
+        self._timer = None if due is None or self.closed.done() else self._loop.call_at(due, self._on_timer)
+
+    def _on_timer(self) -> None:
+        now = max(self._timer_at or 0.0, self._loop.time())
+        self._timer = None
+        try:
+            self._engine.handle_timer(now=now)
+        except Exception as error:  # noqa: BLE001 - an engine that cannot go on costs one connection
+            self.abort(ConnectionLostError(f"the QUIC library failed: {error}"))
+            return
+        self._process_events()
+        self.transmit()
+
+    def _process_events(self) -> None:
+        next_event = self._engine.next_event
+        handlers = self._event_handlers
+        while (event := next_event()) is not None:
+            handler = handlers.get(type(event))
+            if handler is not None:
+                handler(event)
+
+    def _on_stream_data(self, event: Any) -> None:
+        stream = self._streams.get(event.stream_id)
+        if stream is None:
+            stream = self._accept(event.stream_id)
+            if stream is None:
+                return
+        stream.feed(event.data, ended=event.end_stream)
+
+    def _accept(self, stream_id: int) -> Stream | None:
+        # Bit 0 is the initiator (0: client), bit 1 marks unidirectional streams, which nobody here uses. A peer cannot
+        # reopen a stream: what comes for one that was forgotten is the tail of an abandoned call.
+        if self._on_stream is None or stream_id & 0b11 or not self._accepted.add(stream_id // 4):
+            return None
+        stream = Stream(self, stream_id)
+        self._streams[stream_id] = stream
+        self._on_stream(stream)
+        return stream
+
+    def _on_stream_reset(self, event: Any) -> None:
+        stream = self._streams.get(event.stream_id)
+        if stream is not None:
+            stream.fail_by_reset(event.error_code)
+
+    def _on_stop_sending(self, event: Any) -> None:
+        stream = self._streams.get(event.stream_id)
+        if stream is not None:
+            if event.error_code == NO_ERROR:
+                stream.stop_writing()
+            else:
+                stream.fail_by_reset(event.error_code)
+
+    def _on_handshake_completed(self, event: Any) -> None:
+        if not self.connected.done():
+            self.connected.set_result(None)
+
+    def _note_connection_id(self, connection_id: bytes, issued: bool) -> None:  # noqa: FBT001
+        if self._on_connection_id is not None:
+            self._on_connection_id(connection_id, issued)
+
+    def _on_terminated(self, event: Any) -> None:
+        reason = event.reason_phrase or f"code {event.error_code:#x}"
+        if event.error_code in _CRYPTO_ERRORS and not self.connected.done():
+            self.abort(
+                TransportError(
+                    f"the TLS handshake failed: {reason}; the client must trust the CA that signed the server's "
+                    "certificate, and the server name must be in it",
+                    code="TLS_ERROR",
+                    retryable=False,
+                )
+            )
+        else:
+            self.abort(ConnectionLostError(f"the connection ended: {reason}"))
+
+
+class _AcceptedStreams:
+    """The numbers of all streams ever accepted, which mostly form one run from zero: a mark and what lies beyond it."""
+
+    def __init__(self) -> None:
+        self._next = 0
+        self._beyond: set[int] = set()
+
+    def add(self, number: int) -> bool:
+        """Whether the number is new."""
+        if number < self._next or number in self._beyond:
+            return False
+        self._beyond.add(number)
+        while self._next in self._beyond:
+            self._beyond.discard(self._next)
+            self._next += 1
+        return True

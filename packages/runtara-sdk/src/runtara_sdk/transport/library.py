@@ -1,0 +1,350 @@
+"""The QUIC libraries: the only module that imports aioquic or qh3.
+
+aioquic is the default. qh3 (extra `fast`) has the same interface with a native core and is several times faster. What
+differs between them is told here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol
+
+from runtara_sdk.errors import ConfigurationError
+from runtara_sdk.transport.address import is_loopback
+from runtara_sdk.transport.settings import TlsIdentity
+
+# aioquic reports every handshake at level info.
+logging.getLogger("quic").setLevel(logging.WARNING)
+
+LIBRARY_VARIABLE = "RUNTARA_QUIC_LIBRARY"
+RECEIVE_WINDOW_BYTES = 4 * 1024 * 1024
+"""How far a sender may run ahead of the reader of a stream."""
+
+CONNECTION_ID_LENGTH = 8
+_SMALL_DATAGRAM_BYTES = 1_200
+_LOOPBACK_DATAGRAM_BYTES = 14_000
+_INITIAL_PACKET_BITS = 0x00
+_LONG_HEADER = 0x80
+
+Address = Any
+"""What the socket module gives as the address of a peer."""
+
+
+class LibraryName(StrEnum):
+    """A QUIC library; `auto` is the fastest one that is installed."""
+
+    AIOQUIC = "aioquic"
+    QH3 = "qh3"
+    AUTO = "auto"
+
+
+class QuicEngine(Protocol):
+    """A QUIC connection without I/O, as both libraries offer it."""
+
+    host_cid: bytes
+
+    def connect(self, addr: Address, now: float) -> None: ...
+    def receive_datagram(self, data: bytes, addr: Address, now: float) -> None: ...
+    def datagrams_to_send(self, now: float) -> list[tuple[bytes, Address]]: ...
+    def get_timer(self) -> float | None: ...
+    def handle_timer(self, now: float) -> None: ...
+    def next_event(self) -> Any: ...
+    def get_next_available_stream_id(self, is_unidirectional: bool = False) -> int: ...  # noqa: FBT001
+    def send_stream_data(self, stream_id: int, data: bytes, end_stream: bool = False) -> None: ...  # noqa: FBT001
+    def reset_stream(self, stream_id: int, error_code: int) -> None: ...
+    def stop_stream(self, stream_id: int, error_code: int) -> None: ...
+    def send_ping(self, uid: int) -> None: ...
+    def close(self, error_code: int = 0, frame_type: int | None = None, reason_phrase: str = "") -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSecurity:
+    """Whom a client trusts: the CA file (None: the public roots), or anybody when not verifying."""
+
+    server_name: str
+    ca_file: Path | None
+    verify: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedHeader:
+    """The invariant part of a QUIC packet."""
+
+    version: int | None
+    destination_id: bytes
+    source_id: bytes
+    is_initial: bool
+
+
+class QuicLibrary:
+    """One of the two libraries, behind what the transport needs of it."""
+
+    name: LibraryName
+    concurrent_streams: int
+    """Calls that a client keeps open at a time on one connection."""
+
+    def __init__(self, package: str) -> None:
+        self._configuration_class = _member(package, "quic.configuration", "QuicConfiguration")
+        self._connection_class = _member(package, "quic.connection", "QuicConnection")
+        packet = importlib.import_module(f"{package}.quic.packet")
+        self._encode_version_negotiation = packet.encode_quic_version_negotiation
+        self.events: ModuleType = importlib.import_module(f"{package}.quic.events")
+
+    def client_engine(self, security: ClientSecurity, *, idle_timeout_ms: int, on_loopback: bool) -> QuicEngine:
+        """An engine that will connect to a server."""
+        configuration = self._configuration(idle_timeout_ms, is_client=True)
+        configuration.server_name = security.server_name
+        if not security.verify:
+            configuration.verify_mode = ssl.CERT_NONE
+        elif security.ca_file is not None:
+            configuration.load_verify_locations(cafile=str(security.ca_file))
+        if on_loopback:
+            self._allow_large_datagrams(configuration, _LOOPBACK_DATAGRAM_BYTES)
+        return self._adapt(self._connection_class(configuration=configuration), self.concurrent_streams)
+
+    def server_engine_factory(
+        self, identity: TlsIdentity, *, idle_timeout_ms: int, max_streams: int
+    ) -> Callable[[bytes, int], QuicEngine]:
+        """A function from the client's first destination id and usable datagram size to an engine."""
+        _check_readable(identity.certificate_path, "certificate")
+        _check_readable(identity.private_key_path, "private key")
+        base = self._configuration(idle_timeout_ms, is_client=False)
+        try:
+            base.load_cert_chain(str(identity.certificate_path), str(identity.private_key_path))
+        except Exception as error:  # noqa: BLE001 - the libraries raise whatever their parsers raise
+            raise ConfigurationError(
+                f"{identity.certificate_path} and {identity.private_key_path} are not a PEM certificate and its "
+                f"private key ({type(error).__name__}); replace them or delete both to have new ones made"
+            ) from error
+
+        @lru_cache(maxsize=4)
+        def sized(datagram_bytes: int) -> Any:
+            configuration = self._configuration(idle_timeout_ms, is_client=False)
+            configuration.certificate = base.certificate
+            configuration.certificate_chain = base.certificate_chain
+            configuration.private_key = base.private_key
+            self._allow_large_datagrams(configuration, datagram_bytes)
+            return configuration
+
+        def create(destination_id: bytes, datagram_bytes: int) -> QuicEngine:
+            # Two sizes only, so that the cache holds them all.
+            large = datagram_bytes >= _LOOPBACK_DATAGRAM_BYTES
+            engine = self._connection_class(
+                configuration=sized(_LOOPBACK_DATAGRAM_BYTES if large else _SMALL_DATAGRAM_BYTES),
+                original_destination_connection_id=destination_id,
+            )
+            return self._adapt(engine, max_streams)
+
+        return create
+
+    def version_negotiation(self, header: ReceivedHeader) -> bytes:
+        """The answer to a client that speaks another version of QUIC."""
+        answer: bytes = self._encode_version_negotiation(
+            source_cid=header.destination_id, destination_cid=header.source_id, supported_versions=[1]
+        )
+        return answer
+
+    def bytes_to_send(self, engine: QuicEngine, stream_id: int) -> int:
+        """Bytes of a stream that are queued and have not left yet."""
+        raise NotImplementedError
+
+    def can_open_stream(self, engine: QuicEngine) -> bool:
+        """Whether the peer allows one more stream now; when not, wait until it is heard again."""
+        return True
+
+    def set_read_position(self, engine: QuicEngine, position: Callable[[int], int | None]) -> None:
+        """Bind flow control to the readers: `position` tells how many bytes of a stream were taken."""
+
+    def _configuration(self, idle_timeout_ms: int, *, is_client: bool) -> Any:
+        return self._configuration_class(
+            is_client=is_client,
+            connection_id_length=CONNECTION_ID_LENGTH,
+            idle_timeout=idle_timeout_ms / 1000,
+            supported_versions=[1],
+        )
+
+    def _allow_large_datagrams(self, configuration: Any, datagram_bytes: int) -> None:
+        """Use datagrams of this size, where the library can."""
+
+    def _adapt(self, engine: Any, max_streams: int) -> QuicEngine:
+        raise NotImplementedError
+
+
+class Aioquic(QuicLibrary):
+    """aioquic, in Python. Its private parts used here exist in all of 1.x and are covered by the fault tests."""
+
+    name = LibraryName.AIOQUIC
+    concurrent_streams = 1_000
+
+    def __init__(self) -> None:
+        super().__init__("aioquic")
+        self._connection_class = _bounded_connection_class(self._connection_class)
+
+    def bytes_to_send(self, engine: QuicEngine, stream_id: int) -> int:
+        stream = engine._streams.get(stream_id)  # type: ignore[attr-defined]  # noqa: SLF001 - no public way
+        return 0 if stream is None else len(stream.sender._buffer)  # noqa: SLF001
+
+    def set_read_position(self, engine: QuicEngine, position: Callable[[int], int | None]) -> None:
+        engine.read_position = position  # type: ignore[attr-defined]
+
+    def _allow_large_datagrams(self, configuration: Any, datagram_bytes: int) -> None:
+        configuration.max_datagram_size = datagram_bytes
+
+    def _adapt(self, engine: Any, max_streams: int) -> QuicEngine:
+        limit = engine._local_max_streams_bidi  # noqa: SLF001 - fixed at 128 otherwise
+        limit.value = limit.sent = max_streams
+        adapted: QuicEngine = engine
+        return adapted
+
+
+class Qh3(QuicLibrary):
+    """qh3, in Rust. It bounds streams at 100 a connection and widens receive windows by itself."""
+
+    name = LibraryName.QH3
+    concurrent_streams = 100
+
+    def __init__(self) -> None:
+        super().__init__("qh3")
+        self._connection_class = _patient_connection_class(self._connection_class)
+
+    def bytes_to_send(self, engine: QuicEngine, stream_id: int) -> int:
+        size: int = engine.get_send_buffer_size(stream_id)  # type: ignore[attr-defined]
+        return size
+
+    def can_open_stream(self, engine: QuicEngine) -> bool:
+        allowed: int = engine.max_concurrent_bidi_streams  # type: ignore[attr-defined]
+        return engine.get_next_available_stream_id() // 4 < allowed
+
+    def _adapt(self, engine: Any, max_streams: int) -> QuicEngine:
+        adapted: QuicEngine = engine
+        return adapted
+
+
+def select_library(name: LibraryName | str | None = None, variables: Mapping[str, str] | None = None) -> QuicLibrary:
+    """The library of this name; None reads RUNTARA_QUIC_LIBRARY (default `auto`).
+
+    Raises `ConfigurationError` when the name is unknown or the library is not installed.
+    """
+    wanted = name or (os.environ if variables is None else variables).get(LIBRARY_VARIABLE) or LibraryName.AUTO
+    try:
+        return _load(LibraryName(wanted))
+    except ValueError:
+        known = ", ".join(LibraryName)
+        raise ConfigurationError(f"{LIBRARY_VARIABLE}={wanted!r} is not a QUIC library: use one of {known}") from None
+
+
+@lru_cache(maxsize=None)
+def _load(name: LibraryName) -> QuicLibrary:
+    if name is LibraryName.AIOQUIC:
+        return Aioquic()
+    try:
+        return Qh3()
+    except ImportError:
+        if name is LibraryName.AUTO:
+            return Aioquic()
+        raise ConfigurationError(
+            f"{LIBRARY_VARIABLE}=qh3, but qh3 is not installed: pip install 'runtara-sdk[fast]', or unset the variable"
+        ) from None
+
+
+def parse_header(data: bytes) -> ReceivedHeader | None:
+    """Read the invariant part (RFC 8999) of a datagram's first packet; None when it is not QUIC."""
+    if len(data) < 1 + CONNECTION_ID_LENGTH:
+        return None
+    if not data[0] & _LONG_HEADER:
+        return ReceivedHeader(None, data[1 : 1 + CONNECTION_ID_LENGTH], b"", is_initial=False)
+    version = int.from_bytes(data[1:5], "big")
+    destination_end = 6 + data[5]
+    if data[5] > 20 or len(data) <= destination_end:
+        return None
+    source_end = destination_end + 1 + data[destination_end]
+    if len(data) < source_end:
+        return None
+    return ReceivedHeader(
+        version,
+        data[6:destination_end],
+        data[destination_end + 1 : source_end],
+        is_initial=data[0] >> 4 & 0b11 == _INITIAL_PACKET_BITS,
+    )
+
+
+def _member(package: str, module: str, name: str) -> Any:
+    return getattr(importlib.import_module(f"{package}.{module}"), name)
+
+
+def _check_readable(path: Path, what: str) -> None:
+    try:
+        path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"cannot read the {what} {path}: {error.strerror or error}") from error
+
+
+def _bounded_connection_class(base: Any) -> Any:
+    """aioquic doubles the window of a stream whatever its reader does; this ties the window to the reader."""
+    packet = importlib.import_module("aioquic.quic.packet")
+
+    class BoundedConnection(base):  # type: ignore[misc]
+        read_position: Callable[[int], int | None] = staticmethod(lambda stream_id: None)
+
+        def _write_stream_limits(self, builder: Any, space: Any, stream: Any) -> None:
+            position = self.read_position(stream.stream_id)
+            if position is not None:
+                limit = position + RECEIVE_WINDOW_BYTES
+                if limit - stream.max_stream_data_local >= RECEIVE_WINDOW_BYTES // 2:
+                    stream.max_stream_data_local = limit
+            if stream.max_stream_data_local_sent != stream.max_stream_data_local:
+                frame = builder.start_frame(
+                    packet.QuicFrameType.MAX_STREAM_DATA,
+                    capacity=1 + 8 + 8,
+                    handler=self._on_max_stream_data_delivery,
+                    handler_args=(stream,),
+                )
+                frame.push_uint_var(stream.stream_id)
+                frame.push_uint_var(stream.max_stream_data_local)
+                stream.max_stream_data_local_sent = stream.max_stream_data_local
+
+    return BoundedConnection
+
+
+def _patient_connection_class(base: Any) -> Any:
+    """What qh3 2.1 needs to serve aioquic clients.
+
+    Until a client's address is validated a server may send three times what it received. qh3 counts only the bytes of
+    packets, not aioquic's padding behind them, and then fails ('packet builder capacity exhausted') instead of waiting.
+    Nobody can forge a loopback address from outside, so there it counts as validated; elsewhere the failure is taken
+    as the wait it should be, and the client's first retransmission (0.2 s) brings the missing allowance.
+    """
+
+    class PatientConnection(base):  # type: ignore[misc]
+        def _create_core(self, remote_addr: Address, initial_dcid: bytes, now: float) -> None:
+            if self._is_client or not is_loopback(remote_addr):
+                super()._create_core(remote_addr, initial_dcid, now)
+                return
+            # The core reads "validated" off the retry that a client answered.
+            self._retry_source_connection_id = b""
+            super()._create_core(remote_addr, initial_dcid, now)
+            self._retry_source_connection_id = None
+
+        def datagrams_to_send(self, now: float) -> list[tuple[bytes, Address]]:
+            if self._handshake_complete or self._is_client or self._core is None:
+                datagrams: list[tuple[bytes, Address]] = super().datagrams_to_send(now)
+                return datagrams
+            datagrams = []
+            try:
+                while (transmit := self._core.poll_transmit(now)) is not None:
+                    datagrams.append((transmit[0], transmit[1]))
+            except RuntimeError as error:
+                if "capacity exhausted" not in str(error):
+                    raise
+            return datagrams
+
+    return PatientConnection

@@ -1,0 +1,301 @@
+"""A QUIC server: one UDP socket, many connections, a handler task for each call."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+from runtara_sdk.errors import ConfigurationError, DeadlineExceededError, ProtocolError, TransportError
+from runtara_sdk.protocol.frame import Frame, FrameType
+from runtara_sdk.transport.address import format_address, is_loopback
+from runtara_sdk.transport.connection import Connection
+from runtara_sdk.transport.datagram import DatagramEndpoint, set_buffer_sizes
+from runtara_sdk.transport.library import (
+    LibraryName,
+    QuicEngine,
+    QuicLibrary,
+    ReceivedHeader,
+    parse_header,
+    select_library,
+)
+from runtara_sdk.transport.settings import ServerSettings, TlsIdentity
+from runtara_sdk.transport.stream import INTERNAL_ERROR, NOT_PROCESSED, PROTOCOL_VIOLATION, Stream
+
+_logger = logging.getLogger(__name__)
+
+RequestStream = Stream
+"""What a handler gets: a call."""
+
+StreamHandler = Callable[[RequestStream], Awaitable[None]]
+"""Serves one call. The stream is finished when it returns, and reset when it raises."""
+
+PayloadHandler = Callable[[bytes], Awaitable[bytes | None]]
+"""Answers the payload of a request with that of a response; None answers nothing."""
+
+_MIN_INITIAL_BYTES = 1_200
+_QUIC_VERSION_1 = 1
+
+
+class QuicServer:
+    """A listening server; made by `serve`."""
+
+    def __init__(
+        self,
+        handler: StreamHandler,
+        settings: ServerSettings,
+        library: QuicLibrary,
+        create_engine: Callable[[bytes, int], QuicEngine],
+        udp_socket: socket.socket,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._handler = handler
+        self._settings = settings
+        self._library = library
+        self._create_engine = create_engine
+        self._by_id: dict[bytes, Connection] = {}
+        self._connections: dict[Connection, set[bytes]] = {}
+        self._touched: set[Connection] = set()
+        self._pending_handshakes = 0
+        self._handlers: set[asyncio.Task[None]] = set()
+        self._slots = asyncio.Semaphore(settings.max_handlers) if settings.max_handlers else None
+        self._closing = False
+        self._keep_alive_timer: asyncio.TimerHandle | None = None
+        self._endpoint = DatagramEndpoint(
+            udp_socket,
+            on_datagram=self._on_datagram,
+            on_batch_end=self._on_batch_end,
+            on_error=lambda error: _logger.debug("the network reports: %s", error),
+        )
+        self._schedule_keep_alive()
+
+    @property
+    def port(self) -> int:
+        """The UDP port that is listened on."""
+        return int(self._endpoint.local_address[1])
+
+    @property
+    def address(self) -> str:
+        """`host:port` for a client on the same machine."""
+        host = str(self._endpoint.local_address[0])
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
+        return format_address(host, self.port)
+
+    @property
+    def connection_count(self) -> int:
+        """Number of connections, those in their handshake included."""
+        return len(self._connections)
+
+    async def close(self, grace: float = 5.0) -> None:
+        """Refuse new calls, give those in flight `grace` seconds, then end them and all connections."""
+        if self._closing:
+            return
+        self._closing = True
+        if self._keep_alive_timer is not None:
+            self._keep_alive_timer.cancel()
+        if self._handlers and grace > 0:
+            await asyncio.wait(self._handlers, timeout=grace)
+        for task in self._handlers:
+            task.cancel()
+        if self._handlers:
+            await asyncio.wait(self._handlers)
+        for connection in tuple(self._connections):
+            connection.close()
+        self._endpoint.close()
+
+    # Datagrams
+
+    def _on_datagram(self, data: bytes, address: Any) -> None:
+        header = parse_header(data)
+        if header is None:
+            return
+        connection = self._by_id.get(header.destination_id)
+        if connection is None:
+            connection = self._accept(header, len(data), address)
+            if connection is None:
+                return
+        self._touched.add(connection)
+        connection.receive(data, address)
+
+    def _on_batch_end(self) -> None:
+        touched, self._touched = self._touched, set()
+        for connection in touched:
+            # After the handlers that this batch started: their answers can carry the acknowledgements.
+            connection.transmit_soon()
+
+    def _accept(self, header: ReceivedHeader, datagram_bytes: int, address: Any) -> Connection | None:
+        if header.version is None or datagram_bytes < _MIN_INITIAL_BYTES or self._closing:
+            return None
+        if header.version != _QUIC_VERSION_1:
+            # A version of 0 is itself a version negotiation; answering it could loop.
+            if header.version:
+                self._endpoint.send(self._library.version_negotiation(header), address)
+            return None
+        if not header.is_initial:
+            return None
+        if self._pending_handshakes >= self._settings.max_pending_handshakes:
+            _logger.warning("%d handshakes are pending; a new client is ignored", self._pending_handshakes)
+            return None
+        usable_bytes = datagram_bytes if is_loopback(address) else _MIN_INITIAL_BYTES
+        engine = self._create_engine(header.destination_id, usable_bytes)
+        connection = Connection(
+            self._library,
+            engine,
+            peer_address=address,
+            send=self._endpoint.send,
+            on_stream=self._on_stream,
+            on_connection_id=lambda connection_id, issued: self._note_id(connection, connection_id, issued),
+            on_closed=lambda: self._forget(connection),
+        )
+        self._pending_handshakes += 1
+        connection.connected.add_done_callback(self._on_handshake_end)
+        self._connections[connection] = set()
+        self._note_id(connection, header.destination_id, True)
+        self._note_id(connection, engine.host_cid, True)
+        return connection
+
+    def _on_handshake_end(self, _: asyncio.Future[None]) -> None:
+        self._pending_handshakes -= 1
+
+    def _note_id(self, connection: Connection, connection_id: bytes, issued: bool) -> None:  # noqa: FBT001
+        if issued:
+            self._by_id[connection_id] = connection
+            self._connections[connection].add(connection_id)
+        else:
+            self._by_id.pop(connection_id, None)
+            self._connections[connection].discard(connection_id)
+
+    def _forget(self, connection: Connection) -> None:
+        for connection_id in self._connections.pop(connection, ()):
+            self._by_id.pop(connection_id, None)
+        self._touched.discard(connection)
+
+    def _schedule_keep_alive(self) -> None:
+        if self._settings.keep_alive_ms:
+            self._keep_alive_timer = self._loop.call_later(self._settings.keep_alive_ms / 1000, self._keep_alive)
+
+    def _keep_alive(self) -> None:
+        silent_since = self._loop.time() - self._settings.keep_alive_ms / 1000
+        for connection in tuple(self._connections):
+            if connection.last_received_at < silent_since and connection.connected.done():
+                connection.ping()
+        self._schedule_keep_alive()
+
+    # Calls
+
+    def _on_stream(self, stream: Stream) -> None:
+        if self._closing:
+            stream.reset(NOT_PROCESSED)
+            return
+        task = self._loop.create_task(self._serve(stream))
+        self._handlers.add(task)
+        task.add_done_callback(self._handlers.discard)
+
+    async def _serve(self, stream: Stream) -> None:
+        try:
+            if self._slots is None:
+                await self._handler(stream)
+            else:
+                async with self._slots:
+                    if stream.is_alive:
+                        await self._handler(stream)
+            stream.finish()
+        except ProtocolError as error:
+            _logger.warning("a call from %s:%d is dropped: %s", *stream.peer_address, error)
+            stream.reset(PROTOCOL_VIOLATION)
+        except (TransportError, DeadlineExceededError) as error:
+            _logger.info("a call from %s:%d was given up: %s", *stream.peer_address, error)
+            stream.reset(INTERNAL_ERROR)
+        except asyncio.CancelledError:
+            stream.reset(INTERNAL_ERROR)
+            raise
+        except Exception:
+            _logger.exception("the handler of a call from %s:%d failed", *stream.peer_address)
+            stream.reset(INTERNAL_ERROR)
+        finally:
+            stream.release()
+
+
+async def serve(
+    handler: StreamHandler,
+    settings: ServerSettings,
+    identity: TlsIdentity,
+    *,
+    library: LibraryName | str | None = None,
+) -> QuicServer:
+    """Listen for calls.
+
+    Args:
+        handler: serves one call; calls run concurrently and may be cancelled only by `QuicServer.close`.
+        settings: address and bounds.
+        identity: certificate and private key of the server.
+        library: the QUIC library; None reads RUNTARA_QUIC_LIBRARY.
+
+    Raises `ConfigurationError` when the address cannot be used or the identity cannot be read.
+    """
+    quic = select_library(library)
+    create_engine = quic.server_engine_factory(
+        identity,
+        idle_timeout_ms=settings.idle_timeout_ms,
+        max_streams=settings.max_bidirectional_streams,
+    )
+    udp_socket = await _bind(settings)
+    return QuicServer(handler, settings, quic, create_engine, udp_socket)
+
+
+def payload_handler(respond: PayloadHandler, settings: ServerSettings) -> StreamHandler:
+    """Make a stream handler from a function that turns the payload of a request into that of its response."""
+    seconds = settings.request_deadline_ms / 1000
+    return partial(_respond, respond, seconds)
+
+
+async def _respond(respond: PayloadHandler, seconds: float, stream: RequestStream) -> None:
+    clock = asyncio.get_running_loop().time
+    payload = await read_request(stream, clock() + seconds)
+    response = await respond(payload)
+    if response is not None:
+        await stream.write_frame(Frame(FrameType.RESPONSE, response), deadline=clock() + seconds)
+
+
+async def read_request(stream: RequestStream, deadline: float | None = None) -> bytes:
+    """The payload of the request frame that opens a call. Raises `ProtocolError` when something else comes."""
+    frame = await stream.read_frame(deadline)
+    if frame is None:
+        raise ProtocolError("the stream ended before a request came")
+    if frame.frame_type is not FrameType.REQUEST:
+        raise ProtocolError(f"a request was expected, a frame of type {frame.frame_type.name} came")
+    return frame.payload
+
+
+async def _bind(settings: ServerSettings) -> socket.socket:
+    loop = asyncio.get_running_loop()
+    where = f"UDP {settings.host}:{settings.port}"
+    try:
+        found = await loop.getaddrinfo(settings.host, settings.port, type=socket.SOCK_DGRAM)
+    except OSError as error:
+        raise ConfigurationError(f"cannot listen on {where}: {error.strerror or error}") from error
+    family, kind, protocol, _, address = found[0]
+    udp_socket = socket.socket(family, kind, protocol)
+    try:
+        if family == socket.AF_INET6:
+            with contextlib.suppress(OSError):
+                udp_socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        set_buffer_sizes(
+            udp_socket, receive_bytes=settings.receive_buffer_bytes, send_bytes=settings.send_buffer_bytes
+        )
+        udp_socket.bind(address)
+    except OSError as error:
+        udp_socket.close()
+        remedy = f"choose another port with {settings.port_setting}"
+        if error.errno == errno.EADDRINUSE:
+            raise ConfigurationError(
+                f"cannot listen on {where}: the address is in use; stop the program that holds it or {remedy}"
+            ) from error
+        raise ConfigurationError(f"cannot listen on {where}: {error.strerror or error}; {remedy}") from error
+    return udp_socket
+

@@ -1,0 +1,78 @@
+"""What a QUIC server needs to be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from runtara_sdk.settings import EnvironmentReader
+
+
+@dataclass(frozen=True, slots=True)
+class TlsIdentity:
+    """A server's certificate chain and private key, both PEM files."""
+
+    certificate_path: Path
+    private_key_path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Address and bounds of a QUIC server.
+
+    Attributes:
+        host: address or name to listen on.
+        port: UDP port; 0 lets the system choose.
+        idle_timeout_ms: a connection that has been silent for so long is dropped.
+        keep_alive_ms: ping a silent client this often; 0 never does.
+        max_bidirectional_streams: calls that one connection may have open at a time (aioquic; qh3 allows 100).
+        max_pending_handshakes: connections that may be in their handshake at a time; further ones are ignored.
+        max_handlers: calls handled at a time, over all connections; 0 leaves only the bound of each connection.
+        request_deadline_ms: within this time a request frame must have arrived, and a response must have left.
+        receive_buffer_bytes: of the UDP socket, best effort.
+        send_buffer_bytes: of the UDP socket, best effort.
+        port_setting: the name by which the user sets the port; error messages give it.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    idle_timeout_ms: int = 120_000
+    keep_alive_ms: int = 15_000
+    max_bidirectional_streams: int = 1_000
+    max_pending_handshakes: int = 10_000
+    max_handlers: int = 10_000
+    request_deadline_ms: int = 60_000
+    receive_buffer_bytes: int = 2 * 1024 * 1024
+    send_buffer_bytes: int = 2 * 1024 * 1024
+    port_setting: str = "the port"
+
+    @classmethod
+    def from_environment(
+        cls, reader: EnvironmentReader, *, host: str, port: int, port_setting: str = "the port"
+    ) -> Self:
+        """Read the RUNTARA_QUIC_* variables. Raises `ConfigurationError` naming one that is unusable."""
+        default = ServerSettings()
+        return cls(
+            host=host,
+            port=port,
+            port_setting=port_setting,
+            idle_timeout_ms=reader.integer("RUNTARA_QUIC_IDLE_TIMEOUT_MS", default.idle_timeout_ms, minimum=1),
+            keep_alive_ms=reader.integer("RUNTARA_QUIC_KEEP_ALIVE_MS", default.keep_alive_ms),
+            max_bidirectional_streams=reader.integer(
+                "RUNTARA_QUIC_MAX_BI_STREAMS", default.max_bidirectional_streams, minimum=1, maximum=2**60
+            ),
+            max_pending_handshakes=reader.integer(
+                "RUNTARA_QUIC_MAX_INCOMING", default.max_pending_handshakes, minimum=1
+            ),
+            max_handlers=reader.integer("RUNTARA_QUIC_MAX_HANDLERS", default.max_handlers),
+            request_deadline_ms=reader.integer(
+                "RUNTARA_QUIC_REQUEST_DEADLINE_MS", default.request_deadline_ms, minimum=1
+            ),
+            receive_buffer_bytes=reader.integer(
+                "RUNTARA_QUIC_UDP_RECV_BUFFER", default.receive_buffer_bytes, maximum=2**30
+            ),
+            send_buffer_bytes=reader.integer(
+                "RUNTARA_QUIC_UDP_SEND_BUFFER", default.send_buffer_bytes, maximum=2**30
+            ),
+        )

@@ -1,0 +1,261 @@
+"""One bidirectional QUIC stream: a call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+from runtara_sdk.errors import DeadlineExceededError, ProtocolError, RuntaraError, TransportError
+from runtara_sdk.protocol.frame import Frame, FrameDecoder, encode_frame
+from runtara_sdk.transport.errors import ConnectionLostError
+
+if TYPE_CHECKING:
+    from runtara_sdk.transport.connection import Connection
+
+NO_ERROR = 0
+"""Stop code: the answer is there, the rest of the request is not needed."""
+INTERNAL_ERROR = 1
+"""Reset code: the handler failed or the call was given up; the request may have been processed."""
+PROTOCOL_VIOLATION = 2
+"""Reset code: what arrived was not a request."""
+NOT_PROCESSED = 3
+"""Reset code: the call was refused before it was looked at."""
+
+_MAX_UNREAD_BYTES = 80 * 1024 * 1024
+_UNSENT_LIMIT_BYTES = 1024 * 1024
+
+
+class Stream:
+    """The two directions of a call. Made by `Connection`; one task reads and one writes."""
+
+    __slots__ = (
+        "_announced",
+        "_connection",
+        "_decoder",
+        "_ended",
+        "_error",
+        "_finished",
+        "_gone",
+        "_reader",
+        "_reading_frame",
+        "_received",
+        "_stopped",
+        "_writer",
+        "stream_id",
+    )
+
+    def __init__(self, connection: Connection, stream_id: int) -> None:
+        self._connection = connection
+        self.stream_id = stream_id
+        self._decoder = FrameDecoder()
+        self._received = 0
+        self._announced = 0
+        self._ended = False
+        self._finished = False
+        self._stopped = False
+        self._reading_frame = False
+        self._error: RuntaraError | None = None
+        self._reader: asyncio.Future[None] | None = None
+        self._writer: asyncio.Future[None] | None = None
+        self._gone: asyncio.Future[None] | None = None
+
+    @property
+    def peer_address(self) -> tuple[str, int]:
+        """Host and port of the other side."""
+        address = self._connection.peer_address
+        return str(address[0]), int(address[1])
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether this side has said all it will say."""
+        return self._finished
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the other side has said all it will say."""
+        return self._ended
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the other side needs no more of what this side sends."""
+        return self._stopped
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the other side still takes part in the call."""
+        return self._error is None
+
+    @property
+    def read_position(self) -> int:
+        """Bytes taken by the reader: everything while it waits for a frame, whose size is bounded."""
+        return self._received if self._reading_frame else self._received - self._decoder.buffered_bytes
+
+    async def read_frame(self, deadline: float | None = None) -> Frame | None:
+        """The next frame, or None at the end of the stream.
+
+        Args:
+            deadline: in seconds of the event loop's clock; `DeadlineExceededError` when it passes.
+
+        Raises `ProtocolError` for bytes that are no frame, `TransportError` when the connection is lost.
+        """
+        self._reading_frame = True
+        try:
+            while True:
+                frame = self._decoder.next_frame()
+                if frame is not None:
+                    return frame
+                if self._error is not None:
+                    raise self._error
+                if self._ended:
+                    self._decoder.finish()
+                    return None
+                self._announce()
+                await self._wait_readable(deadline)
+        finally:
+            self._reading_frame = False
+
+    async def read_chunks(self, deadline: float | None = None) -> AsyncIterator[bytes]:
+        """Everything that follows the frames read so far, as it arrives, up to the end of the stream.
+
+        The sender runs ahead of the consumer by a bounded number of bytes.
+        """
+        while True:
+            if self._decoder.buffered_bytes:
+                chunk = self._decoder.take()
+                self._announce()
+                yield chunk
+            elif self._error is not None:
+                raise self._error
+            elif self._ended:
+                return
+            else:
+                await self._wait_readable(deadline)
+
+    async def write_frame(self, frame: Frame, *, end: bool = True, deadline: float | None = None) -> None:
+        """Send a frame; `end` finishes this side, without which the peer waits for more."""
+        await self.write(encode_frame(frame.frame_type, frame.payload), end=end, deadline=deadline)
+
+    async def write(self, data: bytes, *, end: bool = False, deadline: float | None = None) -> None:
+        """Queue bytes, and return once no more than a bounded number of this stream's bytes is waiting."""
+        self.send(data, end=end)
+        while self._error is None and not self._stopped and self._connection.bytes_to_send(self.stream_id) > _UNSENT_LIMIT_BYTES:
+            self._writer = asyncio.get_running_loop().create_future()
+            self._connection.waiting_writers.add(self)
+            try:
+                await _wait(self._writer, deadline, "sending")
+            finally:
+                self._connection.waiting_writers.discard(self)
+                self._writer = None
+        if self._error is not None:
+            raise self._error
+
+    def send(self, data: bytes, *, end: bool = False) -> None:
+        """Queue bytes whatever is queued already. Raises `TransportError` when the call is over."""
+        if self._error is not None:
+            raise self._error
+        if self._finished:
+            raise ProtocolError("this side of the call has ended; nothing can be sent any more")
+        if not self._stopped:
+            self._connection.send_stream_data(self.stream_id, data, end)
+        self._finished = end
+
+    def finish(self) -> None:
+        """Say that this side sends no more. Calling again, or on a lost connection, does nothing."""
+        if not self._finished and self._error is None:
+            self._finished = True
+            if not self._stopped:
+                self._connection.send_stream_data(self.stream_id, b"", True)
+
+    def reset(self, code: int) -> None:
+        """Give the call up in both directions."""
+        self._finished = True
+        self._connection.reset_stream(self.stream_id, code, stop=not self._ended)
+        self.fail(TransportError("the call was given up"))
+
+    def release(self) -> None:
+        """The call is over for this side."""
+        self._connection.forget(self)
+
+    async def wait_disconnected(self) -> None:
+        """Return once the other side has given the call up or its connection is gone: nobody awaits the answer."""
+        if self._error is None:
+            if self._gone is None:
+                self._gone = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._gone)
+
+    # What the connection tells
+
+    def feed(self, data: bytes, *, ended: bool) -> None:
+        """Take received bytes."""
+        if data:
+            self._received += len(data)
+            self._decoder.feed(data)
+            if self._decoder.buffered_bytes > _MAX_UNREAD_BYTES:
+                self.reset(NOT_PROCESSED)
+                return
+        if ended:
+            self._ended = True
+        self._wake(self._reader)
+
+    def fail(self, error: RuntaraError) -> None:
+        """The call is over; whoever waits gets `error`."""
+        if self._error is None:
+            self._error = error
+            self._wake(self._reader)
+            self._wake(self._writer)
+            self._wake(self._gone)
+
+    def fail_by_reset(self, code: int) -> None:
+        """The other side gave the call up."""
+        if code == PROTOCOL_VIOLATION:
+            self.fail(ProtocolError("the peer refused what was sent: it is not a call of its protocol"))
+        elif code == NOT_PROCESSED:
+            self.fail(TransportError("the peer is overloaded and refused the call"))
+        else:
+            self.fail(ConnectionLostError(f"the peer gave the call up (code {code}); its log tells why"))
+
+    def stop_writing(self) -> None:
+        """The other side needs no more of what this side sends."""
+        self._stopped = True
+        self._wake(self._writer)
+
+    def resume_writing(self) -> None:
+        """Bytes have left: look again whether there is room."""
+        self._wake(self._writer)
+
+    # Private
+
+    def _announce(self) -> None:
+        position = self.read_position
+        if position - self._announced >= 256 * 1024:
+            self._announced = position
+            self._connection.transmit_soon()
+
+    async def _wait_readable(self, deadline: float | None) -> None:
+        self._reader = asyncio.get_running_loop().create_future()
+        try:
+            await _wait(self._reader, deadline, "waiting for the peer")
+        finally:
+            self._reader = None
+
+    @staticmethod
+    def _wake(waiter: asyncio.Future[None] | None) -> None:
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+
+async def _wait(waiter: asyncio.Future[Any], deadline: float | None, activity: str) -> None:
+    if deadline is None:
+        await waiter
+        return
+    timer = waiter.get_loop().call_at(deadline, _expire, waiter, activity)
+    try:
+        await waiter
+    finally:
+        timer.cancel()
+
+
+def _expire(waiter: asyncio.Future[Any], activity: str) -> None:
+    if not waiter.done():
+        waiter.set_exception(DeadlineExceededError(f"the deadline passed while {activity}"))
