@@ -1,0 +1,219 @@
+"""`runtara-compile`, and the same command as `runtara compile`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from runtara_sdk.errors import InvalidInputError, RuntaraError
+
+if TYPE_CHECKING:
+    from runtara_compiler.compilation import CompilationInput, CompilationResult
+    from runtara_compiler.language.diagnostics import Diagnostic
+    from runtara_compiler.validation import ValidationReport
+
+_EXAMPLES = """\b
+Examples:
+  runtara-compile --workflow order.json --tenant acme --scenario order
+  runtara-compile --workflow order.json --tenant acme --scenario order --target native --output ./order
+  runtara-compile --workflow order.json --tenant acme --scenario order --emit-source order.py
+  runtara-compile --workflow order.json --validate
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class CompileOptions:
+    """The options of one call, named as on the command line."""
+
+    workflow: Path
+    tenant: str | None
+    scenario: str | None
+    version: int
+    target: str
+    output: Path | None
+    emit_source: Path | None
+    data_dir: Path | None
+    debug: bool
+    as_json: bool
+    verbose: bool
+
+
+@click.command(
+    name="compile",
+    short_help="Compile a scenario to one executable file.",
+    context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 110},
+    epilog=_EXAMPLES,
+)
+@click.option("--workflow", metavar="PATH", required=True, help="Scenario file (JSON); - is standard input.")
+@click.option("--tenant", metavar="ID", help="Owner of the scenario. Required to compile.")
+@click.option("--scenario", "--workflow-id", metavar="ID", help="Id of the scenario. Required to compile.")
+@click.option("--version", metavar="N", type=int, default=1, show_default=True, help="Version of the scenario.")
+@click.option("--target", metavar="NAME", default="python", show_default=True, help="Target: python or native.")
+@click.option("--output", metavar="PATH", help="Put a copy of the artifact there.")
+@click.option("--emit-source", metavar="PATH", help="Write the generated Python module there, too.")
+@click.option("--data-dir", metavar="DIR", help="Holds cache and artifacts.  [default: DATA_DIR, else .data]")
+@click.option("--debug", is_flag=True, help="Emit an event at the start and the end of each step.")
+@click.option("--child", metavar="ID=PATH", multiple=True, help="Embed a child scenario; not in this version.")
+@click.option("--validate", "only_validate", is_flag=True, help="Report errors and warnings, compile nothing.")
+@click.option("--analyze", is_flag=True, help="Describe the scenario, compile nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as a JSON object.")
+@click.option("--verbose", "-v", is_flag=True, help="Tell more on standard error.")
+def compile_command(*, child: tuple[str, ...], only_validate: bool, analyze: bool, **given: Any) -> None:
+    """Compile a scenario to one executable file.
+
+    The path of the artifact is all that is printed on standard output; progress, warnings and errors go to standard
+    error. The exit code is 0, or 1 when the scenario is not acceptable or cannot be built, or 2 for a wrong command
+    line.
+    """
+    for name in ("workflow", "output", "emit_source", "data_dir"):
+        given[name] = Path(given[name]) if given[name] else None
+    options = CompileOptions(**given)
+    try:
+        if child:
+            raise InvalidInputError("--child: child scenarios are not compiled by this version; leave it out")
+        if analyze:
+            _analyze(options)
+        elif only_validate:
+            _validate(options)
+        else:
+            _compile(options)
+    except RuntaraError as error:
+        _fail(error, options)
+
+
+def main() -> None:
+    """Entry point of `runtara-compile`."""
+    compile_command(prog_name="runtara-compile")
+
+
+def _compile(options: CompileOptions) -> None:
+    from runtara_compiler.compilation import compile_scenario, generate_source
+
+    compilation = _compilation_input(options)
+    if options.emit_source is not None:
+        _write(options.emit_source, generate_source(compilation))
+        _say(f"wrote {options.emit_source}")
+    result = asyncio.run(compile_scenario(compilation, progress=_say))
+    _show("warning", options, result.warnings)
+    if options.verbose:
+        _say(f"{result.binary_size} bytes, SHA-256 {result.binary_checksum}, kept as {result.cached_path}")
+    path = options.output.absolute() if options.output is not None else result.binary_path
+    _print(_result_json(result, path) if options.as_json else str(path))
+
+
+def _compilation_input(options: CompileOptions) -> CompilationInput:
+    from runtara_compiler.compilation import CompilationInput
+
+    if not options.tenant or not options.scenario:
+        missing = "--scenario" if options.tenant else "--tenant"
+        raise click.UsageError(f"Missing option '{missing}': it is needed to compile.")
+    return CompilationInput(
+        tenant_id=options.tenant,
+        scenario_id=options.scenario,
+        version=options.version,
+        execution_graph=_read(options.workflow),
+        debug_mode=options.debug,
+        target=options.target,
+        data_dir=options.data_dir,
+        output=options.output,
+        origin=str(options.workflow),
+    )
+
+
+def _result_json(result: CompilationResult, path: Path) -> dict[str, Any]:
+    return {
+        "path": str(path),
+        "size": result.binary_size,
+        "sha256": result.binary_checksum,
+        "buildDir": str(result.build_dir),
+        "fromCache": result.from_cache,
+        "hasSideEffects": result.has_side_effects,
+        "childDependencies": [],
+        "defaultVariables": dict(result.default_variables),
+        "warnings": [warning.to_json() for warning in result.warnings],
+    }
+
+
+def _validate(options: CompileOptions) -> None:
+    report = _judge(options)[0]
+    if options.as_json:
+        _print(report.to_json())
+    _show("error", options, report.errors)
+    _show("warning", options, report.warnings)
+    if not report.valid:
+        raise SystemExit(1)
+    _say(f"{options.workflow} is valid, with {len(report.warnings)} warnings")
+
+
+def _analyze(options: CompileOptions) -> None:
+    from runtara_compiler.analysis import describe_analysis
+
+    report, analysis = _judge(options)
+    _show("error", options, report.errors)
+    if options.verbose:
+        _show("warning", options, report.warnings)
+    if analysis is None:
+        findings = {"errors": len(report.errors), "warnings": len(report.warnings)}
+        _print({"validation": findings} if options.as_json else f"validation: {findings['errors']} errors")
+    else:
+        _print(analysis if options.as_json else describe_analysis(analysis))
+
+
+def _judge(options: CompileOptions) -> tuple[ValidationReport, dict[str, Any] | None]:
+    """The findings, and the analysis of a scenario that could be loaded."""
+    from runtara_sdk.agents import discover_agents
+
+    from runtara_compiler.analysis import analyze_scenario
+    from runtara_compiler.validation import validate_source
+
+    installed = discover_agents()
+    documents = {agent_id: agent.definition.metadata() for agent_id, agent in installed.agents.items()}
+    scenario, report = validate_source(_read(options.workflow), documents, origin=str(options.workflow))
+    return report, None if scenario is None else analyze_scenario(scenario, report, installed)
+
+
+def _read(path: Path) -> bytes:
+    from runtara_compiler.service import read_scenario_file
+
+    return sys.stdin.buffer.read() if str(path) == "-" else read_scenario_file(path)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InvalidInputError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def _fail(error: RuntaraError, options: CompileOptions) -> None:
+    from runtara_compiler.language.diagnostics import ScenarioError
+
+    if isinstance(error, ScenarioError):
+        _show("error", options, error.diagnostics)
+        errors = [diagnostic.to_json() for diagnostic in error.diagnostics]
+    else:
+        for line in error.message.splitlines():
+            _say(f"error: {line}")
+        errors = [{"code": error.code, "message": error.message}]
+    if options.as_json:
+        _print({"valid": False, "errors": errors})
+    raise SystemExit(1)
+
+
+def _show(kind: str, options: CompileOptions, diagnostics: tuple[Diagnostic, ...]) -> None:
+    for diagnostic in diagnostics:
+        _say(f"{kind}: {options.workflow}: {diagnostic}")
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _print(result: dict[str, Any] | str) -> None:
+    click.echo(result if isinstance(result, str) else json.dumps(result, ensure_ascii=False, indent=2))
