@@ -6,7 +6,6 @@ import asyncio
 import os
 import ssl
 import weakref
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING
 
 import certifi
@@ -43,6 +42,8 @@ class HttpClientPool:
             await client.aclose()
 
     def _new_client(self) -> httpx.AsyncClient:
+        from http.cookiejar import CookieJar, DefaultCookiePolicy
+
         import httpx
 
         # A bare container has no CA store; SSL_CERT_FILE is the usual way to add a private authority.

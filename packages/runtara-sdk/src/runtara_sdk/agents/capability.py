@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeGuard, TypeVar, get_type_hints
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, RootModel, TypeAdapter
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from runtara_sdk.agents.context import CapabilityContext
@@ -256,6 +256,10 @@ def _effect(effect: EffectClass | str | None, *, side_effects: bool, idempotent:
     return declared
 
 
+def _is_object_model(candidate: Any) -> TypeGuard[type[BaseModel]]:
+    return isinstance(candidate, type) and issubclass(candidate, BaseModel) and not issubclass(candidate, RootModel)
+
+
 def _signature(function: Callable[..., Any], place: str) -> tuple[type[BaseModel], Any, bool]:
     try:
         hints = get_type_hints(function, include_extras=True)
@@ -268,7 +272,7 @@ def _signature(function: Callable[..., Any], place: str) -> tuple[type[BaseModel
     if not 1 <= len(parameters) <= 2:
         raise AgentDefinitionError(expected)
     input_model = hints.get(parameters[0])
-    if not (isinstance(input_model, type) and issubclass(input_model, BaseModel)):
+    if not _is_object_model(input_model):
         raise AgentDefinitionError(expected)
     takes_context = len(parameters) == 2
     if takes_context and hints.get(parameters[1]) is not CapabilityContext:

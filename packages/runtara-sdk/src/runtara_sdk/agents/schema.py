@@ -15,7 +15,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
 _SIMPLE_TYPES = frozenset({"string", "boolean", "integer", "number", "array", "object", "null"})
-_MAXIMUM_DEPTH = 12
+_MAXIMUM_STEPS = 20
 
 
 @dataclass(frozen=True)
@@ -79,24 +79,25 @@ class InputField:
 
 def input_fields(model: type[BaseModel]) -> tuple[InputField, ...]:
     """The inputs that `model` declares, in their order."""
-    schema = model.model_json_schema(mode="validation")
-    definitions = schema.get("$defs", {})
+    document = model.model_json_schema(mode="validation")
+    definitions = document.get("$defs", {})
+    schema = _resolve(document, definitions).schema
     required = frozenset(schema.get("required", ()))
     fields = []
     for attribute, declared in model.model_fields.items():
         name, *aliases = _input_names(attribute, declared)
         raw = schema["properties"][name]
-        resolved, nullable = _resolve(raw, definitions)
+        resolved = _resolve(raw, definitions)
         examples = raw.get("examples") or []
         fields.append(
             InputField(
                 name=name,
                 aliases=tuple(aliases),
-                type_info=_type_info(resolved, definitions, depth=0),
+                type_info=_type_info(resolved, definitions),
                 required=name in required,
-                nullable=nullable,
+                nullable=resolved.nullable,
                 hidden=name.startswith("_") or name == "connection_id",
-                enum=tuple(_enumeration(resolved)),
+                enum=tuple(_enumeration(resolved.schema)),
                 default=raw.get("default"),
                 display_name=declared.title,
                 description=declared.description,
@@ -109,11 +110,11 @@ def input_fields(model: type[BaseModel]) -> tuple[InputField, ...]:
 def output_type(schema: Mapping[str, Any]) -> dict[str, Any]:
     """FieldTypeInfo of a result, nested fields included, from its JSON Schema."""
     definitions = schema.get("$defs", {})
-    resolved, nullable = _resolve(schema, definitions)
-    document = _type_info(resolved, definitions, depth=0)
-    if resolved.get("description"):
-        document["description"] = resolved["description"]
-    if nullable:
+    resolved = _resolve(schema, definitions)
+    document = _type_info(resolved, definitions)
+    if resolved.schema.get("description"):
+        document["description"] = resolved.schema["description"]
+    if resolved.nullable:
         document["nullable"] = True
     return document
 
@@ -129,12 +130,23 @@ def _input_names(attribute: str, declared: FieldInfo) -> list[str]:
     return names or [attribute]
 
 
-def _resolve(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
-    """Follow references and take `null` out of a union: (schema, nullable)."""
+@dataclass(frozen=True, slots=True)
+class _Resolved:
+    """A schema without references and null at its top, and the definitions that led to it."""
+
+    schema: Mapping[str, Any]
+    nullable: bool
+    definitions: frozenset[str]
+
+
+def _resolve(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> _Resolved:
     nullable = False
-    for _ in range(_MAXIMUM_DEPTH):
+    followed: frozenset[str] = frozenset()
+    for _ in range(_MAXIMUM_STEPS):
         if "$ref" in schema:
-            schema = definitions[schema["$ref"].removeprefix("#/$defs/")]
+            name = schema["$ref"].removeprefix("#/$defs/")
+            followed |= {name}
+            schema = definitions[name]
             continue
         options = schema.get("anyOf") or schema.get("oneOf")
         if not options:
@@ -142,16 +154,19 @@ def _resolve(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> tuple
         others = [option for option in options if option.get("type") != "null"]
         nullable = nullable or len(others) < len(options)
         if len(others) != 1:
-            return {}, nullable
+            return _Resolved({}, nullable, followed)
         schema = others[0]
-    return schema, nullable
+    return _Resolved(schema, nullable, followed)
 
 
 def _enumeration(schema: Mapping[str, Any]) -> list[Any]:
     return [schema["const"]] if "const" in schema else list(schema.get("enum", ()))
 
 
-def _type_info(schema: Mapping[str, Any], definitions: Mapping[str, Any], *, depth: int) -> dict[str, Any]:
+def _type_info(
+    resolved: _Resolved, definitions: Mapping[str, Any], enclosing: frozenset[str] = frozenset()
+) -> dict[str, Any]:
+    schema = resolved.schema
     name = schema.get("type")
     if not isinstance(name, str) or name not in _SIMPLE_TYPES:
         return {"type": "any"}
@@ -160,28 +175,31 @@ def _type_info(schema: Mapping[str, Any], definitions: Mapping[str, Any], *, dep
         document["format"] = "double"
     elif "format" in schema:
         document["format"] = schema["format"]
-    if depth >= _MAXIMUM_DEPTH:  # a recursive model: its inside is left out
+    if resolved.definitions & enclosing:  # a recursive model: its inside was described once
         return document
+    enclosing |= resolved.definitions
     if name == "array":
-        items, nullable = _resolve(schema.get("items", {}), definitions)
-        document["items"] = _type_info(items, definitions, depth=depth + 1)
-        if nullable:
+        items = _resolve(schema.get("items", {}), definitions)
+        document["items"] = _type_info(items, definitions, enclosing)
+        if items.nullable:
             document["items"]["nullable"] = True
     if name == "object" and schema.get("properties"):
         document["fields"] = [
-            _output_field(field, raw, definitions, depth=depth + 1) for field, raw in schema["properties"].items()
+            _output_field(field, raw, definitions, enclosing) for field, raw in schema["properties"].items()
         ]
     return document
 
 
-def _output_field(name: str, raw: Mapping[str, Any], definitions: Mapping[str, Any], *, depth: int) -> dict[str, Any]:
-    resolved, nullable = _resolve(raw, definitions)
-    document: dict[str, Any] = {"name": name, **_type_info(resolved, definitions, depth=depth)}
+def _output_field(
+    name: str, raw: Mapping[str, Any], definitions: Mapping[str, Any], enclosing: frozenset[str]
+) -> dict[str, Any]:
+    resolved = _resolve(raw, definitions)
+    document: dict[str, Any] = {"name": name, **_type_info(resolved, definitions, enclosing)}
     for key, source in (("displayName", "title"), ("description", "description")):
         if raw.get(source):
             document[key] = raw[source]
     if raw.get("examples"):
         document["example"] = raw["examples"][0]
-    if nullable:
+    if resolved.nullable:
         document["nullable"] = True
     return document
