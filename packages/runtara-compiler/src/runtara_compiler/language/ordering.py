@@ -113,11 +113,15 @@ def find_cycles(graph: ExecutionGraph) -> list[tuple[str, ...]]:
 
 
 def reachable_steps(graph: ExecutionGraph) -> frozenset[str]:
-    """The steps to which edges lead from the entry point, handlers included."""
+    """The steps to which edges of any label lead from the entry point; handlers are among them."""
     if graph.entry_point not in graph.steps:
         return frozenset()
-    handlers = [edge for edge in graph.execution_plan if edge.is_handler and edge.to_step in graph.steps]
-    return frozenset(_breadth_first(graph.entry_point, [*active_edges(graph), *handlers]))
+    leading = (
+        edge
+        for edge in graph.execution_plan
+        if edge.to_step in graph.steps and not isinstance(graph.steps.get(edge.from_step), FinishStep)
+    )
+    return frozenset(_breadth_first(graph.entry_point, leading))
 
 
 def _breadth_first(entry_point: str, edges: Iterable[Edge]) -> dict[str, int]:
