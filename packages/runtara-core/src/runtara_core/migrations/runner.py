@@ -2,8 +2,8 @@
 
 A migration is a file `NUMBER_name.sql` below `DIRECTORY/postgres` or `DIRECTORY/sqlite` of a package. The sets of
 several packages make one list, sorted by number, under one bookkeeping table. All pending files run in one transaction
-under a lock, so a failed run leaves nothing behind and concurrent runs take turns. An applied file may never change: its
-checksum is compared. Versions that nobody here knows (a newer product's, another set's) are left alone.
+under a lock, so a failed run leaves nothing behind and concurrent runs take turns. An applied file may never change:
+its checksum is compared. Versions that nobody here knows (a newer product's, another set's) are left alone.
 """
 
 from __future__ import annotations

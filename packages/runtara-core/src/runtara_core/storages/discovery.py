@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from importlib.metadata import entry_points
 
@@ -17,13 +18,14 @@ _GROUP = "runtara.storage"
 logger = logging.getLogger(__name__)
 
 
-def open_storage(database_url: str) -> Storage:
+async def open_storage(database_url: str) -> Storage:
     """The storage for a URL, ready for `await storage.open()`.
 
     `postgres://` and `postgresql://` name PostgreSQL; `sqlite://` and plain paths an SQLite file; installed plugins may
     add schemes. Raises `ConfigurationError` when no plugin knows the scheme, listing those that are installed.
     """
-    plugins = _load_plugins()
+    # Importing plugins reads files, and must not hold up the loop.
+    plugins = await asyncio.to_thread(_load_plugins)
     try:
         storage: Storage | None = plugins.hook.runtara_storage(database_url=database_url)
     except RuntaraError:

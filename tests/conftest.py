@@ -1,0 +1,61 @@
+"""Fixtures for tests that need more than one distribution or a server."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from runtara_core import migrations
+from runtara_core.testing.postgres import (
+    PostgresUnavailableError,
+    create_database,
+    database_name,
+    drop_database,
+    running_postgres,
+)
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL server: TEST_RUNTARA_DATABASE_URL, or one started for this run."""
+    given = os.environ.get("TEST_RUNTARA_DATABASE_URL")
+    if given:
+        yield given
+        return
+    try:
+        with running_postgres() as server:
+            yield server.url
+    except PostgresUnavailableError as error:
+        if os.environ.get("CI", "").lower() in {"1", "true"}:
+            pytest.fail(f"PostgreSQL is not available: {error}")
+        pytest.skip(f"PostgreSQL is not available: {error}")
+
+
+@pytest.fixture(scope="session")
+def _postgres_template(postgres_url: str) -> Iterator[str]:
+    async def prepare() -> str:
+        url = await create_database(postgres_url)
+        await migrations.run(url)
+        return url
+
+    url = asyncio.run(prepare())
+    yield database_name(url)
+    asyncio.run(drop_database(postgres_url, url))
+
+
+@pytest.fixture
+async def empty_postgres_database_url(postgres_url: str) -> AsyncIterator[str]:
+    """A database of this test's own, without any table."""
+    url = await create_database(postgres_url)
+    yield url
+    await drop_database(postgres_url, url)
+
+
+@pytest.fixture
+async def postgres_database_url(postgres_url: str, _postgres_template: str) -> AsyncIterator[str]:
+    """A database of this test's own with core's schema."""
+    url = await create_database(postgres_url, template=_postgres_template)
+    yield url
+    await drop_database(postgres_url, url)
