@@ -8,6 +8,10 @@ import logging
 import signal
 from collections.abc import Awaitable, Callable
 
+from runtara_sdk.clock import Clock, SystemClock
+from runtara_sdk.settings import EnvironmentReader
+from runtara_sdk.transport import QuicServer, ServerSettings, TlsIdentity, payload_handler, serve
+
 from runtara_core.certificates import DaemonCertificates, ensure_certificates
 from runtara_core.due import DueBell
 from runtara_core.instance_service import InstanceService
@@ -17,8 +21,6 @@ from runtara_core.storage import Storage
 from runtara_core.storages import open_storage
 from runtara_core.wire.instance_handler import InstanceHandler
 from runtara_core.wire.management_handler import ManagementHandler
-from runtara_sdk.clock import Clock, SystemClock
-from runtara_sdk.transport import QuicServer, ServerSettings, TlsIdentity, respond_with, serve
 
 logger = logging.getLogger(__name__)
 
@@ -36,9 +38,7 @@ class CoreDaemon:
     management: ManagementService
     certificates: DaemonCertificates
 
-    def __init__(
-        self, settings: CoreSettings, *, clock: Clock | None = None, serve_management: bool = True
-    ) -> None:
+    def __init__(self, settings: CoreSettings, *, clock: Clock | None = None, serve_management: bool = True) -> None:
         self._settings = settings
         self._clock = clock or SystemClock()
         self._serve_management = serve_management
@@ -60,9 +60,7 @@ class CoreDaemon:
     async def start(self) -> None:
         """Open everything, or nothing: a failure closes what was opened and raises a `RuntaraError`."""
         settings = self._settings
-        self.certificates = await asyncio.to_thread(
-            ensure_certificates, settings.data_dir, settings.server_names
-        )
+        self.certificates = await asyncio.to_thread(ensure_certificates, settings.data_dir, settings.server_names)
         storage = await open_storage(settings.database_url)
         try:
             await storage.open()
@@ -70,9 +68,7 @@ class CoreDaemon:
             due = DueBell()
             self.management = ManagementService(storage, self._clock, settings.limits, due)
             instances = InstanceService(storage, self._clock, settings.limits, due)
-            await self._listen(
-                InstanceHandler(instances).dispatcher.serve, settings.instance_port, "RUNTARA_QUIC_PORT"
-            )
+            await self._listen(InstanceHandler(instances).dispatcher.serve, settings.instance_port, "RUNTARA_QUIC_PORT")
             if self._serve_management:
                 await self._listen(
                     ManagementHandler(self.management).dispatcher.serve,
@@ -86,9 +82,9 @@ class CoreDaemon:
     async def _listen(self, serve_payload: Callable[[bytes], Awaitable[bytes]], port: int, setting: str) -> None:
         identity = TlsIdentity(self.certificates.certificate_path, self.certificates.private_key_path)
         server_settings = ServerSettings.from_environment(
-            host=self._settings.bind_address, port=port, port_setting=setting
+            EnvironmentReader(), host=self._settings.bind_address, port=port, port_setting=setting
         )
-        self._servers.append(await serve(respond_with(serve_payload), server_settings, identity))
+        self._servers.append(await serve(payload_handler(serve_payload, server_settings), server_settings, identity))
 
     async def close(self) -> None:
         """Stop serving, let calls in flight finish for a moment, close the database."""
@@ -124,5 +120,3 @@ async def until_stopped() -> None:
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
-
-

@@ -9,15 +9,17 @@ from collections.abc import Callable
 
 from runtara_core.certificates import ensure_certificates
 from runtara_core.daemon import until_stopped
-from runtara_core.management_client import ManagementClient
 from runtara_core.database import create_database
-from runtara_environment.environment import Environment, environment_queries
-from runtara_environment.settings import EnvironmentSettings
-from runtara_environment.supervision.guest import CoreAccess
-from runtara_environment.wire.handler import EnvironmentHandler
+from runtara_core.management_client import ManagementClient
 from runtara_sdk.clock import Clock, SystemClock
 from runtara_sdk.settings import EnvironmentReader
 from runtara_sdk.transport import QuicClient, QuicServer, ServerSettings, TlsIdentity, serve
+
+from runtara_environment.environment import Environment
+from runtara_environment.settings import EnvironmentSettings
+from runtara_environment.sql.queries import environment_queries
+from runtara_environment.supervision.guest import CoreAccess
+from runtara_environment.wire.handler import EnvironmentHandler
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +75,8 @@ class EnvironmentDaemon:
         self._environment = environment
         try:
             await environment.open()
+            if environment.isolation == "none":
+                logger.warning("instances run as plain processes of this user, isolation: none")
             self._server = await serve(
                 EnvironmentHandler(environment.service).handle_stream,
                 ServerSettings.from_environment(
@@ -102,9 +106,7 @@ class EnvironmentDaemon:
             self._core = None
 
 
-async def run_environment(
-    settings: EnvironmentSettings, on_ready: Callable[[EnvironmentDaemon], None]
-) -> None:
+async def run_environment(settings: EnvironmentSettings, on_ready: Callable[[EnvironmentDaemon], None]) -> None:
     """Serve until SIGTERM or SIGINT."""
     daemon = EnvironmentDaemon(settings)
     await daemon.start()

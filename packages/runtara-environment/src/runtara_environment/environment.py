@@ -8,26 +8,23 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from runtara_core.database import Database, QuerySet
+from runtara_core.database import Database
 from runtara_core.management import CoreManagement
+from runtara_sdk.clock import Clock
+
 from runtara_environment import migrations
 from runtara_environment.launch_table import LaunchTable
 from runtara_environment.owner import Owner
 from runtara_environment.registry import ImageRegistry
-from runtara_environment.runners.loading import choose_runner
+from runtara_environment.runners.choosing import choose_runner
+from runtara_environment.runners.loading import load_runners
 from runtara_environment.service import EnvironmentService
 from runtara_environment.settings import SupervisionSettings
 from runtara_environment.supervision.guest import CoreAccess
 from runtara_environment.supervision.launcher import Launcher
 from runtara_environment.supervision.supervisor import Supervisor
-from runtara_sdk.clock import Clock
 
 logger = logging.getLogger(__name__)
-
-
-def environment_queries() -> QuerySet:
-    """The named queries that an environment runs on its database."""
-    return QuerySet.load("runtara_environment", "sql/environment.sql")
 
 
 class Environment:
@@ -67,13 +64,15 @@ class Environment:
         """
         await self._database.open()
         await migrations.run(self._database)
-        runner, probe = await choose_runner(self._settings.runner)
+        runners = load_runners()
+        runner, probe = await choose_runner(self._settings.runner, runners)
         self.isolation = probe.isolation
         self.registry = ImageRegistry(self._database, self._data_dir, clock=self._clock)
         launches = LaunchTable(self._database)
         launcher = Launcher(
             self.registry,
             launches,
+            runners,
             runner,
             self._core_access,
             self._data_dir,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
 from runtara_sdk.errors import InvalidInputError
 
 _RESERVED_PREFIX = "RUNTARA_"
@@ -39,7 +38,9 @@ class LaunchOptions(BaseModel):
         try:
             return cls.model_validate_json(data)
         except ValidationError as error:
-            raise InvalidInputError(f"the instance's launch options are not readable: {error.errors()[0]['msg']}") from None
+            raise InvalidInputError(
+                f"the instance's launch options are not readable: {error.errors()[0]['msg']}"
+            ) from None
 
 
 def require_acceptable_variables(env: Mapping[str, str]) -> None:

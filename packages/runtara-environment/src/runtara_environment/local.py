@@ -16,16 +16,17 @@ from runtara_core.database import create_database
 from runtara_core.management_service import ManagementService
 from runtara_core.models import EventFilter, Instance
 from runtara_core.settings import CoreSettings
-from runtara_environment.environment import Environment, environment_queries
-from runtara_environment.settings import SupervisionSettings
-from runtara_environment.supervision.guest import CoreAccess
 from runtara_sdk.clock import Clock, SystemClock
 from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.models import InstanceStatus, SignalType
 from runtara_sdk.services import CompiledScenario, Progress, RunOutcome
 
+from runtara_environment.environment import Environment
+from runtara_environment.settings import SupervisionSettings
+from runtara_environment.sql.queries import environment_queries
+from runtara_environment.supervision.guest import CoreAccess
+
 _POLL_SECONDS = 0.02
-_CHUNK_BYTES = 256 * 1024
 _LOCAL_TIMEOUT_SECONDS = 24 * 3600
 
 
@@ -127,13 +128,12 @@ class LocalPlatform:
         instance_id: str,
         input_envelope: Mapping[str, Any] | None,
     ) -> None:
-        image = await environment.registry.register(
-            tenant_id,
-            artifact.scenario_id,
-            _file_chunks(artifact.artifact_path),
-            runner_type="native",
-            size=artifact.artifact_bytes,
-            sha256=artifact.artifact_sha256,
+        image = await environment.registry.register_file(
+            artifact.artifact_path,
+            tenant_id=tenant_id,
+            name=artifact.scenario_id,
+            expected_size=artifact.artifact_bytes,
+            expected_sha256=artifact.artifact_sha256,
         )
         await environment.service.start_instance(
             image.image_id,
@@ -162,16 +162,12 @@ async def _follow(core: ManagementService, instance_id: str, progress: Progress)
                     progress(_log_line(event.payload))
             _report_change(instance, seen, progress)
             seen = state
-        if instance.status.is_terminal or (
-            instance.status is InstanceStatus.SUSPENDED and instance.wake_at_ms is None
-        ):
+        if instance.status.is_terminal or (instance.status is InstanceStatus.SUSPENDED and instance.wake_at_ms is None):
             return instance
         await asyncio.sleep(_POLL_SECONDS)
 
 
-def _report_change(
-    instance: Instance, seen: tuple[InstanceStatus, int, int] | None, progress: Progress
-) -> None:
+def _report_change(instance: Instance, seen: tuple[InstanceStatus, int, int] | None, progress: Progress) -> None:
     if instance.checkpoint_id is not None and (seen is None or instance.checkpoint_count > seen[2]):
         progress(f"checkpoint {instance.checkpoint_count}: {instance.checkpoint_id}")
     if seen is not None and (instance.status, instance.epoch) == seen[:2]:
@@ -209,9 +205,3 @@ def _outcome(instance: Instance, *, already_finished: bool = False) -> RunOutcom
         termination_reason=instance.termination_reason,
         already_finished=already_finished,
     )
-
-
-async def _file_chunks(path: Path) -> AsyncIterator[bytes]:
-    with path.open("rb") as file:
-        while chunk := await asyncio.to_thread(file.read, _CHUNK_BYTES):
-            yield chunk

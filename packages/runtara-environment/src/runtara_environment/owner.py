@@ -11,8 +11,9 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtara_environment.runners.process_identity import ProcessIdentity
 from runtara_sdk.errors import ConfigurationError
+
+from runtara_environment.runners.process_identity import ProcessIdentity
 
 _HOST_ID_FILE = "host-id"
 

@@ -7,7 +7,6 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import runtara_environment
 from runtara_core.management import CoreManagement
 from runtara_core.models import (
     CheckpointPage,
@@ -20,13 +19,15 @@ from runtara_core.models import (
     InstancePage,
     NewInstance,
 )
-from runtara_environment.launch_options import LaunchOptions, require_acceptable_variables
-from runtara_environment.registry import ImageRegistry
-from runtara_environment.supervision.supervisor import Supervisor
 from runtara_sdk.clock import Clock
 from runtara_sdk.errors import InstanceNotFoundError, InvalidInputError, InvalidStateError
 from runtara_sdk.identifiers import validate_identifier
 from runtara_sdk.models import CustomSignal, InstanceStatus, SignalType
+
+import runtara_environment
+from runtara_environment.launch_options import LaunchOptions, require_acceptable_variables
+from runtara_environment.registry import ImageRegistry
+from runtara_environment.supervision.supervisor import Supervisor
 
 MAX_INPUT_BYTES = 4 * 1024 * 1024
 """Largest input of a start."""
@@ -46,9 +47,7 @@ class StartedInstance:
 class EnvironmentService:
     """Serves products, whichever way their calls come in."""
 
-    def __init__(
-        self, core: CoreManagement, registry: ImageRegistry, supervisor: Supervisor, clock: Clock
-    ) -> None:
+    def __init__(self, core: CoreManagement, registry: ImageRegistry, supervisor: Supervisor, clock: Clock) -> None:
         self._core = core
         self._registry = registry
         self._supervisor = supervisor
@@ -147,9 +146,7 @@ class EnvironmentService:
         await self.get_instance(instance_id, tenant_id=tenant_id)
         return await self._core.send_signal(instance_id, signal_type, payload)
 
-    async def send_custom_signal(
-        self, instance_id: str, signal: CustomSignal, *, tenant_id: str | None = None
-    ) -> None:
+    async def send_custom_signal(self, instance_id: str, signal: CustomSignal, *, tenant_id: str | None = None) -> None:
         """Leave a payload for a checkpoint id."""
         if not signal.checkpoint_id:
             raise InvalidInputError("checkpoint_id is empty: a custom signal is addressed to one")
@@ -170,9 +167,7 @@ class EnvironmentService:
         await self.get_instance(instance_id, tenant_id=tenant_id)
         return await self._core.get_checkpoint(instance_id, checkpoint_id)
 
-    async def list_events(
-        self, instance_id: str, where: EventFilter, *, tenant_id: str | None = None
-    ) -> EventPage:
+    async def list_events(self, instance_id: str, where: EventFilter, *, tenant_id: str | None = None) -> EventPage:
         """A page of events."""
         await self.get_instance(instance_id, tenant_id=tenant_id)
         return await self._core.list_events(instance_id, where)

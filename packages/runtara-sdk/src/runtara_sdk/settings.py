@@ -17,6 +17,12 @@ class EnvironmentReader:
     def __init__(self, variables: Mapping[str, str] | None = None) -> None:
         self._variables = os.environ if variables is None else variables
 
+    @classmethod
+    def of_process(cls, **overrides: object) -> EnvironmentReader:
+        """The process's variables, with those replaced that a command line gave (None was not given)."""
+        given = {name: str(value) for name, value in overrides.items() if value is not None}
+        return cls({**os.environ, **given})
+
     def text(self, name: str, default: str) -> str:
         """The value, or `default` when unset or empty."""
         return self._variables.get(name) or default

@@ -8,15 +8,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from runtara_core.models import LaunchClaim
+from runtara_sdk.clock import Clock
+from runtara_sdk.errors import ImageNotFoundError, InvalidInputError, RuntaraError
+from runtara_sdk.identifiers import path_component
+
 from runtara_environment.launch_options import LaunchOptions
 from runtara_environment.launch_table import Launch, LaunchTable
 from runtara_environment.owner import Owner
 from runtara_environment.registry import ImageRegistry
 from runtara_environment.runner import LaunchedProcess, LaunchError, LaunchSpec, Runner
+from runtara_environment.runners.loading import LoadedRunners
 from runtara_environment.supervision.guest import CoreAccess, guest_environment, write_input
-from runtara_sdk.clock import Clock
-from runtara_sdk.errors import ImageNotFoundError, InvalidInputError, RuntaraError
-from runtara_sdk.identifiers import path_component
 
 logger = logging.getLogger(__name__)
 
@@ -30,12 +32,13 @@ class LaunchRefused(Exception):  # noqa: N818 - a decision, handled where the cl
 
 
 class Launcher:
-    """Starts the programs of claims with one runner."""
+    """Starts the programs of claims with one runner, and finds those of any installed one."""
 
     def __init__(
         self,
         registry: ImageRegistry,
         launches: LaunchTable,
+        runners: LoadedRunners,
         runner: Runner,
         core: CoreAccess,
         data_dir: Path,
@@ -45,6 +48,7 @@ class Launcher:
     ) -> None:
         self._registry = registry
         self._launches = launches
+        self._runners = runners
         self._runner = runner
         self._core = core
         self._data_dir = data_dir
@@ -93,7 +97,7 @@ class Launcher:
 
     async def attach(self, row: Launch) -> LaunchedProcess | None:
         """Find the process, or the end, of a launch that an earlier environment made."""
-        return await self._runner.attach(row.state)
+        return await self._runners.get(row.runner_type).attach(row.state)
 
     def reaches_core(self, row: Launch) -> bool:
         """Whether the program of a launch was given the address at which core is now."""

@@ -22,14 +22,15 @@ from typing import TypeVar
 
 from runtara_core.management import CoreManagement
 from runtara_core.models import ExitReport, LaunchClaim, LeaseKey
+from runtara_sdk.clock import Clock
+from runtara_sdk.errors import RuntaraError
+from runtara_sdk.models import TerminationReason
+
 from runtara_environment.launch_table import Launch, LaunchTable
 from runtara_environment.owner import Owner
 from runtara_environment.runner import LaunchedProcess, ProcessExit, StopError
 from runtara_environment.settings import SupervisionSettings
 from runtara_environment.supervision.launcher import Launcher, LaunchRefused
-from runtara_sdk.clock import Clock
-from runtara_sdk.errors import RuntaraError
-from runtara_sdk.models import TerminationReason
 
 logger = logging.getLogger(__name__)
 
@@ -180,12 +181,7 @@ class Supervisor:
         try:
             live.process = await self._launcher.launch(claim, self._owner)
         except LaunchRefused as refusal:
-            logger.warning("instance %s cannot be launched: %s", key.instance_id, refusal)
-            await self._persist(
-                "report a failed launch",
-                lambda: self._core.report_launch_failure(key, str(refusal), permanent=refusal.permanent),
-            )
-            await self._persist("forget a launch", lambda: self._launches.remove(key.instance_id, key.epoch))
+            await self._give_back(key, str(refusal), permanent=refusal.permanent)
             return
         live.started.set()
         await self._watch(live, live.process)
@@ -200,22 +196,29 @@ class Supervisor:
             logger.error("instance %s: %s", key.instance_id, error)
             return
         if not ended.started:
-            await self._persist(
-                "report a failed launch",
-                lambda: self._core.report_launch_failure(
-                    key, ended.error or "the program could not be started", permanent=False
-                ),
-            )
-        else:
-            report = await _exit_report(process, ended, live.stop_reason)
-            decision = await self._persist("report an exit", lambda: self._core.report_exit(key, report))
-            logger.info(
-                "instance %s epoch %d ended with exit code %s: %s",
-                key.instance_id,
-                key.epoch,
-                ended.exit_code,
-                decision.status if decision is not None and not decision.stale else "no longer ours",
-            )
+            await self._give_back(key, ended.error or "the program could not be started", permanent=False)
+            return
+        report = await _exit_report(process, ended, live.stop_reason)
+        decision = await self._persist("report an exit", lambda: self._core.report_exit(key, report))
+        logger.info(
+            "instance %s epoch %d ended with exit code %s: %s",
+            key.instance_id,
+            key.epoch,
+            ended.exit_code,
+            decision.status if decision is not None and not decision.stale else "no longer ours",
+        )
+        await self._forget(key)
+
+    async def _give_back(self, key: LeaseKey, error: str, *, permanent: bool) -> None:
+        """Tell core that nothing was started."""
+        logger.warning("instance %s cannot be launched: %s", key.instance_id, error)
+        await self._persist(
+            "report a failed launch",
+            lambda: self._core.report_launch_failure(key, error, permanent=permanent),
+        )
+        await self._forget(key)
+
+    async def _forget(self, key: LeaseKey) -> None:
         await self._persist("forget a launch", lambda: self._launches.remove(key.instance_id, key.epoch))
 
     async def _end_superseded(self, live: _Live) -> None:

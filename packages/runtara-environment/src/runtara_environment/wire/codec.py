@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from runtara_core.models import CheckpointSummary, EventFilter, EventRecord, Instance
-from runtara_environment.registry import Image
 from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.models import InstanceStatus, SignalType
 from runtara_sdk.protocol import environment_pb2 as pb
+
+from runtara_environment.registry import Image
 
 MAX_PAGE = 1_000
 """Most rows of one page."""

@@ -1,17 +1,25 @@
 """One method a call of package `runtara.environment`.
 
-Answers with `success` and `error` fields carry domain failures there, with their code; other calls fail with `RpcError`.
+Answers with `success` and `error` fields carry domain failures there, with their code; other calls fail with an
+`RpcError`.
 """
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 from google.protobuf.message import DecodeError
-
 from runtara_core.models import InstanceFilter
 from runtara_core.wire.dispatch import RpcDispatcher
+from runtara_sdk.errors import ImageNotFoundError, InstanceNotFoundError, InvalidInputError, ProtocolError, RuntaraError
+from runtara_sdk.models import CustomSignal
+from runtara_sdk.protocol import environment_pb2 as pb
+from runtara_sdk.protocol.frame import Frame, FrameType
+from runtara_sdk.transport import RequestStream, read_request
+
 from runtara_environment.service import EnvironmentService
 from runtara_environment.wire.codec import (
     decode_event_filter,
@@ -25,17 +33,23 @@ from runtara_environment.wire.codec import (
     encode_instance_summary,
     page_limit,
 )
-from runtara_sdk.errors import InstanceNotFoundError, InvalidInputError, ProtocolError, RuntaraError
-from runtara_sdk.models import CustomSignal
-from runtara_sdk.protocol import environment_pb2 as pb
-from runtara_sdk.transport import RequestStream
 
-_REQUEST_DEADLINE_SECONDS = 30.0
-_MAX_METADATA_BYTES = 64 * 1024
+_REQUEST_SECONDS = 60.0
+_UPLOAD_SECONDS = 600.0
 
 
 def _tenant(call: Any) -> str | None:
     return call.tenant_id if call.HasField("tenant_id") else None
+
+
+def _decode_metadata(metadata: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(metadata)
+    except ValueError as error:
+        raise InvalidInputError(f"metadata is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise InvalidInputError("metadata is not a JSON object")
+    return value
 
 
 class EnvironmentHandler:
@@ -67,17 +81,19 @@ class EnvironmentHandler:
 
     async def handle_stream(self, stream: RequestStream) -> None:
         """Serve one call; a streamed upload goes on with raw bytes behind its request frame."""
-        frame = await stream.read_frame(_REQUEST_DEADLINE_SECONDS)
+        now = asyncio.get_running_loop().time
+        payload = await read_request(stream, now() + _REQUEST_SECONDS)
         request = pb.RpcRequest()
         try:
-            request.ParseFromString(frame.payload)
+            request.ParseFromString(payload)
         except DecodeError as error:
             raise ProtocolError(f"not a runtara.environment.RpcRequest: {error}") from error
         if request.WhichOneof("request") == "register_image_stream":
-            response = await self.register_image_stream(request, stream.read_chunks())
-            await stream.write_response(response.SerializeToString())
+            chunks = stream.read_chunks(now() + _UPLOAD_SECONDS)
+            answer = (await self.register_image_stream(request, chunks)).SerializeToString()
         else:
-            await stream.write_response(await self.dispatcher.serve(frame.payload))
+            answer = await self.dispatcher.serve(payload)
+        await stream.write_frame(Frame(FrameType.RESPONSE, answer), deadline=now() + _REQUEST_SECONDS)
 
     async def health_check(self, _request: pb.RpcRequest) -> pb.RpcResponse:
         """Health of environment and core."""
@@ -96,15 +112,9 @@ class EnvironmentHandler:
     async def register_image(self, request: pb.RpcRequest) -> pb.RpcResponse:
         """Register an image that fits into one frame."""
         call = request.register_image
+        return await self._register(call, call.binary, size=len(call.binary), sha256=None)
 
-        async def content() -> AsyncIterator[bytes]:
-            yield call.binary
-
-        return await self._register(call, content(), size=len(call.binary), sha256=None)
-
-    async def register_image_stream(
-        self, request: pb.RpcRequest, chunks: AsyncIterator[bytes]
-    ) -> pb.RpcResponse:
+    async def register_image_stream(self, request: pb.RpcRequest, chunks: AsyncIterator[bytes]) -> pb.RpcResponse:
         """Register an image whose bytes follow on the stream."""
         call = request.register_image_stream
         return await self._register(
@@ -117,35 +127,28 @@ class EnvironmentHandler:
     async def _register(
         self,
         call: pb.RegisterImageRequest | pb.RegisterImageStreamStart,
-        content: AsyncIterator[bytes],
+        content: bytes | AsyncIterator[bytes],
         *,
         size: int | None,
         sha256: str | None,
     ) -> pb.RpcResponse:
         try:
-            metadata = call.metadata if call.HasField("metadata") else None
-            if metadata is not None and len(metadata) > _MAX_METADATA_BYTES:
-                raise InvalidInputError(f"metadata is longer than {_MAX_METADATA_BYTES} bytes")
-            registered = await self._service.registry.register(
-                call.tenant_id,
-                call.name,
-                content,
+            image = await self._service.registry.register(
+                tenant_id=call.tenant_id,
+                name=call.name,
+                artifact=content,
                 runner_type=decode_runner_type(call.runner_type),
                 description=call.description if call.HasField("description") else None,
-                metadata=metadata,
-                size=size,
-                sha256=sha256,
+                metadata=_decode_metadata(call.metadata) if call.HasField("metadata") else None,
+                expected_size=size,
+                expected_sha256=sha256,
             )
         except RuntaraError as error:
             return pb.RpcResponse(
-                register_image=pb.RegisterImageResponse(
-                    success=False, error=error.message, error_code=error.code
-                )
+                register_image=pb.RegisterImageResponse(success=False, error=error.message, error_code=error.code)
             )
         return pb.RpcResponse(
-            register_image=pb.RegisterImageResponse(
-                success=True, image_id=registered.image_id, version=registered.version
-            )
+            register_image=pb.RegisterImageResponse(success=True, image_id=image.image_id, version=image.version)
         )
 
     async def list_images(self, request: pb.RpcRequest) -> pb.RpcResponse:
@@ -163,11 +166,11 @@ class EnvironmentHandler:
     async def get_image(self, request: pb.RpcRequest) -> pb.RpcResponse:
         """One image of the tenant."""
         call = request.get_image
-        image = await self._service.registry.get(call.image_id, call.tenant_id)
-        answer = pb.GetImageResponse(found=image is not None)
-        if image is not None:
-            answer.image.CopyFrom(encode_image(image))
-        return pb.RpcResponse(get_image=answer)
+        try:
+            image = await self._service.registry.get(call.image_id, call.tenant_id)
+        except ImageNotFoundError:
+            return pb.RpcResponse(get_image=pb.GetImageResponse(found=False))
+        return pb.RpcResponse(get_image=pb.GetImageResponse(found=True, image=encode_image(image)))
 
     async def delete_image(self, request: pb.RpcRequest) -> pb.RpcResponse:
         """Delete an image that no unfinished instance needs."""
@@ -196,9 +199,7 @@ class EnvironmentHandler:
             )
         except RuntaraError as error:
             return pb.RpcResponse(
-                start_instance=pb.StartInstanceResponse(
-                    success=False, error=error.message, error_code=error.code
-                )
+                start_instance=pb.StartInstanceResponse(success=False, error=error.message, error_code=error.code)
             )
         return pb.RpcResponse(
             start_instance=pb.StartInstanceResponse(
@@ -215,9 +216,7 @@ class EnvironmentHandler:
             )
         except RuntaraError as error:
             return pb.RpcResponse(
-                stop_instance=pb.StopInstanceResponse(
-                    success=False, error=error.message, error_code=error.code
-                )
+                stop_instance=pb.StopInstanceResponse(success=False, error=error.message, error_code=error.code)
             )
         return pb.RpcResponse(stop_instance=pb.StopInstanceResponse(success=True))
 
@@ -228,9 +227,7 @@ class EnvironmentHandler:
             await self._service.resume_instance(call.instance_id, tenant_id=_tenant(call))
         except RuntaraError as error:
             return pb.RpcResponse(
-                resume_instance=pb.ResumeInstanceResponse(
-                    success=False, error=error.message, error_code=error.code
-                )
+                resume_instance=pb.ResumeInstanceResponse(success=False, error=error.message, error_code=error.code)
             )
         return pb.RpcResponse(resume_instance=pb.ResumeInstanceResponse(success=True))
 
@@ -245,7 +242,7 @@ class EnvironmentHandler:
                     instance_id=call.instance_id, status=pb.STATUS_UNKNOWN, error=error.message, found=False
                 )
             )
-        names = await self._service.registry.names([instance.image_id] if instance.image_id else [])
+        names = await self._service.registry.find_names([instance.image_id] if instance.image_id else [])
         return pb.RpcResponse(
             get_instance_status=encode_instance_status(instance, names.get(instance.image_id or "", ""))
         )
@@ -255,7 +252,7 @@ class EnvironmentHandler:
         call = request.list_instances
         image_ids: tuple[str, ...] | None = (call.image_id,) if call.HasField("image_id") else None
         if call.HasField("image_name_prefix"):
-            named = await self._service.registry.ids_with_name_prefix(call.image_name_prefix, tenant_id=_tenant(call))
+            named = await self._service.registry.find_by_name_prefix(call.image_name_prefix, tenant_id=_tenant(call))
             image_ids = tuple(named) if image_ids is None else tuple(set(named) & set(image_ids))
         page = await self._service.list_instances(
             InstanceFilter(
@@ -271,7 +268,7 @@ class EnvironmentHandler:
                 offset=call.offset,
             )
         )
-        names = await self._service.registry.names(
+        names = await self._service.registry.find_names(
             sorted({instance.image_id for instance in page.instances if instance.image_id})
         )
         return pb.RpcResponse(
@@ -333,9 +330,7 @@ class EnvironmentHandler:
     async def get_checkpoint(self, request: pb.RpcRequest) -> pb.RpcResponse:
         """One checkpoint with its state."""
         call = request.get_checkpoint
-        record = await self._service.get_checkpoint(
-            call.instance_id, call.checkpoint_id, tenant_id=_tenant(call)
-        )
+        record = await self._service.get_checkpoint(call.instance_id, call.checkpoint_id, tenant_id=_tenant(call))
         if record is None:
             return pb.RpcResponse(get_checkpoint=pb.GetCheckpointResponse(found=False))
         return pb.RpcResponse(

@@ -1,0 +1,25 @@
+"""Logs of the daemons: one line a record on standard error."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from runtara_sdk.errors import ConfigurationError
+from runtara_sdk.settings import EnvironmentReader
+
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+def configure_logging(reader: EnvironmentReader | None = None, *, default_level: str = "INFO") -> None:
+    """Log to standard error from the level of RUNTARA_LOG on (debug, info, warning, error)."""
+    level = (reader or EnvironmentReader()).text("RUNTARA_LOG", default_level).upper()
+    if level not in _LEVELS:
+        raise ConfigurationError(f"RUNTARA_LOG={level.lower()!r} is not a level: use debug, info, warning or error")
+    formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
+    formatter.converter = time.gmtime
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    for name in ("runtara_core", "runtara_environment", "runtara_sdk"):
+        logging.getLogger(name).setLevel(level)

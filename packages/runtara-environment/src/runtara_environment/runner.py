@@ -1,0 +1,201 @@
+"""The contract between the environment and whatever runs programs: data in, exit out.
+
+A launch has an identity, the pair (run directory, epoch). The caller persists `Runner.planned_state(spec)` before
+`launch` and `LaunchedProcess.state` after it; `attach` accepts either, so that a daemon that died anywhere in between
+finds the process, its exit, or the certainty that nothing was and will be started for that epoch.
+
+States of a launch: planned -> launched -> exited (`wait` answers, for ever and to any number of callers). Runners
+know nothing of databases, and nothing here assumes that the process runs on the daemon's host.
+The conformance suite is `runtara_environment.testing.runner_suite`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from runtara_sdk.errors import RuntaraError
+
+MEBIBYTE = 1024 * 1024
+DEFAULT_OUTPUT_BYTES = 8 * MEBIBYTE
+DEFAULT_TAIL_BYTES = 8 * 1024
+
+
+class LaunchError(RuntaraError):
+    """The program could not be started; `permanent` says that trying the same again is useless."""
+
+    code = "LAUNCH_FAILED"
+
+    def __init__(self, message: str, *, permanent: bool) -> None:
+        super().__init__(message, retryable=not permanent)
+        self.permanent = permanent
+
+
+class StopError(RuntaraError):
+    """The process was told to die and its death could not be confirmed in time."""
+
+    code = "STOP_FAILED"
+    retryable = True
+
+
+class NetworkMode(StrEnum):
+    """What of the network a program sees. A mode that a runner cannot give is an error, never a weaker one."""
+
+    HOST = "host"
+    """The network of the host."""
+    PASTA = "pasta"
+    """A network of its own with user-mode translation; of the host only core's port."""
+    NONE = "none"
+    """No network but core's port."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one launch; None means the runner's default, which may be no bound.
+
+    Attributes:
+        memory_bytes: memory of the program.
+        cpu_cores: processor time per wall-clock time, 0.5 = half a core.
+        processes: processes and threads at once.
+        file_size_bytes: size of any one file that the program writes.
+        open_files: open file descriptors per process.
+        output_bytes: what is kept of stdout and of stderr each; older output goes first.
+    """
+
+    memory_bytes: int | None = None
+    cpu_cores: float | None = None
+    processes: int | None = None
+    file_size_bytes: int | None = None
+    open_files: int | None = None
+    output_bytes: int = DEFAULT_OUTPUT_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchSpec:
+    """Everything a runner needs for one launch.
+
+    Attributes:
+        instance_id: whose launch it is.
+        tenant_id: owner.
+        epoch: number of the launch; a launch directory belongs to one epoch.
+        argv: program (absolute path) and arguments.
+        environment: the complete environment of the program; nothing is added from the daemon's.
+        run_directory: absolute; working directory of the program, kept between launches of the instance.
+        limits: bounds.
+        network: what the program sees of the network.
+        timeout_seconds: wall-clock bound of this launch, enforced even while the daemon is down; None = none.
+        kill_grace_seconds: time between asking and killing at the timeout.
+    """
+
+    instance_id: str
+    tenant_id: str
+    epoch: int
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+    run_directory: Path
+    limits: Limits = field(default_factory=Limits)
+    network: NetworkMode = NetworkMode.HOST
+    timeout_seconds: float | None = None
+    kill_grace_seconds: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessExit:
+    """How a launch ended.
+
+    Attributes:
+        exit_code: as by `wait`; negative is the number of the signal that killed it; None when unknown.
+        memory_peak_bytes: largest resident memory of any of its processes, None when unknown.
+        cpu_usage_usec: user and system time of all its processes, None when unknown.
+        started: False when the program certainly never ran; then `error` says why.
+        timed_out: the launch reached its timeout and was stopped for that.
+        error: one line about a program that could not be started.
+    """
+
+    exit_code: int | None
+    memory_peak_bytes: int | None = None
+    cpu_usage_usec: int | None = None
+    started: bool = True
+    timed_out: bool = False
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """Whether a runner can do one thing on this host, and why not."""
+
+    available: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerProbe:
+    """What a runner can do on this host.
+
+    Attributes:
+        available: it can launch at all; `reason` says why not.
+        capabilities: by name: `memory_limit`, `cpu_limit`, `process_limit`, `network_pasta`, `network_none`, ...
+        isolation: a word or two shown wherever the runner is shown (`none`, `container`).
+    """
+
+    available: bool
+    isolation: str
+    capabilities: Mapping[str, Capability] = field(default_factory=dict)
+    reason: str = ""
+
+
+class LaunchedProcess(ABC):
+    """A process that a runner started, in this daemon's life or in an earlier one."""
+
+    @property
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """What `Runner.attach` needs to find the process again; JSON-able, without secrets."""
+
+    @abstractmethod
+    async def wait(self) -> ProcessExit:
+        """Return once the process and its descendants are dead. May be called any number of times, also at once."""
+
+    @abstractmethod
+    async def stop(self, grace_seconds: float) -> ProcessExit:
+        """Ask the process to end, kill it and its descendants after the grace, return once they are dead.
+
+        Raises `StopError` when the death cannot be confirmed. Stopping a dead process is harmless.
+        """
+
+    @abstractmethod
+    async def output_tail(self, stream: Literal["stdout", "stderr"], *, limit_bytes: int = DEFAULT_TAIL_BYTES) -> str:
+        """The newest output, at most `limit_bytes` of it, undecodable bytes replaced."""
+
+
+class Runner(ABC):
+    """Starts programs and finds them again."""
+
+    runner_type: ClassVar[str]
+
+    @abstractmethod
+    async def probe(self) -> RunnerProbe:
+        """What works on this host."""
+
+    @abstractmethod
+    async def launch(self, spec: LaunchSpec) -> LaunchedProcess:
+        """Start the program. A program that turns out not to be executable is reported by `wait` (`started=False`).
+
+        Raises `LaunchError` when nothing was started.
+        """
+
+    @abstractmethod
+    async def attach(self, state: Mapping[str, Any]) -> LaunchedProcess | None:
+        """Find the launch of a planned or launched state, running or ended.
+
+        None means that nothing was started, and from now on nothing will be: a launch of the same epoch that is
+        still on its way gives up.
+        """
+
+    def planned_state(self, spec: LaunchSpec) -> dict[str, Any]:
+        """What to persist before `launch`, so that `attach` can settle a launch whose outcome is not known."""
+        return {"run_directory": str(spec.run_directory), "epoch": spec.epoch}

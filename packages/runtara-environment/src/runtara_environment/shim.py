@@ -1,0 +1,328 @@
+"""The process that owns one launched program, so that the daemon does not have to.
+
+Run as `python -I -S shim.py SPEC`, never imported by the program it starts. It outlives the daemon: killing the daemon
+touches neither shim nor program, and a restarted daemon learns everything from files in the launch directory:
+
+* `shim.json`  who owns the launch (pid, start time, boot id, epoch; later the program's pid and start time). It is
+  made with `link`, which fails when it exists: of a shim and a daemon that gives the launch up, exactly one wins.
+* `stdout.log`, `stderr.log`  opened by the program itself in append mode. The shim keeps them bounded: beyond half of
+  the limit the newest part moves to `NAME.1` and the file is emptied. A pipe would bound them exactly, but would
+  block a noisy program, cost a copy of every byte and lose the last words; RLIMIT_FSIZE would break the program.
+* `exit.json`  how it ended, by write + fsync + rename. Its blocks are reserved at the start, so that a full disk
+  cannot swallow it.
+
+States: claimed -> program running -> program dead -> descendants dead -> exit file -> gone. SIGTERM is forwarded to
+the program's group, SIGUSR1 kills everything at once. As a subreaper the shim also inherits what the program tried to
+detach, and kills it when the program ends. If the shim itself is killed, the kernel kills the program.
+
+Start-up time is the product here: only cheap modules are imported (`_signal` and `marshal` instead of `signal` and
+`json`, whose imports take longer than all the rest), and ctypes is the price of prctl.
+"""
+
+# ruff: noqa: PTH, SIM105 - pathlib and contextlib cost more to import than everything here together
+
+from __future__ import annotations
+
+import _signal as signal  # type: ignore[import-not-found]
+import ctypes
+import marshal
+import os
+import resource
+import sys
+import time
+
+TYPE_CHECKING = False  # typing itself costs too much to import
+if TYPE_CHECKING:
+    from typing import Any, NoReturn, TypeAlias
+
+    Spec: TypeAlias = dict[str, Any]
+
+SPEC_FILE = "spec.bin"
+CLAIM_FILE = "shim.json"
+EXIT_FILE = "exit.json"
+OUTPUT_FILES = ("stdout.log", "stderr.log")
+ROTATED_SUFFIX = ".1"
+
+KILL_SIGNAL = signal.SIGUSR1
+WATCHED_SIGNALS = frozenset({signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD, signal.SIGINT, signal.SIGHUP})
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_NO_NEW_PRIVS = 38
+
+_EXIT_FILE_BYTES = 512
+_LOG_CHECK_MIN_SECONDS = 0.25
+_LOG_CHECK_MAX_SECONDS = 4.0
+_SWEEP_SECONDS = 30.0
+_LOST_RACE_STATUS = 75
+
+
+def stat_fields(pid: int | str) -> list[bytes] | None:
+    """The fields of /proc/PID/stat from the third (state) on, as bytes, or None when there is no such process."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()
+    except OSError:
+        return None
+
+
+def _start_time(pid: int) -> int:
+    fields = stat_fields(pid)
+    return int(fields[19]) if fields else 0
+
+
+def _boot_id() -> str:
+    with open("/proc/sys/kernel/random/boot_id", "rb") as file:
+        return file.read().decode("ascii").strip()
+
+
+def _write_new(path: str, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(descriptor, text.encode("ascii"))
+    finally:
+        os.close(descriptor)
+
+
+def _claim_text(epoch: int, child: int | None = None) -> str:
+    pid = os.getpid()
+    text = f'"epoch": {epoch}, "pid": {pid}, "start_time": {_start_time(pid)}, "boot_id": "{_boot_id()}"'
+    if child is not None:
+        text += f', "child_pid": {child}, "child_start_time": {_start_time(child)}'
+    return "{" + text + "}\n"
+
+
+def claim(directory: str, text: str) -> bool:
+    """Create the claim file with `text`, or return False when someone else has."""
+    temporary = f"{directory}/{CLAIM_FILE}.{os.getpid()}.tmp"
+    _write_new(temporary, text)
+    try:
+        os.link(temporary, f"{directory}/{CLAIM_FILE}")
+    except FileExistsError:
+        return False
+    finally:
+        os.unlink(temporary)
+    return True
+
+
+class _ExitFile:
+    """The exit report, with its disk blocks reserved in advance."""
+
+    def __init__(self, directory: str) -> None:
+        self._path = f"{directory}/{EXIT_FILE}"
+        self._file = os.open(self._path + ".tmp", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        os.write(self._file, b" " * _EXIT_FILE_BYTES)
+
+    def publish(self, fields: dict[str, str | int]) -> None:
+        text = ", ".join(f'"{name}": {value}' for name, value in fields.items())
+        os.pwrite(self._file, ("{" + text + "}").encode("ascii").ljust(_EXIT_FILE_BYTES), 0)
+        os.fsync(self._file)
+        os.rename(self._path + ".tmp", self._path)
+
+
+class _OutputFiles:
+    """Keeps the program's output files within their bound; checks seldom while nothing is written."""
+
+    def __init__(self, directory: str, limit_bytes: int) -> None:
+        self._paths = [f"{directory}/{name}" for name in OUTPUT_FILES]
+        self._half = max(1, limit_bytes // 2)
+        self._sizes = [0 for _ in self._paths]
+        self._pause = _LOG_CHECK_MIN_SECONDS
+        self.next_check = time.monotonic() + self._pause
+
+    def check(self) -> None:
+        sizes = [self._trim(path) for path in self._paths]
+        grew = sizes != self._sizes
+        self._sizes = sizes
+        self._pause = _LOG_CHECK_MIN_SECONDS if grew else min(self._pause * 2, _LOG_CHECK_MAX_SECONDS)
+        self.next_check = time.monotonic() + self._pause
+
+    def _trim(self, path: str) -> int:
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:
+            return 0
+        try:
+            size = os.fstat(descriptor).st_size
+            if size <= self._half:
+                return size
+            try:
+                self._keep_tail(descriptor, size, path)
+            finally:  # the bound holds even when the tail cannot be kept
+                os.ftruncate(descriptor, 0)
+        except OSError:
+            pass
+        finally:
+            os.close(descriptor)
+        return 0
+
+    def _keep_tail(self, source: int, size: int, path: str) -> None:
+        temporary = path + ROTATED_SUFFIX + ".tmp"
+        target = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            offset = size - self._half
+            while offset < size:
+                copied = os.sendfile(target, source, offset, size - offset)
+                if copied == 0:
+                    break
+                offset += copied
+        finally:
+            os.close(target)
+        os.rename(temporary, path + ROTATED_SUFFIX)
+
+
+def _become_program(spec: Spec, libc: ctypes.CDLL, shim_pid: int, status_file: int) -> NoReturn:
+    """In the forked child: own session, tied to the shim's life, limited, with nothing of ours; then exec."""
+    stage = 0
+    try:
+        os.setsid()
+        libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)  # a set-uid program would also lose the next setting
+        libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+        if os.getppid() != shim_pid:
+            os._exit(_LOST_RACE_STATUS)
+        stage = 1
+        os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
+        for number, name in enumerate(OUTPUT_FILES, start=1):
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+            os.dup2(os.open(f"{spec['launch_directory']}/{name}", flags, 0o600), number)
+        os.chdir(spec["working_directory"])
+        stage = 2
+        for number, value in spec["rlimits"]:
+            resource.setrlimit(number, (value, value))
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and exec would pass that on
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        stage = 3
+        os.execve(spec["argv"][0], spec["argv"], spec["environment"])  # noqa: S606 - the very purpose
+    except (OSError, ValueError) as error:
+        os.write(status_file, b"%d %d" % (stage, getattr(error, "errno", None) or 0))
+    finally:
+        os._exit(127)
+
+
+def _start(spec: Spec, libc: ctypes.CDLL) -> tuple[int, int | None, int]:
+    """Fork and exec the program; return (pid, failed stage or None, errno)."""
+    shim_pid = os.getpid()
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        _become_program(spec, libc, shim_pid, writer)
+    os.close(writer)
+    failure = os.read(reader, 64)  # ends when exec closes the other end
+    os.close(reader)
+    if not failure:
+        return child, None, 0
+    os.waitpid(child, 0)
+    stage, number = failure.split()
+    return child, int(stage), int(number)
+
+
+def _signal_group(leader: int, number: int) -> None:
+    try:
+        os.killpg(leader, number)  # the leader is our unreaped child: the group cannot be a stranger's
+    except ProcessLookupError:
+        pass
+
+
+def _program_ended(child: int) -> bool:
+    """Reap adopted orphans; whether the program itself has ended (it stays unreaped)."""
+    while True:
+        info = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if info is None:
+            return False
+        if info.si_pid == child:
+            return True
+        os.waitpid(info.si_pid, 0)
+
+
+def _wait_for_program(child: int, spec: Spec, output: _OutputFiles) -> bool:
+    """Forward signals and enforce the timeout until the program has ended; whether it timed out."""
+    deadline = None if spec["timeout_seconds"] is None else time.monotonic() + spec["timeout_seconds"]
+    timed_out = False
+    while not _program_ended(child):
+        until = output.next_check if deadline is None else min(deadline, output.next_check)
+        info = signal.sigtimedwait(WATCHED_SIGNALS, max(0.0, until - time.monotonic()))
+        number = info.si_signo if info else 0
+        if number == signal.SIGTERM:
+            _signal_group(child, signal.SIGTERM)
+        elif number == KILL_SIGNAL:
+            _signal_group(child, signal.SIGKILL)
+        now = time.monotonic()
+        if now >= output.next_check:
+            output.check()
+        if deadline is not None and now >= deadline:
+            _signal_group(child, signal.SIGKILL if timed_out else signal.SIGTERM)
+            deadline = None if timed_out else now + spec["kill_grace_seconds"]
+            timed_out = True
+    return timed_out
+
+
+def _sweep() -> None:
+    """Kill and reap every descendant; those of a killed one come to us, the subreaper, in turn."""
+    give_up = time.monotonic() + _SWEEP_SECONDS
+    while time.monotonic() < give_up:
+        try:
+            pid, _ = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid:
+            continue
+        parent = b"%d" % os.getpid()
+        for name in os.listdir("/proc"):
+            fields = stat_fields(name) if name.isdigit() else None
+            if fields and fields[1] == parent:
+                os.kill(int(name), signal.SIGKILL)
+        signal.sigtimedwait({signal.SIGCHLD}, 0.05)
+
+
+def run(spec: Spec) -> int:
+    """Own one launch from claim to exit file; returns the shim's exit status."""
+    directory, epoch = spec["launch_directory"], spec["epoch"]
+    if os.getsid(0) != os.getpid():
+        os.setsid()
+    if not claim(directory, _claim_text(epoch)):
+        return _LOST_RACE_STATUS
+    exit_file = _ExitFile(directory)
+    libc = ctypes.CDLL(None)
+    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    child, failed_stage, number = _start(spec, libc)
+    if failed_stage is not None:
+        exit_file.publish({"epoch": epoch, "started": "false", "stage": failed_stage, "errno": number})
+        return 1
+    _write_new(f"{directory}/{CLAIM_FILE}.tmp", _claim_text(epoch, child))
+    os.rename(f"{directory}/{CLAIM_FILE}.tmp", f"{directory}/{CLAIM_FILE}")
+    output = _OutputFiles(directory, spec["output_bytes"])
+    timed_out = _wait_for_program(child, spec, output)
+    _signal_group(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    _sweep()
+    output.check()
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    exit_file.publish(
+        {
+            "epoch": epoch,
+            "started": "true",
+            "exit_code": os.waitstatus_to_exitcode(status),
+            "timed_out": "true" if timed_out else "false",
+            "memory_peak_bytes": usage.ru_maxrss * 1024,
+            "cpu_usage_usec": int((usage.ru_utime + usage.ru_stime) * 1_000_000),
+        }
+    )
+    return 0
+
+
+def main() -> NoReturn:
+    """Entry point; the spec file is removed once read because it holds the program's environment."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED_SIGNALS)
+    os.umask(0o077)
+    os.closerange(3, 1024)
+    with open(sys.argv[1], "rb") as file:
+        spec = marshal.loads(file.read())  # noqa: S302 - written by our own daemon for us alone
+    os.unlink(sys.argv[1])
+    status = run(spec)
+    sys.stderr.flush()
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    main()
