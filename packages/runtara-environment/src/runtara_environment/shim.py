@@ -19,7 +19,8 @@ Start-up time is the product here: only cheap modules are imported (`_signal` an
 `json`, whose imports take longer than all the rest), and ctypes is the price of prctl.
 """
 
-# ruff: noqa: PTH, SIM105 - pathlib and contextlib cost more to import than everything here together
+# pathlib and contextlib cost more to import than everything here together:
+# ruff: noqa: PTH104, PTH108, PTH123, PTH208, SIM105
 
 from __future__ import annotations
 

@@ -1,0 +1,293 @@
+"""Names, versions and artifacts together.
+
+The artifact is on disk for good before its row exists, and rows change in one transaction, so a name always points to
+something that can be launched. A deleted image keeps rows and files: what was started from it can be resumed by digest.
+An image of another tenant is "not found", as if it did not exist.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from runtara_core.database import Database, Row, Transaction
+from runtara_sdk.clock import Clock, SystemClock
+from runtara_sdk.errors import ImageNotFoundError, InvalidInputError, InvalidStateError, StorageError
+from runtara_sdk.identifiers import validate_identifier
+
+from runtara_environment.registry.artifact_store import MAX_ARTIFACT_BYTES, ArtifactStore, StoredArtifact
+from runtara_environment.registry.models import Image, ImageArtifact, ImagePage
+
+DEFAULT_PAGE = 100
+MAX_PAGE = 1000
+MAX_PREFIX_MATCHES = 10_000
+
+_READ_BYTES = 1024 * 1024
+
+_MAX_DESCRIPTION_LENGTH = 4096
+_MAX_METADATA_BYTES = 64 * 1024
+
+
+class ImageRegistry:
+    """The images of all tenants. `database` carries `environment_queries` and the environment's schema."""
+
+    def __init__(
+        self,
+        database: Database,
+        data_dir: Path,
+        *,
+        clock: Clock | None = None,
+        max_artifact_bytes: int = MAX_ARTIFACT_BYTES,
+    ) -> None:
+        self._database = database
+        self._store = ArtifactStore(data_dir, max_artifact_bytes=max_artifact_bytes)
+        self._clock = clock or SystemClock()
+
+    async def register(
+        self,
+        *,
+        tenant_id: str,
+        name: str,
+        artifact: bytes | AsyncIterable[bytes],
+        description: str | None = None,
+        runner_type: str = "native",
+        metadata: Mapping[str, Any] | None = None,
+        expected_size: int | None = None,
+        expected_sha256: str | None = None,
+    ) -> Image:
+        """Store an artifact and point the tenant's name to it; the same content again keeps its version.
+
+        Args:
+            tenant_id: owner.
+            name: unique within the tenant.
+            artifact: the content, whole or in chunks.
+            description: free text.
+            runner_type: what is to run it.
+            metadata: free JSON object.
+            expected_size: bytes that the artifact must have.
+            expected_sha256: hexadecimal digest that the artifact must have.
+
+        Raises `InvalidInputError` (ids, size, checksum, format) or `StorageError`; then the name is as it was.
+        """
+        validate_identifier("tenant_id", tenant_id)
+        validate_identifier("name", name)
+        validate_identifier("runner_type", runner_type)
+        if description is not None and len(description) > _MAX_DESCRIPTION_LENGTH:
+            raise InvalidInputError(
+                f"description has {len(description)} characters: at most {_MAX_DESCRIPTION_LENGTH} are accepted"
+            )
+        metadata_json = _encode_metadata(metadata)
+        stored = await self._store.put(artifact, expected_size=expected_size, expected_sha256=expected_sha256)
+        new_image_id = str(uuid.uuid4())
+        now_ms = self._clock.now_ms()
+
+        async def work(transaction: Transaction) -> Row | None:
+            await transaction.execute(
+                "insert_image",
+                image_id=new_image_id,
+                tenant_id=tenant_id,
+                name=name,
+                runner_type=runner_type,
+                now_ms=now_ms,
+            )
+            image = await transaction.fetch_one("lock_image", tenant_id=tenant_id, name=name)
+            if image is None:
+                raise StorageError("register image: its row vanished; try again")
+            image_id = image["image_id"]
+            version = await transaction.fetch_one("find_image_version", image_id=image_id, digest=stored.digest)
+            if version is None:
+                await transaction.execute(
+                    "insert_image_version",
+                    image_id=image_id,
+                    digest=stored.digest,
+                    size_bytes=stored.size_bytes,
+                    kind=stored.kind,
+                    now_ms=now_ms,
+                )
+                version = await transaction.fetch_one("find_image_version", image_id=image_id, digest=stored.digest)
+            await transaction.execute(
+                "point_image",
+                image_id=image_id,
+                description=description,
+                runner_type=runner_type,
+                metadata=metadata_json,
+                version=version["version"] if version is not None else None,
+                now_ms=now_ms,
+            )
+            return await transaction.fetch_one("get_image", image_id=image_id, tenant_id=tenant_id)
+
+        row = await self._database.run(work, operation="register image")
+        if row is None:
+            raise StorageError("register image: its row vanished; try again")
+        return _image(row)
+
+    async def register_file(
+        self,
+        path: Path,
+        *,
+        tenant_id: str,
+        name: str,
+        description: str | None = None,
+        runner_type: str = "native",
+        metadata: Mapping[str, Any] | None = None,
+        expected_size: int | None = None,
+        expected_sha256: str | None = None,
+    ) -> Image:
+        """Register the artifact in a file of this host; the rest as in `register`."""
+        return await self.register(
+            tenant_id=tenant_id,
+            name=name,
+            artifact=_read(path),
+            description=description,
+            runner_type=runner_type,
+            metadata=metadata,
+            expected_size=expected_size,
+            expected_sha256=expected_sha256,
+        )
+
+    async def resolve(
+        self, image_id: str, tenant_id: str, *, version: int | None = None, digest: str | None = None
+    ) -> ImageArtifact:
+        """What to launch: the current version, or the one asked for (which a deleted image still has).
+
+        Raises `ImageNotFoundError`, or `InvalidInputError` when the artifact on disk is missing or damaged.
+        """
+        pinned = version is not None or digest is not None
+        image = await self._find(image_id, tenant_id, version=version, digest=digest)
+        if image is None or (image.is_deleted and not pinned):
+            raise ImageNotFoundError(f"image {image_id} not found")
+        argv = await self._store.command(StoredArtifact(image.digest, image.size_bytes, image.kind))
+        return ImageArtifact(image.digest, argv, image.kind, image.version)
+
+    async def get(self, image_id: str, tenant_id: str) -> Image:
+        """One image at its current version; raises `ImageNotFoundError`."""
+        image = await self._find(image_id, tenant_id)
+        if image is None or image.is_deleted:
+            raise ImageNotFoundError(f"image {image_id} not found")
+        return image
+
+    async def find_names(self, image_ids: Sequence[str]) -> dict[str, str]:
+        """Names by image id, of deleted images too; unknown ids are left out."""
+        if not image_ids:
+            return {}
+        wanted = json.dumps(list(image_ids))
+
+        async def work(transaction: Transaction) -> dict[str, str]:
+            rows = await transaction.fetch_all("list_image_names", image_ids=wanted)
+            return {row["image_id"]: row["name"] for row in rows}
+
+        return await self._database.run(work, operation="image names", read_only=True)
+
+    async def find_by_name_prefix(self, prefix: str, *, tenant_id: str | None = None) -> list[str]:
+        """Ids of images, deleted ones too, whose name begins with `prefix`.
+
+        Raises `InvalidInputError` when they are more than can be searched for.
+        """
+
+        async def work(transaction: Transaction) -> list[str]:
+            rows = await transaction.fetch_all(
+                "list_image_ids_by_name_prefix", prefix=prefix, tenant_id=tenant_id, page_limit=MAX_PREFIX_MATCHES + 1
+            )
+            return [row["image_id"] for row in rows]
+
+        found = await self._database.run(work, operation="images by prefix", read_only=True)
+        if len(found) > MAX_PREFIX_MATCHES:
+            raise InvalidInputError(
+                f"more than {MAX_PREFIX_MATCHES} image names begin with {prefix!r}: use a longer prefix"
+            )
+        return found
+
+    async def list_images(
+        self, tenant_id: str | None = None, *, limit: int = DEFAULT_PAGE, offset: int = 0
+    ) -> ImagePage:
+        """A page of images, newest first; a limit of 0 is the default, and at most `MAX_PAGE` come at once."""
+        if limit < 0 or offset < 0:
+            raise InvalidInputError(f"limit {limit} and offset {offset} must not be negative")
+        bounded = min(limit or DEFAULT_PAGE, MAX_PAGE)
+
+        async def work(transaction: Transaction) -> ImagePage:
+            rows = await transaction.fetch_all(
+                "list_images", tenant_id=tenant_id, page_limit=bounded, page_offset=offset
+            )
+            total = await transaction.fetch_one("count_images", tenant_id=tenant_id)
+            return ImagePage(tuple(_image(row) for row in rows), int(total["total"]) if total is not None else 0)
+
+        return await self._database.run(work, operation="list images", read_only=True)
+
+    async def delete(self, image_id: str, tenant_id: str, *, in_use: bool = False) -> None:
+        """Withdraw an image from new starts; its versions stay for what runs or sleeps.
+
+        Raises `ImageNotFoundError`, and `InvalidStateError` when the caller says that the image is `in_use`.
+        """
+
+        async def work(transaction: Transaction) -> None:
+            row = await transaction.fetch_one("get_image", image_id=image_id, tenant_id=tenant_id)
+            if row is None or row["deleted_at_ms"] is not None:
+                raise ImageNotFoundError(f"image {image_id} not found")
+            if in_use:
+                raise InvalidStateError(
+                    f"image {image_id} has unfinished instances: let them end or cancel them, then delete it"
+                )
+            await transaction.execute(
+                "delete_image", image_id=image_id, tenant_id=tenant_id, now_ms=self._clock.now_ms()
+            )
+
+        await self._database.run(work, operation="delete image")
+
+    async def _find(
+        self, image_id: str, tenant_id: str, *, version: int | None = None, digest: str | None = None
+    ) -> Image | None:
+        async def work(transaction: Transaction) -> Row | None:
+            if version is None and digest is None:
+                return await transaction.fetch_one("get_image", image_id=image_id, tenant_id=tenant_id)
+            return await transaction.fetch_one(
+                "get_image_version", image_id=image_id, tenant_id=tenant_id, version=version, digest=digest
+            )
+
+        row = await self._database.run(work, operation="get image", read_only=True)
+        return None if row is None else _image(row)
+
+
+def _image(row: Row) -> Image:
+    metadata = row["metadata"]
+    return Image(
+        image_id=row["image_id"],
+        tenant_id=row["tenant_id"],
+        name=row["name"],
+        description=row["description"],
+        runner_type=row["runner_type"],
+        metadata=None if metadata is None else json.loads(metadata),
+        version=row["version"],
+        digest=row["digest"],
+        size_bytes=row["size_bytes"],
+        kind=row["kind"],
+        created_at_ms=row["created_at_ms"],
+        updated_at_ms=row["updated_at_ms"],
+        is_deleted=row["deleted_at_ms"] is not None,
+    )
+
+
+def _encode_metadata(metadata: Mapping[str, Any] | None) -> str | None:
+    if metadata is None:
+        return None
+    try:
+        text = json.dumps(dict(metadata), allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInputError(f"metadata is not a JSON object: {error}") from None
+    if len(text) > _MAX_METADATA_BYTES:
+        raise InvalidInputError(f"metadata has {len(text)} bytes as JSON: at most {_MAX_METADATA_BYTES} are accepted")
+    return text
+
+
+async def _read(path: Path) -> AsyncIterator[bytes]:
+    try:
+        file = await asyncio.to_thread(path.open, "rb")
+    except OSError as error:
+        raise InvalidInputError(f"{path} cannot be read: {error.strerror}") from error
+    with file:
+        while block := await asyncio.to_thread(file.read, _READ_BYTES):
+            yield block

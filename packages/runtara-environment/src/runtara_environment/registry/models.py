@@ -1,0 +1,62 @@
+"""Images as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from runtara_sdk.artifact.inspection import ArtifactKind
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A named image at one of its versions (the current one unless asked otherwise).
+
+    Attributes:
+        image_id: stable for a tenant's name, whatever versions follow.
+        tenant_id: owner.
+        name: unique within the tenant.
+        description: free text.
+        runner_type: what is to run it.
+        metadata: free JSON object.
+        version: 1, 2, ...; the same content has the same version.
+        digest: SHA-256 of the artifact, hexadecimal.
+        size_bytes: of the artifact.
+        kind: what the artifact is.
+        created_at_ms: first registration of the name.
+        updated_at_ms: last registration.
+        is_deleted: not offered for new starts.
+    """
+
+    image_id: str
+    tenant_id: str
+    name: str
+    description: str | None
+    runner_type: str
+    metadata: Mapping[str, Any] | None
+    version: int
+    digest: str
+    size_bytes: int
+    kind: ArtifactKind
+    created_at_ms: int
+    updated_at_ms: int
+    is_deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePage:
+    """A page of images, newest first, and the number of all that match."""
+
+    images: tuple[Image, ...]
+    total_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImageArtifact:
+    """What to launch: `argv` starts it on this host."""
+
+    digest: str
+    argv: tuple[str, ...]
+    kind: ArtifactKind
+    version: int = 1

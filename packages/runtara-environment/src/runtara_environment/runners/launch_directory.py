@@ -1,0 +1,144 @@
+"""The files of one launch, `RUN_DIRECTORY/launch-EPOCH/`, as written by the shim and read by any daemon."""
+
+from __future__ import annotations
+
+import json
+import marshal
+import os
+import resource
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runtara_environment import shim
+from runtara_environment.runner import LaunchSpec, ProcessExit
+from runtara_environment.runners.process_identity import ProcessIdentity
+
+_FAILED_STAGES = ("prepare", "use the run directory of", "set the limits of", "execute")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who owns a launch: a shim (and later its program), or nobody because the launch was given up."""
+
+    shim: ProcessIdentity | None
+    program: ProcessIdentity | None
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether a daemon gave the launch up before its shim came to claim it."""
+        return self.shim is None
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchDirectory:
+    """Paths, reading and writing of one launch's files."""
+
+    run_directory: Path
+    epoch: int
+
+    @property
+    def path(self) -> Path:
+        """The launch directory."""
+        return self.run_directory / f"launch-{self.epoch}"
+
+    def create(self) -> None:
+        """Make the directory; raises FileExistsError when this epoch was launched before."""
+        self.run_directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.path.mkdir(mode=0o700)
+
+    def write_spec(self, spec: LaunchSpec) -> Path:
+        """Write what the shim reads and then removes; readable by the owner alone, for it holds the environment."""
+        limits = spec.limits
+        rlimits = [(resource.RLIMIT_CORE, 0)]
+        for number, value in (
+            (resource.RLIMIT_DATA, limits.memory_bytes),
+            (resource.RLIMIT_FSIZE, limits.file_size_bytes),
+            (resource.RLIMIT_NOFILE, limits.open_files),
+        ):
+            if value is not None:
+                rlimits.append((number, value))
+        data = {
+            "launch_directory": str(self.path),
+            "working_directory": str(self.run_directory),
+            "epoch": self.epoch,
+            "argv": list(spec.argv),
+            "environment": dict(spec.environment),
+            "rlimits": rlimits,
+            "output_bytes": limits.output_bytes,
+            "timeout_seconds": spec.timeout_seconds,
+            "kill_grace_seconds": spec.kill_grace_seconds,
+        }
+        path = self.path / shim.SPEC_FILE
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(marshal.dumps(data))
+        return path
+
+    def read_claim(self) -> Claim | None:
+        """Who owns the launch; None while nobody does."""
+        data = self._read_json(shim.CLAIM_FILE)
+        if data is None:
+            return None
+        return Claim(_identity(data, ""), _identity(data, "child_"))
+
+    def give_up(self) -> bool:
+        """Make sure that no shim starts this launch any more; False when one has claimed it already."""
+        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return shim.claim(str(self.path), json.dumps({"epoch": self.epoch, "abandoned": True}))
+
+    def read_exit(self, program: str = "the program") -> ProcessExit | None:
+        """The exit report, None while there is none; a damaged one says no more than that the launch has ended."""
+        data = self._read_json(shim.EXIT_FILE)
+        if data is None:
+            return None
+        try:
+            return _process_exit(data, program)
+        except (LookupError, TypeError, ValueError):
+            return ProcessExit(None)
+
+    def read_tail(self, name: str, limit_bytes: int) -> str:
+        """The last bytes of an output file, across its rotation."""
+        path = self.path / name
+        tail = _last_bytes(path, limit_bytes)
+        if len(tail) < limit_bytes:
+            tail = _last_bytes(path.with_name(path.name + shim.ROTATED_SUFFIX), limit_bytes - len(tail)) + tail
+        return tail.decode("utf-8", errors="replace")
+
+    def _read_json(self, name: str) -> dict[str, Any] | None:
+        try:
+            data = json.loads((self.path / name).read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValueError:
+            return {}
+        return data if isinstance(data, dict) else {}
+
+
+def _process_exit(data: dict[str, Any], program: str) -> ProcessExit:
+    if not data["started"]:
+        reason = os.strerror(int(data["errno"]))
+        return ProcessExit(None, started=False, error=f"cannot {_FAILED_STAGES[data['stage']]} {program}: {reason}")
+    return ProcessExit(
+        exit_code=int(data["exit_code"]),
+        memory_peak_bytes=int(data["memory_peak_bytes"]),
+        cpu_usage_usec=int(data["cpu_usage_usec"]),
+        timed_out=bool(data["timed_out"]),
+    )
+
+
+def _identity(data: dict[str, Any], prefix: str) -> ProcessIdentity | None:
+    pid, start_time = data.get(f"{prefix}pid"), data.get(f"{prefix}start_time")
+    if not isinstance(pid, int) or not isinstance(start_time, int):
+        return None
+    return ProcessIdentity(pid, start_time, str(data.get("boot_id", "")))
+
+
+def _last_bytes(path: Path, limit_bytes: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            file.seek(max(0, size - limit_bytes))
+            return file.read(limit_bytes)
+    except OSError:
+        return b""

@@ -1,0 +1,235 @@
+"""Programs as plain processes of the daemon's user: rlimits and a session of their own, no isolation.
+
+Every launch is owned by a shim process (see `runtara_environment.shim`), never by the daemon. A launch of this daemon
+and one adopted from an earlier daemon are the same thing: wait for the shim's end on a pidfd, then read the exit file.
+The exit file wins; a shim that is gone without one means that how the program ended is not known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from runtara_sdk.errors import InvalidInputError
+
+from runtara_environment import shim
+from runtara_environment.hookspecs import hookimpl
+from runtara_environment.runner import (
+    DEFAULT_TAIL_BYTES,
+    Capability,
+    LaunchedProcess,
+    LaunchError,
+    LaunchSpec,
+    NetworkMode,
+    ProcessExit,
+    Runner,
+    RunnerProbe,
+    StopError,
+)
+from runtara_environment.runners.launch_directory import LaunchDirectory
+from runtara_environment.runners.leftovers import kill_leftovers
+from runtara_environment.runners.process_identity import ProcessHandle, ProcessIdentity, current_boot_id
+
+_SHIM_LOG = "shim.log"
+_KILL_TIMEOUT_SECONDS = 10.0
+_FORCE_TIMEOUT_SECONDS = 5.0
+
+_UNAVAILABLE = {
+    "cpu_limit": "needs a cgroup: use a container runner",
+    "process_limit": "RLIMIT_NPROC counts all processes of the user: use a container runner",
+    "network_pasta": "the program shares the host's network: use a container runner",
+    "network_none": "the program shares the host's network: use a container runner",
+}
+
+
+class NativeProcess(LaunchedProcess):
+    """A launch owned by a shim; `handle` is None when the shim has ended."""
+
+    def __init__(
+        self, directory: LaunchDirectory, identity: ProcessIdentity | None, handle: ProcessHandle | None, program: str
+    ) -> None:
+        self._directory = directory
+        self._identity = identity
+        self._handle = handle
+        self._program = program
+        self._watch: asyncio.Task[ProcessExit] | None = None
+
+    @property
+    def state(self) -> dict[str, Any]:
+        state: dict[str, Any] = {
+            "run_directory": str(self._directory.run_directory),
+            "epoch": self._directory.epoch,
+            "program": self._program,
+        }
+        if self._identity is not None:
+            state |= {
+                "pid": self._identity.pid,
+                "pid_start_time": self._identity.start_time,
+                "boot_id": self._identity.boot_id,
+            }
+        return state
+
+    async def wait(self) -> ProcessExit:
+        return await asyncio.shield(self._watching())
+
+    async def stop(self, grace_seconds: float) -> ProcessExit:
+        if grace_seconds > 0 and await self._ends_after(signal.SIGTERM, grace_seconds):
+            return await self.wait()
+        if await self._ends_after(signal.Signals(shim.KILL_SIGNAL), _KILL_TIMEOUT_SECONDS):
+            return await self.wait()
+        if await self._ends_after(signal.SIGKILL, _FORCE_TIMEOUT_SECONDS):
+            return await self.wait()
+        pid = self._identity.pid if self._identity else "?"
+        raise StopError(f"process {pid} in {self._directory.path} does not die: see `ps {pid}`")
+
+    async def output_tail(self, stream: Literal["stdout", "stderr"], *, limit_bytes: int = DEFAULT_TAIL_BYTES) -> str:
+        return await asyncio.to_thread(self._directory.read_tail, f"{stream}.log", limit_bytes)
+
+    def _watching(self) -> asyncio.Task[ProcessExit]:
+        if self._watch is None:
+            self._watch = asyncio.create_task(self._watch_exit(), name=f"watch {self._directory.path}")
+        return self._watch
+
+    async def _ends_after(self, number: signal.Signals, seconds: float) -> bool:
+        if self._handle is not None:
+            self._handle.send(number)
+        done, _ = await asyncio.wait({self._watching()}, timeout=seconds)
+        return bool(done)
+
+    async def _watch_exit(self) -> ProcessExit:
+        if self._handle is not None:
+            await self._handle.wait_ended()
+            self._handle.close()
+            self._handle = None
+        return await asyncio.to_thread(self._settle)
+
+    def _settle(self) -> ProcessExit:
+        """What is known once the shim has ended."""
+        known = self._directory.read_exit(self._program)
+        if known is not None:
+            return known
+        claim = self._directory.read_claim()
+        if claim is None or claim.is_abandoned:
+            reason = self._directory.read_tail(_SHIM_LOG, 300).strip().rpartition("\n")[2] or "no reason given"
+            if claim is not None:
+                reason = "the launch was given up"
+            return ProcessExit(None, started=False, error=f"cannot start {self._program}: {reason}")
+        if claim.program is not None and not kill_leftovers(
+            claim.program, self._directory.run_directory, timeout_seconds=_FORCE_TIMEOUT_SECONDS
+        ):
+            raise StopError(f"processes of {self._directory.path} survive their shim and do not die")
+        return ProcessExit(None)
+
+
+class NativeRunner(Runner):
+    """Runs programs as plain processes."""
+
+    runner_type: ClassVar[str] = "native"
+
+    async def probe(self) -> RunnerProbe:
+        if sys.platform != "linux":
+            return RunnerProbe(False, "none", reason=f"needs Linux, this is {sys.platform}")
+        if not sys.executable:
+            return RunnerProbe(False, "none", reason="the path of the Python interpreter is not known")
+        capabilities = {name: Capability(False, reason) for name, reason in _UNAVAILABLE.items()}
+        for name in ("memory_limit", "file_size_limit", "open_files_limit", "network_host"):
+            capabilities[name] = Capability(True)
+        return RunnerProbe(True, "none", capabilities)
+
+    async def launch(self, spec: LaunchSpec) -> LaunchedProcess:
+        _check(spec)
+        directory = LaunchDirectory(spec.run_directory, spec.epoch)
+        try:
+            pid = await asyncio.to_thread(_spawn_shim, directory, spec)
+        except FileExistsError as error:
+            raise LaunchError(
+                f"{error.filename} exists: epoch {spec.epoch} was launched before", permanent=True
+            ) from error
+        except OSError as error:
+            raise LaunchError(f"cannot launch in {directory.path}: {error.strerror}", permanent=False) from error
+        identity = ProcessIdentity.of_pid(pid)
+        handle = None if identity is None else ProcessHandle.open(identity)
+        return NativeProcess(directory, identity, handle, spec.argv[0])
+
+    async def attach(self, state: Mapping[str, Any]) -> LaunchedProcess | None:
+        try:
+            directory = LaunchDirectory(Path(str(state["run_directory"])), int(state["epoch"]))
+            identity = None
+            if "pid" in state:
+                identity = ProcessIdentity(
+                    int(state["pid"]), int(state["pid_start_time"]), str(state.get("boot_id", current_boot_id()))
+                )
+        except (KeyError, TypeError, ValueError) as error:
+            raise InvalidInputError(f"this is not the state of a native launch: {dict(state)!r}") from error
+        program = str(state.get("program", "the program"))
+        return await asyncio.to_thread(_find, directory, identity, program)
+
+
+def _find(directory: LaunchDirectory, identity: ProcessIdentity | None, program: str) -> NativeProcess | None:
+    handle = None if identity is None else ProcessHandle.open(identity)
+    if handle is not None or directory.read_exit() is not None:
+        return NativeProcess(directory, identity, handle, program)
+    if directory.read_claim() is None and directory.give_up():
+        return None
+    claim = directory.read_claim()
+    if claim is None or claim.is_abandoned:
+        return None
+    if identity is None:  # the daemon died before it learned the pid
+        identity = claim.shim
+    handle = None if identity is None else ProcessHandle.open(identity)
+    return NativeProcess(directory, identity, handle, program)
+
+
+def _spawn_shim(directory: LaunchDirectory, spec: LaunchSpec) -> int:
+    directory.create()
+    spec_path = directory.write_spec(spec)
+    log = directory.path / _SHIM_LOG
+    # The loader path lets an interpreter outside the system's folders start; the program never sees it.
+    environment = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
+    return os.posix_spawn(
+        sys.executable,
+        [sys.executable, "-I", "-S", str(Path(shim.__file__)), str(spec_path)],
+        environment,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+        setsigmask=shim.WATCHED_SIGNALS,  # blocked from birth: a stop that comes early is not lost
+        setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),
+    )
+
+
+def _check(spec: LaunchSpec) -> None:
+    problem = next(_problems(spec), None)
+    if problem is not None:
+        raise LaunchError(f"the native runner cannot launch {spec.instance_id}: {problem}", permanent=True)
+
+
+def _problems(spec: LaunchSpec) -> Iterator[str]:
+    if not spec.argv or not os.path.isabs(spec.argv[0]):  # noqa: PTH117 - argv is text
+        yield "argv must begin with the absolute path of the program"
+    if not spec.run_directory.is_absolute():
+        yield f"run directory {str(spec.run_directory)!r} is not absolute"
+    if any("\0" in text for text in (*spec.argv, *spec.environment, *spec.environment.values())):
+        yield "an argument or variable contains a zero byte"
+    if any(not name or "=" in name for name in spec.environment):
+        yield "a variable has an empty name or one with '='"
+    if spec.limits.cpu_cores is not None:
+        yield f"cpu limit: {_UNAVAILABLE['cpu_limit']}"
+    if spec.limits.processes is not None:
+        yield f"process limit: {_UNAVAILABLE['process_limit']}"
+    if spec.network is not NetworkMode.HOST:
+        yield f"network {spec.network}: {_UNAVAILABLE['network_none']}"
+
+
+@hookimpl
+def runtara_runners() -> Iterable[type[Runner]]:
+    """The native runner."""
+    return (NativeRunner,)

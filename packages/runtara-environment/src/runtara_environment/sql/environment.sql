@@ -1,0 +1,121 @@
+-- Images and their versions.
+
+-- fragment: image_columns
+images.image_id, images.tenant_id, images.name, images.description, images.runner_type, images.metadata,
+images.created_at_ms, images.updated_at_ms, images.deleted_at_ms,
+image_versions.version, image_versions.digest, image_versions.size_bytes, image_versions.kind
+
+-- fragment: tenant_matches
+(CAST(:tenant_id AS TEXT) IS NULL OR images.tenant_id = :tenant_id)
+
+-- name: insert_image
+INSERT INTO images (image_id, tenant_id, name, runner_type, current_version, created_at_ms, updated_at_ms)
+VALUES (:image_id, :tenant_id, :name, :runner_type, 0, :now_ms, :now_ms)
+ON CONFLICT (tenant_id, name) DO NOTHING;
+
+-- name: lock_image
+SELECT image_id, deleted_at_ms FROM images WHERE tenant_id = :tenant_id AND name = :name /*postgres FOR UPDATE*/;
+
+-- name: find_image_version
+SELECT version FROM image_versions WHERE image_id = :image_id AND digest = :digest;
+
+-- name: insert_image_version
+INSERT INTO image_versions (image_id, version, digest, size_bytes, kind, created_at_ms)
+SELECT CAST(:image_id AS TEXT), COALESCE(MAX(version), 0) + 1, CAST(:digest AS TEXT), CAST(:size_bytes AS BIGINT),
+    CAST(:kind AS TEXT), CAST(:now_ms AS BIGINT)
+FROM image_versions WHERE image_id = :image_id;
+
+-- name: point_image
+UPDATE images
+SET description = :description, runner_type = :runner_type, metadata = :metadata, current_version = :version,
+    updated_at_ms = :now_ms, deleted_at_ms = NULL
+WHERE image_id = :image_id;
+
+-- name: get_image
+SELECT /*include image_columns*/
+FROM images JOIN image_versions
+    ON image_versions.image_id = images.image_id AND image_versions.version = images.current_version
+WHERE images.image_id = :image_id AND images.tenant_id = :tenant_id;
+
+-- name: get_image_version
+SELECT /*include image_columns*/
+FROM images JOIN image_versions ON image_versions.image_id = images.image_id
+WHERE images.image_id = :image_id AND images.tenant_id = :tenant_id
+    AND (CAST(:version AS BIGINT) IS NULL OR image_versions.version = :version)
+    AND (CAST(:digest AS TEXT) IS NULL OR image_versions.digest = :digest)
+ORDER BY image_versions.version DESC LIMIT 1;
+
+-- name: list_images
+SELECT /*include image_columns*/
+FROM images JOIN image_versions
+    ON image_versions.image_id = images.image_id AND image_versions.version = images.current_version
+WHERE images.deleted_at_ms IS NULL AND /*include tenant_matches*/
+ORDER BY images.created_at_ms DESC, images.image_id DESC
+LIMIT :page_limit OFFSET :page_offset;
+
+-- name: count_images
+SELECT COUNT(*) AS total FROM images WHERE images.deleted_at_ms IS NULL AND /*include tenant_matches*/;
+
+-- name: delete_image
+UPDATE images SET deleted_at_ms = :now_ms, updated_at_ms = :now_ms
+WHERE image_id = :image_id AND tenant_id = :tenant_id AND deleted_at_ms IS NULL;
+
+-- name: list_image_names
+SELECT image_id, name FROM images
+WHERE image_id IN (
+    SELECT value FROM /*sqlite json_each(:image_ids)*/ /*postgres json_array_elements_text(CAST(:image_ids AS json))*/);
+
+-- name: list_image_ids_by_name_prefix
+SELECT images.image_id FROM images
+WHERE substr(images.name, 1, length(CAST(:prefix AS TEXT))) = :prefix AND /*include tenant_matches*/
+ORDER BY images.image_id LIMIT :page_limit;
+
+-- Launches and their owners.
+
+-- fragment: launch_columns
+instance_id, epoch, owner, host_id, runner_type, run_directory, state, phase, deadline_ms, created_at_ms
+
+-- name: newest_launch_epoch
+SELECT MAX(epoch) AS epoch FROM launches WHERE instance_id = :instance_id;
+
+-- name: insert_launch
+INSERT INTO launches (/*include launch_columns*/)
+VALUES (:instance_id, :epoch, :owner, :host_id, :runner_type, :run_directory, :state, 'intended', :deadline_ms,
+    :created_at_ms)
+ON CONFLICT (instance_id, epoch) DO NOTHING;
+
+-- name: start_launch
+UPDATE launches SET phase = 'started', state = :state WHERE instance_id = :instance_id AND epoch = :epoch;
+
+-- name: list_launches_of_host
+SELECT /*include launch_columns*/ FROM launches
+WHERE host_id = :host_id AND (instance_id > :after_instance_id
+    OR (instance_id = :after_instance_id AND epoch < :after_epoch))
+ORDER BY instance_id, epoch DESC LIMIT :page_limit;
+
+-- name: list_launches_of_owner
+SELECT /*include launch_columns*/ FROM launches
+WHERE owner = :owner AND (instance_id > :after_instance_id
+    OR (instance_id = :after_instance_id AND epoch < :after_epoch))
+ORDER BY instance_id, epoch DESC LIMIT :page_limit;
+
+-- name: list_launches_of_instance
+SELECT /*include launch_columns*/ FROM launches
+WHERE instance_id = :instance_id ORDER BY epoch DESC LIMIT :page_limit;
+
+-- name: take_over_launch
+UPDATE launches SET owner = :new_owner
+WHERE instance_id = :instance_id AND epoch = :epoch AND owner = :owner;
+
+-- name: remove_launch
+DELETE FROM launches WHERE instance_id = :instance_id AND epoch = :epoch;
+
+-- name: announce_owner
+INSERT INTO launch_owners (owner, host_id, announced_at_ms) VALUES (:owner, :host_id, :now_ms)
+ON CONFLICT (owner) DO UPDATE SET host_id = EXCLUDED.host_id, announced_at_ms = EXCLUDED.announced_at_ms;
+
+-- name: list_owners_of_host
+SELECT owner FROM launch_owners WHERE host_id = :host_id ORDER BY announced_at_ms, owner;
+
+-- name: forget_owner
+DELETE FROM launch_owners WHERE owner = :owner;

@@ -1,0 +1,78 @@
+"""Runner plugins: the built-in one comes through the entry point, a broken one is put aside."""
+
+import sys
+import types
+from pathlib import Path
+
+import pytest
+from runtara_environment.runner import LaunchError, LaunchSpec, NetworkMode, Runner
+from runtara_environment.runners.loading import load_plugins, load_runners
+from runtara_environment.runners.native import NativeRunner
+from runtara_sdk.errors import ConfigurationError
+from runtara_sdk.plugins import Plugin
+
+NATIVE = "runtara_environment.runners.native"
+
+
+def plugin(name: str, target: str, *, is_enabled: bool = True) -> Plugin:
+    return Plugin("runtara.runners", name, target, "a-distribution", "1.0", is_enabled)
+
+
+def test_native_runner_is_a_plugin() -> None:
+    loaded = load_runners({})
+    assert isinstance(loaded.get("native"), NativeRunner)
+    assert loaded.broken == ()
+
+
+def test_disabled_plugin_is_not_loaded() -> None:
+    assert load_runners({"RUNTARA_DISABLE_PLUGINS": "runtara.runners:native"}).runners == {}
+    assert load_plugins([plugin("native", NATIVE, is_enabled=False)]).broken == ()
+
+
+def test_broken_plugins_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    class NoRunner:
+        runner_type = "odd"
+
+    for name, classes in {"raising_plugin": None, "odd_plugin": (NoRunner,), "empty_plugin": ()}.items():
+        module = types.ModuleType(name)
+        source = (
+            "from runtara_environment.hookspecs import hookimpl\n"
+            "@hookimpl\ndef runtara_runners():\n"
+            "    if classes is None: raise RuntimeError('out of order')\n"
+            "    return classes\n"
+        )
+        exec(source, module.__dict__ | {"classes": classes}, module.__dict__)
+        module.__dict__["runtara_runners"].__globals__["classes"] = classes
+        monkeypatch.setitem(sys.modules, name, module)
+    names = ["missing_plugin", "raising_plugin", "odd_plugin", "empty_plugin"]
+    loaded = load_plugins([plugin("native", NATIVE), *(plugin(name, name) for name in names), plugin("twin", NATIVE)])
+    assert set(loaded.runners) == {"native"}
+    reasons = {item.plugin.name: item.reason for item in loaded.broken}
+    assert "ModuleNotFoundError" in reasons["missing_plugin"]
+    assert "out of order" in reasons["raising_plugin"]
+    assert "not a subclass" in reasons["odd_plugin"]
+    assert "provides no runner" in reasons["empty_plugin"]
+    assert "already" in reasons["twin"]
+    with pytest.raises(ConfigurationError, match=r"installed are native; plugin missing_plugin"):
+        loaded.get("oci")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"argv": ()}, "absolute path"),
+        ({"argv": ("true",)}, "absolute path"),
+        ({"argv": ("/bin/true", "a\0b")}, "zero byte"),
+        ({"environment": {"A=B": "c"}}, "variable"),
+        ({"environment": {"": "c"}}, "variable"),
+        ({"run_directory": Path("relative")}, "not absolute"),
+        ({"network": NetworkMode.NONE}, "network none"),
+    ],
+)
+async def test_native_runner_refuses(tmp_path: Path, changes: dict[str, object], message: str) -> None:
+    values = {"argv": ("/bin/true",), "environment": {}, "run_directory": tmp_path} | changes
+    runner: Runner = NativeRunner()
+    with pytest.raises(LaunchError, match=message) as caught:
+        await runner.launch(LaunchSpec(instance_id="i-1", tenant_id="t-1", epoch=1, **values))
+    assert caught.value.permanent
+    assert list(tmp_path.iterdir()) == []
