@@ -71,7 +71,10 @@ def durable(
     """
     if max_retries < 0 or delay < 0:
         raise ConfigurationError(f"@durable: max_retries={max_retries} and delay={delay} must not be negative")
-    strategy = RetryStrategy(strategy)
+    try:
+        strategy = RetryStrategy(strategy)
+    except ValueError:
+        raise ConfigurationError(f"@durable: strategy={strategy!r} is unknown: use exponential or fixed") from None
 
     def decorate(work: Callable[Parameters, Awaitable[Result]]) -> Callable[Parameters, Awaitable[Result]]:
         name = f"{work.__module__}.{work.__qualname__}"

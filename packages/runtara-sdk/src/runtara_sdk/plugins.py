@@ -88,14 +88,20 @@ def find_plugins(group: str, variables: Mapping[str, str] | None = None) -> list
     return sorted(found.values(), key=lambda plugin: (plugin.name, plugin.distribution))
 
 
+def find_plugin(group: str, name: str) -> Plugin | None:
+    """The plugin of that name; among several the first one that is not switched off."""
+    named = [plugin for plugin in find_plugins(group) if plugin.name == name]
+    return next((plugin for plugin in named if plugin.is_enabled), named[0] if named else None)
+
+
 def load_one(group: str, name: str, *, package: str, needed_by: str) -> Any:
     """The object of a group's entry; `package` is what to install when it is missing, for `needed_by`.
 
     Raises `ConfigurationError` when it is missing, `PluginError` when it cannot be loaded.
     """
-    for plugin in find_plugins(group):
-        if plugin.name == name:
-            return plugin.load()
+    plugin = find_plugin(group, name)
+    if plugin is not None:
+        return plugin.load()
     raise ConfigurationError(f"{needed_by} needs {package}, which is not installed: run `pip install {package}`")
 
 

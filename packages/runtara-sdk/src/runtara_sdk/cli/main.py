@@ -11,7 +11,7 @@ import click
 
 from runtara_sdk import __version__
 from runtara_sdk.cli.errors import run_program
-from runtara_sdk.plugins import Plugin, PluginError, find_plugins
+from runtara_sdk.plugins import Plugin, PluginError, find_plugin, find_plugins
 
 GROUP = "runtara.cli"
 
@@ -28,10 +28,8 @@ class PluginGroup(click.Group):
         """A command by name; one that cannot be loaded gives a command that says why."""
         if cmd_name in _BUILT_IN:
             return _built_in(cmd_name)
-        for plugin in find_plugins(GROUP):
-            if plugin.name == cmd_name:
-                return _contributed(plugin)
-        return None
+        plugin = find_plugin(GROUP, cmd_name)
+        return None if plugin is None else _contributed(plugin)
 
 
 _BUILT_IN = ("plugins", "run")

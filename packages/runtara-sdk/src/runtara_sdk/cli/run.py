@@ -150,8 +150,6 @@ async def _run(request: RunRequest) -> RunOutcome:
 
 
 def _show(outcome: RunOutcome, request: RunRequest, *, as_json: bool) -> int:
-    if outcome.already_finished:
-        _progress(f"instance {outcome.instance_id} had finished before; this is its result")
     if as_json:
         shown = {
             "instance_id": outcome.instance_id,
