@@ -266,7 +266,7 @@ async def _build(
         return entry, True
 
     async def build(work_dir: Path) -> Path:
-        request = BuildRequest(module.source, module.name, manifest, _distinct(pins), work_dir, progress)
+        request = BuildRequest(module.source, module.name, manifest, _distinct(pins), work_dir, progress, data_dir)
         return await target.build(request)
 
     return await cache.build(key, module.source, build)

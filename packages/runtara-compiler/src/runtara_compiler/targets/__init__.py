@@ -59,6 +59,7 @@ class BuildRequest:
         agents: the agents that `module_source` imports.
         work_dir: an empty directory of this build alone, removed afterwards.
         progress: takes one line a stage; never blocks.
+        data_dir: the data directory of the compilation, for what a target keeps between builds.
     """
 
     module_source: str
@@ -67,6 +68,7 @@ class BuildRequest:
     agents: tuple[AgentPin, ...]
     work_dir: Path
     progress: Progress
+    data_dir: Path | None = None
 
 
 class BuildTarget(ABC):

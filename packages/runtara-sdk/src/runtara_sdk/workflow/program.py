@@ -36,6 +36,8 @@ from runtara_sdk.workflow.workflow import Workflow
 if TYPE_CHECKING:
     from runtara_sdk.instance import RuntaraSdk
 
+logger = logging.getLogger(__name__)
+
 EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -135,6 +137,7 @@ async def _graph_output(workflow: Workflow, run: Run) -> Any:
         raise StepFailedError(error.code, error.message) from error
     except Exception as error:
         # Not foreseen, so nothing says that another launch would fare better.
+        logger.exception("the workflow stopped unexpectedly")
         reason = f"{type(error).__name__}: {error}"
         raise StepFailedError("INTERNAL_ERROR", f"the workflow stopped unexpectedly: {reason}") from error
 
