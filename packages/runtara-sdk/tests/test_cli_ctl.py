@@ -59,7 +59,7 @@ def test_start_prints_the_bare_id(command, tmp_path: Path):
     words = ["start", "--image", "im", "--tenant", "t", "--timeout", "5", "--input", f"@{tmp_path}/in.json"]
     assert command(answer, *words) == (0, "i\n", "")
     assert json.loads(OneAnswer.request.start_instance.input) == {"data": {"a": 1}}
-    code, out, _ = command(answer, *words, "--json")
+    out = command(answer, *words, "--json")[1]
     assert json.loads(out) == {"instance_id": "i", "deduplicated": False}
     assert command(answer, "--json", *words)[1] == out
 

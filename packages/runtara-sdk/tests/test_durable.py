@@ -21,11 +21,13 @@ class Shop:
 
     def __init__(self, failures: int = 0, error: Exception | None = None) -> None:
         self.calls = 0
+        self.called = asyncio.Event()
         self.failures = failures
         self.error = error or OSError("busy")
 
     async def order(self, order_id: str) -> dict[str, object]:
         self.calls += 1
+        self.called.set()
         if self.calls <= self.failures:
             raise self.error
         return {"id": order_id, "call": self.calls}
@@ -91,10 +93,14 @@ async def test_permanent_errors_are_not_retried(make_sdk):
 
 async def test_failed_lookup_fails_the_call_without_work(core, make_sdk):
     shop = Shop()
-    with pytest.raises(TransportError):
+
+    async def program():
         async with make_sdk(reconnect_deadline_ms=0):
             core.faults.append(TransportError("gone"))
             await durable(shop.order)("A-1")
+
+    with pytest.raises(TransportError):
+        await program()
     assert shop.calls == 0
 
 
@@ -112,8 +118,7 @@ async def test_cancel_ends_the_wait_between_attempts(core, clock, make_sdk):
     sdk = make_sdk()
     async with sdk:
         running = asyncio.create_task(durable(shop.order, delay=3_600_000)("A-1"))
-        while shop.calls == 0:
-            await asyncio.sleep(0)
+        await shop.called.wait()
         core.send(pb.SIGNAL_CANCEL)
         await finish(running, clock)
     assert isinstance(sdk.interruption, InstanceCancelled)

@@ -12,13 +12,12 @@ from typing import Any, Protocol, Self
 from runtara_sdk.clock import Clock, SystemClock
 from runtara_sdk.errors import (
     CheckpointNotFoundError,
-    DeadlineExceededError,
     ImageNotFoundError,
     InstanceNotFoundError,
     InvalidInputError,
-    TransportError,
 )
 from runtara_sdk.management import codec
+from runtara_sdk.management.completion import await_end
 from runtara_sdk.management.models import (
     CheckpointDetail,
     CheckpointPage,
@@ -40,7 +39,6 @@ from runtara_sdk.protocol import environment_pb2 as pb
 from runtara_sdk.quic_backend import RequestClient
 
 UPLOAD_TIMEOUT_MS = 600_000
-_AWAY_AT_MOST_MS = 120_000
 
 
 class EnvironmentClient(RequestClient, Protocol):
@@ -424,27 +422,13 @@ class ManagementSdk:
             poll_interval: a timedelta or seconds between two questions.
             timeout: a timedelta or seconds; None waits for ever. Raises `DeadlineExceededError` after it.
         """
-        interval_ms = max(_milliseconds(poll_interval), 1)
-        deadline_ms = None if timeout is None else self._clock.now_ms() + _milliseconds(timeout)
-        heard_at_ms = self._clock.now_ms()
-        status = "unknown"
-        while True:
-            try:
-                info = await self.get_instance_status(instance_id)
-            except (TransportError, DeadlineExceededError) as error:
-                if not error.retryable or self._clock.now_ms() - heard_at_ms > _AWAY_AT_MOST_MS:
-                    raise
-            else:
-                if info.status.is_terminal:
-                    return info
-                heard_at_ms, status = self._clock.now_ms(), info.status.value
-            wait_ms = interval_ms
-            if deadline_ms is not None:
-                left_ms = deadline_ms - self._clock.now_ms()
-                if left_ms <= 0:
-                    raise DeadlineExceededError(f"instance {instance_id} has not ended in time: it is {status}")
-                wait_ms = min(wait_ms, left_ms)
-            await self._clock.sleep(wait_ms / 1000)
+        return await await_end(
+            lambda: self.get_instance_status(instance_id),
+            instance_id,
+            clock=self._clock,
+            interval_ms=_milliseconds(poll_interval),
+            timeout_ms=None if timeout is None else _milliseconds(timeout),
+        )
 
     async def run_instance(
         self,
