@@ -9,11 +9,10 @@ Programs are Python code run by `self.python` (override it where the interpreter
 report through files in their run directory. Nothing sleeps for a fixed time: everything is a wait for a condition.
 """
 
-
-
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -44,10 +43,12 @@ _LAUNCH_AND_HANG = """
 import asyncio, importlib, json, pathlib, sys
 from runtara_environment.runner import LaunchSpec
 async def main():
-    module, name, argv, directory, forget = json.loads(sys.argv[1])
+    module, name, argv, directory, forget = json.loads(sys.argv[1])  # forget: false, true or "at once"
     runner = getattr(importlib.import_module(module), name)()
     spec = LaunchSpec("i-1", "t-1", 1, tuple(argv), {}, pathlib.Path(directory))
     planned = runner.planned_state(spec)
+    if forget == "at once":
+        print(json.dumps(planned), flush=True)
     process = await runner.launch(spec)
     print(json.dumps(planned if forget else process.state), flush=True)
     await asyncio.sleep(600)
@@ -77,6 +78,14 @@ def read_pid(path: Path) -> int:
     """The pid in a file that a program writes, 0 while it has not."""
     text = path.read_text() if path.exists() else ""
     return int(text) if text else 0
+
+
+def _mentioned_by_a_process(text: str) -> bool:
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if text.encode() in path.read_bytes():
+                return True
+    return False
 
 
 class RunnerConformance:
@@ -335,6 +344,21 @@ class RunnerConformance:
             assert adopted is not None
             assert (await asyncio.wait_for(adopted.wait(), WAIT_SECONDS)).exit_code == 12
 
+    @pytest.mark.parametrize("delay_ms", [0, 1, 2, 4, 8, 16, 32, 64])
+    async def test_daemon_killed_in_the_middle_of_a_launch(
+        self, runner: Runner, run_directory: Path, delay_ms: int
+    ) -> None:
+        code = "with open('ran', 'a') as file: file.write('once')"
+        state = await self._launch_from_killed_daemon(
+            runner, run_directory, code, forget="at once", delay_seconds=delay_ms / 1000
+        )
+        adopted = await runner.attach(state)
+        if adopted is not None:
+            assert (await asyncio.wait_for(adopted.wait(), WAIT_SECONDS)).exit_code == 0
+        await until(lambda: not _mentioned_by_a_process(str(run_directory)), "nothing is on its way")
+        ran = (run_directory / "ran").read_text() if (run_directory / "ran").exists() else ""
+        assert ran == ("once" if adopted is not None else "")
+
     async def test_attach_settles_what_was_never_launched(self, runner: Runner, run_directory: Path) -> None:
         spec = self.spec(run_directory, "pass")
         planned = runner.planned_state(spec)
@@ -378,7 +402,13 @@ class RunnerConformance:
             pytest.skip(f"{capability}: {found.reason if found else 'not offered'}")
 
     async def _launch_from_killed_daemon(
-        self, runner: Runner, run_directory: Path, code: str, *, forget: bool
+        self,
+        runner: Runner,
+        run_directory: Path,
+        code: str,
+        *,
+        forget: bool | str,
+        delay_seconds: float = 0.0,
     ) -> dict[str, Any]:
         """Launch from another process, kill that with SIGKILL, return the state it had saved."""
         kind = type(runner)
@@ -395,6 +425,7 @@ class RunnerConformance:
         )
         assert daemon.stdout is not None
         line = await asyncio.wait_for(daemon.stdout.readline(), WAIT_SECONDS)
+        await asyncio.sleep(delay_seconds)  # the moment of death is what is varied
         os.killpg(daemon.pid, signal.SIGKILL)
         await daemon.wait()
         state: dict[str, Any] = json.loads(line)
