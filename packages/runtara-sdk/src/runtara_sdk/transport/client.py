@@ -304,8 +304,9 @@ class QuicClient:
             self._keep_alive_timer = None
         connection = self._connection
         if self._keep_alive and connection is not None and connection.is_open and not self._closed:
-            due = connection.last_received_at + self._keep_alive
-            self._keep_alive_timer = asyncio.get_running_loop().call_at(due, self._keep_connection_alive)
+            loop = asyncio.get_running_loop()
+            due = max(connection.last_received_at, loop.time() - self._keep_alive / 2) + self._keep_alive
+            self._keep_alive_timer = loop.call_at(due, self._keep_connection_alive)
 
     def _keep_connection_alive(self) -> None:
         self._keep_alive_timer = None
@@ -313,5 +314,4 @@ class QuicClient:
         now = asyncio.get_running_loop().time()
         if connection is not None and connection.is_open and now - connection.last_received_at >= self._keep_alive:
             connection.ping()
-            connection.last_received_at = now
         self._schedule_keep_alive()

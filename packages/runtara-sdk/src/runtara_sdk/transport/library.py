@@ -6,16 +6,14 @@ differs between them is told here and nowhere else.
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Protocol
 
 from runtara_sdk.errors import ConfigurationError
@@ -58,8 +56,8 @@ class QuicEngine(Protocol):
     def get_timer(self) -> float | None: ...
     def handle_timer(self, now: float) -> None: ...
     def next_event(self) -> Any: ...
-    def get_next_available_stream_id(self, is_unidirectional: bool = False) -> int: ...  # noqa: FBT001
-    def send_stream_data(self, stream_id: int, data: bytes, end_stream: bool = False) -> None: ...  # noqa: FBT001
+    def get_next_available_stream_id(self, is_unidirectional: bool = ...) -> int: ...  # noqa: FBT001
+    def send_stream_data(self, stream_id: int, data: bytes, end_stream: bool = ...) -> None: ...  # noqa: FBT001
     def reset_stream(self, stream_id: int, error_code: int) -> None: ...
     def stop_stream(self, stream_id: int, error_code: int) -> None: ...
     def send_ping(self, uid: int) -> None: ...
@@ -92,12 +90,11 @@ class QuicLibrary:
     concurrent_streams: int
     """Calls that a client keeps open at a time on one connection."""
 
-    def __init__(self, package: str) -> None:
-        self._configuration_class = _member(package, "quic.configuration", "QuicConfiguration")
-        self._connection_class = _member(package, "quic.connection", "QuicConnection")
-        packet = importlib.import_module(f"{package}.quic.packet")
+    def __init__(self, configuration: Any, connection_class: Any, events: Any, packet: Any) -> None:
+        self._configuration_class = configuration.QuicConfiguration
+        self._connection_class = connection_class
         self._encode_version_negotiation = packet.encode_quic_version_negotiation
-        self.events: ModuleType = importlib.import_module(f"{package}.quic.events")
+        self.events = events
 
     def client_engine(self, security: ClientSecurity, *, idle_timeout_ms: int, on_loopback: bool) -> QuicEngine:
         """An engine that will connect to a server."""
@@ -120,7 +117,7 @@ class QuicLibrary:
         base = self._configuration(idle_timeout_ms, is_client=False)
         try:
             base.load_cert_chain(str(identity.certificate_path), str(identity.private_key_path))
-        except Exception as error:  # noqa: BLE001 - the libraries raise whatever their parsers raise
+        except Exception as error:
             raise ConfigurationError(
                 f"{identity.certificate_path} and {identity.private_key_path} are not a PEM certificate and its "
                 f"private key ({type(error).__name__}); replace them or delete both to have new ones made"
@@ -169,6 +166,8 @@ class QuicLibrary:
             is_client=is_client,
             connection_id_length=CONNECTION_ID_LENGTH,
             idle_timeout=idle_timeout_ms / 1000,
+            max_data=4 * RECEIVE_WINDOW_BYTES,
+            max_stream_data=RECEIVE_WINDOW_BYTES,
             supported_versions=[1],
         )
 
@@ -186,8 +185,9 @@ class Aioquic(QuicLibrary):
     concurrent_streams = 1_000
 
     def __init__(self) -> None:
-        super().__init__("aioquic")
-        self._connection_class = _bounded_connection_class(self._connection_class)
+        from aioquic.quic import configuration, connection, events, packet
+
+        super().__init__(configuration, _bounded_connection_class(connection.QuicConnection, packet), events, packet)
 
     def bytes_to_send(self, engine: QuicEngine, stream_id: int) -> int:
         stream = engine._streams.get(stream_id)  # type: ignore[attr-defined]  # noqa: SLF001 - no public way
@@ -213,8 +213,9 @@ class Qh3(QuicLibrary):
     concurrent_streams = 100
 
     def __init__(self) -> None:
-        super().__init__("qh3")
-        self._connection_class = _patient_connection_class(self._connection_class)
+        from qh3.quic import configuration, connection, events, packet
+
+        super().__init__(configuration, _patient_connection_class(connection.QuicConnection), events, packet)
 
     def bytes_to_send(self, engine: QuicEngine, stream_id: int) -> int:
         size: int = engine.get_send_buffer_size(stream_id)  # type: ignore[attr-defined]
@@ -242,7 +243,7 @@ def select_library(name: LibraryName | str | None = None, variables: Mapping[str
         raise ConfigurationError(f"{LIBRARY_VARIABLE}={wanted!r} is not a QUIC library: use one of {known}") from None
 
 
-@lru_cache(maxsize=None)
+@cache
 def _load(name: LibraryName) -> QuicLibrary:
     if name is LibraryName.AIOQUIC:
         return Aioquic()
@@ -277,10 +278,6 @@ def parse_header(data: bytes) -> ReceivedHeader | None:
     )
 
 
-def _member(package: str, module: str, name: str) -> Any:
-    return getattr(importlib.import_module(f"{package}.{module}"), name)
-
-
 def _check_readable(path: Path, what: str) -> None:
     try:
         path.read_bytes()
@@ -288,16 +285,17 @@ def _check_readable(path: Path, what: str) -> None:
         raise ConfigurationError(f"cannot read the {what} {path}: {error.strerror or error}") from error
 
 
-def _bounded_connection_class(base: Any) -> Any:
-    """aioquic doubles the window of a stream whatever its reader does; this ties the window to the reader."""
-    packet = importlib.import_module("aioquic.quic.packet")
+def _bounded_connection_class(base: Any, packet: Any) -> Any:
+    """Aioquic doubles the window of a stream whatever its reader does; this ties the window to the reader."""
 
     class BoundedConnection(base):  # type: ignore[misc]
         read_position: Callable[[int], int | None] = staticmethod(lambda stream_id: None)
 
         def _write_stream_limits(self, builder: Any, space: Any, stream: Any) -> None:
+            if stream.is_blocked:
+                return
             position = self.read_position(stream.stream_id)
-            if position is not None:
+            if position:
                 limit = position + RECEIVE_WINDOW_BYTES
                 if limit - stream.max_stream_data_local >= RECEIVE_WINDOW_BYTES // 2:
                     stream.max_stream_data_local = limit
@@ -325,6 +323,8 @@ def _patient_connection_class(base: Any) -> Any:
     """
 
     class PatientConnection(base):  # type: ignore[misc]
+        _retry_source_connection_id: bytes | None
+
         def _create_core(self, remote_addr: Address, initial_dcid: bytes, now: float) -> None:
             if self._is_client or not is_loopback(remote_addr):
                 super()._create_core(remote_addr, initial_dcid, now)

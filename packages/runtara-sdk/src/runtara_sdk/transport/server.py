@@ -285,9 +285,7 @@ async def _bind(settings: ServerSettings) -> socket.socket:
         if family == socket.AF_INET6:
             with contextlib.suppress(OSError):
                 udp_socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        set_buffer_sizes(
-            udp_socket, receive_bytes=settings.receive_buffer_bytes, send_bytes=settings.send_buffer_bytes
-        )
+        set_buffer_sizes(udp_socket, receive_bytes=settings.receive_buffer_bytes, send_bytes=settings.send_buffer_bytes)
         udp_socket.bind(address)
     except OSError as error:
         udp_socket.close()
@@ -298,4 +296,3 @@ async def _bind(settings: ServerSettings) -> socket.socket:
             ) from error
         raise ConfigurationError(f"cannot listen on {where}: {error.strerror or error}; {remedy}") from error
     return udp_socket
-

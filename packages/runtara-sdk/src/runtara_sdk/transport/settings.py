@@ -72,7 +72,5 @@ class ServerSettings:
             receive_buffer_bytes=reader.integer(
                 "RUNTARA_QUIC_UDP_RECV_BUFFER", default.receive_buffer_bytes, maximum=2**30
             ),
-            send_buffer_bytes=reader.integer(
-                "RUNTARA_QUIC_UDP_SEND_BUFFER", default.send_buffer_bytes, maximum=2**30
-            ),
+            send_buffer_bytes=reader.integer("RUNTARA_QUIC_UDP_SEND_BUFFER", default.send_buffer_bytes, maximum=2**30),
         )

@@ -139,7 +139,7 @@ class Stream:
     async def write(self, data: bytes, *, end: bool = False, deadline: float | None = None) -> None:
         """Queue bytes, and return once no more than a bounded number of this stream's bytes is waiting."""
         self.send(data, end=end)
-        while self._error is None and not self._stopped and self._connection.bytes_to_send(self.stream_id) > _UNSENT_LIMIT_BYTES:
+        while self._must_wait_to_write():
             self._writer = asyncio.get_running_loop().create_future()
             self._connection.waiting_writers.add(self)
             try:
@@ -225,6 +225,11 @@ class Stream:
         self._wake(self._writer)
 
     # Private
+
+    def _must_wait_to_write(self) -> bool:
+        if self._error is not None or self._stopped:
+            return False
+        return self._connection.bytes_to_send(self.stream_id) > _UNSENT_LIMIT_BYTES
 
     def _announce(self) -> None:
         position = self.read_position
