@@ -21,5 +21,7 @@ def configure_logging(reader: EnvironmentReader | None = None, *, default_level:
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    # qh3 warns of every connection that a client closes.
+    logging.getLogger("quic").setLevel(logging.ERROR)
     for name in ("runtara_core", "runtara_environment", "runtara_sdk"):
         logging.getLogger(name).setLevel(level)
