@@ -135,7 +135,7 @@ def test_mapping_builds_nested_objects_and_leaves_constants_alone() -> None:
 
 
 def test_mapping_conflict_is_an_error() -> None:
-    with pytest.raises(StepFailedError, match="a.b"):
+    with pytest.raises(StepFailedError, match=r"a\.b"):
         resolve_mapping({"a": immediate(1), "a.b": immediate(2)}, ROOTS)
 
 

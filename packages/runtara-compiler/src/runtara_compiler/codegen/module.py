@@ -93,7 +93,6 @@ def generate_module(
     source = _template().render(
         title=_docstring(graph.name or identity.scenario_id),
         origin=_origin(identity),
-        summary=_summary(graph, order),
         imports=_imports(agents, agent_names, used & _LIBRARY_NAMES),
         steps=[
             {
@@ -205,13 +204,6 @@ def _origin(identity: ModuleIdentity) -> str:
         f"Scenario {scenario}, version {identity.version}, compiled by runtara-compiler "
         f"{_docstring(identity.compiler_version)}.\nGenerated: change the scenario, not this file."
     )
-
-
-def _summary(graph: ExecutionGraph, order: StepOrder) -> str:
-    agents = sum(isinstance(graph.steps[step_id], AgentStep) for step_id in order.steps)
-    steps = len(order.steps)
-    calls = f", {agents} of them calls of agents" if agents else ""
-    return f"Do the {steps} steps in order{calls}." if steps != 1 else "Do the only step."
 
 
 def _docstring(text: str) -> str:
