@@ -16,6 +16,9 @@ from runtara_core.testing.postgres import (
     running_postgres,
 )
 
+# The suite ships as a module of core; without this its failures would show no values.
+pytest.register_assert_rewrite("runtara_core.testing.storage_suite")
+
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:

@@ -71,7 +71,7 @@ class PostgresServer:
         self._port = self._port or _free_port()
         log = (self._root / "log").open("ab")
         with log:
-            self._process = subprocess.Popen(  # noqa: S603 - the server's own binary
+            self._process = subprocess.Popen(
                 [
                     self._binaries / "postgres",
                     *("-D", self._data, "-h", "127.0.0.1", "-p", str(self._port), "-k", ""),
@@ -105,7 +105,7 @@ class PostgresServer:
             self._binaries / "initdb",
             *("-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"),
         ]
-        result = subprocess.run(  # noqa: S603 - the server's own binary
+        result = subprocess.run(
             command, capture_output=True, text=True, timeout=_START_DEADLINE_S, check=False, **self._identity()
         )
         if result.returncode != 0:

@@ -1,0 +1,34 @@
+"""The conformance suite of the `Storage` contract.
+
+A storage's own test file is one subclass with a `storage` fixture that yields an open, empty storage:
+
+    class TestMyStorage(StorageConformance):
+        @pytest.fixture
+        async def storage(self) -> AsyncIterator[Storage]: ...
+
+Needs pytest and pytest-asyncio in auto mode. Every statement of the contract's docstrings is a test here.
+"""
+
+from runtara_core.testing.storage_suite.checkpoint_cases import CheckpointCases
+from runtara_core.testing.storage_suite.event_cases import EventCases
+from runtara_core.testing.storage_suite.exit_cases import ExitCases
+from runtara_core.testing.storage_suite.launch_cases import LaunchCases
+from runtara_core.testing.storage_suite.listing_cases import ListingCases
+from runtara_core.testing.storage_suite.race_cases import RaceCases
+from runtara_core.testing.storage_suite.registration_cases import RegistrationCases
+from runtara_core.testing.storage_suite.signal_cases import SignalCases
+
+__all__ = ["StorageConformance"]
+
+
+class StorageConformance(
+    RegistrationCases,
+    CheckpointCases,
+    EventCases,
+    SignalCases,
+    LaunchCases,
+    ExitCases,
+    ListingCases,
+    RaceCases,
+):
+    """All cases; subclasses provide the `storage` fixture."""
