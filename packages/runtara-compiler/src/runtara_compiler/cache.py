@@ -58,9 +58,7 @@ class ArtifactCache:
         """The undamaged entry of `key`, or None."""
         return await asyncio.to_thread(_read_entry, self._root / key)
 
-    async def build(
-        self, key: str, source: str, build: Callable[[Path], Awaitable[Path]]
-    ) -> tuple[CacheEntry, bool]:
+    async def build(self, key: str, source: str, build: Callable[[Path], Awaitable[Path]]) -> tuple[CacheEntry, bool]:
         """The entry of `key`, and whether another process had built it meanwhile.
 
         Args:
@@ -123,6 +121,7 @@ def place(source: Path, destination: Path) -> None:
     except OSError:
         shutil.copy2(source, temporary)
     temporary.replace(destination)
+    temporary.unlink(missing_ok=True)  # renaming one link of a file over another of the same file does nothing
 
 
 def copy(source: Path, destination: Path) -> None:

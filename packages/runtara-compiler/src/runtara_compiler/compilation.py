@@ -128,9 +128,7 @@ def _be_silent(_: str) -> None:
     """A progress sink for callers that do not ask for one."""
 
 
-async def compile_scenario(
-    compilation: CompilationInput, *, progress: Progress = _be_silent
-) -> CompilationResult:
+async def compile_scenario(compilation: CompilationInput, *, progress: Progress = _be_silent) -> CompilationResult:
     """Compile a scenario to one executable file; an unchanged one comes from the cache.
 
     Raises:
@@ -182,9 +180,7 @@ def check_scenario(
         source = document if isinstance(document, str | bytes) else dict(document)
         document = load_scenario(source, origin=origin)
     installed = installed or discover_agents()
-    report = validate(
-        document, {agent_id: agent.definition.metadata() for agent_id, agent in installed.agents.items()}
-    )
+    report = validate(document, {agent_id: agent.definition.metadata() for agent_id, agent in installed.agents.items()})
     report.raise_for_errors(origin)
     used: dict[str, DiscoveredAgent] = {}
     for step in document.execution_graph.steps.values():
@@ -211,9 +207,7 @@ def _check_input(compilation: CompilationInput) -> None:
         raise InvalidInputError("child scenarios are not compiled by this version: leave them out")
 
 
-def _generate(
-    checked: CheckedScenario, compilation: CompilationInput, pins: Mapping[str, AgentPin]
-) -> GeneratedModule:
+def _generate(checked: CheckedScenario, compilation: CompilationInput, pins: Mapping[str, AgentPin]) -> GeneratedModule:
     identity = ModuleIdentity(
         scenario_id=compilation.scenario_id,
         version=compilation.version,

@@ -79,9 +79,7 @@ def _package_digest(package: str) -> str | None:
 
 def _files(root: Path) -> Iterable[Path]:
     return sorted(
-        path
-        for path in root.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc"
+        path for path in root.rglob("*") if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc"
     )
 
 

@@ -115,9 +115,7 @@ def render(expression: Expression, *, indent: int = 0, before: int = 0) -> str:
 
 def _broken(opening: str, items: Iterable[tuple[str, Expression]], closing: str, indent: int) -> str:
     margin = _INDENT * (indent + 1)
-    lines = [
-        f"{margin}{label}{render(value, indent=indent + 1, before=len(label))}," for label, value in items
-    ]
+    lines = [f"{margin}{label}{render(value, indent=indent + 1, before=len(label))}," for label, value in items]
     if not lines:
         return opening + closing
     return "\n".join([opening, *lines, _INDENT * indent + closing])

@@ -27,7 +27,7 @@ from runtara_compiler.codegen.expressions import (
 )
 from runtara_compiler.codegen.identifiers import Identifiers, snake_case
 from runtara_compiler.codegen.step_expressions import Targets, step_expression
-from runtara_compiler.language import AgentStep, ExecutionGraph, FinishStep
+from runtara_compiler.language import ExecutionGraph, FinishStep
 from runtara_compiler.language.ordering import StepOrder, active_edges, order_steps
 from runtara_compiler.targets import AgentPin
 
@@ -69,9 +69,7 @@ class GeneratedModule:
     source: str
 
 
-def generate_module(
-    graph: ExecutionGraph, identity: ModuleIdentity, agents: Mapping[str, AgentPin]
-) -> GeneratedModule:
+def generate_module(graph: ExecutionGraph, identity: ModuleIdentity, agents: Mapping[str, AgentPin]) -> GeneratedModule:
     """Generate the module of a validated graph; the same arguments give the same text.
 
     Args:
@@ -146,9 +144,7 @@ def _targets(graph: ExecutionGraph, order: StepOrder) -> dict[str, Targets]:
     }
 
 
-def _workflow_expression(
-    graph: ExecutionGraph, identity: ModuleIdentity, step_names: Sequence[str]
-) -> Expression:
+def _workflow_expression(graph: ExecutionGraph, identity: ModuleIdentity, step_names: Sequence[str]) -> Expression:
     fields: dict[str, Expression] = {"id": Literal(identity.scenario_id), "version": Literal(identity.version)}
     if graph.name is not None:
         fields["name"] = Literal(graph.name)

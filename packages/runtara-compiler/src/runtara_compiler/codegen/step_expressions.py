@@ -33,9 +33,7 @@ class Targets:
     if_false: tuple[str, ...] = ()
 
 
-def step_expression(
-    step: Step, step_id: str, targets: Targets, agent_names: Mapping[str, str]
-) -> Expression:
+def step_expression(step: Step, step_id: str, targets: Targets, agent_names: Mapping[str, str]) -> Expression:
     """The constructor call of a step.
 
     Args:
