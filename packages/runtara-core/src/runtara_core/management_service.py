@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
 from runtara_sdk.clock import Clock
@@ -36,6 +37,7 @@ MAX_CLAIM_WAIT_MS = 30_000
 MAX_PAGE = 1_000
 """Most rows of one page."""
 
+_MAX_RETIRED_OWNERS = 1_000
 _OTHER_PROCESS_INTERVAL_MS = 5_000
 _AT_LIMIT_INTERVAL_MS = 1_000
 
@@ -49,6 +51,8 @@ class ManagementService(CoreManagement):
         self._limits = limits
         self._due = due
         self._started_at_ms = clock.now_ms()
+        # Owners known to be dead: a claim call of theirs that still waits here must not be handed anything.
+        self._retired_owners: deque[str] = deque(maxlen=_MAX_RETIRED_OWNERS)
 
     async def health_check(self) -> HealthReport:
         healthy = True
@@ -89,7 +93,7 @@ class ManagementService(CoreManagement):
         self, owner: str, *, limit: int, lease_ms: int, wait_ms: int = 0, instance_id: str | None = None
     ) -> list[LaunchClaim]:
         deadline_ms = self._clock.now_ms() + min(wait_ms, MAX_CLAIM_WAIT_MS)
-        while True:
+        while owner not in self._retired_owners:
             bell = self._due.listen()
             claims = await self._storage.claim_launches(
                 owner,
@@ -103,6 +107,7 @@ class ManagementService(CoreManagement):
             if claims or left_ms <= 0:
                 return claims
             await wait_until_rung(bell, self._clock, min(left_ms, await self._next_look_ms()) / 1000)
+        return []
 
     async def _next_look_ms(self) -> int:
         """How long nothing can become due, as far as the database tells."""
@@ -119,9 +124,9 @@ class ManagementService(CoreManagement):
         return await self._storage.renew_leases(owner, keys, lease_ms=lease_ms, now_ms=self._clock.now_ms())
 
     async def expire_leases(self, owner: str) -> int:
+        self._retired_owners.append(owner)
         expired = await self._storage.expire_leases(owner, now_ms=self._clock.now_ms())
-        if expired:
-            self._due.ring()
+        self._due.ring()
         return expired
 
     async def report_exit(self, key: LeaseKey, report: ExitReport) -> ExitDecision:
