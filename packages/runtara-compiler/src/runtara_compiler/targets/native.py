@@ -1,0 +1,69 @@
+"""The `native` build target: a workflow compiled to C, over a base runtime that is built once.
+
+How it works is told in `runtara_compiler.native`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+
+from runtara_sdk.errors import ConfigurationError
+
+from runtara_compiler.hookspecs import hookimpl
+from runtara_compiler.native.artifact import write_artifact
+from runtara_compiler.native.base import BasePlan, ensure_base, plan_base
+from runtara_compiler.native.closure import normalized
+from runtara_compiler.native.library import NativeLibrary
+from runtara_compiler.native.module import WorkflowModule, build_workflow_layer
+from runtara_compiler.native.toolchain import prepare_toolchain
+from runtara_compiler.targets import BuildRequest, BuildTarget
+
+ARTIFACT_NAME = "workflow"
+
+
+class NativeTarget(BuildTarget):
+    """Builds one executable file that carries the compiled workflow and the base runtime."""
+
+    def __init__(self, library: NativeLibrary | None = None) -> None:
+        self._library = library
+
+    @property
+    def name(self) -> str:
+        return "native"
+
+    def fingerprint(self) -> str:
+        return f"native-1:{plan_base().key}"
+
+    async def build(self, request: BuildRequest) -> Path:
+        library = self._library or NativeLibrary.from_environment(request.data_dir)
+        plan = await asyncio.to_thread(plan_base)
+        _require_agents(request, plan)
+        toolchain = await prepare_toolchain(library)
+        base = await ensure_base(library, plan, request.progress)
+        request.progress("compiling the workflow")
+        manifest = {**request.manifest, "native": {"base": f"sha256:{base.layer.digest}"}}
+        module = WorkflowModule(request.module_name, request.module_source, manifest)
+        module_dir = request.work_dir / "native"
+        module_dir.mkdir()
+        workflow = await build_workflow_layer(library, toolchain, module, module_dir)
+        return await asyncio.to_thread(
+            write_artifact, request.work_dir / ARTIFACT_NAME, manifest, workflow=workflow, base=base.layer
+        )
+
+
+def _require_agents(request: BuildRequest, plan: BasePlan) -> None:
+    included = {item.name for item in plan.closure}
+    for agent in request.agents:
+        if agent.distribution is None or normalized(agent.distribution) not in included:
+            raise ConfigurationError(
+                f"the agent {agent.agent_id} ({agent.module}) is of no installed agent plugin, so the native base "
+                "runtime does not have it: install its distribution or use --target python"
+            )
+
+
+@hookimpl
+def runtara_build_targets() -> Iterable[BuildTarget]:
+    """The native target."""
+    return (NativeTarget(),)
