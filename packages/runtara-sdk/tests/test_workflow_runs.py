@@ -42,7 +42,7 @@ from runtara_sdk.workflow import (
     operation,
     reference,
 )
-from runtara_sdk.workflow.program import EXIT_DONE, EXIT_FAILED, EXIT_SUPERSEDED, run_instance
+from runtara_sdk.workflow.program import EXIT_DONE, EXIT_FAILED, EXIT_SUPERSEDED, EXIT_USAGE, run_instance, run_workflow
 
 KEY = "orders::i-1::agent::Tester::call::first"
 
@@ -328,6 +328,29 @@ async def test_long_backoff_suspends_and_the_attempt_number_survives() -> None:
     assert backend.retries == [(KEY, 2), (KEY, 3)]
 
 
+async def test_what_a_capability_does_to_its_inputs_stays_with_it() -> None:
+    seen: list[Any] = []
+
+    async def spoil(inputs: Note) -> list[Any]:
+        seen.append(list(inputs.value))
+        inputs.value.append("spoilt")
+        if len(seen) == 1:
+            raise AgentError.transient("BUSY", "try later")
+        return []
+
+    agent, backend = RecordingAgent(spoil), MemoryBackend()
+    workflow = workflow_of(
+        agent.step("first", inputs={"value": reference("data.list")}, retry_delay_ms=1, then=("end",)),
+        FinishStep(id="end", result={"outputs": reference("data.list")}),
+    )
+    task = asyncio.ensure_future(run(workflow, backend, '{"list": [1]}'))
+    while not task.done():
+        await asyncio.sleep(0)
+        backend.clock.advance(1)
+    assert seen == [[1], [1]]
+    assert backend.of_type(EventType.COMPLETED) == [[1]]
+
+
 async def test_permanent_failure_is_not_retried_and_keeps_its_structure() -> None:
     async def fail(_: Note) -> None:
         raise AgentError.permanent("HTTP_NOT_FOUND", "no such order", attributes={"status_code": 404})
@@ -455,3 +478,16 @@ async def test_debug_events_redact_and_shorten() -> None:
     assert end["outputs"]["_preview"].startswith('{"echo":"éé')
     assert end["duration_ms"] >= 0
     assert not any(b"token" in event.payload for event in backend.events)
+
+
+def test_command_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    workflow = workflow_of(FinishStep(id="end"))
+    assert run_workflow(workflow, ["--version"]) == EXIT_DONE
+    assert "orders version 1" in capsys.readouterr().out
+    assert run_workflow(workflow, ["--help"]) == EXIT_DONE
+    assert "RUNTARA_INSTANCE_ID" in capsys.readouterr().out
+    assert run_workflow(workflow, ["--bogus"]) == EXIT_USAGE
+    assert capsys.readouterr().err.startswith("error: unknown argument '--bogus'")
+    monkeypatch.delenv("RUNTARA_INSTANCE_ID", raising=False)
+    assert run_workflow(workflow) == EXIT_FAILED
+    assert capsys.readouterr().err.startswith("error: RUNTARA_INSTANCE_ID is not set")

@@ -40,7 +40,7 @@ def coerce(value: Any, hint: str) -> Any:
                 return float(number)
             except OverflowError:
                 pass
-    raise CoercionError(f"{_shown(value)} cannot be coerced to {hint}")
+    raise CoercionError(f"{shown(value)} cannot be coerced to {hint}")
 
 
 def _as_integer(value: Any) -> int | None:
@@ -67,6 +67,7 @@ def parse_number(text: str) -> int | float | None:
     return int(text) if _INTEGER.fullmatch(text) else float(text)
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value as messages show it: its JSON, cut when it is long."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "..."

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from runtara_sdk.workflow.failures import StepFailedError
+from runtara_sdk.workflow.json_text import decode_json, encode_json
 from runtara_sdk.workflow.mapping import Value, resolve_mapping
 from runtara_sdk.workflow.retry import RetryPolicy
 from runtara_sdk.workflow.steps.base import Outcome, Step
@@ -62,8 +63,11 @@ class AgentStep(Step):
             idempotency_key=f"{run.sdk.tenant_id}/{key}",
             clock=run.clock,
         )
+        # A copy for each attempt: what a capability does to its inputs must reach neither the next attempt nor the
+        # records that they come from, as a replay would not see it.
+        own_inputs = decode_json(encode_json(inputs))
         try:
-            return await self.agent.invoke(self.capability_id, inputs, context)
+            return await self.agent.invoke(self.capability_id, own_inputs, context)
         except AgentError as error:
             place = {"agentId": self.agent_id, "capabilityId": self.capability_id}
             raise StepFailedError(**error.to_json(), **place) from error

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from runtara_sdk.workflow.coercion import shown
 from runtara_sdk.workflow.failures import StepFailedError
 from runtara_sdk.workflow.mapping import Value
 from runtara_sdk.workflow.steps.base import Outcome, Step
@@ -39,7 +40,7 @@ class DelayStep(Step):
 
 def _milliseconds(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise StepFailedError("INVALID_DURATION", f"durationMs must be a number of milliseconds, not {value!r}")
+        raise StepFailedError("INVALID_DURATION", f"durationMs must be a number of milliseconds, not {shown(value)}")
     duration_ms = max(0, math.trunc(value))
     if duration_ms > _LONGEST_MS:
         raise StepFailedError("INVALID_DURATION", f"durationMs {duration_ms} is longer than 100 years")
