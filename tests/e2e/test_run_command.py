@@ -1,0 +1,167 @@
+"""`runtara run`: from a scenario file to its output."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def order(order_id: str, **changed: Any) -> str:
+    return json.dumps({"data": {"order": {"id": order_id, "customer": "Ada", "total": 12, **changed}}})
+
+
+def accepted(order_id: str) -> dict[str, Any]:
+    return {"status": "accepted", "order_id": order_id, "notification": {"notified": "Ada", "order": order_id}}
+
+
+def hidden_files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob(".*") if path.is_file() and path.name != ".lock"]
+
+
+def test_prints_the_output_alone_and_takes_the_second_run_from_the_cache(product, service, order_scenario) -> None:
+    first = product.run("runtara", "run", order_scenario, "--input", order("A-1"))
+    assert (first.exit_code, first.output) == (0, accepted("A-1")), first
+    assert first.errors == []
+    assert "completed" in first.stderr
+    assert "::agent::http::request::notify" in first.stderr
+    assert "from the cache" not in first.stderr
+
+    envelope = product.write("order.json", order("A-2"))
+    second = product.run("runtara", "run", order_scenario, "--input", f"@{envelope}", "--json")
+    assert second.exit_code == 0, second
+    shown = second.output
+    assert set(shown) == {"instance_id", "status", "output", "error"}
+    assert (shown["status"], shown["output"], shown["error"]) == ("completed", accepted("A-2"), None)
+    assert "from the cache" in second.stderr
+
+    assert [service.calls(path, f"A-{n}") for path in ("/validate", "/notify") for n in (1, 2)] == [1, 1, 1, 1]
+    assert product.processes() == {}
+    assert hidden_files(product.data_dir) == []
+
+
+def test_the_readme_command_runs_the_example_beside_its_service(product) -> None:
+    examples = REPOSITORY / "examples"
+    command = ("runtara", "run", examples / "order-processing.json", "--input", f"@{examples / 'order.json'}")
+    port = 8780
+    finished = product.run("python", examples / "order_service.py", "--port", port, "--", *command)
+    if "cannot listen" in finished.stderr:
+        pytest.skip("port 8780 is in use")
+    assert finished.exit_code == 0, finished
+    assert finished.output["status"] == "accepted"
+    assert 'calls: {"/validate": 1, "/notify": 1}' in finished.stderr
+
+
+def test_a_bare_data_object_is_accepted_and_an_invalid_order_takes_the_other_branch(
+    product, service, order_scenario
+) -> None:
+    bare = json.dumps(json.loads(order("B-1", total=0))["data"])
+    finished = product.run("runtara", "run", order_scenario, "--input", bare)
+    assert finished.exit_code == 0, finished
+    assert finished.output == {"status": "rejected", "order_id": "B-1", "reason": "the order has no total"}
+    assert (service.calls("/validate"), service.calls("/notify")) == (1, 0)
+
+
+def test_a_failing_step_ends_with_exit_code_1_and_a_structured_error(product, service, order_scenario) -> None:
+    service.answers["/validate"] = (422, {"reason": "unheard of"})
+    finished = product.run("runtara", "run", order_scenario, "--input", order("C-1"), "--instance-id", "c-1")
+    assert finished.exit_code == 1, finished
+    assert finished.stdout == ""
+    [line] = finished.errors
+    prefix = "error: instance c-1 failed: "
+    assert line.startswith(prefix)
+    error = json.loads(line.removeprefix(prefix))
+    assert (error["stepId"], error["category"], error["agentId"]) == ("validate", "permanent", "http")
+    assert "422" in error["message"]
+    assert service.calls("/validate") == 1
+
+    again = product.run("runtara", "run", order_scenario, "--instance-id", "c-1", "--json")
+    assert again.exit_code == 1, again
+    assert again.output["status"] == "failed"
+    assert service.calls("/validate") == 1
+
+
+def test_a_finished_id_gives_its_output_without_running_again(product, service, order_scenario) -> None:
+    arguments = ("runtara", "run", order_scenario, "--input", order("D-1"), "--instance-id", "d-1")
+    first = product.run(*arguments)
+    second = product.run(*arguments)
+    assert first.output == second.output == accepted("D-1")
+    assert "had finished before" in second.stderr
+    assert service.calls("/validate") == service.calls("/notify") == 1
+
+
+@pytest.mark.parametrize("also_the_instance", [False, True], ids=["the command", "everything"])
+def test_killed_in_the_middle_it_goes_on_when_its_id_is_given_again(
+    product, service, order_scenario, also_the_instance
+) -> None:
+    arguments = ("runtara", "run", order_scenario, "--input", order("E-1"), "--instance-id", "e-1")
+    service.hold("/notify")
+    killed = product.start(*arguments)
+    service.wait_for_held("/notify")
+    killed.stop(signal.SIGKILL)
+    if also_the_instance:
+        for pid in product.processes():
+            os.kill(pid, signal.SIGKILL)
+    service.release("/notify")
+    resumed = product.run(*arguments)
+    assert (resumed.exit_code, resumed.output) == (0, accepted("E-1")), resumed
+    assert "resuming instance e-1, 1 checkpoints done" in resumed.stderr
+    assert service.calls("/validate", "E-1") == 1, "the checkpointed step is not repeated"
+    assert product.processes() == {}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_leaves_no_process_and_says_how_to_go_on(product, service, order_scenario, number) -> None:
+    service.hold("/notify")
+    command = product.start("runtara", "run", order_scenario, "--input", order("F-1"))
+    service.wait_for_held("/notify")
+    finished = command.stop(number)
+    assert finished.exit_code == 130, finished
+    assert finished.stdout == ""
+    assert "Traceback" not in finished.stderr
+    [line] = finished.errors
+    assert product.processes() == {}
+    service.release("/notify")
+
+    resumed = product.run(*shlex.split(line.partition("go on with: ")[2]))
+    assert (resumed.exit_code, resumed.output) == (0, accepted("F-1")), resumed
+    assert service.calls("/validate", "F-1") == 1
+
+
+def test_a_failing_service_is_tried_again(product, service, order_scenario) -> None:
+    scenario = json.loads(order_scenario.read_text())
+    scenario["steps"]["notify"] |= {"maxRetries": 2, "retryDelay": 50}
+    service.answers["/notify"] = (503, {"error": "busy"})
+    finished = product.run("runtara", "run", product.write("retry.json", scenario), "--input", order("G-1"))
+    assert finished.exit_code == 1, finished
+    assert service.calls("/notify") == 3
+    assert json.loads(finished.errors[0].partition("failed: ")[2])["stepId"] == "notify"
+
+
+async def test_keeps_its_state_in_postgresql(product, service, order_scenario, empty_postgres_database_url) -> None:
+    arguments = ("runtara", "run", order_scenario, "--input", order("H-1"), "--instance-id", "h-1")
+    first = product.run(*arguments, "--database-url", empty_postgres_database_url)
+    assert (first.exit_code, first.output) == (0, accepted("H-1")), first
+    again = product.run(*arguments, "--database-url", empty_postgres_database_url)
+    assert again.output == accepted("H-1")
+    assert service.calls("/notify", "H-1") == 1
+    assert not (product.data_dir / "runtara.db").exists()
+
+
+@pytest.mark.native
+@pytest.mark.timeout(1500)
+def test_runs_a_native_binary(product, service, order_scenario, native_library_dir) -> None:
+    variables = {"RUNTARA_NATIVE_LIBRARY_DIR": str(native_library_dir)}
+    arguments = ("runtara", "run", order_scenario, "--native", "--input")
+    first = product.run(*arguments, order("N-1"), seconds=1400, **variables)
+    assert (first.exit_code, first.output) == (0, accepted("N-1")), first
+    second = product.run(*arguments, order("N-2"), **variables)
+    assert (second.exit_code, second.output) == (0, accepted("N-2")), second
+    assert "from the cache" in second.stderr
