@@ -1,0 +1,215 @@
+"""Every distribution, built as users get it and installed alone into a clean environment."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tarfile
+import tomllib
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.parser import HeaderParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+NAMES = sorted(path.parent.name for path in REPOSITORY.glob("packages/*/pyproject.toml"))
+# What `runtara_sdk` is promised not to load when it is imported: programs pay for what they use.
+HEAVY_MODULES = ("aioquic", "cryptography", "google.protobuf", "pydantic")
+
+IMPORT_EACH = """\
+import importlib, sys, traceback
+failed = False
+for name in sys.argv[1:]:
+    try:
+        importlib.import_module(name)
+    except BaseException as error:
+        failed = True
+        print(f"{name}: {type(error).__name__}: {error}", file=sys.stderr)
+sys.exit(failed)
+"""
+
+
+@dataclass(frozen=True)
+class Distributions:
+    """The built files."""
+
+    directory: Path
+
+    def wheel(self, name: str) -> Path:
+        (path,) = self.directory.glob(f"{name.replace('-', '_')}-*.whl")
+        return path
+
+    def source(self, name: str) -> Path:
+        (path,) = self.directory.glob(f"{name.replace('-', '_')}-*.tar.gz")
+        return path
+
+
+@dataclass(frozen=True)
+class CleanEnvironment:
+    """A virtual environment that knows nothing of the workspace."""
+
+    directory: Path
+    install: Callable[[str], None]
+
+    def run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(self.directory / "bin" / program), *arguments],
+            cwd=self.directory,
+            env=outside_variables() | {"PATH": f"{self.directory / 'bin'}:{os.defpath}"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+
+def outside_variables() -> dict[str, str]:
+    """This process's variables without those that point at an environment or configure Runtara."""
+    removed = ("VIRTUAL_ENV", "PYTHON", "RUNTARA_", "DATA_DIR", "UV_PROJECT", "UV_CONSTRAINT")
+    return {name: value for name, value in os.environ.items() if not name.startswith(removed)}
+
+
+def project_file(name: str) -> dict[str, Any]:
+    return tomllib.loads((REPOSITORY / "packages" / name / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def package_files(name: str) -> set[str]:
+    source = REPOSITORY / "packages" / name / "src"
+    return {
+        path.relative_to(source).as_posix()
+        for path in source.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def module_names(name: str) -> list[str]:
+    paths = (Path(path) for path in package_files(name))
+    parts = (path.with_suffix("").parts for path in paths if path.suffix == ".py")
+    return sorted(".".join(p[:-1] if p[-1] == "__init__" else p) for p in parts if p[-1] != "__main__")
+
+
+@pytest.fixture(scope="module")
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> Distributions:
+    """A wheel and an sdist of each package; wheels are built from the sdists, so that these are complete too."""
+    directory = tmp_path_factory.mktemp("dist")
+    built = subprocess.run(
+        ["uv", "build", "--quiet", "--all-packages", "--out-dir", str(directory)],
+        cwd=REPOSITORY,
+        env=outside_variables(),
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert built.returncode == 0, built.stderr
+    return Distributions(directory)
+
+
+@pytest.fixture(scope="module")
+def constraints(distributions: Distributions) -> Path:
+    """The workspace's pins, and its own wheels for its own names."""
+    pins = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["uv"]
+    own = [f"{name} @ {distributions.wheel(name).as_uri()}" for name in NAMES]
+    path = distributions.directory / "constraints.txt"
+    path.write_text("\n".join([*pins["constraint-dependencies"], *own]) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def clean_environment(tmp_path: Path, constraints: Path) -> CleanEnvironment:
+    directory = tmp_path / "environment"
+
+    def uv(*arguments: str) -> None:
+        done = subprocess.run(
+            ["uv", *arguments],
+            cwd=tmp_path,
+            env=outside_variables(),
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+
+    def install(requirement: str) -> None:
+        python = str(directory / "bin" / "python")
+        uv("pip", "install", "--quiet", "--python", python, "--constraint", str(constraints), requirement)
+
+    uv("venv", "--quiet", str(directory))
+    return CleanEnvironment(directory, install)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_wheel_has_every_file_of_the_package_and_the_licence(name: str, distributions: Distributions) -> None:
+    with zipfile.ZipFile(distributions.wheel(name)) as wheel:
+        members = wheel.namelist()
+        metadata_folder = f"{name.replace('-', '_')}-{project_file(name)['project']['version']}.dist-info"
+        metadata = HeaderParser().parsestr(wheel.read(f"{metadata_folder}/METADATA").decode())
+        licence = wheel.read(f"{metadata_folder}/licenses/LICENSE")
+    assert {member for member in members if not member.startswith(metadata_folder)} == package_files(name)
+    assert f"{name.replace('-', '_')}/py.typed" in members
+    assert licence == (REPOSITORY / "LICENSE").read_bytes()
+    assert metadata["License-Expression"] == "AGPL-3.0-or-later"
+    assert metadata["Requires-Python"] == ">=3.11"
+    assert metadata["Description-Content-Type"] == "text/markdown"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_sdist_has_its_readme_and_licence(name: str, distributions: Distributions) -> None:
+    with tarfile.open(distributions.source(name)) as archive:
+        members = {Path(*Path(member).parts[1:]).as_posix() for member in archive.getnames()}
+    assert {"README.md", "LICENSE", "pyproject.toml"} <= members
+    assert {f"src/{file}" for file in package_files(name)} <= members
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_wheel_installs_alone_imports_and_starts(
+    name: str, distributions: Distributions, clean_environment: CleanEnvironment
+) -> None:
+    clean_environment.install(f"{name} @ {distributions.wheel(name).as_uri()}")
+    modules = module_names(name)
+    extras = project_file(name)["project"].get("optional-dependencies", {})
+    # Suites for authors of plugins may need a test runner; where they do, the extra `testing` brings it.
+    suites = [module for module in modules if "testing" in module.split(".") and "testing" in extras]
+    imported = clean_environment.run("python", "-c", IMPORT_EACH, *(m for m in modules if m not in suites))
+    assert imported.returncode == 0, imported.stderr
+
+    for script in project_file(name)["project"].get("scripts", {}):
+        shown = clean_environment.run(script, "--help")
+        assert shown.returncode == 0, shown.stderr
+        assert shown.stdout.startswith(f"Usage: {script} ")
+        assert "\\b" not in shown.stdout  # a marker that is not understood
+
+    if "testing" in extras:
+        clean_environment.install(f"{name}[testing] @ {distributions.wheel(name).as_uri()}")
+        imported = clean_environment.run("python", "-c", IMPORT_EACH, *suites)
+        assert imported.returncode == 0, imported.stderr
+
+
+def test_the_sdk_alone_has_a_command_that_names_what_is_missing(
+    distributions: Distributions, clean_environment: CleanEnvironment
+) -> None:
+    clean_environment.install(f"runtara-sdk @ {distributions.wheel('runtara-sdk').as_uri()}")
+    for program in ("runtara", "runtara-ctl"):
+        version = clean_environment.run(program, "--version")
+        assert version.stdout.split()[-1] == project_file("runtara-sdk")["project"]["version"]
+
+    scenario = str(REPOSITORY / "examples" / "order-processing.json")
+    refused = clean_environment.run("runtara", "run", scenario)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    (line,) = refused.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert "runtara-" in line  # the distribution to install
+
+    loaded = clean_environment.run("python", "-c", "import sys, runtara_sdk; print(*sys.modules)")
+    assert set(HEAVY_MODULES) & set(loaded.stdout.split()) == set()
+
+
+def test_the_fast_extra_of_the_sdk_brings_the_faster_quic_library(
+    distributions: Distributions, clean_environment: CleanEnvironment
+) -> None:
+    clean_environment.install(f"runtara-sdk[fast] @ {distributions.wheel('runtara-sdk').as_uri()}")
+    code = "from runtara_sdk.transport.library import select_library; print(select_library().name)"
+    chosen = clean_environment.run("python", "-c", code)
+    assert chosen.stdout.strip() == "qh3", chosen.stderr
