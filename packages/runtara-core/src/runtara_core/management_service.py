@@ -103,6 +103,10 @@ class ManagementService(CoreManagement):
                 limits=self._limits,
                 now_ms=self._clock.now_ms(),
             )
+            if claims and owner in self._retired_owners:
+                # It was declared dead while the claim was under way.
+                await self.expire_leases(owner)
+                break
             left_ms = deadline_ms - self._clock.now_ms()
             if claims or left_ms <= 0:
                 return claims

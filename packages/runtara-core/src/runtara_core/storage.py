@@ -218,9 +218,9 @@ class Storage(ABC):
         """Say that the process of a launch has ended; stores metrics, exit code and stderr and drops the lease.
 
         A result that the instance reported itself always wins. Running at this epoch: TIMEOUT and HEARTBEAT_TIMEOUT
-        -> failed, CANCELLED -> cancelled; CRASHED with exit code 0 -> failed (it never reported a result); otherwise
-        suspended and due after a backoff, or failed after too many relaunches without a new checkpoint. An
-        unacknowledged cancel turns a crash into cancelled.
+        -> failed, CANCELLED -> cancelled; ENVIRONMENT_RESTART and SHUTDOWN_REQUESTED -> suspended and due now; CRASHED
+        with exit code 0 -> failed (it never reported a result); otherwise suspended and due after a backoff, or failed
+        after too many relaunches without a new checkpoint. An unacknowledged cancel turns a crash into cancelled.
         """
 
     @abstractmethod

@@ -51,6 +51,7 @@ class EnvironmentDaemon:
         settings = self._settings
         certificates = await asyncio.to_thread(ensure_certificates, settings.data_dir, settings.server_names)
         verify = not settings.supervision.skip_certificate_verification
+        database = create_database(settings.database_url, environment_queries())
         self._core = ManagementClient(
             QuicClient(
                 settings.core_management_address,
@@ -60,7 +61,7 @@ class EnvironmentDaemon:
             )
         )
         environment = Environment(
-            create_database(settings.database_url, environment_queries()),
+            database,
             self._core,
             CoreAccess(
                 address=settings.core_address,

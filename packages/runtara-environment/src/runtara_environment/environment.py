@@ -92,8 +92,13 @@ class Environment:
         await self._supervisor.start()
 
     async def close(self, *, stop_guests: bool) -> None:
-        """Stop supervising. Guests run on for the next environment of this host, unless `stop_guests`."""
-        if self._supervisor is not None:
-            await self._supervisor.close(stop_guests=stop_guests)
-            self._supervisor = None
-        await self._database.close()
+        """Stop supervising. Guests run on for the next environment of this host, unless `stop_guests`.
+
+        Harmless after an `open` that failed, and to repeat.
+        """
+        supervisor, self._supervisor = self._supervisor, None
+        try:
+            if supervisor is not None:
+                await supervisor.close(stop_guests=stop_guests)
+        finally:
+            await self._database.close()

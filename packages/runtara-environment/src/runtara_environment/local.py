@@ -27,6 +27,7 @@ from runtara_environment.sql.queries import environment_queries
 from runtara_environment.supervision.guest import CoreAccess
 
 _POLL_SECONDS = 0.02
+_EVENTS_PAGE = 100
 _LOCAL_TIMEOUT_SECONDS = 24 * 3600
 
 
@@ -153,18 +154,26 @@ async def _follow(core: ManagementService, instance_id: str, progress: Progress)
             raise InvalidInputError(f"instance {instance_id} was deleted while it ran")
         state = (instance.status, instance.epoch, instance.checkpoint_count)
         if state != seen:
-            events = await core.list_events(
-                instance_id, EventFilter(after_event_id=last_event_id, ascending=True, limit=100)
-            )
-            for event in events.events:
-                last_event_id = event.event_id
-                if event.subtype == "workflow_log" and event.payload is not None:
-                    progress(_log_line(event.payload))
+            last_event_id = await _show_log(core, instance_id, last_event_id, progress)
             _report_change(instance, seen, progress)
             seen = state
         if instance.status.is_terminal or (instance.status is InstanceStatus.SUSPENDED and instance.wake_at_ms is None):
             return instance
         await asyncio.sleep(_POLL_SECONDS)
+
+
+async def _show_log(core: ManagementService, instance_id: str, after_event_id: int, progress: Progress) -> int:
+    """Report the log lines that are new; returns the id of the last event."""
+    while True:
+        page = await core.list_events(
+            instance_id, EventFilter(after_event_id=after_event_id, ascending=True, limit=_EVENTS_PAGE)
+        )
+        for event in page.events:
+            after_event_id = event.event_id
+            if event.subtype == "workflow_log" and event.payload is not None:
+                progress(_log_line(event.payload))
+        if len(page.events) < _EVENTS_PAGE:
+            return after_event_id
 
 
 def _report_change(instance: Instance, seen: tuple[InstanceStatus, int, int] | None, progress: Progress) -> None:

@@ -8,7 +8,9 @@ host finds out from the row and the runner which it is:
 * a row: the runner finds the process (watched on), its exit (reported), or that nothing was started (due again).
 
 Two supervisors never watch one launch: a row is taken over by a compare-and-set from a dead owner only. A process whose
-lease was lost is stopped; what it still reports carries an old epoch and is refused.
+lease was lost is stopped; what it still reports carries an old epoch and is refused. Before a launch, what is left of
+older launches of the instance on this host is stopped. A process that lingers after its instance has left running is
+stopped after the length of a lease.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from runtara_environment.owner import Owner
 from runtara_environment.runner import LaunchedProcess, ProcessExit, StopError
 from runtara_environment.settings import SupervisionSettings
 from runtara_environment.supervision.launcher import Launcher, LaunchRefused
+from runtara_environment.supervision.left_launches import LeftLaunches, is_dead
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +41,9 @@ T = TypeVar("T")
 
 _RETRY_FIRST_SECONDS = 0.2
 _RETRY_LAST_SECONDS = 10.0
+_CLAIM_AGAIN_SECONDS = 1.0
 _STOP_GRACE_SECONDS = 5.0
+_STOP_AGAIN_SECONDS = 10.0
 
 
 @dataclass(slots=True)
@@ -50,6 +55,8 @@ class _Live:
     process: LaunchedProcess | None = None
     stop_reason: TerminationReason | None = None
     started: asyncio.Event = field(default_factory=asyncio.Event)
+    ending: asyncio.Task[None] | None = None
+    left_running_at_ms: int | None = None
 
 
 class Supervisor:
@@ -76,9 +83,9 @@ class Supervisor:
         self._clock = clock
         self._settings = settings
         self._only_instance = only_instance
+        self._left = LeftLaunches(launches, launcher, owner)
         self._live: dict[str, _Live] = {}
         self._loops: list[asyncio.Task[None]] = []
-        self._closing = False
         self._renewed_at_ms = 0
 
     @property
@@ -96,30 +103,36 @@ class Supervisor:
 
     async def close(self, *, stop_guests: bool) -> None:
         """Stop claiming. Guests run on and are adopted by the next supervisor, unless `stop_guests`."""
-        self._closing = True
         for loop in self._loops:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
-        tasks = [live.task for live in self._live.values() if live.task is not None]
-        if stop_guests:
-            for live in list(self._live.values()):
-                live.stop_reason = live.stop_reason or TerminationReason.SHUTDOWN_REQUESTED
-                if live.process is not None:
-                    with contextlib.suppress(StopError):
-                        await live.process.stop(_STOP_GRACE_SECONDS)
-            if tasks:
-                await asyncio.wait(tasks, timeout=_STOP_GRACE_SECONDS)
+        live_now = list(self._live.values())
+        tasks = [live.task for live in live_now if live.task is not None]
+        if stop_guests and tasks:
+            await asyncio.gather(*(self._stop_guest(live) for live in live_now))
+            await asyncio.wait(tasks, timeout=_STOP_GRACE_SECONDS)
+        all_reported = all(task.done() for task in tasks)
+        tasks += [live.ending for live in live_now if live.ending is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if stop_guests and not self._live:
-            await self._launches.forget_owner(self._owner.name)
+        if stop_guests and all_reported:
+            with contextlib.suppress(RuntaraError):  # else the next supervisor does it
+                await self._core.expire_leases(self._owner.name)
+                await self._launches.forget_owner(self._owner.name)
+
+    async def _stop_guest(self, live: _Live) -> None:
+        live.stop_reason = live.stop_reason or TerminationReason.SHUTDOWN_REQUESTED
+        with contextlib.suppress(StopError, TimeoutError):
+            await asyncio.wait_for(live.started.wait(), _STOP_GRACE_SECONDS)
+            if live.process is not None:
+                await live.process.stop(_STOP_GRACE_SECONDS)
 
     async def stop_process(self, instance_id: str, grace_seconds: float) -> bool:
         """End the process of an instance that was told to cancel; False when it does not run here.
 
         The process has `grace_seconds` to obey the cancel signal by itself, then it is killed. Returns once it is dead
-        and core knows.
+        and core knows; raises `StopError` when that takes too long.
         """
         live = self._live.get(instance_id)
         if live is None or live.task is None:
@@ -127,10 +140,13 @@ class Supervisor:
         live.stop_reason = TerminationReason.CANCELLED
         done, _ = await asyncio.wait({live.task}, timeout=grace_seconds)
         if not done:
-            await asyncio.wait_for(live.started.wait(), _STOP_GRACE_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(live.started.wait(), _STOP_GRACE_SECONDS)
             if live.process is not None:
                 await live.process.stop(min(grace_seconds, 1.0))
-            await asyncio.wait({live.task}, timeout=_STOP_GRACE_SECONDS)
+            done, _ = await asyncio.wait({live.task}, timeout=_STOP_GRACE_SECONDS)
+        if not done:
+            raise StopError(f"the end of instance {instance_id} is not confirmed yet: ask for its status")
         return True
 
     # Claiming
@@ -139,20 +155,26 @@ class Supervisor:
         await self._persist("take over launches", self._adopt)
         while True:
             try:
-                await self._renew_when_due()
-                claims = await self._core.claim_launches(
-                    self._owner.name,
-                    limit=self._settings.claim_batch,
-                    lease_ms=self._settings.lease_ms,
-                    wait_ms=self._settings.claim_wait_ms,
-                    instance_id=self._only_instance,
-                )
+                await self._claim()
             except RuntaraError as error:
                 logger.warning("cannot claim launches: %s", error)
-                await self._clock.sleep(1.0)
-                continue
-            for claim in claims:
-                self._begin(claim)
+                await self._clock.sleep(_CLAIM_AGAIN_SECONDS)
+            except Exception:
+                # Not foreseen; an environment that launches nothing any more would be worse.
+                logger.exception("claiming launches went wrong")
+                await self._clock.sleep(_CLAIM_AGAIN_SECONDS)
+
+    async def _claim(self) -> None:
+        await self._renew_when_due()
+        claims = await self._core.claim_launches(
+            self._owner.name,
+            limit=self._settings.claim_batch,
+            lease_ms=self._settings.lease_ms,
+            wait_ms=self._settings.claim_wait_ms,
+            instance_id=self._only_instance,
+        )
+        for claim in claims:
+            self._begin(claim)
 
     def _begin(self, claim: LaunchClaim) -> None:
         key = LeaseKey(claim.instance_id, claim.epoch)
@@ -165,7 +187,7 @@ class Supervisor:
         try:
             if previous is not None and previous.task is not None:
                 # Our own lease ran out while the process lived: it ends before its successor starts.
-                await self._end_superseded(previous)
+                self._end(previous)
                 await asyncio.wait({previous.task})
             await self._launch_and_watch(live, claim)
         except Exception:
@@ -179,9 +201,13 @@ class Supervisor:
     async def _launch_and_watch(self, live: _Live, claim: LaunchClaim) -> None:
         key = live.key
         try:
+            await self._left.end_older_than(key)
             live.process = await self._launcher.launch(claim, self._owner)
         except LaunchRefused as refusal:
             await self._give_back(key, str(refusal), permanent=refusal.permanent)
+            return
+        except RuntaraError as error:
+            await self._give_back(key, f"an older launch cannot be ended: {error}", permanent=False)
             return
         live.started.set()
         await self._watch(live, live.process)
@@ -221,12 +247,22 @@ class Supervisor:
     async def _forget(self, key: LeaseKey) -> None:
         await self._persist("forget a launch", lambda: self._launches.remove(key.instance_id, key.epoch))
 
-    async def _end_superseded(self, live: _Live) -> None:
-        if live.process is not None:
+    # Ending
+
+    def _end(self, live: _Live) -> None:
+        """Kill the process of a launch, in the background: nobody waits for one that does not die."""
+        if live.ending is None or live.ending.done():
+            live.ending = asyncio.create_task(self._end_process(live), name=f"end {live.key.instance_id}")
+
+    async def _end_process(self, live: _Live) -> None:
+        await live.started.wait()
+        while live.process is not None:
             try:
                 await live.process.stop(0)
+                return
             except StopError as error:
                 logger.error("instance %s: %s", live.key.instance_id, error)
+            await self._clock.sleep(_STOP_AGAIN_SECONDS)
 
     # Leases
 
@@ -237,6 +273,8 @@ class Supervisor:
                 await self._renew()
             except RuntaraError as error:
                 logger.warning("cannot renew leases: %s", error)
+            except Exception:
+                logger.exception("renewing leases went wrong")
 
     async def _renew_when_due(self) -> None:
         """Before a claim: leases that ran out while core was away are ours again before they can be handed out."""
@@ -252,38 +290,60 @@ class Supervisor:
         self._renewed_at_ms = now_ms
         for key in lost:
             live = self._live.get(key.instance_id)
-            if live is not None and live.key == key and not await self._has_left_running(key):
-                logger.warning("instance %s epoch %d was taken over", key.instance_id, key.epoch)
-                await self._end_superseded(live)
+            if live is not None and live.key == key:
+                await self._settle_lost(live, now_ms)
 
-    async def _has_left_running(self, key: LeaseKey) -> bool:
-        """Whether the lease is gone only because the instance reported its own end and is about to exit."""
+    async def _settle_lost(self, live: _Live, now_ms: int) -> None:
+        key = live.key
         instance = await self._core.get_instance(key.instance_id)
-        return instance is not None and instance.epoch == key.epoch
+        if instance is not None and instance.epoch == key.epoch:
+            # The instance reported its own end, and its process is about to exit.
+            if live.left_running_at_ms is None:
+                live.left_running_at_ms = now_ms
+            if now_ms - live.left_running_at_ms < self._settings.lease_ms:
+                return
+            logger.warning("instance %s is %s, its process lingers and is ended", key.instance_id, instance.status)
+        else:
+            logger.warning("instance %s epoch %d was taken over", key.instance_id, key.epoch)
+        self._end(live)
 
     # Taking over
 
     async def _adopt(self) -> None:
-        """Take over launches whose owner on this host is dead, then free what such owners had only claimed."""
-        for row in await self._launches.of_host(self._owner.host_id):
-            if self._only_instance not in (None, row.instance_id) or not _is_dead(row.owner):
+        """Take over launches whose owner on this host is dead, then free what such owners had only claimed.
+
+        May be repeated after it failed half-way.
+        """
+        watched = {instance_id: live.key.epoch for instance_id, live in self._live.items()}
+        for row in await self._left.of_this_host(watched=watched):
+            if self._only_instance not in (None, row.instance_id):
                 continue
             try:
                 await self._adopt_launch(row)
             except RuntaraError as error:
-                if error.retryable:
+                if error.retryable and not isinstance(error, StopError):
                     raise
                 logger.error("instance %s epoch %d cannot be adopted: %s", row.instance_id, row.epoch, error)
+            except Exception:
+                logger.exception("instance %s epoch %d cannot be adopted", row.instance_id, row.epoch)
         for name in await self._launches.owners_of_host(self._owner.host_id):
-            if _is_dead(name):
-                await self._core.expire_leases(name)
-                if self._only_instance is None:
-                    await self._launches.forget_owner(name)
+            if is_dead(name):
+                await self._free_claims_of(name)
+
+    async def _free_claims_of(self, dead_owner: str) -> None:
+        if self._only_instance is None:
+            await self._core.expire_leases(dead_owner)
+            await self._launches.forget_owner(dead_owner)
+            return
+        instance = await self._core.get_instance(self._only_instance)
+        if instance is not None and instance.lease_owner == dead_owner:
+            await self._core.expire_leases(dead_owner)
 
     async def _adopt_launch(self, row: Launch) -> None:
         if row.instance_id in self._live:
+            await self._left.end(row)  # rows come newest first: this launch has been superseded
             return
-        if not await self._launches.take_over(row.instance_id, row.epoch, row.owner, self._owner.name):
+        if not await self._left.take(row):
             return
         key = LeaseKey(row.instance_id, row.epoch)
         await self._core.renew_leases(self._owner.name, [key], lease_ms=self._settings.lease_ms)
@@ -304,7 +364,7 @@ class Supervisor:
     async def _watch_adopted(self, live: _Live, process: LaunchedProcess) -> None:
         try:
             if live.stop_reason is not None:
-                await self._end_superseded(live)
+                self._end(live)
             await self._watch(live, process)
         except Exception:
             logger.exception("watching instance %s went wrong", live.key.instance_id)
@@ -328,11 +388,6 @@ class Supervisor:
                 logger.warning("cannot %s, trying again: %s", what, error)
             await self._clock.sleep(delay)
             delay = min(delay * 2, _RETRY_LAST_SECONDS)
-
-
-def _is_dead(owner_name: str) -> bool:
-    owner = Owner.parse(owner_name)
-    return owner is not None and not owner.process.is_alive
 
 
 async def _exit_report(

@@ -32,6 +32,8 @@ from runtara_core.storages.sql.state import (
 )
 
 _MAX_QUOTED_STDERR = 500
+# Ends that the environment brought about: the program is not to blame, so they count for nothing.
+_ENVIRONMENT_REASONS = frozenset({TerminationReason.ENVIRONMENT_RESTART, TerminationReason.SHUTDOWN_REQUESTED})
 
 
 async def claim_launches(
@@ -183,6 +185,11 @@ async def report_exit(
             return ExitDecision(status, None)
         case TerminationReason.TIMEOUT | TerminationReason.HEARTBEAT_TIMEOUT:
             return await _fail(transaction, state, report.reason, error, now_ms)
+    if report.reason in _ENVIRONMENT_REASONS:
+        status, wake_at_ms = await park(
+            transaction, state, report.reason, now_ms=now_ms, wake_at_ms=now_ms, error=error
+        )
+        return ExitDecision(status, wake_at_ms)
     waiting = await most_urgent_signal(transaction, key.instance_id)
     if waiting is None or waiting.signal_type is SignalType.RESUME:
         if report.reason is TerminationReason.CRASHED and report.exit_code == 0:
@@ -267,7 +274,9 @@ def _describe_exit(report: ExitReport) -> str:
         case TerminationReason.HEARTBEAT_TIMEOUT:
             text = "the process was not heard of for too long and was stopped"
         case TerminationReason.ENVIRONMENT_RESTART:
-            text = "the process ended while its environment was not running"
+            text = "the process ended with its environment"
+        case TerminationReason.SHUTDOWN_REQUESTED:
+            text = "the process was stopped with its environment"
         case _ if code is None:
             text = "the process ended for an unknown reason"
         case _ if code == 0:
