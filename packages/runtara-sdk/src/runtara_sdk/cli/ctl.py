@@ -108,7 +108,7 @@ def _print_done(instance_id: str, done: str) -> None:
 @click.version_option(__version__, prog_name="runtara-ctl")
 @_common_options
 def ctl() -> None:
-    r"""Operate an environment: images, instances, signals.
+    """Operate an environment: images, instances, signals.
 
     `register` and `start` print a bare id, queries print JSON, errors go to standard error with exit code 1 (2 for
     wrong usage). --address, --ca-file and --json may stand before or after the command.
@@ -124,7 +124,7 @@ def ctl() -> None:
 @ctl.command()
 @_common_options
 def health() -> None:
-    r"""Ask whether the environment is well; exit code 1 when it is not.
+    """Ask whether the environment is well; exit code 1 when it is not.
 
     \b
     Example:
@@ -144,7 +144,7 @@ def health() -> None:
 @click.option("--runner", type=click.Choice(["native", "oci"]), default="native", help="What is to run it.")
 @_common_options
 def register(binary: Path, tenant: str, name: str, description: str | None, runner: str) -> None:
-    r"""Upload an artifact as an image; prints the image id.
+    """Upload an artifact as an image; prints the image id.
 
     \b
     Example:
@@ -165,7 +165,7 @@ def register(binary: Path, tenant: str, name: str, description: str | None, runn
 @click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True)
 @_common_options
 def list_images(tenant: str | None, limit: int) -> None:
-    r"""List images.
+    """List images.
 
     \b
     Example:
@@ -179,7 +179,7 @@ def list_images(tenant: str | None, limit: int) -> None:
 @click.argument("tenant")
 @_common_options
 def get_image(image_id: str, tenant: str) -> None:
-    r"""Show the image IMAGE_ID of TENANT.
+    """Show the image IMAGE_ID of TENANT.
 
     \b
     Example:
@@ -193,7 +193,7 @@ def get_image(image_id: str, tenant: str) -> None:
 @click.argument("tenant")
 @_common_options
 def delete_image(image_id: str, tenant: str) -> None:
-    r"""Remove the image IMAGE_ID of TENANT.
+    """Remove the image IMAGE_ID of TENANT.
 
     \b
     Example:
@@ -211,7 +211,7 @@ def delete_image(image_id: str, tenant: str) -> None:
 @click.option("--timeout", type=click.IntRange(1), metavar="SECONDS", help="Bound of the run.")
 @_common_options
 def start(image: str, tenant: str, input_text: str | None, instance_id: str | None, timeout: int | None) -> None:
-    r"""Start an instance; prints its id.
+    """Start an instance; prints its id.
 
     \b
     Examples:
@@ -231,7 +231,7 @@ def start(image: str, tenant: str, input_text: str | None, instance_id: str | No
 @click.argument("instance_id")
 @_common_options
 def status(instance_id: str) -> None:
-    r"""Show an instance.
+    """Show an instance.
 
     \b
     Example:
@@ -246,7 +246,7 @@ def status(instance_id: str) -> None:
 @click.option("--timeout", type=click.IntRange(0), metavar="SECONDS", help="Give up after this; exit code 1.")
 @_common_options
 def wait(instance_id: str, poll: int, timeout: int | None) -> None:
-    r"""Wait until an instance has ended, then show it.
+    """Wait until an instance has ended, then show it.
 
     The exit code is 0 however it ended: read `.status`.
 
@@ -262,7 +262,7 @@ def wait(instance_id: str, poll: int, timeout: int | None) -> None:
 @click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True)
 @_common_options
 def list_instances(tenant: str | None, limit: int) -> None:
-    r"""List instances, newest first.
+    """List instances, newest first.
 
     \b
     Example:
@@ -277,7 +277,7 @@ def list_instances(tenant: str | None, limit: int) -> None:
 @click.option("--reason", default="", help="Kept with the instance.")
 @_common_options
 def stop(instance_id: str, grace: int, reason: str) -> None:
-    r"""End an instance: tell its process, wait, kill it.
+    """End an instance: tell its process, wait, kill it.
 
     \b
     Example:
@@ -292,7 +292,7 @@ def stop(instance_id: str, grace: int, reason: str) -> None:
 @click.option("--reason", default="", help="Sent with the signal.")
 @_common_options
 def cancel(instance_id: str, reason: str) -> None:
-    r"""Ask an instance to end as cancelled.
+    """Ask an instance to end as cancelled.
 
     \b
     Example:
@@ -306,7 +306,7 @@ def cancel(instance_id: str, reason: str) -> None:
 @click.argument("instance_id")
 @_common_options
 def pause(instance_id: str) -> None:
-    r"""Ask an instance to suspend itself until it is resumed.
+    """Ask an instance to suspend itself until it is resumed.
 
     \b
     Example:
@@ -320,7 +320,7 @@ def pause(instance_id: str) -> None:
 @click.argument("instance_id")
 @_common_options
 def resume(instance_id: str) -> None:
-    r"""Let a suspended instance go on.
+    """Let a suspended instance go on.
 
     \b
     Example:
@@ -336,7 +336,7 @@ def resume(instance_id: str) -> None:
 @click.option("--payload", default="", metavar="TEXT|@FILE", help="What the waiting step receives.")
 @_common_options
 def signal(instance_id: str, checkpoint_id: str, payload: str) -> None:
-    r"""Send a custom signal to CHECKPOINT_ID of an instance.
+    """Send a custom signal to CHECKPOINT_ID of an instance.
 
     \b
     Example:

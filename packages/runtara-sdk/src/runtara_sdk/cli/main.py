@@ -63,7 +63,7 @@ def _contributed(plugin: Plugin) -> click.Command:
 @click.group(cls=PluginGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="runtara")
 def runtara() -> None:
-    r"""Durable workflows: run, compile and serve them.
+    """Durable workflows: run, compile and serve them.
 
     \b
     Examples:

@@ -14,7 +14,7 @@ from runtara_sdk.plugins import GROUPS, Plugin, PluginError, find_plugins
 @click.option("--group", type=click.Choice(GROUPS), help="Show one group only.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 def plugins(group: str | None, *, as_json: bool) -> None:
-    r"""List what installed distributions contribute.
+    """List what installed distributions contribute.
 
     Each plugin is loaded to see whether it can be: the state is `ok`, `off` (switched off by RUNTARA_PLUGINS or
     RUNTARA_DISABLE_PLUGINS) or `broken`, with the reason.

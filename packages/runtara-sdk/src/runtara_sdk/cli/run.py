@@ -75,7 +75,7 @@ def run(
     tenant_id: str,
     as_json: bool,
 ) -> None:
-    r"""Compile SCENARIO (a JSON file), run one instance of it, print its output.
+    """Compile SCENARIO (a JSON file), run one instance of it, print its output.
 
     Everything runs in and below this process; state is kept in the data directory, so that a run that was stopped or
     killed goes on when its id is given again. Progress goes to standard error, the output alone to standard output.
