@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 
+import asyncpg
 import pytest
 from runtara_core import migrations
 from runtara_core.testing.postgres import (
@@ -62,3 +63,19 @@ async def postgres_database_url(postgres_url: str, _postgres_template: str) -> A
     url = await create_database(postgres_url, template=_postgres_template)
     yield url
     await drop_database(postgres_url, url)
+
+
+@pytest.fixture(scope="session")
+def _shared_postgres_database_url(postgres_url: str, _postgres_template: str) -> Iterator[str]:
+    url = asyncio.run(create_database(postgres_url, template=_postgres_template))
+    yield url
+    asyncio.run(drop_database(postgres_url, url))
+
+
+@pytest.fixture
+async def emptied_postgres_database_url(_shared_postgres_database_url: str) -> str:
+    """One database for many tests, without instances; much cheaper than a database for each."""
+    connection = await asyncpg.connect(_shared_postgres_database_url)
+    await connection.execute("DELETE FROM instances")
+    await connection.close()
+    return _shared_postgres_database_url

@@ -10,8 +10,8 @@ from runtara_core.testing.storage_suite import StorageConformance
 
 class TestPostgresStorage(StorageConformance):
     @pytest.fixture
-    async def storage(self, postgres_database_url: str) -> AsyncIterator[Storage]:
-        storage = await open_storage(postgres_database_url)
+    async def storage(self, emptied_postgres_database_url: str) -> AsyncIterator[Storage]:
+        storage = await open_storage(emptied_postgres_database_url)
         await storage.open()
         yield storage
         await storage.close()

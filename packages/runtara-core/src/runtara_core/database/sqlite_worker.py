@@ -47,13 +47,15 @@ class SqliteTransaction(Transaction):
     async def execute_script(self, script: str, /) -> None:
         # The driver's own executescript would commit the open transaction first.
         statement = ""
-        for line in script.splitlines(keepends=True):
-            statement += line
+        for part in script.split(";"):
+            statement += f"{part};"
+            # Not complete: the semicolon belongs to a string, a comment or a trigger.
             if sqlite3.complete_statement(statement):
                 self._connection.execute(statement)
                 statement = ""
-        if statement.strip():
-            self._connection.execute(statement)
+        remainder = statement.removesuffix(";").strip()
+        if remainder:
+            self._connection.execute(remainder)
 
     def _rows(self, query: str, parameters: Mapping[str, Value]) -> list[sqlite3.Row]:
         # All rows are taken at once: a cursor left open would hold back the write-ahead log.

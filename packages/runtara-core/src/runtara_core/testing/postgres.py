@@ -127,11 +127,13 @@ class PostgresServer:
         closed = [parent for parent in binaries.parents if not parent.stat().st_mode & stat.S_IXOTH]
         if self._user is None or not closed:
             return binaries
-        copy = self._root / "postgres"
-        shutil.copytree(binaries.parent, copy, symlinks=True)
         # Wheels keep the libraries that they bundle beside the package, where the binaries look for them.
-        for libraries in binaries.parent.parent.parent.glob(f"{binaries.parent.parent.name}.libs"):
-            shutil.copytree(libraries, self._root.parent / libraries.name, symlinks=True, dirs_exist_ok=True)
+        package = binaries.parent.parent
+        copy = self._root / package.name / binaries.parent.name
+        shutil.copytree(binaries.parent, copy, symlinks=True)
+        libraries = package.parent / f"{package.name}.libs"
+        if libraries.exists():
+            shutil.copytree(libraries, self._root / libraries.name, symlinks=True)
         return copy / "bin"
 
     def _wait_until_ready(self) -> None:
