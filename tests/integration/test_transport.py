@@ -67,7 +67,7 @@ async def echo(payload: bytes) -> bytes:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - the transport offers no event for what tests ask
+        while not condition():
             await asyncio.sleep(0.005)
 
 
