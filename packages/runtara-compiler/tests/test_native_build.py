@@ -45,16 +45,15 @@ async def test_lock_is_exclusive_and_has_a_deadline(library):
 
 
 async def test_lock_of_a_killed_process_is_free(library):
-    library.directory.mkdir()
-    (library.directory / "locks").mkdir()
-    path = library.directory / "locks" / "base.lock"
-    code = f"import fcntl, time; f = open({str(path)!r}, 'w'); fcntl.flock(f, fcntl.LOCK_EX); print(1, flush=True); time.sleep(60)"
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    async with library.lock("base", deadline_seconds=5):
+        path = library.directory / "locks" / "base.lock"
+    code = "import fcntl, sys, time; f = open(sys.argv[1]); fcntl.flock(f, 2); print(1, flush=True); time.sleep(60)"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, path, stdout=subprocess.PIPE)
     assert process.stdout is not None
-    process.stdout.readline()
-    process.kill()
-    process.wait(timeout=10)
-    process.stdout.close()
+    async with asyncio.timeout(30):
+        await process.stdout.readline()
+        process.kill()
+        await process.wait()
     async with library.lock("base", deadline_seconds=5):
         pass
 
@@ -124,7 +123,7 @@ def is_alive(pid: int) -> bool:
 
 async def until(condition, seconds: float = 20.0):
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - another process changes it
+        while not condition():
             await asyncio.sleep(0.02)
 
 

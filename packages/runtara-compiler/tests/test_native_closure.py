@@ -7,7 +7,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-from runtara_compiler.native.closure import copy_closure, resolve_closure
+from runtara_compiler.native.closure import Role, copy_closure, resolve_closure
 from runtara_sdk.errors import ConfigurationError
 
 
@@ -58,7 +58,7 @@ def test_requirements_are_followed_with_their_markers(site):
     site.add("unrelated")
     closure = resolve_closure(["runtara-sdk"], find=site.find)
     assert names(closure) == ["deep", "left", "right-side", "runtara-sdk"]
-    assert [item.name for item in closure if item.is_root] == ["runtara-sdk"]
+    assert [item.name for item in closure if item.role is Role.COMPILED] == ["runtara-sdk"]
 
 
 def test_extras_are_followed_only_where_they_are_asked_for(site):
@@ -124,9 +124,9 @@ def test_digest_follows_edited_sources_and_versions(site, tmp_path):
     module.write_text("A = 1\n")
     site.add("agent", source=source)
     site.add("library")
-    before = {item.name: item.digest for item in resolve_closure(["agent"], extras=["library"], find=site.find)}
+    before = {item.name: item.digest for item in resolve_closure(["agent"], whole=["library"], find=site.find)}
     module.write_text("A = 2\n")
-    after = {item.name: item.digest for item in resolve_closure(["agent"], extras=["library"], find=site.find)}
+    after = {item.name: item.digest for item in resolve_closure(["agent"], whole=["library"], find=site.find)}
     assert before["agent"] != after["agent"]
     assert before["library"] == after["library"]
 

@@ -21,9 +21,10 @@ from runtara_sdk.artifact.native_format import BASE_EXECUTABLE
 from runtara_compiler.native import inclusion
 from runtara_compiler.native.closure import (
     IncludedDistribution,
+    backend_names,
+    compiled_names,
     copy_closure,
     resolve_closure,
-    root_names,
 )
 from runtara_compiler.native.layers import LayerFile, file_digest, write_layer
 from runtara_compiler.native.library import NativeBuildError, NativeLibrary, translated_disk_errors
@@ -78,7 +79,9 @@ def plan_base() -> BasePlan:
 
     Raises `ConfigurationError` when Nuitka or a required distribution is missing.
     """
-    closure = resolve_closure(root_names(), extras=inclusion.EXTRA_DISTRIBUTIONS, left_out=inclusion.LEFT_OUT)
+    closure = resolve_closure(
+        compiled_names(), whole=(*backend_names(), *inclusion.WHOLE_DISTRIBUTIONS), left_out=inclusion.LEFT_OUT
+    )
     identity = {
         "revision": _REVISION,
         "platform": platform_tag(),

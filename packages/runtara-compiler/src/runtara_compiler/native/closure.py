@@ -12,6 +12,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
@@ -21,14 +22,25 @@ from packaging.requirements import InvalidRequirement, Requirement
 from runtara_sdk.errors import ConfigurationError
 
 SDK_DISTRIBUTION = "runtara-sdk"
-ROOT_GROUPS = ("runtara.agents", "runtara.backends")
-"""Entry-point groups whose contributors a workflow may need."""
+AGENT_GROUP = "runtara.agents"
+BACKEND_GROUP = "runtara.backends"
 
 FindDistribution = Callable[[str], metadata.Distribution]
 
 _SKIPPED_SUFFIXES = frozenset({".pyc", ".pyo", ".pth"})
 _SKIPPED_DIRECTORIES = frozenset({"__pycache__", ".git", ".venv", "node_modules"})
 _MAXIMUM_SOURCE_FILES = 20_000
+
+
+class Role(StrEnum):
+    """Why a distribution is in the closure, and thereby in which form."""
+
+    COMPILED = "compiled"
+    """For its own sake, all of it, as C: the SDK and the agents."""
+    WHOLE = "whole"
+    """For its own sake, all of it, as bytecode: backends and time zones."""
+    REQUIRED = "required"
+    """Because others require it: the modules that are imported, as bytecode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +58,15 @@ class IncludedDistribution:
     Attributes:
         name: normalized name.
         version: installed version.
-        is_root: whether it is there for its own sake; its code is compiled to C.
-        digest: SHA-256 over the content of a root's files, or over the recorded hashes of an installed wheel.
+        role: why it is there.
+        digest: SHA-256 over the content of the files of an agent, the SDK or an editable installation, else over the
+            hashes that the wheel recorded.
         installed: what the environment has; its files are listed when they are asked for.
     """
 
     name: str
     version: str
-    is_root: bool
+    role: Role
     digest: str
     installed: metadata.Distribution = field(repr=False, compare=False)
 
@@ -82,31 +95,35 @@ def normalized(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def root_names() -> tuple[str, ...]:
-    """The SDK and the distributions that contribute agents or backends, in a fixed order."""
-    names = {SDK_DISTRIBUTION}
-    for group in ROOT_GROUPS:
-        for entry in metadata.entry_points(group=group):
-            if entry.dist is not None:
-                names.add(normalized(entry.dist.name))
-    return tuple(sorted(names))
+def compiled_names() -> tuple[str, ...]:
+    """The SDK and the distributions that contribute agents, in a fixed order."""
+    return tuple(sorted({SDK_DISTRIBUTION, *_contributors(AGENT_GROUP)}))
+
+
+def backend_names() -> tuple[str, ...]:
+    """The distributions that contribute backends which a workflow can open itself, in a fixed order."""
+    return tuple(sorted(_contributors(BACKEND_GROUP)))
+
+
+def _contributors(group: str) -> set[str]:
+    return {normalized(entry.dist.name) for entry in metadata.entry_points(group=group) if entry.dist is not None}
 
 
 def resolve_closure(
-    roots: Iterable[str],
+    compiled: Iterable[str],
     *,
-    extras: Iterable[str] = (),
+    whole: Iterable[str] = (),
     left_out: Mapping[str, frozenset[str]] | None = None,
     find: FindDistribution = metadata.distribution,
 ) -> tuple[IncludedDistribution, ...]:
-    """The roots, `extras` and all that they require, by name.
+    """The distributions named by role and all that they require, by name.
 
     `left_out` names, by who requires them, requirements that the base does without; what only they require stays out.
     Raises `ConfigurationError` naming a requirement that is not installed and who requires it.
     """
-    root_set = {normalized(name) for name in roots}
+    roles = {normalized(name): Role.WHOLE for name in whole} | {normalized(name): Role.COMPILED for name in compiled}
     found: dict[str, metadata.Distribution] = {}
-    pending = [(name, frozenset[str](), "the native build") for name in sorted({*root_set, *map(normalized, extras)})]
+    pending = [(name, frozenset[str](), "the native build") for name in sorted(roles)]
     visited: set[tuple[str, frozenset[str]]] = set()
     while pending:
         name, wanted_extras, required_by = pending.pop()
@@ -125,7 +142,9 @@ def resolve_closure(
             required = normalized(requirement.name)
             if required not in skipped:
                 pending.append((required, frozenset(requirement.extras), name))
-    return tuple(_include(name, distribution, is_root=name in root_set) for name, distribution in sorted(found.items()))
+    return tuple(
+        _include(name, distribution, roles.get(name, Role.REQUIRED)) for name, distribution in sorted(found.items())
+    )
 
 
 def copy_closure(closure: Iterable[IncludedDistribution], target: Path) -> None:
@@ -167,13 +186,13 @@ def _requirements(distribution: metadata.Distribution, extras: frozenset[str]) -
             yield requirement
 
 
-def _include(name: str, distribution: metadata.Distribution, *, is_root: bool) -> IncludedDistribution:
+def _include(name: str, distribution: metadata.Distribution, role: Role) -> IncludedDistribution:
     # A wheel's own record vouches for third-party code; code that is being worked on is read.
-    by_content = is_root or _editable_source(distribution) is not None
+    by_content = role is Role.COMPILED or _editable_source(distribution) is not None
     return IncludedDistribution(
         name=name,
         version=next(iter(_headers(distribution, "Version")), ""),
-        is_root=is_root,
+        role=role,
         digest=_content_digest(_files(distribution, name)) if by_content else _record_digest(distribution),
         installed=distribution,
     )

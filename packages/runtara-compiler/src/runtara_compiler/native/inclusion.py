@@ -1,6 +1,6 @@
 """What goes into a base runtime and in which form: Nuitka's options for it.
 
-Roots (SDK, agents, backends) become C; other distributions stay bytecode, which builds fast and starts as fast.
+The SDK and agents become C; other distributions stay bytecode, which builds fast and starts as fast.
 Everything named here was measured to be dead weight in a workflow, or to be dropped silently when it is not named.
 """
 
@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from runtara_compiler.native.closure import SDK_DISTRIBUTION, IncludedDistribution
+from runtara_compiler.native.closure import SDK_DISTRIBUTION, IncludedDistribution, Role
 
-EXTRA_DISTRIBUTIONS = ("tzdata",)
-"""In every base besides the roots: a bare container has no time zones."""
+WHOLE_DISTRIBUTIONS = ("tzdata",)
+"""In every base besides SDK, agents and backends: a bare container has no time zones."""
 
 LEFT_OUT: dict[str, frozenset[str]] = {
     "runtara-sdk": frozenset({"click"}),
@@ -23,10 +23,16 @@ LEFT_OUT: dict[str, frozenset[str]] = {
 """Requirements of the command line and the daemons, which workflows do without."""
 
 _LEFT_OUT_MODULES = (
+    "runtara_core.cli",
+    "runtara_core.daemon",
+    "runtara_core.database.postgres",
+    "runtara_core.management_client",
+    "runtara_core.management_service",
+    "runtara_core.testing",
+    "runtara_core.wire",
+    "runtara_sdk.artifact",
     "runtara_sdk.cli",
     "runtara_sdk.testing",
-    "runtara_core.cli",
-    "runtara_core.testing",
     "pydantic.v1",
     "pydantic.mypy",
     "anyio._backends._trio",
@@ -38,17 +44,20 @@ _LEFT_OUT_MODULES = (
 _LEFT_OUT_PACKAGES = ("asyncpg", "click", "h2", "pygments", "qh3", "rich", "socksio", "trio", "uvloop")
 """Optional imports of libraries in the base. One that is in the closure is kept."""
 
-_LEFT_OUT_STDLIB = (  # noqa: SIM905 - read as a paragraph
-    "__hello__ __phello__ aifc antigravity asynchat asyncore audioop bdb cProfile cgi cgitb chunk cmd code compileall "
-    "crypt curses dbm distutils doctest ensurepip filecmp fileinput idlelib imaplib imghdr lib2to3 mailbox mailcap "
-    "modulefinder msilib nis nntplib optparse ossaudiodev pdb pickletools pipes poplib profile pstats pty py_compile "
-    "pyclbr pydoc pydoc_data rlcompleter sched shelve smtpd smtplib sndhdr sunau symtable tabnanny telnetlib test "
-    "this tkinter trace tty turtle turtledemo unittest uu venv wave webbrowser wsgiref xdrlib zipapp"
-).split()
+_LEFT_OUT_STDLIB = tuple(
+    """
+    __hello__ __phello__ aifc antigravity asynchat asyncore audioop bdb cProfile cgi cgitb chunk cmd
+    code compileall crypt curses dbm distutils doctest ensurepip filecmp fileinput idlelib imaplib
+    imghdr lib2to3 mailbox mailcap modulefinder msilib nis nntplib optparse ossaudiodev pdb pickletools
+    pipes poplib profile pstats pty py_compile pyclbr pydoc pydoc_data rlcompleter sched shelve smtpd
+    smtplib sndhdr sunau symtable tabnanny telnetlib test this tkinter trace tty turtle turtledemo
+    unittest uu venv wave webbrowser wsgiref xdrlib zipapp
+    """.split()  # noqa: SIM905 - read as a paragraph
+)
 """Modules of the standard library that stay out unless a distribution of the closure imports them."""
 
 _NAMED_STDLIB = ("_bisect", "_json", "asyncio", "logging.handlers", "sqlite3", "zoneinfo")
-_SDK_MODULES = ("runtara_sdk.workflow", "runtara_sdk.workflow.program")
+_SDK_MODULES = ("runtara_sdk.workflow.program", "runtara_sdk.quic_backend", "runtara_sdk.instance")
 
 _OPTIONS = (
     "--mode=standalone",
@@ -80,14 +89,14 @@ def base_options(closure: Iterable[IncludedDistribution], packages: Path) -> lis
     options += [f"--nofollow-import-to={name}" for name in _LEFT_OUT_STDLIB if name not in imported]
     options += [f"--include-module={name}" for name in _NAMED_STDLIB]
     for item in closure:
-        if item.is_root:
+        modules = item.top_level_packages
+        if item.role is not Role.REQUIRED:
             # Backends are found by entry point. Of other distributions Nuitka adds what their code asks for by name.
             options.append(f"--include-distribution-metadata={item.name}")
-        if item.is_root or item.name in EXTRA_DISTRIBUTIONS:
-            for name in item.top_level_packages:
+            for name in modules:
                 options += [f"--include-package={name}", f"--include-package-data={name}"]
-        if not item.is_root:
-            options += [f"--noinclude-custom-mode={name}:bytecode" for name in item.top_level_packages]
+        if item.role is not Role.COMPILED:
+            options += [f"--noinclude-custom-mode={name}:bytecode" for name in modules]
         elif item.name == SDK_DISTRIBUTION:
             # Generated descriptors: tables that C code makes no faster.
             generated = (file.relative for file in item.files if file.relative.endswith("_pb2.py"))
@@ -97,7 +106,7 @@ def base_options(closure: Iterable[IncludedDistribution], packages: Path) -> lis
 
 def modules_to_check(closure: Iterable[IncludedDistribution]) -> list[str]:
     """Modules that a sound base can import."""
-    roots = sorted(name for item in closure if item.is_root for name in item.top_level_packages)
+    roots = sorted(name for item in closure if item.role is Role.COMPILED for name in item.top_level_packages)
     return [*_NAMED_STDLIB, *_SDK_MODULES, *roots]
 
 
