@@ -26,12 +26,14 @@ if TYPE_CHECKING:
         InstanceSuspended,
         InvalidInputError,
         InvalidStateError,
+        PermissionDeniedError,
         ProtocolError,
         RuntaraError,
         ServerError,
         StaleEpochError,
         StorageError,
         TransportError,
+        UnauthenticatedError,
     )
     from runtara_sdk.instance import RuntaraSdk, current_sdk
     from runtara_sdk.instance_settings import InstanceSettings
@@ -70,6 +72,7 @@ __all__ = [
     "InvalidStateError",
     "ManagementSdk",
     "ManagementSettings",
+    "PermissionDeniedError",
     "ProtocolError",
     "RetryStrategy",
     "RuntaraError",
@@ -82,6 +85,7 @@ __all__ = [
     "StorageError",
     "TerminationReason",
     "TransportError",
+    "UnauthenticatedError",
     "current_sdk",
     "durable",
     "idempotency_key",

@@ -95,6 +95,18 @@ class StaleEpochError(ServerError):
     code = "STALE_EPOCH"
 
 
+class UnauthenticatedError(ServerError):
+    """The call carries no valid token or key; the message says which is needed."""
+
+    code = "UNAUTHENTICATED"
+
+
+class PermissionDeniedError(ServerError):
+    """The token or key is valid, but not for this call."""
+
+    code = "PERMISSION_DENIED"
+
+
 class ConcurrencyLimitError(ServerError):
     """As many instances run as the core allows; try again later."""
 
@@ -126,6 +138,8 @@ _BY_CODE: dict[str, type[RuntaraError]] = {
         InstanceExistsError,
         InvalidStateError,
         StaleEpochError,
+        UnauthenticatedError,
+        PermissionDeniedError,
         ConcurrencyLimitError,
         CheckpointNotFoundError,
         StorageError,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from runtara_sdk.errors import ConfigurationError
@@ -27,6 +27,9 @@ class InstanceSettings:
         ca_file: authority that signs core's certificate; None stands for the system's authorities (RUNTARA_CA_FILE).
         launch_epoch: number of this launch, given by the environment that launched the program; None when the program
             was started by hand, in which case nobody starts it again after a suspension (RUNTARA_LAUNCH_EPOCH).
+        instance_token: proves this launch to core, given by the environment with the launch
+            (RUNTARA_INSTANCE_TOKEN).
+        api_key: key of the tenant, for a program that was started by hand where core has keys (RUNTARA_API_KEY).
         checkpoint_id: last checkpoint before this launch, told to core at registration (RUNTARA_CHECKPOINT_ID).
         connect_timeout_ms: bound of one attempt to connect, milliseconds (RUNTARA_CONNECT_TIMEOUT_MS).
         request_timeout_ms: bound of one attempt of a call, milliseconds (RUNTARA_REQUEST_TIMEOUT_MS).
@@ -46,6 +49,8 @@ class InstanceSettings:
     skip_cert_verification: bool = False
     ca_file: Path | None = None
     launch_epoch: int | None = None
+    instance_token: str | None = field(default=None, repr=False)
+    api_key: str | None = field(default=None, repr=False)
     checkpoint_id: str | None = None
     connect_timeout_ms: int = 10_000
     request_timeout_ms: int = 30_000
@@ -77,6 +82,8 @@ class InstanceSettings:
             skip_cert_verification=reader.boolean("RUNTARA_SKIP_CERT_VERIFICATION", default=False),
             ca_file=ca_file_from_environment(reader),
             launch_epoch=epoch if epoch >= 0 else None,
+            instance_token=reader.optional_text("RUNTARA_INSTANCE_TOKEN"),
+            api_key=reader.optional_text("RUNTARA_API_KEY"),
             checkpoint_id=reader.optional_text("RUNTARA_CHECKPOINT_ID"),
             connect_timeout_ms=reader.integer("RUNTARA_CONNECT_TIMEOUT_MS", 10_000, minimum=1),
             request_timeout_ms=reader.integer("RUNTARA_REQUEST_TIMEOUT_MS", 30_000, minimum=1),
@@ -93,8 +100,15 @@ class InstanceSettings:
         The daemons' own authority is pinned where it can be found (RUNTARA_CA_FILE, else under DATA_DIR); without it
         the certificate is not verified, as nothing leaves the machine.
         """
-        ca_file = ca_file_from_environment(EnvironmentReader())
-        return cls(instance_id, tenant_id, ca_file=ca_file, skip_cert_verification=ca_file is None)
+        reader = EnvironmentReader()
+        ca_file = ca_file_from_environment(reader)
+        return cls(
+            instance_id,
+            tenant_id,
+            ca_file=ca_file,
+            skip_cert_verification=ca_file is None,
+            api_key=reader.optional_text("RUNTARA_API_KEY"),
+        )
 
 
 def ca_file_from_environment(reader: EnvironmentReader) -> Path | None:

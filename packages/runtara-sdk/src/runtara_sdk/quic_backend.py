@@ -103,6 +103,7 @@ class QuicBackend(InstanceBackend):
     def __init__(self, settings: InstanceSettings, *, client: RequestClient | None = None) -> None:
         self._settings = settings
         self._epoch = settings.launch_epoch
+        self._token = settings.instance_token
         self._client = client or _quic_client(settings)
 
     @property
@@ -129,6 +130,7 @@ class QuicBackend(InstanceBackend):
             )
         # An original core knows no epochs and answers 0: then calls go on without one.
         self._epoch = answer.epoch or self._epoch
+        self._token = answer.instance_token or self._token
         return Registration(epoch=self._epoch or 0)
 
     async def checkpoint(self, checkpoint_id: str, state: bytes) -> CheckpointResult:
@@ -226,6 +228,10 @@ class QuicBackend(InstanceBackend):
     async def _call(self, request: pb.RpcRequest, verb: str) -> pb.RpcResponse:
         if self._epoch is not None:
             request.epoch = self._epoch
+        if self._token is not None:
+            request.instance_token = self._token
+        elif self._settings.api_key is not None:
+            request.api_key = self._settings.api_key
         payload = request.SerializeToString()
 
         async def attempt() -> pb.RpcResponse:

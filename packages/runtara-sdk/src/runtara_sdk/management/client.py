@@ -136,7 +136,7 @@ class ManagementSdk:
             runner_type=codec.RUNNER_NUMBERS[runner_type],
             metadata=_optional_json(metadata, "metadata"),
         )
-        payload = pb.RpcRequest(register_image=message).SerializeToString()
+        payload = self._encode(pb.RpcRequest(register_image=message))
         answer = await self._client.call(payload, timeout_ms=UPLOAD_TIMEOUT_MS)
         return _registered(codec.decode_response(answer, "register_image"))
 
@@ -182,7 +182,7 @@ class ManagementSdk:
             metadata=_optional_json(metadata, "metadata"),
             sha256=sha256,
         )
-        payload = pb.RpcRequest(register_image_stream=message).SerializeToString()
+        payload = self._encode(pb.RpcRequest(register_image_stream=message))
         answer = await self._client.call_streaming(payload, chunks, timeout_ms=timeout_ms)
         return _registered(codec.decode_response(answer, "register_image"))
 
@@ -454,8 +454,13 @@ class ManagementSdk:
         return await self.wait_for_completion(started.instance_id, poll_interval=poll_interval, timeout=timeout)
 
     async def _call(self, request: pb.RpcRequest, verb: str) -> pb.RpcResponse:
-        answer = await self._client.call(request.SerializeToString(), timeout_ms=self.settings.request_timeout_ms)
+        answer = await self._client.call(self._encode(request), timeout_ms=self.settings.request_timeout_ms)
         return codec.decode_response(answer, verb)
+
+    def _encode(self, request: pb.RpcRequest) -> bytes:
+        if self.settings.api_key is not None:
+            request.api_key = self.settings.api_key
+        return request.SerializeToString()
 
 
 def _quic_client(settings: ManagementSettings) -> EnvironmentClient:

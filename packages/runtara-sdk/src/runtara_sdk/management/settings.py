@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from runtara_sdk.instance_settings import ca_file_from_environment
@@ -23,6 +23,7 @@ class ManagementSettings:
             `tls/ca.pem` under DATA_DIR when it exists).
         connect_timeout_ms: bound of an attempt to connect, milliseconds (RUNTARA_CONNECT_TIMEOUT_MS).
         request_timeout_ms: bound of a call, milliseconds (RUNTARA_REQUEST_TIMEOUT_MS).
+        api_key: key of a tenant or of the operator, needed where the environment has keys (RUNTARA_API_KEY).
         tenant_id: restricts every call to this tenant; None to none.
     """
 
@@ -32,6 +33,7 @@ class ManagementSettings:
     ca_file: Path | None = None
     connect_timeout_ms: int = 10_000
     request_timeout_ms: int = 30_000
+    api_key: str | None = field(default=None, repr=False)
     tenant_id: str | None = None
 
     @classmethod
@@ -45,6 +47,7 @@ class ManagementSettings:
             ca_file=ca_file_from_environment(reader),
             connect_timeout_ms=reader.integer("RUNTARA_CONNECT_TIMEOUT_MS", 10_000, minimum=1),
             request_timeout_ms=reader.integer("RUNTARA_REQUEST_TIMEOUT_MS", 30_000, minimum=1),
+            api_key=reader.optional_text("RUNTARA_API_KEY"),
         )
 
     @classmethod
@@ -54,5 +57,8 @@ class ManagementSettings:
         Its own authority is pinned where it can be found; without it the certificate is not verified, as nothing leaves
         the machine.
         """
-        ca_file = ca_file_from_environment(EnvironmentReader())
-        return cls(ca_file=ca_file, skip_cert_verification=ca_file is None)
+        reader = EnvironmentReader()
+        ca_file = ca_file_from_environment(reader)
+        return cls(
+            ca_file=ca_file, skip_cert_verification=ca_file is None, api_key=reader.optional_text("RUNTARA_API_KEY")
+        )

@@ -659,7 +659,7 @@ class RpcError(_message.Message):
     def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ..., retryable: _Optional[bool] = ...) -> None: ...
 
 class RpcRequest(_message.Message):
-    __slots__ = ("health_check", "register_image", "register_image_stream", "list_images", "get_image", "delete_image", "start_instance", "stop_instance", "resume_instance", "get_instance_status", "list_instances", "send_signal", "test_capability", "list_agents", "get_capability", "list_checkpoints", "get_checkpoint", "send_custom_signal", "list_events", "get_tenant_metrics")
+    __slots__ = ("health_check", "register_image", "register_image_stream", "list_images", "get_image", "delete_image", "start_instance", "stop_instance", "resume_instance", "get_instance_status", "list_instances", "send_signal", "test_capability", "list_agents", "get_capability", "list_checkpoints", "get_checkpoint", "send_custom_signal", "list_events", "get_tenant_metrics", "api_key")
     HEALTH_CHECK_FIELD_NUMBER: _ClassVar[int]
     REGISTER_IMAGE_FIELD_NUMBER: _ClassVar[int]
     REGISTER_IMAGE_STREAM_FIELD_NUMBER: _ClassVar[int]
@@ -680,6 +680,7 @@ class RpcRequest(_message.Message):
     SEND_CUSTOM_SIGNAL_FIELD_NUMBER: _ClassVar[int]
     LIST_EVENTS_FIELD_NUMBER: _ClassVar[int]
     GET_TENANT_METRICS_FIELD_NUMBER: _ClassVar[int]
+    API_KEY_FIELD_NUMBER: _ClassVar[int]
     health_check: HealthCheckRequest
     register_image: RegisterImageRequest
     register_image_stream: RegisterImageStreamStart
@@ -700,7 +701,8 @@ class RpcRequest(_message.Message):
     send_custom_signal: SendCustomSignalRequest
     list_events: ListEventsRequest
     get_tenant_metrics: GetTenantMetricsRequest
-    def __init__(self, health_check: _Optional[_Union[HealthCheckRequest, _Mapping]] = ..., register_image: _Optional[_Union[RegisterImageRequest, _Mapping]] = ..., register_image_stream: _Optional[_Union[RegisterImageStreamStart, _Mapping]] = ..., list_images: _Optional[_Union[ListImagesRequest, _Mapping]] = ..., get_image: _Optional[_Union[GetImageRequest, _Mapping]] = ..., delete_image: _Optional[_Union[DeleteImageRequest, _Mapping]] = ..., start_instance: _Optional[_Union[StartInstanceRequest, _Mapping]] = ..., stop_instance: _Optional[_Union[StopInstanceRequest, _Mapping]] = ..., resume_instance: _Optional[_Union[ResumeInstanceRequest, _Mapping]] = ..., get_instance_status: _Optional[_Union[GetInstanceStatusRequest, _Mapping]] = ..., list_instances: _Optional[_Union[ListInstancesRequest, _Mapping]] = ..., send_signal: _Optional[_Union[SendSignalRequest, _Mapping]] = ..., test_capability: _Optional[_Union[TestCapabilityRequest, _Mapping]] = ..., list_agents: _Optional[_Union[ListAgentsRequest, _Mapping]] = ..., get_capability: _Optional[_Union[GetCapabilityRequest, _Mapping]] = ..., list_checkpoints: _Optional[_Union[ListCheckpointsRequest, _Mapping]] = ..., get_checkpoint: _Optional[_Union[GetCheckpointRequest, _Mapping]] = ..., send_custom_signal: _Optional[_Union[SendCustomSignalRequest, _Mapping]] = ..., list_events: _Optional[_Union[ListEventsRequest, _Mapping]] = ..., get_tenant_metrics: _Optional[_Union[GetTenantMetricsRequest, _Mapping]] = ...) -> None: ...
+    api_key: str
+    def __init__(self, health_check: _Optional[_Union[HealthCheckRequest, _Mapping]] = ..., register_image: _Optional[_Union[RegisterImageRequest, _Mapping]] = ..., register_image_stream: _Optional[_Union[RegisterImageStreamStart, _Mapping]] = ..., list_images: _Optional[_Union[ListImagesRequest, _Mapping]] = ..., get_image: _Optional[_Union[GetImageRequest, _Mapping]] = ..., delete_image: _Optional[_Union[DeleteImageRequest, _Mapping]] = ..., start_instance: _Optional[_Union[StartInstanceRequest, _Mapping]] = ..., stop_instance: _Optional[_Union[StopInstanceRequest, _Mapping]] = ..., resume_instance: _Optional[_Union[ResumeInstanceRequest, _Mapping]] = ..., get_instance_status: _Optional[_Union[GetInstanceStatusRequest, _Mapping]] = ..., list_instances: _Optional[_Union[ListInstancesRequest, _Mapping]] = ..., send_signal: _Optional[_Union[SendSignalRequest, _Mapping]] = ..., test_capability: _Optional[_Union[TestCapabilityRequest, _Mapping]] = ..., list_agents: _Optional[_Union[ListAgentsRequest, _Mapping]] = ..., get_capability: _Optional[_Union[GetCapabilityRequest, _Mapping]] = ..., list_checkpoints: _Optional[_Union[ListCheckpointsRequest, _Mapping]] = ..., get_checkpoint: _Optional[_Union[GetCheckpointRequest, _Mapping]] = ..., send_custom_signal: _Optional[_Union[SendCustomSignalRequest, _Mapping]] = ..., list_events: _Optional[_Union[ListEventsRequest, _Mapping]] = ..., get_tenant_metrics: _Optional[_Union[GetTenantMetricsRequest, _Mapping]] = ..., api_key: _Optional[str] = ...) -> None: ...
 
 class RpcResponse(_message.Message):
     __slots__ = ("health_check", "register_image", "list_images", "get_image", "delete_image", "start_instance", "stop_instance", "resume_instance", "get_instance_status", "list_instances", "send_signal", "test_capability", "list_agents", "error", "get_capability", "list_checkpoints", "get_checkpoint", "send_custom_signal", "list_events", "get_tenant_metrics")

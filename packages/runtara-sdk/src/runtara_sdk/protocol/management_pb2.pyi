@@ -320,7 +320,7 @@ class ClaimLaunchesResponse(_message.Message):
     def __init__(self, claims: _Optional[_Iterable[_Union[LaunchClaim, _Mapping]]] = ...) -> None: ...
 
 class LaunchClaim(_message.Message):
-    __slots__ = ("instance_id", "tenant_id", "epoch", "image_id", "input", "launch_options", "checkpoint_id", "lease_until_ms", "failed_launches")
+    __slots__ = ("instance_id", "tenant_id", "epoch", "image_id", "input", "launch_options", "checkpoint_id", "lease_until_ms", "failed_launches", "token")
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
@@ -330,6 +330,7 @@ class LaunchClaim(_message.Message):
     CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
     LEASE_UNTIL_MS_FIELD_NUMBER: _ClassVar[int]
     FAILED_LAUNCHES_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
     instance_id: str
     tenant_id: str
     epoch: int
@@ -339,7 +340,8 @@ class LaunchClaim(_message.Message):
     checkpoint_id: str
     lease_until_ms: int
     failed_launches: int
-    def __init__(self, instance_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., epoch: _Optional[int] = ..., image_id: _Optional[str] = ..., input: _Optional[bytes] = ..., launch_options: _Optional[bytes] = ..., checkpoint_id: _Optional[str] = ..., lease_until_ms: _Optional[int] = ..., failed_launches: _Optional[int] = ...) -> None: ...
+    token: str
+    def __init__(self, instance_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., epoch: _Optional[int] = ..., image_id: _Optional[str] = ..., input: _Optional[bytes] = ..., launch_options: _Optional[bytes] = ..., checkpoint_id: _Optional[str] = ..., lease_until_ms: _Optional[int] = ..., failed_launches: _Optional[int] = ..., token: _Optional[str] = ...) -> None: ...
 
 class LeaseKey(_message.Message):
     __slots__ = ("instance_id", "epoch")
@@ -490,7 +492,7 @@ class RpcError(_message.Message):
     def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ..., retryable: _Optional[bool] = ...) -> None: ...
 
 class RpcRequest(_message.Message):
-    __slots__ = ("health_check", "send_signal", "get_instance_status", "list_instances", "list_checkpoints", "get_checkpoint", "send_custom_signal", "create_instance", "get_instance", "claim_launches", "renew_leases", "report_exit", "report_launch_failure", "list_events", "expire_leases")
+    __slots__ = ("health_check", "send_signal", "get_instance_status", "list_instances", "list_checkpoints", "get_checkpoint", "send_custom_signal", "create_instance", "get_instance", "claim_launches", "renew_leases", "report_exit", "report_launch_failure", "list_events", "expire_leases", "api_key")
     HEALTH_CHECK_FIELD_NUMBER: _ClassVar[int]
     SEND_SIGNAL_FIELD_NUMBER: _ClassVar[int]
     GET_INSTANCE_STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -506,6 +508,7 @@ class RpcRequest(_message.Message):
     REPORT_LAUNCH_FAILURE_FIELD_NUMBER: _ClassVar[int]
     LIST_EVENTS_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_LEASES_FIELD_NUMBER: _ClassVar[int]
+    API_KEY_FIELD_NUMBER: _ClassVar[int]
     health_check: HealthCheckRequest
     send_signal: SendSignalRequest
     get_instance_status: GetInstanceStatusRequest
@@ -521,7 +524,8 @@ class RpcRequest(_message.Message):
     report_launch_failure: ReportLaunchFailureRequest
     list_events: ListEventsRequest
     expire_leases: ExpireLeasesRequest
-    def __init__(self, health_check: _Optional[_Union[HealthCheckRequest, _Mapping]] = ..., send_signal: _Optional[_Union[SendSignalRequest, _Mapping]] = ..., get_instance_status: _Optional[_Union[GetInstanceStatusRequest, _Mapping]] = ..., list_instances: _Optional[_Union[ListInstancesRequest, _Mapping]] = ..., list_checkpoints: _Optional[_Union[ListCheckpointsRequest, _Mapping]] = ..., get_checkpoint: _Optional[_Union[GetCheckpointRequest, _Mapping]] = ..., send_custom_signal: _Optional[_Union[SendCustomSignalRequest, _Mapping]] = ..., create_instance: _Optional[_Union[CreateInstanceRequest, _Mapping]] = ..., get_instance: _Optional[_Union[GetInstanceRequest, _Mapping]] = ..., claim_launches: _Optional[_Union[ClaimLaunchesRequest, _Mapping]] = ..., renew_leases: _Optional[_Union[RenewLeasesRequest, _Mapping]] = ..., report_exit: _Optional[_Union[ReportExitRequest, _Mapping]] = ..., report_launch_failure: _Optional[_Union[ReportLaunchFailureRequest, _Mapping]] = ..., list_events: _Optional[_Union[ListEventsRequest, _Mapping]] = ..., expire_leases: _Optional[_Union[ExpireLeasesRequest, _Mapping]] = ...) -> None: ...
+    api_key: str
+    def __init__(self, health_check: _Optional[_Union[HealthCheckRequest, _Mapping]] = ..., send_signal: _Optional[_Union[SendSignalRequest, _Mapping]] = ..., get_instance_status: _Optional[_Union[GetInstanceStatusRequest, _Mapping]] = ..., list_instances: _Optional[_Union[ListInstancesRequest, _Mapping]] = ..., list_checkpoints: _Optional[_Union[ListCheckpointsRequest, _Mapping]] = ..., get_checkpoint: _Optional[_Union[GetCheckpointRequest, _Mapping]] = ..., send_custom_signal: _Optional[_Union[SendCustomSignalRequest, _Mapping]] = ..., create_instance: _Optional[_Union[CreateInstanceRequest, _Mapping]] = ..., get_instance: _Optional[_Union[GetInstanceRequest, _Mapping]] = ..., claim_launches: _Optional[_Union[ClaimLaunchesRequest, _Mapping]] = ..., renew_leases: _Optional[_Union[RenewLeasesRequest, _Mapping]] = ..., report_exit: _Optional[_Union[ReportExitRequest, _Mapping]] = ..., report_launch_failure: _Optional[_Union[ReportLaunchFailureRequest, _Mapping]] = ..., list_events: _Optional[_Union[ListEventsRequest, _Mapping]] = ..., expire_leases: _Optional[_Union[ExpireLeasesRequest, _Mapping]] = ..., api_key: _Optional[str] = ...) -> None: ...
 
 class RpcResponse(_message.Message):
     __slots__ = ("health_check", "send_signal", "get_instance_status", "list_instances", "list_checkpoints", "get_checkpoint", "send_custom_signal", "error", "create_instance", "get_instance", "claim_launches", "renew_leases", "report_exit", "report_launch_failure", "list_events", "expire_leases")
