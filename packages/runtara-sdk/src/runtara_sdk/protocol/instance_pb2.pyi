@@ -36,6 +36,13 @@ class SleepState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SLEEP_DONE: _ClassVar[SleepState]
     SLEEP_WAIT: _ClassVar[SleepState]
     SLEEP_SUSPENDED: _ClassVar[SleepState]
+
+class WaitSignalState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    WAIT_SIGNAL_RECEIVED: _ClassVar[WaitSignalState]
+    WAIT_SIGNAL_WAIT: _ClassVar[WaitSignalState]
+    WAIT_SIGNAL_SUSPENDED: _ClassVar[WaitSignalState]
+    WAIT_SIGNAL_TIMED_OUT: _ClassVar[WaitSignalState]
 STATUS_UNKNOWN: InstanceStatus
 STATUS_PENDING: InstanceStatus
 STATUS_RUNNING: InstanceStatus
@@ -54,6 +61,10 @@ EVENT_CUSTOM: InstanceEventType
 SLEEP_DONE: SleepState
 SLEEP_WAIT: SleepState
 SLEEP_SUSPENDED: SleepState
+WAIT_SIGNAL_RECEIVED: WaitSignalState
+WAIT_SIGNAL_WAIT: WaitSignalState
+WAIT_SIGNAL_SUSPENDED: WaitSignalState
+WAIT_SIGNAL_TIMED_OUT: WaitSignalState
 
 class RegisterInstanceRequest(_message.Message):
     __slots__ = ("instance_id", "tenant_id", "checkpoint_id")
@@ -110,12 +121,30 @@ class GetCheckpointRequest(_message.Message):
     def __init__(self, instance_id: _Optional[str] = ..., checkpoint_id: _Optional[str] = ...) -> None: ...
 
 class GetCheckpointResponse(_message.Message):
-    __slots__ = ("found", "state")
+    __slots__ = ("found", "state", "retry")
     FOUND_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
+    RETRY_FIELD_NUMBER: _ClassVar[int]
     found: bool
     state: bytes
-    def __init__(self, found: _Optional[bool] = ..., state: _Optional[bytes] = ...) -> None: ...
+    retry: RetryState
+    def __init__(self, found: _Optional[bool] = ..., state: _Optional[bytes] = ..., retry: _Optional[_Union[RetryState, _Mapping]] = ...) -> None: ...
+
+class RetryState(_message.Message):
+    __slots__ = ("attempt_number", "error_message", "next_attempt_at_ms", "remaining_ms", "retries_used", "rate_limit_waited_ms")
+    ATTEMPT_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    ERROR_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    NEXT_ATTEMPT_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    REMAINING_MS_FIELD_NUMBER: _ClassVar[int]
+    RETRIES_USED_FIELD_NUMBER: _ClassVar[int]
+    RATE_LIMIT_WAITED_MS_FIELD_NUMBER: _ClassVar[int]
+    attempt_number: int
+    error_message: str
+    next_attempt_at_ms: int
+    remaining_ms: int
+    retries_used: int
+    rate_limit_waited_ms: int
+    def __init__(self, attempt_number: _Optional[int] = ..., error_message: _Optional[str] = ..., next_attempt_at_ms: _Optional[int] = ..., remaining_ms: _Optional[int] = ..., retries_used: _Optional[int] = ..., rate_limit_waited_ms: _Optional[int] = ...) -> None: ...
 
 class SleepRequest(_message.Message):
     __slots__ = ("instance_id", "duration_ms", "checkpoint_id", "state", "suspend_above_ms", "sleep_revision")
@@ -182,22 +211,60 @@ class InstanceEventBatchResponse(_message.Message):
     def __init__(self, accepted: _Optional[int] = ...) -> None: ...
 
 class RetryAttemptEvent(_message.Message):
-    __slots__ = ("instance_id", "checkpoint_id", "attempt_number", "timestamp_ms", "error_message")
+    __slots__ = ("instance_id", "checkpoint_id", "attempt_number", "timestamp_ms", "error_message", "next_attempt_at_ms", "retries_used", "rate_limit_waited_ms", "suspend_above_ms")
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_NUMBER_FIELD_NUMBER: _ClassVar[int]
     TIMESTAMP_MS_FIELD_NUMBER: _ClassVar[int]
     ERROR_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    NEXT_ATTEMPT_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    RETRIES_USED_FIELD_NUMBER: _ClassVar[int]
+    RATE_LIMIT_WAITED_MS_FIELD_NUMBER: _ClassVar[int]
+    SUSPEND_ABOVE_MS_FIELD_NUMBER: _ClassVar[int]
     instance_id: str
     checkpoint_id: str
     attempt_number: int
     timestamp_ms: int
     error_message: str
-    def __init__(self, instance_id: _Optional[str] = ..., checkpoint_id: _Optional[str] = ..., attempt_number: _Optional[int] = ..., timestamp_ms: _Optional[int] = ..., error_message: _Optional[str] = ...) -> None: ...
+    next_attempt_at_ms: int
+    retries_used: int
+    rate_limit_waited_ms: int
+    suspend_above_ms: int
+    def __init__(self, instance_id: _Optional[str] = ..., checkpoint_id: _Optional[str] = ..., attempt_number: _Optional[int] = ..., timestamp_ms: _Optional[int] = ..., error_message: _Optional[str] = ..., next_attempt_at_ms: _Optional[int] = ..., retries_used: _Optional[int] = ..., rate_limit_waited_ms: _Optional[int] = ..., suspend_above_ms: _Optional[int] = ...) -> None: ...
 
 class RetryAttemptResponse(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("state", "next_attempt_at_ms", "remaining_ms")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    NEXT_ATTEMPT_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    REMAINING_MS_FIELD_NUMBER: _ClassVar[int]
+    state: SleepState
+    next_attempt_at_ms: int
+    remaining_ms: int
+    def __init__(self, state: _Optional[_Union[SleepState, str]] = ..., next_attempt_at_ms: _Optional[int] = ..., remaining_ms: _Optional[int] = ...) -> None: ...
+
+class WaitSignalRequest(_message.Message):
+    __slots__ = ("instance_id", "checkpoint_id", "timeout_ms", "suspend_above_ms")
+    INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    SUSPEND_ABOVE_MS_FIELD_NUMBER: _ClassVar[int]
+    instance_id: str
+    checkpoint_id: str
+    timeout_ms: int
+    suspend_above_ms: int
+    def __init__(self, instance_id: _Optional[str] = ..., checkpoint_id: _Optional[str] = ..., timeout_ms: _Optional[int] = ..., suspend_above_ms: _Optional[int] = ...) -> None: ...
+
+class WaitSignalResponse(_message.Message):
+    __slots__ = ("state", "payload", "deadline_ms", "remaining_ms")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    DEADLINE_MS_FIELD_NUMBER: _ClassVar[int]
+    REMAINING_MS_FIELD_NUMBER: _ClassVar[int]
+    state: WaitSignalState
+    payload: bytes
+    deadline_ms: int
+    remaining_ms: int
+    def __init__(self, state: _Optional[_Union[WaitSignalState, str]] = ..., payload: _Optional[bytes] = ..., deadline_ms: _Optional[int] = ..., remaining_ms: _Optional[int] = ...) -> None: ...
 
 class Signal(_message.Message):
     __slots__ = ("instance_id", "signal_type", "payload", "signal_id")
@@ -294,7 +361,7 @@ class RpcError(_message.Message):
     def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ..., retryable: _Optional[bool] = ...) -> None: ...
 
 class RpcRequest(_message.Message):
-    __slots__ = ("register_instance", "sleep", "instance_event", "instance_event_batch", "get_instance_status", "checkpoint", "get_checkpoint", "poll_signals", "signal_ack", "retry_attempt", "epoch", "instance_token", "api_key")
+    __slots__ = ("register_instance", "sleep", "instance_event", "instance_event_batch", "get_instance_status", "checkpoint", "get_checkpoint", "poll_signals", "signal_ack", "retry_attempt", "wait_signal", "epoch", "instance_token", "api_key")
     REGISTER_INSTANCE_FIELD_NUMBER: _ClassVar[int]
     SLEEP_FIELD_NUMBER: _ClassVar[int]
     INSTANCE_EVENT_FIELD_NUMBER: _ClassVar[int]
@@ -305,6 +372,7 @@ class RpcRequest(_message.Message):
     POLL_SIGNALS_FIELD_NUMBER: _ClassVar[int]
     SIGNAL_ACK_FIELD_NUMBER: _ClassVar[int]
     RETRY_ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    WAIT_SIGNAL_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     INSTANCE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     API_KEY_FIELD_NUMBER: _ClassVar[int]
@@ -318,13 +386,14 @@ class RpcRequest(_message.Message):
     poll_signals: PollSignalsRequest
     signal_ack: SignalAck
     retry_attempt: RetryAttemptEvent
+    wait_signal: WaitSignalRequest
     epoch: int
     instance_token: str
     api_key: str
-    def __init__(self, register_instance: _Optional[_Union[RegisterInstanceRequest, _Mapping]] = ..., sleep: _Optional[_Union[SleepRequest, _Mapping]] = ..., instance_event: _Optional[_Union[InstanceEvent, _Mapping]] = ..., instance_event_batch: _Optional[_Union[InstanceEventBatch, _Mapping]] = ..., get_instance_status: _Optional[_Union[GetInstanceStatusRequest, _Mapping]] = ..., checkpoint: _Optional[_Union[CheckpointRequest, _Mapping]] = ..., get_checkpoint: _Optional[_Union[GetCheckpointRequest, _Mapping]] = ..., poll_signals: _Optional[_Union[PollSignalsRequest, _Mapping]] = ..., signal_ack: _Optional[_Union[SignalAck, _Mapping]] = ..., retry_attempt: _Optional[_Union[RetryAttemptEvent, _Mapping]] = ..., epoch: _Optional[int] = ..., instance_token: _Optional[str] = ..., api_key: _Optional[str] = ...) -> None: ...
+    def __init__(self, register_instance: _Optional[_Union[RegisterInstanceRequest, _Mapping]] = ..., sleep: _Optional[_Union[SleepRequest, _Mapping]] = ..., instance_event: _Optional[_Union[InstanceEvent, _Mapping]] = ..., instance_event_batch: _Optional[_Union[InstanceEventBatch, _Mapping]] = ..., get_instance_status: _Optional[_Union[GetInstanceStatusRequest, _Mapping]] = ..., checkpoint: _Optional[_Union[CheckpointRequest, _Mapping]] = ..., get_checkpoint: _Optional[_Union[GetCheckpointRequest, _Mapping]] = ..., poll_signals: _Optional[_Union[PollSignalsRequest, _Mapping]] = ..., signal_ack: _Optional[_Union[SignalAck, _Mapping]] = ..., retry_attempt: _Optional[_Union[RetryAttemptEvent, _Mapping]] = ..., wait_signal: _Optional[_Union[WaitSignalRequest, _Mapping]] = ..., epoch: _Optional[int] = ..., instance_token: _Optional[str] = ..., api_key: _Optional[str] = ...) -> None: ...
 
 class RpcResponse(_message.Message):
-    __slots__ = ("register_instance", "sleep", "instance_event", "get_instance_status", "checkpoint", "get_checkpoint", "poll_signals", "error", "signal_ack", "retry_attempt", "instance_event_batch")
+    __slots__ = ("register_instance", "sleep", "instance_event", "get_instance_status", "checkpoint", "get_checkpoint", "poll_signals", "error", "signal_ack", "retry_attempt", "instance_event_batch", "wait_signal")
     REGISTER_INSTANCE_FIELD_NUMBER: _ClassVar[int]
     SLEEP_FIELD_NUMBER: _ClassVar[int]
     INSTANCE_EVENT_FIELD_NUMBER: _ClassVar[int]
@@ -336,6 +405,7 @@ class RpcResponse(_message.Message):
     SIGNAL_ACK_FIELD_NUMBER: _ClassVar[int]
     RETRY_ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     INSTANCE_EVENT_BATCH_FIELD_NUMBER: _ClassVar[int]
+    WAIT_SIGNAL_FIELD_NUMBER: _ClassVar[int]
     register_instance: RegisterInstanceResponse
     sleep: SleepResponse
     instance_event: InstanceEventResponse
@@ -347,4 +417,5 @@ class RpcResponse(_message.Message):
     signal_ack: SignalAckResponse
     retry_attempt: RetryAttemptResponse
     instance_event_batch: InstanceEventBatchResponse
-    def __init__(self, register_instance: _Optional[_Union[RegisterInstanceResponse, _Mapping]] = ..., sleep: _Optional[_Union[SleepResponse, _Mapping]] = ..., instance_event: _Optional[_Union[InstanceEventResponse, _Mapping]] = ..., get_instance_status: _Optional[_Union[GetInstanceStatusResponse, _Mapping]] = ..., checkpoint: _Optional[_Union[CheckpointResponse, _Mapping]] = ..., get_checkpoint: _Optional[_Union[GetCheckpointResponse, _Mapping]] = ..., poll_signals: _Optional[_Union[PollSignalsResponse, _Mapping]] = ..., error: _Optional[_Union[RpcError, _Mapping]] = ..., signal_ack: _Optional[_Union[SignalAckResponse, _Mapping]] = ..., retry_attempt: _Optional[_Union[RetryAttemptResponse, _Mapping]] = ..., instance_event_batch: _Optional[_Union[InstanceEventBatchResponse, _Mapping]] = ...) -> None: ...
+    wait_signal: WaitSignalResponse
+    def __init__(self, register_instance: _Optional[_Union[RegisterInstanceResponse, _Mapping]] = ..., sleep: _Optional[_Union[SleepResponse, _Mapping]] = ..., instance_event: _Optional[_Union[InstanceEventResponse, _Mapping]] = ..., get_instance_status: _Optional[_Union[GetInstanceStatusResponse, _Mapping]] = ..., checkpoint: _Optional[_Union[CheckpointResponse, _Mapping]] = ..., get_checkpoint: _Optional[_Union[GetCheckpointResponse, _Mapping]] = ..., poll_signals: _Optional[_Union[PollSignalsResponse, _Mapping]] = ..., error: _Optional[_Union[RpcError, _Mapping]] = ..., signal_ack: _Optional[_Union[SignalAckResponse, _Mapping]] = ..., retry_attempt: _Optional[_Union[RetryAttemptResponse, _Mapping]] = ..., instance_event_batch: _Optional[_Union[InstanceEventBatchResponse, _Mapping]] = ..., wait_signal: _Optional[_Union[WaitSignalResponse, _Mapping]] = ...) -> None: ...
