@@ -8,6 +8,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from runtara_sdk.errors import InvalidInputError
 
 _RESERVED_PREFIX = "RUNTARA_"
+_TUNABLE_NAMES = frozenset(
+    {
+        "RUNTARA_CONNECT_TIMEOUT_MS",
+        "RUNTARA_HEARTBEAT_INTERVAL_MS",
+        "RUNTARA_RECONNECT_DEADLINE_MS",
+        "RUNTARA_REQUEST_TIMEOUT_MS",
+        "RUNTARA_SIGNAL_POLL_INTERVAL_MS",
+        "RUNTARA_SLEEP_THRESHOLD",
+    }
+)
+"""What a start may tune of its program; no identity, address or trust is among them."""
+
 _RESERVED_NAMES = frozenset({"DATA_DIR", "PATH", "LD_PRELOAD", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME"})
 _MAX_VARIABLES = 200
 _MAX_VARIABLE_BYTES = 32 * 1024
@@ -48,7 +60,7 @@ def require_acceptable_variables(env: Mapping[str, str]) -> None:
     if len(env) > _MAX_VARIABLES:
         raise InvalidInputError(f"env has {len(env)} variables; at most {_MAX_VARIABLES} are accepted")
     for name, value in env.items():
-        if name.startswith(_RESERVED_PREFIX) or name in _RESERVED_NAMES:
+        if (name.startswith(_RESERVED_PREFIX) and name not in _TUNABLE_NAMES) or name in _RESERVED_NAMES:
             raise InvalidInputError(f"env: {name} is reserved for the system; choose another name")
         if not name or "=" in name or "\0" in name or "\0" in value:
             raise InvalidInputError(f"env: {name!r} is not usable as a variable")

@@ -1,0 +1,21 @@
+"""Variables that a start may give its program."""
+
+from __future__ import annotations
+
+import pytest
+from runtara_environment.launch_options import LaunchOptions, require_acceptable_variables
+from runtara_sdk.errors import InvalidInputError
+
+
+def test_a_start_may_tune_timing_but_not_identity_address_or_trust() -> None:
+    require_acceptable_variables({"RUNTARA_SLEEP_THRESHOLD": "500ms", "RUNTARA_HEARTBEAT_INTERVAL_MS": "0", "MINE": ""})
+    for name in ("RUNTARA_INSTANCE_ID", "RUNTARA_SERVER_ADDR", "RUNTARA_CA_FILE", "RUNTARA_NEW", "PATH", "LD_PRELOAD"):
+        with pytest.raises(InvalidInputError, match=f"{name} is reserved"):
+            require_acceptable_variables({name: "x"})
+
+
+def test_options_come_back_as_they_were_stored() -> None:
+    options = LaunchOptions(digest="ab", timeout_seconds=5, env={"MINE": "1"})
+    assert LaunchOptions.decode(options.encode()) == options
+    with pytest.raises(InvalidInputError, match="not readable"):
+        LaunchOptions.decode(b'{"timeout_seconds": 0}')
