@@ -38,8 +38,16 @@ class CoreDaemon:
     management: ManagementService
     certificates: DaemonCertificates
 
-    def __init__(self, settings: CoreSettings, *, clock: Clock | None = None, serve_management: bool = True) -> None:
+    def __init__(
+        self,
+        settings: CoreSettings,
+        *,
+        clock: Clock | None = None,
+        serve_management: bool = True,
+        instance_port_setting: str = "RUNTARA_QUIC_PORT",
+    ) -> None:
         self._settings = settings
+        self._instance_port_setting = instance_port_setting
         self._clock = clock or SystemClock()
         self._serve_management = serve_management
         self._storage: Storage | None = None
@@ -68,7 +76,9 @@ class CoreDaemon:
             due = DueBell()
             self.management = ManagementService(storage, self._clock, settings.limits, due)
             instances = InstanceService(storage, self._clock, settings.limits, due)
-            await self._listen(InstanceHandler(instances).dispatcher.serve, settings.instance_port, "RUNTARA_QUIC_PORT")
+            await self._listen(
+                InstanceHandler(instances).dispatcher.serve, settings.instance_port, self._instance_port_setting
+            )
             if self._serve_management:
                 await self._listen(
                     ManagementHandler(self.management).dispatcher.serve,

@@ -62,6 +62,7 @@ async def local_environment(
         ),
         clock=clock,
         serve_management=management_port is not None,
+        instance_port_setting="--core-port",
     )
     await core.start()
     try:
