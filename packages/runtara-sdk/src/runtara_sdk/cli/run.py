@@ -19,6 +19,7 @@ import click
 from runtara_sdk.cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, print_error
 from runtara_sdk.cli.json_argument import read_json
 from runtara_sdk.errors import InvalidInputError
+from runtara_sdk.identifiers import validate_identifier
 from runtara_sdk.models import InstanceStatus
 from runtara_sdk.plugins import load_one
 from runtara_sdk.services import CompilerService, LocalPlatform, RunOutcome
@@ -98,10 +99,13 @@ def run(
         raise click.UsageError("--runner oci: containers are not supported yet: use --runner native", ctx)
     if children:
         raise click.UsageError("--child: child scenarios are not supported yet: inline their steps", ctx)
+    validate_identifier("--tenant", tenant_id)
+    if instance_id is not None:
+        validate_identifier("--instance-id", instance_id)
     request = RunRequest(
         scenario=scenario,
         input_envelope=None if input_text is None else _envelope(read_json(input_text, "--input")),
-        instance_id=instance_id or str(uuid.uuid4()),
+        instance_id=instance_id if instance_id is not None else str(uuid.uuid4()),
         target="native" if native else "python",
         runner=runner,
         data_dir=(data_dir or Path(os.environ.get("DATA_DIR") or ".data")).absolute(),
