@@ -185,6 +185,12 @@ class Product:
         """Living processes that run or watch over an instance."""
         return {pid: line for pid, line in self.processes().items() if instance_id in line}
 
+    async def wait_for_no_guest(self, instance_id: str) -> None:
+        """Wait until no process of an instance is left."""
+        await asyncio.to_thread(
+            wait_until, lambda: not self.guests(instance_id), f"the end of the processes of {instance_id}"
+        )
+
     def transcript(self) -> str:
         """The end of what each process said."""
         parts = [f"--- {' '.join(p.argv)}\n{p.said()[-_LOG_TAIL_CHARACTERS:]}" for p in self._background]
@@ -369,9 +375,9 @@ def order_scenario(product: Product, service: HeldService) -> Path:
     return product.write("orders.json", text.replace("http://127.0.0.1:8780", service.url))
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+@pytest.fixture(scope="session", params=["sqlite", "postgres"])
 def daemons(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemons]:
-    """Core and environment apart, shared by the tests of a module; once with each database."""
+    """Core and environment apart, shared by all tests; once with each database."""
     product = Product(tmp_path_factory.mktemp(f"daemons-{request.param}"))
     server_url = request.getfixturevalue("postgres_url") if request.param == "postgres" else None
     if server_url is None:
@@ -390,7 +396,7 @@ def daemons(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture
-def sqlite_daemons(product: Product) -> Iterator[Callable[..., Daemons]]:
+def sqlite_daemons(product: Product) -> Callable[..., Daemons]:
     """Makes daemons of this test alone, on SQLite, with further variables."""
 
     def make(**env: str) -> Daemons:
@@ -398,7 +404,7 @@ def sqlite_daemons(product: Product) -> Iterator[Callable[..., Daemons]]:
         made.start()
         return made
 
-    yield make
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -116,9 +116,7 @@ async def test_a_running_batch_is_paused_and_resumed(daemons, service) -> None:
 
         paused = await wait_for_status(sdk, instance_id, InstanceStatus.SUSPENDED)
         assert (paused.termination_reason, paused.wake_at_ms) == ("paused", None)
-        async with asyncio.timeout(WAIT_SECONDS):
-            while product.guests(instance_id):
-                await asyncio.sleep(0.05)
+        await product.wait_for_no_guest(instance_id)
         assert service.calls("/orders") < 4
 
         await sdk.resume_instance(instance_id)

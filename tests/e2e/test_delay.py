@@ -103,9 +103,7 @@ async def test_three_days_of_sleep_hold_no_process(daemons, service) -> None:
         asleep = await wait_for_status(sdk, instance_id, InstanceStatus.SUSPENDED)
         assert asleep.termination_reason == "sleeping"
         assert abs(asleep.wake_at_ms - time.time() * 1000 - THREE_DAYS_MS) < 60_000
-        async with asyncio.timeout(WAIT_SECONDS):
-            while product.guests(instance_id):
-                await asyncio.sleep(0.05)
+        await product.wait_for_no_guest(instance_id)
         assert service.calls("/notify", "S-1") == 0
 
         await asyncio.to_thread(make_due, daemons.database_url, instance_id)
