@@ -29,8 +29,25 @@ def test_every_variable_is_read() -> None:
         RUNTARA_QUIC_REQUEST_DEADLINE_MS="6",
         RUNTARA_QUIC_UDP_RECV_BUFFER="7",
         RUNTARA_QUIC_UDP_SEND_BUFFER="8",
+        RUNTARA_QUIC_MAX_CONNECTIONS="9",
+        RUNTARA_QUIC_MAX_STREAMS="10",
+        RUNTARA_QUIC_MAX_BUFFERED_BYTES="11",
     )
-    assert settings == ServerSettings("127.0.0.1", 8001, 1, 2, 3, 4, 5, 6, 7, 8)
+    assert settings == ServerSettings(
+        "127.0.0.1",
+        8001,
+        idle_timeout_ms=1,
+        keep_alive_ms=2,
+        max_bidirectional_streams=3,
+        max_pending_handshakes=4,
+        max_handlers=5,
+        request_deadline_ms=6,
+        receive_buffer_bytes=7,
+        send_buffer_bytes=8,
+        max_connections=9,
+        max_streams=10,
+        max_buffered_bytes=11,
+    )
 
 
 @pytest.mark.parametrize("value", ["many", "1.5", "-1", "0"])

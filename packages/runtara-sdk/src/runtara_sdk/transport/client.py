@@ -296,6 +296,8 @@ class QuicClient:
         if loop.time() < due:
             self._suspicion_timer = loop.call_at(due, self._suspect)
         else:
+            # What was queued may wait for the peer's leave to be sent; a ping never does.
+            connection.ping()
             self._dial_once()
 
     def _schedule_keep_alive(self) -> None:

@@ -10,11 +10,13 @@ from typing import Any
 from runtara_sdk.errors import RuntaraError, TransportError
 from runtara_sdk.transport.errors import ConnectionLostError
 from runtara_sdk.transport.library import QuicEngine, QuicLibrary
-from runtara_sdk.transport.stream import NO_ERROR, Stream
+from runtara_sdk.transport.load import ConnectionLoad, unbounded_load
+from runtara_sdk.transport.stream import NO_ERROR, NOT_PROCESSED, Stream
 
 _logger = logging.getLogger(__name__)
 
 _CRYPTO_ERRORS = range(0x100, 0x200)
+_MAX_SCATTERED_STREAMS = 65_536
 
 
 class Connection:
@@ -34,6 +36,7 @@ class Connection:
         *,
         peer_address: Any,
         send: Callable[[bytes, Any], None],
+        load: ConnectionLoad | None = None,
         on_stream: Callable[[Stream], None] | None = None,
         on_connection_id: Callable[[bytes, bool], None] | None = None,
         on_unanswered: Callable[[], None] | None = None,
@@ -43,6 +46,7 @@ class Connection:
         self._library = library
         self._engine = engine
         self._send = send
+        self.load = load or unbounded_load()
         self._on_stream = on_stream
         self._on_connection_id = on_connection_id
         self._on_unanswered = on_unanswered
@@ -96,7 +100,11 @@ class Connection:
         if self._heard is not None:
             self._heard.set_result(None)
             self._heard = None
-        self._engine.receive_datagram(data, address, now=now)
+        try:
+            self._engine.receive_datagram(data, address, now=now)
+        except Exception as error:  # noqa: BLE001 - an engine that cannot go on costs one connection
+            self.abort(ConnectionLostError(f"the QUIC library failed: {error}"))
+            return
         self._process_events()
         if self.waiting_writers:
             for stream in tuple(self.waiting_writers):
@@ -113,12 +121,15 @@ class Connection:
             raise TransportError(self.close_error.message)
         stream = Stream(self, self._engine.get_next_available_stream_id())
         self._streams[stream.stream_id] = stream
+        self.load.open_stream()
         return stream
 
     def forget(self, stream: Stream) -> None:
         """The call is over: what still arrives for it is ignored, and the peer is told not to send more."""
-        if self._streams.pop(stream.stream_id, None) is not None and not stream.has_ended and stream.is_alive:
-            self._abort_stream(self._engine.stop_stream, stream.stream_id, NO_ERROR)
+        if self._streams.pop(stream.stream_id, None) is not None:
+            self.load.close_stream()
+            if not stream.has_ended and stream.is_alive:
+                self._abort_stream(self._engine.stop_stream, stream.stream_id, NO_ERROR)
 
     def send_stream_data(self, stream_id: int, data: bytes, end: bool) -> None:  # noqa: FBT001
         """Queue bytes of a stream; they leave at the end of this turn of the loop."""
@@ -136,6 +147,7 @@ class Connection:
     def reset_stream(self, stream_id: int, code: int, *, stop: bool) -> None:
         """Abort a stream in both directions; harmless on one that has ended."""
         self._abort_stream(self._engine.reset_stream, stream_id, code)
+        self._library.discard_unsent(self._engine, stream_id)
         if stop:
             self._abort_stream(self._engine.stop_stream, stream_id, code)
 
@@ -165,6 +177,11 @@ class Connection:
                 self._heard = self._loop.create_future()
             await asyncio.shield(self._heard)
 
+    def check_unordered(self) -> None:
+        """End the connection if it makes this side hold too much that waits for earlier bytes."""
+        if self.close_error is None and not self.load.hold_unordered(self._library.unordered_bytes(self._engine)):
+            self._end("too many bytes wait for earlier ones")
+
     def transmit_soon(self) -> None:
         """Send what is due at the end of this turn of the loop, together with what else is queued by then."""
         if self._transmit_handle is None:
@@ -188,13 +205,16 @@ class Connection:
 
     def close(self) -> None:
         """Tell the peer goodbye and end every call."""
+        self._end("the connection was closed by this side")
+
+    def _end(self, reason: str) -> None:
         if not self.closed.done():
             try:
                 self._engine.close(error_code=0)
             except Exception as error:  # noqa: BLE001 - it is going away in any case
                 _logger.debug("closing a connection: %s", error)
             self.transmit()
-            self.abort(ConnectionLostError("the connection was closed by this side"))
+            self.abort(ConnectionLostError(reason))
 
     def abort(self, error: RuntaraError) -> None:
         """End every call with `error`, telling the peer nothing."""
@@ -206,6 +226,9 @@ class Connection:
             self._timer = None
         streams = tuple(self._streams.values())
         self._streams.clear()
+        for _ in streams:
+            self.load.close_stream()
+        self.load.end()
         for stream in streams:
             stream.fail(error)
         if not self.connected.done():
@@ -272,6 +295,12 @@ class Connection:
         # reopen a stream: what comes for one that was forgotten is the tail of an abandoned call.
         if self._on_stream is None or stream_id & 0b11 or not self._accepted.add(stream_id // 4):
             return None
+        if self._accepted.scattered > _MAX_SCATTERED_STREAMS:
+            self._end("the peer leaves out too many streams")
+            return None
+        if not self.load.open_stream():
+            self.reset_stream(stream_id, NOT_PROCESSED, stop=True)
+            return None
         stream = Stream(self, stream_id)
         self._streams[stream_id] = stream
         self._on_stream(stream)
@@ -319,6 +348,11 @@ class _AcceptedStreams:
     def __init__(self) -> None:
         self._next = 0
         self._beyond: set[int] = set()
+
+    @property
+    def scattered(self) -> int:
+        """Number of those beyond the mark."""
+        return len(self._beyond)
 
     def add(self, number: int) -> bool:
         """Whether the number is new."""

@@ -81,6 +81,12 @@ class ReceivedHeader:
     destination_id: bytes
     source_id: bytes
     is_initial: bool
+    token: bytes = b""
+
+
+EngineFactory = Callable[[bytes, int, bytes | None], QuicEngine]
+"""Makes a server's engine from the client's very first destination id, the usable datagram size, and the source id of
+the retry packet if there was one."""
 
 
 class QuicLibrary:
@@ -94,6 +100,7 @@ class QuicLibrary:
         self._configuration_class = configuration.QuicConfiguration
         self._connection_class = connection_class
         self._encode_version_negotiation = packet.encode_quic_version_negotiation
+        self._encode_retry = packet.encode_quic_retry
         self.events = events
 
     def client_engine(self, security: ClientSecurity, *, idle_timeout_ms: int, on_loopback: bool) -> QuicEngine:
@@ -108,10 +115,8 @@ class QuicLibrary:
             self._allow_large_datagrams(configuration, _LOOPBACK_DATAGRAM_BYTES)
         return self._adapt(self._connection_class(configuration=configuration), self.concurrent_streams)
 
-    def server_engine_factory(
-        self, identity: TlsIdentity, *, idle_timeout_ms: int, max_streams: int
-    ) -> Callable[[bytes, int], QuicEngine]:
-        """A function from the client's first destination id and usable datagram size to an engine."""
+    def server_engine_factory(self, identity: TlsIdentity, *, idle_timeout_ms: int, max_streams: int) -> EngineFactory:
+        """What makes the engines of a server."""
         _check_readable(identity.certificate_path, "certificate")
         _check_readable(identity.private_key_path, "private key")
         base = self._configuration(idle_timeout_ms, is_client=False)
@@ -132,12 +137,13 @@ class QuicLibrary:
             self._allow_large_datagrams(configuration, datagram_bytes)
             return configuration
 
-        def create(destination_id: bytes, datagram_bytes: int) -> QuicEngine:
+        def create(destination_id: bytes, datagram_bytes: int, retry_source_id: bytes | None) -> QuicEngine:
             # Two sizes only, so that the cache holds them all.
             large = datagram_bytes >= _LOOPBACK_DATAGRAM_BYTES
             engine = self._connection_class(
                 configuration=sized(_LOOPBACK_DATAGRAM_BYTES if large else _SMALL_DATAGRAM_BYTES),
                 original_destination_connection_id=destination_id,
+                retry_source_connection_id=retry_source_id,
             )
             return self._adapt(engine, max_streams)
 
@@ -150,9 +156,27 @@ class QuicLibrary:
         )
         return answer
 
+    def retry(self, header: ReceivedHeader, source_id: bytes, token: bytes) -> bytes:
+        """The packet that asks a client to come back with a token, and to `source_id`."""
+        answer: bytes = self._encode_retry(
+            version=1,
+            source_cid=source_id,
+            destination_cid=header.source_id,
+            original_destination_cid=header.destination_id,
+            retry_token=token,
+        )
+        return answer
+
     def bytes_to_send(self, engine: QuicEngine, stream_id: int) -> int:
         """Bytes of a stream that are queued and have not left yet."""
         raise NotImplementedError
+
+    def discard_unsent(self, engine: QuicEngine, stream_id: int) -> None:
+        """Let go of the queued bytes of a stream that was reset."""
+
+    def unordered_bytes(self, engine: QuicEngine) -> int:
+        """Bytes received that wait for earlier ones, where the library tells."""
+        return 0
 
     def can_open_stream(self, engine: QuicEngine) -> bool:
         """Whether the peer allows one more stream now; when not, wait until it is heard again."""
@@ -192,6 +216,16 @@ class Aioquic(QuicLibrary):
     def bytes_to_send(self, engine: QuicEngine, stream_id: int) -> int:
         stream = engine._streams.get(stream_id)  # type: ignore[attr-defined]  # noqa: SLF001 - no public way
         return 0 if stream is None else len(stream.sender._buffer)  # noqa: SLF001
+
+    def discard_unsent(self, engine: QuicEngine, stream_id: int) -> None:
+        # aioquic keeps them until the peer has acknowledged the reset, which it may never do.
+        stream = engine._streams.get(stream_id)  # type: ignore[attr-defined]  # noqa: SLF001 - no public way
+        if stream is not None:
+            stream.sender._buffer.clear()  # noqa: SLF001
+
+    def unordered_bytes(self, engine: QuicEngine) -> int:
+        streams = engine._streams  # type: ignore[attr-defined]  # noqa: SLF001 - no public way
+        return sum(len(stream.receiver._buffer) for stream in streams.values())  # noqa: SLF001
 
     def set_read_position(self, engine: QuicEngine, position: Callable[[int], int | None]) -> None:
         engine.read_position = position  # type: ignore[attr-defined]
@@ -270,12 +304,24 @@ def parse_header(data: bytes) -> ReceivedHeader | None:
     source_end = destination_end + 1 + data[destination_end]
     if len(data) < source_end:
         return None
+    is_initial = data[0] >> 4 & 0b11 == _INITIAL_PACKET_BITS
     return ReceivedHeader(
         version,
         data[6:destination_end],
         data[destination_end + 1 : source_end],
-        is_initial=data[0] >> 4 & 0b11 == _INITIAL_PACKET_BITS,
+        is_initial=is_initial,
+        token=_token(data, source_end) if is_initial else b"",
     )
+
+
+def _token(data: bytes, position: int) -> bytes:
+    """The token of an Initial packet: its length as a variable-length integer (RFC 9000, 16), then its bytes."""
+    if position >= len(data):
+        return b""
+    length_bytes = 1 << (data[position] >> 6)
+    start = position + length_bytes
+    length = int.from_bytes(data[position:start], "big") & ((1 << (8 * length_bytes - 2)) - 1)
+    return data[start : start + length] if start + length <= len(data) else b""
 
 
 def _check_readable(path: Path, what: str) -> None:
@@ -286,7 +332,7 @@ def _check_readable(path: Path, what: str) -> None:
 
 
 def _bounded_connection_class(base: Any, packet: Any) -> Any:
-    """Aioquic doubles the window of a stream whatever its reader does; this ties the window to the reader."""
+    """Aioquic doubles windows whatever the readers do; this ties those of stream and connection to the readers."""
 
     class BoundedConnection(base):  # type: ignore[misc]
         read_position: Callable[[int], int | None] = staticmethod(lambda stream_id: None)
@@ -310,6 +356,28 @@ def _bounded_connection_class(base: Any, packet: Any) -> Any:
                 frame.push_uint_var(stream.max_stream_data_local)
                 stream.max_stream_data_local_sent = stream.max_stream_data_local
 
+        def _write_connection_limits(self, builder: Any, space: Any) -> None:
+            # What is received and not yet taken does not move the window.
+            max_data = self._local_max_data
+            if max_data.value - max_data.used < 3 * RECEIVE_WINDOW_BYTES:
+                limit = max_data.used - self._untaken_bytes() + 4 * RECEIVE_WINDOW_BYTES
+                max_data.value = max(max_data.value, limit)
+            # Half of the value is more than was used: so the base class sees no reason to double it.
+            used, max_data.used = max_data.used, 0
+            try:
+                super()._write_connection_limits(builder, space)
+            finally:
+                max_data.used = used
+
+        def _untaken_bytes(self) -> int:
+            untaken = 0
+            for stream in self._streams.values():
+                highest = stream.receiver.highest_offset
+                position = self.read_position(stream.stream_id)
+                in_order = highest - len(stream.receiver._buffer)  # noqa: SLF001 - no public way
+                untaken += highest - (in_order if position is None else min(position, highest))
+            return untaken
+
     return BoundedConnection
 
 
@@ -330,9 +398,9 @@ def _patient_connection_class(base: Any) -> Any:
                 super()._create_core(remote_addr, initial_dcid, now)
                 return
             # The core reads "validated" off the retry that a client answered.
-            self._retry_source_connection_id = b""
+            answered, self._retry_source_connection_id = self._retry_source_connection_id, b""
             super()._create_core(remote_addr, initial_dcid, now)
-            self._retry_source_connection_id = None
+            self._retry_source_connection_id = answered
 
         def datagrams_to_send(self, now: float) -> list[tuple[bytes, Address]]:
             if self._handshake_complete or self._is_client or self._core is None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import os
 import socket
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -17,13 +18,16 @@ from runtara_sdk.transport.address import format_address, is_loopback
 from runtara_sdk.transport.connection import Connection
 from runtara_sdk.transport.datagram import DatagramEndpoint, set_buffer_sizes
 from runtara_sdk.transport.library import (
+    CONNECTION_ID_LENGTH,
+    EngineFactory,
     LibraryName,
-    QuicEngine,
     QuicLibrary,
     ReceivedHeader,
     parse_header,
     select_library,
 )
+from runtara_sdk.transport.load import ConnectionLoad, ServerLoad
+from runtara_sdk.transport.retry import RetryTokens
 from runtara_sdk.transport.settings import ServerSettings, TlsIdentity
 from runtara_sdk.transport.stream import INTERNAL_ERROR, NOT_PROCESSED, PROTOCOL_VIOLATION, Stream
 
@@ -40,6 +44,7 @@ PayloadHandler = Callable[[bytes], Awaitable[bytes | None]]
 
 _MIN_INITIAL_BYTES = 1_200
 _QUIC_VERSION_1 = 1
+_SLOW_HANDSHAKE = TransportError("the handshake took too long")
 
 
 class QuicServer:
@@ -50,7 +55,7 @@ class QuicServer:
         handler: StreamHandler,
         settings: ServerSettings,
         library: QuicLibrary,
-        create_engine: Callable[[bytes, int], QuicEngine],
+        create_engine: EngineFactory,
         udp_socket: socket.socket,
     ) -> None:
         self._loop = asyncio.get_running_loop()
@@ -62,6 +67,8 @@ class QuicServer:
         self._connections: dict[Connection, set[bytes]] = {}
         self._touched: set[Connection] = set()
         self._pending_handshakes = 0
+        self._load = ServerLoad(settings.max_streams, settings.max_buffered_bytes)
+        self._retry_tokens = RetryTokens()
         self._handlers: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(settings.max_handlers) if settings.max_handlers else None
         self._closing = False
@@ -90,6 +97,16 @@ class QuicServer:
     def connection_count(self) -> int:
         """Number of connections, those in their handshake included."""
         return len(self._connections)
+
+    @property
+    def open_streams(self) -> int:
+        """Number of calls in flight, over all connections."""
+        return self._load.streams
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Bytes of requests and responses held for calls in flight."""
+        return self._load.buffered_bytes
 
     async def close(self, grace: float = 5.0) -> None:
         """Refuse new calls, give those in flight `grace` seconds, then end them and all connections."""
@@ -125,6 +142,7 @@ class QuicServer:
     def _on_batch_end(self) -> None:
         touched, self._touched = self._touched, set()
         for connection in touched:
+            connection.check_unordered()
             # After the handlers that this batch started: their answers can carry the acknowledgements.
             connection.transmit_soon()
 
@@ -141,26 +159,47 @@ class QuicServer:
         if self._pending_handshakes >= self._settings.max_pending_handshakes:
             _logger.warning("%d handshakes are pending; a new client is ignored", self._pending_handshakes)
             return None
+        original_id, retry_source_id = header.destination_id, None
+        if header.token and (named := self._retry_tokens.original_destination_id(header.token, address, original_id)):
+            original_id, retry_source_id = named, header.destination_id
+        elif self._pending_handshakes >= self._settings.retry_above_handshakes:
+            retry_source_id = os.urandom(CONNECTION_ID_LENGTH)
+            token = self._retry_tokens.create(address, header.destination_id, retry_source_id)
+            self._endpoint.send(self._library.retry(header, retry_source_id, token), address)
+            return None
+        if len(self._connections) >= self._settings.max_connections and not self._drop_idle_connection():
+            _logger.warning("%d connections are open and busy; a new client is ignored", len(self._connections))
+            return None
         usable_bytes = datagram_bytes if is_loopback(address) else _MIN_INITIAL_BYTES
-        engine = self._create_engine(header.destination_id, usable_bytes)
+        engine = self._create_engine(original_id, usable_bytes, retry_source_id)
         connection = Connection(
             self._library,
             engine,
             peer_address=address,
             send=self._endpoint.send,
+            load=ConnectionLoad(self._load),
             on_stream=self._on_stream,
             on_connection_id=lambda connection_id, issued: self._note_id(connection, connection_id, issued),
             on_closed=lambda: self._forget(connection),
         )
         self._pending_handshakes += 1
-        connection.connected.add_done_callback(self._on_handshake_end)
+        timeout = self._loop.call_later(self._settings.handshake_timeout_ms / 1000, connection.abort, _SLOW_HANDSHAKE)
+        connection.connected.add_done_callback(lambda _: self._on_handshake_end(timeout))
         self._connections[connection] = set()
         self._note_id(connection, header.destination_id, True)
         self._note_id(connection, engine.host_cid, True)
         return connection
 
-    def _on_handshake_end(self, _: asyncio.Future[None]) -> None:
+    def _on_handshake_end(self, timeout: asyncio.TimerHandle) -> None:
+        timeout.cancel()
         self._pending_handshakes -= 1
+
+    def _drop_idle_connection(self) -> bool:
+        idle = [each for each in self._connections if each.connected.done() and not each.open_streams]
+        if not idle:
+            return False
+        min(idle, key=lambda each: each.last_received_at).close()
+        return True
 
     def _note_id(self, connection: Connection, connection_id: bytes, issued: bool) -> None:  # noqa: FBT001
         if issued:
@@ -198,6 +237,8 @@ class QuicServer:
 
     async def _serve(self, stream: Stream) -> None:
         try:
+            # Only who has said what it wants occupies a handler.
+            await stream.await_opening(self._loop.time() + self._settings.request_deadline_ms / 1000)
             if self._slots is None:
                 await self._handler(stream)
             else:
@@ -205,6 +246,7 @@ class QuicServer:
                     if stream.is_alive:
                         await self._handler(stream)
             stream.finish()
+            await stream.drain(self._loop.time() + self._settings.request_deadline_ms / 1000)
         except ProtocolError as error:
             _logger.warning("a call from %s:%d is dropped: %s", *stream.peer_address, error)
             stream.reset(PROTOCOL_VIOLATION)
@@ -231,7 +273,7 @@ async def serve(
     """Listen for calls.
 
     Args:
-        handler: serves one call; calls run concurrently and may be cancelled only by `QuicServer.close`.
+        handler: serves one call whose first frame has arrived; calls run concurrently.
         settings: address and bounds.
         identity: certificate and private key of the server.
         library: the QUIC library; None reads RUNTARA_QUIC_LIBRARY.
@@ -249,7 +291,10 @@ async def serve(
 
 
 def payload_handler(respond: PayloadHandler, settings: ServerSettings) -> StreamHandler:
-    """Make a stream handler from a function that turns the payload of a request into that of its response."""
+    """Make a stream handler from a function that turns the payload of a request into that of its response.
+
+    `respond` is cancelled when the caller has given the call up or is gone.
+    """
     seconds = settings.request_deadline_ms / 1000
     return partial(_respond, respond, seconds)
 
@@ -257,7 +302,11 @@ def payload_handler(respond: PayloadHandler, settings: ServerSettings) -> Stream
 async def _respond(respond: PayloadHandler, seconds: float, stream: RequestStream) -> None:
     clock = asyncio.get_running_loop().time
     payload = await read_request(stream, clock() + seconds)
-    response = await respond(payload)
+    stream.end_with_caller(asyncio.current_task())
+    try:
+        response = await respond(payload)
+    finally:
+        stream.end_with_caller(None)
     if response is not None:
         await stream.write_frame(Frame(FrameType.RESPONSE, response), deadline=clock() + seconds)
 

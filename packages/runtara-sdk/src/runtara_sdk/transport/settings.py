@@ -28,7 +28,16 @@ class ServerSettings:
         keep_alive_ms: ping a silent client this often; 0 never does.
         max_bidirectional_streams: calls that one connection may have open at a time (aioquic; qh3 allows 100).
         max_pending_handshakes: connections that may be in their handshake at a time; further ones are ignored.
-        max_handlers: calls handled at a time, over all connections; 0 leaves only the bound of each connection.
+        retry_above_handshakes: with so many handshakes pending, a new client has to prove its address first, which
+            costs it a round trip and the server nothing.
+        handshake_timeout_ms: a handshake that takes longer is dropped.
+        max_connections: connections held at a time; for one more, the one that was silent longest and has no call
+            open is dropped, or the newcomer ignored when there is none.
+        max_streams: calls open at a time, over all connections. Over it, a connection that holds more than a fair
+            share of them has its new calls refused.
+        max_buffered_bytes: bytes of requests and responses held at a time, over all connections. Over it, a connection
+            that holds more than a fair share of them loses the call that would hold more.
+        max_handlers: calls handled at a time, over all connections, once their request has arrived; 0 sets no bound.
         request_deadline_ms: within this time a request frame must have arrived, and a response must have left.
         receive_buffer_bytes: of the UDP socket, best effort.
         send_buffer_bytes: of the UDP socket, best effort.
@@ -41,6 +50,11 @@ class ServerSettings:
     keep_alive_ms: int = 15_000
     max_bidirectional_streams: int = 1_000
     max_pending_handshakes: int = 10_000
+    retry_above_handshakes: int = 64
+    handshake_timeout_ms: int = 10_000
+    max_connections: int = 4_096
+    max_streams: int = 20_000
+    max_buffered_bytes: int = 512 * 1024 * 1024
     max_handlers: int = 10_000
     request_deadline_ms: int = 60_000
     receive_buffer_bytes: int = 2 * 1024 * 1024
@@ -64,6 +78,11 @@ class ServerSettings:
             ),
             max_pending_handshakes=reader.integer(
                 "RUNTARA_QUIC_MAX_INCOMING", default.max_pending_handshakes, minimum=1
+            ),
+            max_connections=reader.integer("RUNTARA_QUIC_MAX_CONNECTIONS", default.max_connections, minimum=1),
+            max_streams=reader.integer("RUNTARA_QUIC_MAX_STREAMS", default.max_streams, minimum=1),
+            max_buffered_bytes=reader.integer(
+                "RUNTARA_QUIC_MAX_BUFFERED_BYTES", default.max_buffered_bytes, minimum=1, maximum=2**50
             ),
             max_handlers=reader.integer("RUNTARA_QUIC_MAX_HANDLERS", default.max_handlers),
             request_deadline_ms=reader.integer(

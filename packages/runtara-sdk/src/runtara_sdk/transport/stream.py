@@ -12,6 +12,7 @@ from runtara_sdk.transport.errors import ConnectionLostError
 
 if TYPE_CHECKING:
     from runtara_sdk.transport.connection import Connection
+    from runtara_sdk.transport.load import ConnectionLoad
 
 NO_ERROR = 0
 """Stop code: the answer is there, the rest of the request is not needed."""
@@ -24,6 +25,7 @@ NOT_PROCESSED = 3
 
 _MAX_UNREAD_BYTES = 80 * 1024 * 1024
 _UNSENT_LIMIT_BYTES = 1024 * 1024
+_SMALL_ANSWER_BYTES = 4 * 1024
 
 
 class Stream:
@@ -37,9 +39,13 @@ class Stream:
         "_error",
         "_finished",
         "_gone",
+        "_held",
+        "_load",
+        "_opening",
         "_reader",
         "_reading_frame",
         "_received",
+        "_server_task",
         "_stopped",
         "_writer",
         "stream_id",
@@ -47,6 +53,10 @@ class Stream:
 
     def __init__(self, connection: Connection, stream_id: int) -> None:
         self._connection = connection
+        self._load: ConnectionLoad = connection.load
+        self._held = 0
+        self._opening: list[Frame | None] = []
+        self._server_task: asyncio.Task[None] | None = None
         self.stream_id = stream_id
         self._decoder = FrameDecoder()
         self._received = 0
@@ -99,6 +109,8 @@ class Stream:
 
         Raises `ProtocolError` for bytes that are no frame, `TransportError` when the connection is lost.
         """
+        if self._opening:
+            return self._opening.pop()
         self._reading_frame = True
         try:
             while True:
@@ -115,6 +127,10 @@ class Stream:
         finally:
             self._reading_frame = False
 
+    async def await_opening(self, deadline: float | None = None) -> None:
+        """Return once the first frame is there, for `read_frame` to return it; raises what that would."""
+        self._opening.append(await self.read_frame(deadline))
+
     async def read_chunks(self, deadline: float | None = None) -> AsyncIterator[bytes]:
         """Everything that follows the frames read so far, as it arrives, up to the end of the stream.
 
@@ -123,6 +139,9 @@ class Stream:
         while True:
             if self._decoder.buffered_bytes:
                 chunk = self._decoder.take()
+                released = min(len(chunk), self._held)
+                self._held -= released
+                self._load.release(released)
                 self._announce()
                 yield chunk
             elif self._error is not None:
@@ -139,7 +158,25 @@ class Stream:
     async def write(self, data: bytes, *, end: bool = False, deadline: float | None = None) -> None:
         """Queue bytes, and return once no more than a bounded number of this stream's bytes is waiting."""
         self.send(data, end=end)
-        while self._must_wait_to_write():
+        await self._wait_until_unsent(_UNSENT_LIMIT_BYTES, deadline)
+        if self._error is not None:
+            raise self._error
+
+    async def drain(self, deadline: float | None = None) -> None:
+        """Return once what was sent has left, unless it is little; or once the call is over.
+
+        What is still waiting at the deadline is given up, so that a peer that does not read cannot leave it here.
+        """
+        try:
+            await self._wait_until_unsent(_SMALL_ANSWER_BYTES, deadline)
+        except DeadlineExceededError:
+            self.reset(INTERNAL_ERROR)
+            raise
+
+    async def _wait_until_unsent(self, limit_bytes: int, deadline: float | None) -> None:
+        while (
+            self._error is None and not self._stopped and self._connection.bytes_to_send(self.stream_id) > limit_bytes
+        ):
             self._writer = asyncio.get_running_loop().create_future()
             self._connection.waiting_writers.add(self)
             try:
@@ -147,8 +184,6 @@ class Stream:
             finally:
                 self._connection.waiting_writers.discard(self)
                 self._writer = None
-        if self._error is not None:
-            raise self._error
 
     def send(self, data: bytes, *, end: bool = False) -> None:
         """Queue bytes whatever is queued already. Raises `TransportError` when the call is over."""
@@ -157,6 +192,10 @@ class Stream:
         if self._finished:
             raise ProtocolError("this side of the call has ended; nothing can be sent any more")
         if not self._stopped:
+            self._held += len(data)
+            if not self._load.hold(len(data)):
+                self.reset(INTERNAL_ERROR)
+                raise TransportError("too many bytes wait for readers that do not read: the call was given up")
             self._connection.send_stream_data(self.stream_id, data, end)
         self._finished = end
 
@@ -176,6 +215,14 @@ class Stream:
     def release(self) -> None:
         """The call is over for this side."""
         self._connection.forget(self)
+        self._load.release(self._held)
+        self._held = 0
+
+    def end_with_caller(self, task: asyncio.Task[None] | None) -> None:
+        """Cancel `task` once nobody awaits its answer any more; None cancels nothing from now on."""
+        self._server_task = task
+        if task is not None and self._error is not None:
+            task.cancel()
 
     async def wait_disconnected(self) -> None:
         """Return once the other side has given the call up or its connection is gone: nobody awaits the answer."""
@@ -191,7 +238,9 @@ class Stream:
         if data:
             self._received += len(data)
             self._decoder.feed(data)
-            if self._decoder.buffered_bytes > _MAX_UNREAD_BYTES:
+            self._held += len(data)
+            if not self._load.hold(len(data)) or self._decoder.buffered_bytes > _MAX_UNREAD_BYTES:
+                self._decoder.take()
                 self.reset(NOT_PROCESSED)
                 return
         if ended:
@@ -205,6 +254,8 @@ class Stream:
             self._wake(self._reader)
             self._wake(self._writer)
             self._wake(self._gone)
+            if self._server_task is not None:
+                self._server_task.cancel()
 
     def fail_by_reset(self, code: int) -> None:
         """The other side gave the call up."""
@@ -225,11 +276,6 @@ class Stream:
         self._wake(self._writer)
 
     # Private
-
-    def _must_wait_to_write(self) -> bool:
-        if self._error is not None or self._stopped:
-            return False
-        return self._connection.bytes_to_send(self.stream_id) > _UNSENT_LIMIT_BYTES
 
     def _announce(self) -> None:
         position = self.read_position
