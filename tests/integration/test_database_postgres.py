@@ -144,15 +144,13 @@ async def test_a_server_that_is_not_there_is_named_without_the_password() -> Non
     storage = await open_storage("postgres://me:secret@127.0.0.1:1/core")
     with pytest.raises(StorageError) as refusal:
         await storage.open()
-    assert refusal.value.message.startswith(
-        "cannot connect to PostgreSQL core at 127.0.0.1:1: the connection is refused"
-    )
+    assert "cannot connect to PostgreSQL core at 127.0.0.1:1: the connection is refused" in refusal.value.message
     assert "secret" not in refusal.value.message
 
 
 async def test_a_database_that_does_not_exist_is_named(postgres_url: str) -> None:
     storage = await open_storage(replace_database(postgres_url, "no_such_database"))
-    with pytest.raises(ConfigurationError, match="PostgreSQL no_such_database at .* does not exist: create it"):
+    with pytest.raises(ConfigurationError, match=r"PostgreSQL no_such_database at .* does not exist: create it"):
         await storage.open()
 
 

@@ -38,7 +38,6 @@ CREATE INDEX instances_wake ON instances (wake_at_ms)
     WHERE status IN ('pending', 'suspended') AND wake_at_ms IS NOT NULL AND image_id IS NOT NULL;
 CREATE INDEX instances_lease ON instances (lease_until_ms) WHERE status = 'running' AND image_id IS NOT NULL;
 CREATE INDEX instances_running ON instances (instance_id) WHERE status = 'running';
-CREATE INDEX instances_status ON instances (status, created_at_ms);
 CREATE INDEX instances_tenant_created ON instances (tenant_id, created_at_ms);
 CREATE INDEX instances_created ON instances (created_at_ms);
 CREATE INDEX instances_tenant_finished ON instances (tenant_id, finished_at_ms) WHERE finished_at_ms IS NOT NULL;
