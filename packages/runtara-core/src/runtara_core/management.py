@@ -68,7 +68,10 @@ class CoreManagement(ABC):
 
     @abstractmethod
     async def expire_leases(self, owner: str) -> int:
-        """Make the launches that a dead owner still holds due at once; returns how many."""
+        """Make the launches that a dead owner still holds due at once; returns how many.
+
+        It can claim nothing from then on: `claim_launches` raises `InvalidStateError` for it.
+        """
 
     @abstractmethod
     async def report_exit(self, key: LeaseKey, report: ExitReport) -> ExitDecision:

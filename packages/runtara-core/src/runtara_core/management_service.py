@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 
 from runtara_sdk.clock import Clock
-from runtara_sdk.errors import StorageError
+from runtara_sdk.errors import InvalidStateError, StorageError
 from runtara_sdk.models import CustomSignal, InstanceStatus, SignalType
 
 import runtara_core
@@ -29,6 +30,7 @@ from runtara_core.models import (
     LeaseKey,
     NewInstance,
 )
+from runtara_core.security import InstanceToken, TokenAuthority, TokenSecret
 from runtara_core.storage import Storage
 
 MAX_CLAIM_WAIT_MS = 30_000
@@ -45,8 +47,16 @@ _AT_LIMIT_INTERVAL_MS = 1_000
 class ManagementService(CoreManagement):
     """Serves environments, in process or behind the management port."""
 
-    def __init__(self, storage: Storage, clock: Clock, limits: CoreLimits, due: DueBell) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        clock: Clock,
+        limits: CoreLimits,
+        due: DueBell,
+        tokens: TokenAuthority | None = None,
+    ) -> None:
         self._storage = storage
+        self._tokens = tokens or TokenAuthority(storage.credentials, clock)
         self._clock = clock
         self._limits = limits
         self._due = due
@@ -95,6 +105,8 @@ class ManagementService(CoreManagement):
         deadline_ms = self._clock.now_ms() + min(wait_ms, MAX_CLAIM_WAIT_MS)
         while owner not in self._retired_owners:
             bell = self._due.listen()
+            # Before the claim: a claim that cannot be signed would be lost until its lease ends.
+            secret = await self._tokens.signing_secret()
             claims = await self._storage.claim_launches(
                 owner,
                 instance_id=instance_id,
@@ -109,9 +121,10 @@ class ManagementService(CoreManagement):
                 break
             left_ms = deadline_ms - self._clock.now_ms()
             if claims or left_ms <= 0:
-                return claims
+                return [_signed(claim, secret) for claim in claims]
             await wait_until_rung(bell, self._clock, min(left_ms, await self._next_look_ms()) / 1000)
-        return []
+        # Never an empty list: an owner that is alive after all would ask again at once, for ever.
+        raise InvalidStateError(f"owner {owner} was declared dead: others may launch what it had claimed")
 
     async def _next_look_ms(self) -> int:
         """How long nothing can become due, as far as the database tells."""
@@ -153,3 +166,8 @@ class ManagementService(CoreManagement):
 
     async def list_events(self, instance_id: str, where: EventFilter) -> EventPage:
         return await self._storage.list_events(instance_id, where)
+
+
+def _signed(claim: LaunchClaim, secret: TokenSecret) -> LaunchClaim:
+    token = InstanceToken(claim.instance_id, claim.tenant_id, claim.epoch)
+    return replace(claim, token=token.sign(secret))

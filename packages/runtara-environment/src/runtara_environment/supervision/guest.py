@@ -21,13 +21,13 @@ class CoreAccess:
 
     Attributes:
         address: `host:port` of the instance protocol.
-        ca_file: the authority that signed core's certificate.
+        ca_file: the authority that signed core's certificate; None stands for the system's authorities.
         server_name: name in that certificate.
         skip_certificate_verification: the documented way out.
     """
 
     address: str
-    ca_file: Path
+    ca_file: Path | None
     server_name: str = "localhost"
     skip_certificate_verification: bool = False
 
@@ -46,12 +46,14 @@ def guest_environment(
         "RUNTARA_INSTANCE_ID": claim.instance_id,
         "RUNTARA_TENANT_ID": claim.tenant_id,
         "RUNTARA_LAUNCH_EPOCH": str(claim.epoch),
+        "RUNTARA_INSTANCE_TOKEN": claim.token,
         "RUNTARA_SERVER_ADDR": core.address,
         "RUNTARA_SERVER_NAME": core.server_name,
-        "RUNTARA_CA_FILE": str(core.ca_file),
         "RUNTARA_INPUT_PATH": str(input_path),
         "RUNTARA_WORKSPACE_DIR": str(run_directory / "workspace"),
     }
+    if core.ca_file is not None:
+        variables["RUNTARA_CA_FILE"] = str(core.ca_file)
     if core.skip_certificate_verification:
         variables["RUNTARA_SKIP_CERT_VERIFICATION"] = "true"
     if claim.checkpoint_id is not None:

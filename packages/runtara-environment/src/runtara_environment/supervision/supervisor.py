@@ -327,7 +327,7 @@ class Supervisor:
             except Exception:
                 logger.exception("instance %s epoch %d cannot be adopted", row.instance_id, row.epoch)
         for name in await self._launches.owners_of_host(self._owner.host_id):
-            if is_dead(name):
+            if name != self._owner.name and is_dead(name):
                 await self._free_claims_of(name)
 
     async def _free_claims_of(self, dead_owner: str) -> None:

@@ -1,0 +1,14 @@
+"""Fixtures of the environment's unit tests."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from runtara_environment.testing.supervised_host import SupervisedHost, supervised_host
+
+
+@pytest.fixture
+async def host(tmp_path: Path) -> AsyncIterator[SupervisedHost]:
+    """A host with core, launch table and mock runner, on a clock that stands still."""
+    async with supervised_host(tmp_path) as opened:
+        yield opened

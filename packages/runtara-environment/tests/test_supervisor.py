@@ -1,0 +1,369 @@
+"""The supervisor's own launches: claimed, started, watched, stopped; and a core that is away."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from runtara_core.management import CoreManagement
+from runtara_core.models import CoreLimits, LeaseKey
+from runtara_environment.runner import LaunchError, StopError
+from runtara_environment.testing.supervised_host import TENANT, SupervisedHost
+from runtara_sdk.errors import InstanceNotFoundError, TransportError
+from runtara_sdk.models import InstanceStatus, SignalType, TerminationReason
+
+LEASE_MS = 30_000
+
+
+class UnreliableCore:
+    """A core that fails the verbs named in `failing`, with the error given there."""
+
+    def __init__(self, core: CoreManagement) -> None:
+        self._core = core
+        self.failing: dict[str, Exception] = {}
+        self.failures: list[str] = []
+
+    def be_away(self) -> None:
+        error = TransportError("core is away")
+        self.failing = dict.fromkeys(CoreManagement.__abstractmethods__, error)
+
+    def __getattr__(self, name: str) -> Any:
+        verb = getattr(self._core, name)
+
+        async def call(*arguments: Any, **options: Any) -> Any:
+            if name in self.failing:
+                self.failures.append(name)
+                raise self.failing[name]
+            return await verb(*arguments, **options)
+
+        return call
+
+
+async def test_from_claim_to_completion(host: SupervisedHost) -> None:
+    await host.supervise()
+    await host.create()
+    process = await host.launched()
+    variables = process.spec.environment
+    assert (variables["RUNTARA_INSTANCE_ID"], variables["RUNTARA_LAUNCH_EPOCH"]) == ("instance-1", "1")
+    assert json.loads((process.spec.run_directory / "input.json").read_text()) == {"data": 1}
+    (row,) = await host.rows()
+    assert (row.epoch, row.runner_type) == (1, "mock")
+    await host.register_guest(process)
+    await host.complete_guest(process)
+    process.end(0, memory_peak_bytes=7, cpu_usage_usec=8)
+    instance = await host.settled(InstanceStatus.COMPLETED)
+    assert instance.output == b'{"done": true}'
+    assert (instance.exit_code, instance.memory_peak_bytes, instance.cpu_usage_usec) == (0, 7, 8)
+
+
+async def test_a_crashed_program_is_launched_again(host: SupervisedHost) -> None:
+    await host.supervise()
+    await host.create()
+    first = await host.launched()
+    await host.register_guest(first)
+    await host.instances.checkpoint("instance-1", 1, "step-1", b"1")
+    first.stderr = "Traceback\nValueError: no"
+    first.end(-11)
+    second = await host.launched(epoch=2)
+    assert second.spec.environment["RUNTARA_CHECKPOINT_ID"] == "step-1"
+    assert second.spec.run_directory == first.spec.run_directory
+    instance = await host.instance()
+    assert (instance.status, instance.stderr) == (InstanceStatus.RUNNING, "Traceback\nValueError: no")
+
+
+@pytest.mark.parametrize("exit_code", [3, 143])
+async def test_exit_codes_of_an_interrupted_program_are_no_failure(host: SupervisedHost, exit_code: int) -> None:
+    await host.supervise()
+    await host.create()
+    process = await host.launched()
+    await host.register_guest(process)
+    process.end(exit_code)
+    await host.launched(epoch=2)
+    assert (await host.instance()).status is InstanceStatus.RUNNING
+
+
+async def test_a_program_beyond_its_timeout_fails_the_instance(host: SupervisedHost) -> None:
+    await host.supervise()
+    await host.create()
+    process = await host.launched()
+    process.end(-15, timed_out=True)
+    instance = await host.settled(InstanceStatus.FAILED)
+    assert instance.termination_reason is TerminationReason.TIMEOUT
+
+
+async def test_a_failed_launch_is_tried_again_later_and_later(host: SupervisedHost) -> None:
+    host.runner.launch_errors = [LaunchError("no room", permanent=False) for _ in range(3)]
+    await host.supervise()
+    await host.create()
+    began_ms = host.clock.now_ms()
+    await host.until(lambda: _has_epoch(host, 1), "claimed")
+    instance = await host.settled(InstanceStatus.PENDING)
+    assert instance.wake_at_ms == began_ms + CoreLimits().recovery.backoff_base_ms
+    assert (instance.termination_reason, instance.error) == (TerminationReason.LAUNCH_FAILED, "no room")
+    process = await host.launched(epoch=4, advance_ms=100)
+    assert host.clock.now_ms() - began_ms >= 1_000 + 2_000 + 4_000
+    await host.register_guest(process)
+    assert (await host.instance()).started_at_ms is not None
+
+
+async def test_a_program_that_could_not_be_executed_is_a_failed_launch(host: SupervisedHost) -> None:
+    await host.supervise()
+    await host.create()
+    process = await host.launched()
+    process.end(None, started=False, error="cannot execute it: Exec format error")
+    instance = await host.settled(InstanceStatus.PENDING)
+    assert "Exec format error" in (instance.error or "")
+    assert instance.recovery_attempts == 0
+
+
+async def test_a_launch_that_can_never_work_fails_the_instance(host: SupervisedHost) -> None:
+    host.runner.launch_errors = [LaunchError("no such limit", permanent=True)]
+    await host.supervise()
+    await host.create()
+    instance = await host.settled(InstanceStatus.FAILED)
+    assert (instance.termination_reason, instance.error) == (TerminationReason.LAUNCH_FAILED, "no such limit")
+
+
+async def test_leases_are_renewed_as_long_as_the_process_lives(host: SupervisedHost) -> None:
+    await host.supervise(lease_ms=LEASE_MS)
+    await host.create()
+    process = await host.launched()
+    await host.pass_time(4 * LEASE_MS)
+    instance = await host.instance()
+    assert (instance.epoch, instance.status) == (1, InstanceStatus.RUNNING)
+    assert (instance.lease_until_ms or 0) > host.clock.now_ms()
+    assert host.runner.alive == [process]
+
+
+async def _hand_to_another(host: SupervisedHost) -> LeaseKey:
+    """Another environment claims the launch, as it may when the lease has run out."""
+    instance = await host.instance()
+    now_ms = host.clock.now_ms()
+    await host.storage.expire_leases(instance.lease_owner or "", now_ms=now_ms)
+    (claim,) = await host.storage.claim_launches(
+        "elsewhere", instance_id=None, limit=1, lease_ms=10 * LEASE_MS, limits=CoreLimits(), now_ms=now_ms
+    )
+    return LeaseKey(claim.instance_id, claim.epoch)
+
+
+async def test_a_process_whose_lease_is_lost_is_stopped(host: SupervisedHost) -> None:
+    await host.supervise(lease_ms=LEASE_MS)
+    await host.create()
+    process = await host.launched()
+    key = await _hand_to_another(host)
+    await host.until(lambda: _is_dead(process), "the old process is dead", advance_ms=1_000)
+    await host.until(lambda: _no_rows(host), "its launch is forgotten")
+    instance = await host.instance()
+    assert (instance.epoch, instance.status, instance.lease_owner) == (
+        key.epoch,
+        InstanceStatus.RUNNING,
+        "elsewhere",
+    )
+
+
+async def _is_dead(process: Any) -> bool:
+    return not process.is_alive
+
+
+async def _no_rows(host: SupervisedHost) -> bool:
+    return not await host.rows()
+
+
+async def test_a_program_that_has_reported_its_end_may_take_its_time_to_exit(host: SupervisedHost) -> None:
+    await host.supervise(lease_ms=LEASE_MS)
+    await host.create()
+    process = await host.launched()
+    await host.register_guest(process)
+    await host.complete_guest(process)
+    await host.pass_time(LEASE_MS // 3 * 2)
+    assert process.is_alive
+    # But not for ever.
+    await host.until(lambda: _is_dead(process), "the lingering process is ended", advance_ms=1_000)
+    instance = await host.settled(InstanceStatus.COMPLETED)
+    assert instance.exit_code == -9
+
+
+async def test_core_away_for_longer_than_the_lease_disturbs_nothing(host: SupervisedHost) -> None:
+    core = UnreliableCore(host.service)
+    await host.supervise(core=core, lease_ms=LEASE_MS, claim_wait_ms=1_000)
+    await host.create()
+    process = await host.launched()
+    await host.register_guest(process)
+    core.be_away()
+    await host.pass_time(3 * LEASE_MS)
+    assert "renew_leases" in core.failures
+    assert ((await host.instance()).lease_until_ms or 0) < host.clock.now_ms()
+    core.failing = {}
+    await host.pass_time(LEASE_MS)
+    assert host.runner.alive == [process]
+    instance = await host.instance()
+    assert (instance.epoch, instance.status) == (1, InstanceStatus.RUNNING)
+    assert (instance.lease_until_ms or 0) > host.clock.now_ms()
+
+
+async def test_a_superseded_process_is_dead_before_its_successor_starts(host: SupervisedHost) -> None:
+    core = UnreliableCore(host.service)
+    # The claim call waits in core for longer than the lease, which nobody renews: it is answered with our own launch.
+    await host.supervise(core=core, lease_ms=6_000, claim_wait_ms=25_000)
+    await host.create()
+    first = await host.launched()
+    first.immortal = True
+    core.failing = {"renew_leases": TransportError("the network lost it")}
+    await host.until(lambda: _has_epoch(host, 2), "claimed again", advance_ms=500)
+    await host.until(lambda: _was_told_to_stop(first), "told to stop")
+    await host.pass_time(3_000)
+    assert host.runner.alive == [first]
+    first.immortal = False
+    second = await host.launched(epoch=2, advance_ms=500)
+    assert host.runner.alive == [second]
+
+
+async def _has_epoch(host: SupervisedHost, epoch: int) -> bool:
+    return (await host.instance()).epoch == epoch
+
+
+async def _was_told_to_stop(process: Any) -> bool:
+    return bool(process.grace_seconds)
+
+
+async def test_an_exit_is_reported_until_core_has_it(host: SupervisedHost) -> None:
+    core = UnreliableCore(host.service)
+    await host.supervise(core=core)
+    await host.create()
+    process = await host.launched()
+    await host.register_guest(process)
+    await host.complete_guest(process)
+    core.failing = {"report_exit": TransportError("core is away")}
+    process.end(0)
+
+    async def failed_thrice() -> bool:
+        return core.failures.count("report_exit") >= 3
+
+    await host.until(failed_thrice, "three attempts", advance_ms=100)
+    assert len(await host.rows()) == 1
+    core.failing = {}
+    assert (await host.settled(InstanceStatus.COMPLETED, advance_ms=1_000)).exit_code == 0
+
+
+async def test_the_exit_of_a_deleted_instance_is_forgotten(host: SupervisedHost) -> None:
+    core = UnreliableCore(host.service)
+    await host.supervise(core=core)
+    await host.create()
+    process = await host.launched()
+    core.failing = {"report_exit": InstanceNotFoundError("instance instance-1 does not exist")}
+    process.end(1)
+    await host.until(lambda: _no_rows(host), "forgotten")
+
+
+async def test_claiming_survives_what_nobody_foresaw(host: SupervisedHost) -> None:
+    core = UnreliableCore(host.service)
+    core.failing = {"claim_launches": KeyError("unforeseen")}
+    await host.supervise(core=core)
+    await host.create()
+
+    async def failed_twice() -> bool:
+        return core.failures.count("claim_launches") >= 2
+
+    await host.until(failed_twice, "two attempts", advance_ms=100)
+    core.failing = {}
+    await host.launched(advance_ms=100)
+
+
+async def test_stop_waits_for_a_program_that_obeys_the_signal(host: SupervisedHost) -> None:
+    supervisor = await host.supervise()
+    await host.create()
+    process = await host.launched()
+    await host.register_guest(process)
+    await host.service.send_signal("instance-1", SignalType.CANCEL)
+    stop = asyncio.create_task(supervisor.stop_process("instance-1", grace_seconds=10))
+    signal = (await host.instances.poll_signals("instance-1", 1, None)).signal
+    assert signal is not None
+    await host.instances.acknowledge_signal("instance-1", 1, SignalType.CANCEL, signal.signal_id)
+    process.end(0)
+    assert await stop
+    assert process.grace_seconds == []
+    assert (await host.settled(InstanceStatus.CANCELLED)).exit_code == 0
+
+
+async def test_stop_kills_a_program_that_does_not_obey(host: SupervisedHost) -> None:
+    supervisor = await host.supervise()
+    await host.create()
+    process = await host.launched()
+    await host.service.send_signal("instance-1", SignalType.CANCEL)
+    assert await supervisor.stop_process("instance-1", grace_seconds=0.05)
+    assert not process.is_alive
+    instance = await host.settled(InstanceStatus.CANCELLED)
+    assert instance.termination_reason is TerminationReason.CANCELLED
+
+
+async def test_stop_says_so_when_the_process_does_not_die(host: SupervisedHost) -> None:
+    supervisor = await host.supervise()
+    await host.create()
+    process = await host.launched()
+    process.immortal = True
+    with pytest.raises(StopError):
+        await supervisor.stop_process("instance-1", grace_seconds=0.05)
+    assert (await host.instance()).status is InstanceStatus.RUNNING
+
+
+async def test_stop_of_what_does_not_run_here(host: SupervisedHost) -> None:
+    supervisor = await host.supervise()
+    assert not await supervisor.stop_process("nobody", grace_seconds=0.05)
+
+
+async def test_a_cancelled_instance_whose_program_died_is_cancelled(host: SupervisedHost) -> None:
+    await host.supervise()
+    await host.create()
+    process = await host.launched()
+    await host.register_guest(process)
+    await host.service.send_signal("instance-1", SignalType.CANCEL)
+    process.end(-9)
+    await host.settled(InstanceStatus.CANCELLED)
+
+
+async def test_closing_with_guests_parks_them_all_at_once(host: SupervisedHost) -> None:
+    supervisor = await host.supervise()
+    names = [await host.create(f"instance-{number}") for number in range(1, 4)]
+    processes = [await host.launched(name) for name in names]
+    host.runner.hold.clear()  # one that is still being launched
+    await host.create("instance-4")
+
+    async def has_four() -> bool:
+        return supervisor.live_count == 4
+
+    await host.until(has_four, "four launches")
+    closing = asyncio.create_task(supervisor.close(stop_guests=True))
+    await host.until(lambda: _is_dead(processes[-1]), "stopped")
+    host.runner.hold.set()
+    await closing
+    assert not host.runner.alive
+    for name in [*names, "instance-4"]:
+        instance = await host.instance(name)
+        assert (instance.status, instance.wake_at_ms) == (InstanceStatus.SUSPENDED, host.clock.now_ms())
+        assert instance.termination_reason is TerminationReason.SHUTDOWN_REQUESTED
+        assert instance.recovery_attempts == 0
+        assert not await host.rows(name)
+    assert await host.launches.owners_of_host(host.owner().host_id) == []
+
+
+async def test_only_instance_leaves_others_alone(host: SupervisedHost) -> None:
+    await host.create("instance-1")
+    await host.create("instance-2")
+    await host.supervise(only_instance="instance-2")
+    await host.launched("instance-2")
+    await host.pass_time(LEASE_MS)
+    assert {process.spec.instance_id for process in host.runner.processes.values()} == {"instance-2"}
+    assert (await host.instance("instance-1")).status is InstanceStatus.PENDING
+
+
+async def _keys(launches: Sequence[Any]) -> list[LeaseKey]:
+    return [LeaseKey(launch.instance_id, launch.epoch) for launch in launches]
+
+
+async def test_tenants_have_run_directories_of_their_own(host: SupervisedHost) -> None:
+    await host.supervise()
+    await host.create()
+    process = await host.launched()
+    assert process.spec.run_directory.parts[-3:] == (TENANT, "runs", "instance-1")
+    assert await _keys(await host.rows()) == [LeaseKey("instance-1", 1)]
