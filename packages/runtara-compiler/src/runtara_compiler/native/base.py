@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -136,6 +138,7 @@ async def _build_base(library: NativeLibrary, toolchain: Toolchain, plan: BasePl
             raise NativeBuildError("the installed distributions changed while the base runtime was built: try again")
         progress(f"base runtime: {len(plan.closure)} distributions collected, compiling")
         distribution = await _compile(library, toolchain, plan, directory, progress)
+        await _strip(distribution, directory)
         await copy_system_libraries(distribution, distribution / "system")
         progress("base runtime: checking that it starts")
         await _check(distribution, plan, directory)
@@ -193,9 +196,23 @@ async def _compile(
     return directory / "runtara_base.dist"
 
 
+async def _strip(distribution: Path, directory: Path) -> None:
+    """Drop debug information, which self-built interpreters carry in their extension modules."""
+    if shutil.which("strip") is None:
+        return
+    await run_tool(
+        ["strip", "--strip-unneeded", *(str(path) for path in sorted(distribution.rglob("*.so*")))],
+        what="strip",
+        directory=directory,
+        variables={"PATH": os.environ.get("PATH", os.defpath)},
+        log=directory / "strip.log",
+        deadline_seconds=CHECK_DEADLINE_SECONDS,
+    )
+
+
 async def _check(distribution: Path, plan: BasePlan, directory: Path) -> None:
     await run_tool(
-        [str(distribution / BASE_EXECUTABLE), "--check", *inclusion.modules_to_check(plan.closure)],
+        [str(distribution / BASE_EXECUTABLE), "--check", *inclusion.modules_to_check(plan.closure, distribution)],
         what="the start of the new base runtime",
         directory=directory,
         variables={"PATH": "/usr/bin:/bin"},

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -82,6 +83,8 @@ def base_options(closure: Iterable[IncludedDistribution], packages: Path) -> lis
     """Nuitka's options for the base; `packages` holds the copied closure."""
     closure = tuple(closure)
     options = list(_OPTIONS)
+    if not _has_static_library():
+        options.append("--static-libpython=no")
     provided = {name for item in closure for name in item.top_level_packages}
     options += [f"--nofollow-import-to={name}" for name in _LEFT_OUT_MODULES]
     options += [f"--nofollow-import-to={name}" for name in _LEFT_OUT_PACKAGES if name not in provided]
@@ -104,10 +107,21 @@ def base_options(closure: Iterable[IncludedDistribution], packages: Path) -> lis
     return options
 
 
-def modules_to_check(closure: Iterable[IncludedDistribution]) -> list[str]:
-    """Modules that a sound base can import."""
+def modules_to_check(closure: Iterable[IncludedDistribution], distribution: Path) -> list[str]:
+    """Modules that a sound base can import: what is named here, the agents, and every extension module in it."""
     roots = sorted(name for item in closure if item.role is Role.COMPILED for name in item.top_level_packages)
-    return [*_NAMED_STDLIB, *_SDK_MODULES, *roots]
+    extensions = sorted(
+        ".".join(path.relative_to(distribution).with_suffix("").parts)
+        for path in distribution.rglob("*.so")
+        if not path.name.startswith("lib")
+    )
+    return [*_NAMED_STDLIB, *_SDK_MODULES, *roots, *extensions]
+
+
+def _has_static_library() -> bool:
+    # Nuitka takes the static library where it is known to work, but stops where it is merely not installed.
+    directory = sysconfig.get_config_var("LIBPL")
+    return directory is not None and any(Path(directory).glob("libpython*.a"))
 
 
 def _module_name(relative: str) -> str:

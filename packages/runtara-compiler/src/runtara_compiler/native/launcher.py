@@ -25,6 +25,7 @@ EXIT_UNUSABLE = 126
 def main() -> None:
     """Run the workflow, or check modules; does not return when all is well."""
     gc.disable()  # the program of the workflow turns it on once everything is imported
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # discovery at run time, for nothing
     arguments = sys.argv[1:]
     if not arguments:
         _stop(EXIT_USAGE, "usage: runtara-base WORKFLOW_DIRECTORY [ARGUMENT...]")

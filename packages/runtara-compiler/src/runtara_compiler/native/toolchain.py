@@ -35,7 +35,8 @@ MAXIMUM_OBJECTS = 2_000
 _REVISION = "1"
 _COMPILERS = ("gcc", "clang")
 _VERSION_SECONDS = 10.0
-_PASSED_ON = ("HOME", "LANG", "PATH", "TMPDIR", "TZ")
+_PASSED_ON = ("HOME", "LANG", "PATH", "PYENV_ROOT", "TMPDIR", "TZ")
+"""Of the user's environment. Nuitka tells by PYENV_ROOT that the static library of such an interpreter is usable."""
 
 _COMPILER_SCRIPT = """\
 #!/bin/sh
