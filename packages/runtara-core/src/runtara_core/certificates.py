@@ -2,8 +2,11 @@
 
 Layout under `<data dir>/tls`: `ca.pem` (what clients pin), `ca-key.pem`, `server.pem`, `server-key.pem`; keys have mode
 0600.
-All daemons of a data directory share them. The server certificate is renewed at start when it nears its end; a new
-server certificate needs no change at clients, since they pin the authority.
+All daemons of a data directory share them. The server certificate is renewed when it nears its end, at start and while
+a daemon runs; a new server certificate needs no change at clients, since they pin the authority.
+
+The authority is replaced in three steps, between which clients get the new `ca.pem` (see `rotate_authority`). Meanwhile
+it holds two certificates, and the one that belongs to `ca-key.pem` signs.
 """
 
 from __future__ import annotations
@@ -15,13 +18,15 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from runtara_sdk.errors import ConfigurationError
+from runtara_sdk.errors import ConfigurationError, InvalidStateError
+from runtara_sdk.transport import TlsIdentity
 
 _AUTHORITY_DAYS = 3650
 _SERVER_DAYS = 397
@@ -37,6 +42,22 @@ class DaemonCertificates:
     private_key_path: Path
     ca_path: Path
 
+    @property
+    def identity(self) -> TlsIdentity:
+        """What a server shows to its clients."""
+        return TlsIdentity(self.certificate_path, self.private_key_path)
+
+
+class RotationStep(StrEnum):
+    """The steps of replacing the authority, in their order."""
+
+    PREPARE = "prepare"
+    """Make the new authority and put it beside the old one into ca.pem; the old one signs."""
+    SWITCH = "switch"
+    """Let the new one sign; ca.pem holds both."""
+    FINISH = "finish"
+    """Take the old one out of ca.pem."""
+
 
 def ensure_certificates(data_dir: Path, server_names: Sequence[str] = ()) -> DaemonCertificates:
     """The certificates of a data directory, made when missing and renewed when needed.
@@ -44,11 +65,47 @@ def ensure_certificates(data_dir: Path, server_names: Sequence[str] = ()) -> Dae
     `server_names` are names or addresses beside localhost, 127.0.0.1 and ::1 that clients will verify.
     Raises `ConfigurationError` when the directory cannot be written or an existing file cannot be read.
     """
+    with _tls_directory(data_dir) as directory:
+        return _ensure(directory, ["localhost", "127.0.0.1", "::1", *server_names])
+
+
+def rotate_authority(data_dir: Path, step: RotationStep) -> Path:
+    """Take one step of replacing the authority; returns the path of `ca.pem`.
+
+    Between two steps every client that keeps a copy of `ca.pem` must get the new one; running daemons follow within a
+    minute by themselves. Raises `InvalidStateError` for a step that is not the next one, `ConfigurationError` as
+    `ensure_certificates`.
+    """
+    with _tls_directory(data_dir) as directory:
+        ca_path, key_path, next_key_path = (directory / name for name in ("ca.pem", "ca-key.pem", "ca-next-key.pem"))
+        if not (ca_path.exists() and key_path.exists()):
+            raise InvalidStateError(f"there is no authority in {directory} yet: start a daemon with this DATA_DIR")
+        bundle = x509.load_pem_x509_certificates(ca_path.read_bytes())
+        expected = RotationStep.SWITCH if next_key_path.exists() else RotationStep.PREPARE
+        if expected is RotationStep.PREPARE and len(bundle) > 1:
+            expected = RotationStep.FINISH
+        if step is not expected:
+            raise InvalidStateError(f"{directory} is not ready for {step}: the next step is {expected}")
+        match step:
+            case RotationStep.PREPARE:
+                key = ec.generate_private_key(ec.SECP256R1())
+                _write_key(next_key_path, key)
+                _write_bundle(ca_path, [*bundle, _authority(key)])
+            case RotationStep.SWITCH:
+                # The server certificate no longer fits the key: the daemons, or the next one to start, sign a new one.
+                next_key_path.replace(key_path)
+            case RotationStep.FINISH:
+                _write_bundle(ca_path, [_signing_authority(bundle, _load_key(key_path))])
+        return ca_path
+
+
+@contextmanager
+def _tls_directory(data_dir: Path) -> Iterator[Path]:
     directory = data_dir / "tls"
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _locked(directory / ".lock"):
-            return _ensure(directory, ["localhost", "127.0.0.1", "::1", *server_names])
+            yield directory
     except OSError as error:
         raise ConfigurationError(
             f"cannot keep certificates in {directory}: {error.strerror or error}; "
@@ -66,11 +123,11 @@ def _ensure(directory: Path, names: Sequence[str]) -> DaemonCertificates:
     if not (paths.ca_path.exists() and authority_key_path.exists()):
         authority_key = ec.generate_private_key(ec.SECP256R1())
         _write_key(authority_key_path, authority_key)
-        _write(paths.ca_path, _authority(authority_key).public_bytes(serialization.Encoding.PEM), mode=0o644)
-    elif _is_current(paths, names):
-        return paths
+        _write_bundle(paths.ca_path, [_authority(authority_key)])
     authority_key = _load_key(authority_key_path)
-    authority = x509.load_pem_x509_certificate(paths.ca_path.read_bytes())
+    authority = _signing_authority(x509.load_pem_x509_certificates(paths.ca_path.read_bytes()), authority_key)
+    if _is_current(paths, authority, names):
+        return paths
     server_key = ec.generate_private_key(ec.SECP256R1())
     certificate = _server_certificate(server_key, authority, authority_key, names)
     _write_key(paths.private_key_path, server_key)
@@ -78,11 +135,19 @@ def _ensure(directory: Path, names: Sequence[str]) -> DaemonCertificates:
     return paths
 
 
-def _is_current(paths: DaemonCertificates, names: Sequence[str]) -> bool:
+def _signing_authority(
+    bundle: Sequence[x509.Certificate], authority_key: ec.EllipticCurvePrivateKey
+) -> x509.Certificate:
+    for certificate in bundle:
+        if certificate.public_key() == authority_key.public_key():
+            return certificate
+    raise ValueError("ca.pem holds no certificate for ca-key.pem")
+
+
+def _is_current(paths: DaemonCertificates, authority: x509.Certificate, names: Sequence[str]) -> bool:
     if not (paths.certificate_path.exists() and paths.private_key_path.exists()):
         return False
     certificate = x509.load_pem_x509_certificate(paths.certificate_path.read_bytes())
-    authority = x509.load_pem_x509_certificate(paths.ca_path.read_bytes())
     same_key = certificate.public_key() == _load_key(paths.private_key_path).public_key()
     remaining = certificate.not_valid_after_utc - datetime.datetime.now(datetime.UTC)
     extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -157,6 +222,11 @@ def _load_key(path: Path) -> ec.EllipticCurvePrivateKey:
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise ValueError(f"{path.name} holds a key of another kind")  # noqa: TRY004 - reported as a bad file
     return key
+
+
+def _write_bundle(path: Path, certificates: Sequence[x509.Certificate]) -> None:
+    content = b"".join(each.public_bytes(serialization.Encoding.PEM) for each in certificates)
+    _write(path, content, mode=0o644)
 
 
 def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:

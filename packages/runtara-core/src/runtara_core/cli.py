@@ -24,9 +24,12 @@ Environment variables:
   RUNTARA_ADMIN_PORT                UDP port for environments (8003)
   RUNTARA_BIND_ADDRESS              address of both ports (127.0.0.1)
   RUNTARA_SERVER_NAMES              further names in the server certificate
+  RUNTARA_TLS_CERT_FILE, _KEY_FILE  certificate and key to show (made under DATA_DIR)
   RUNTARA_MAX_CONCURRENT_INSTANCES  instances that may run at a time (32)
   DATA_DIR                          where the certificates are (.data)
   RUNTARA_LOG                       debug, info, warning or error (info)
+
+Without an API key (`runtara keys`) only loopback addresses are served.
 """
 
 

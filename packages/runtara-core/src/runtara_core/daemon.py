@@ -10,15 +10,17 @@ from collections.abc import Awaitable, Callable
 
 from runtara_sdk.clock import Clock, SystemClock
 from runtara_sdk.settings import EnvironmentReader
-from runtara_sdk.transport import QuicServer, ServerSettings, TlsIdentity, payload_handler, serve
+from runtara_sdk.transport import QuicServer, ServerSettings, payload_handler, serve
 
-from runtara_core.certificates import DaemonCertificates, ensure_certificates
 from runtara_core.due import DueBell
 from runtara_core.instance_service import InstanceService
 from runtara_core.management_service import ManagementService
+from runtara_core.security import KeyRing, TokenAuthority, require_key_when_exposed
+from runtara_core.server_identity import IdentitySource, ServerIdentity, follow_identity
 from runtara_core.settings import CoreSettings
 from runtara_core.storage import Storage
 from runtara_core.storages import open_storage
+from runtara_core.wire.instance_gate import InstanceGate
 from runtara_core.wire.instance_handler import InstanceHandler
 from runtara_core.wire.management_handler import ManagementHandler
 
@@ -32,11 +34,13 @@ class CoreDaemon:
 
     Attributes (after `start`):
         management: the management verbs, for callers in this process.
-        certificates: the files that clients need in order to trust this daemon.
+        identity: the certificate that both ports show, and what clients need in order to trust it.
+        keys: the API keys that are good now.
     """
 
     management: ManagementService
-    certificates: DaemonCertificates
+    identity: ServerIdentity
+    keys: KeyRing
 
     def __init__(
         self,
@@ -52,13 +56,13 @@ class CoreDaemon:
         self._serve_management = serve_management
         self._storage: Storage | None = None
         self._servers: list[QuicServer] = []
+        self._identity_source = IdentitySource(settings.data_dir, settings.server_names, settings.tls)
+        self._following: asyncio.Task[None] | None = None
 
     @property
     def instance_address(self) -> str:
         """`host:port` where instances on this host reach core."""
-        host = self._settings.bind_address
-        host = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host  # noqa: S104 - compared, not bound
-        return f"{host}:{self._servers[0].port}"
+        return self._servers[0].address
 
     @property
     def management_port(self) -> int | None:
@@ -68,36 +72,45 @@ class CoreDaemon:
     async def start(self) -> None:
         """Open everything, or nothing: a failure closes what was opened and raises a `RuntaraError`."""
         settings = self._settings
-        self.certificates = await asyncio.to_thread(ensure_certificates, settings.data_dir, settings.server_names)
+        self.identity = await asyncio.to_thread(self._identity_source.load)
         storage = await open_storage(settings.database_url)
         try:
             await storage.open()
             self._storage = storage
+            exposed = await require_key_when_exposed(settings.bind_address, storage.credentials)
+            self.keys = KeyRing(storage.credentials, self._clock, always_required=exposed)
+            tokens = TokenAuthority(storage.credentials, self._clock)
             due = DueBell()
-            self.management = ManagementService(storage, self._clock, settings.limits, due)
+            self.management = ManagementService(storage, self._clock, settings.limits, due, tokens)
             instances = InstanceService(storage, self._clock, settings.limits, due)
-            await self._listen(
-                InstanceHandler(instances).dispatcher.serve, settings.instance_port, self._instance_port_setting
-            )
+            handler = InstanceHandler(instances, InstanceGate(instances, tokens, self.keys))
+            await self._listen(handler.dispatcher.serve, settings.instance_port, self._instance_port_setting)
             if self._serve_management:
                 await self._listen(
-                    ManagementHandler(self.management).dispatcher.serve,
+                    ManagementHandler(self.management, self.keys).dispatcher.serve,
                     settings.management_port,
                     "RUNTARA_ADMIN_PORT",
                 )
+            self._following = asyncio.create_task(
+                follow_identity(self._identity_source, self._servers, self._clock), name="follow certificates"
+            )
         except BaseException:
             await self.close()
             raise
 
     async def _listen(self, serve_payload: Callable[[bytes], Awaitable[bytes]], port: int, setting: str) -> None:
-        identity = TlsIdentity(self.certificates.certificate_path, self.certificates.private_key_path)
         server_settings = ServerSettings.from_environment(
             EnvironmentReader(), host=self._settings.bind_address, port=port, port_setting=setting
         )
-        self._servers.append(await serve(payload_handler(serve_payload, server_settings), server_settings, identity))
+        handler = payload_handler(serve_payload, server_settings)
+        self._servers.append(await serve(handler, server_settings, self.identity.tls))
 
     async def close(self) -> None:
         """Stop serving, let calls in flight finish for a moment, close the database."""
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.gather(self._following, return_exceptions=True)
+            self._following = None
         for server in self._servers:
             with contextlib.suppress(Exception):
                 await server.close(_CLOSE_GRACE_SECONDS)

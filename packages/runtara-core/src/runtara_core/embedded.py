@@ -10,11 +10,14 @@ from runtara_sdk.backend import InstanceBackend
 from runtara_sdk.clock import Clock, SystemClock
 from runtara_sdk.errors import InvalidStateError
 from runtara_sdk.models import (
+    CallProgress,
     CheckpointResult,
     InstanceEvent,
     Registration,
+    RetryAttempt,
     Signal,
     SignalPoll,
+    SignalWait,
     SleepOutcome,
     StatusReport,
 )
@@ -77,6 +80,9 @@ class EmbeddedBackend(InstanceBackend):
     async def get_checkpoint(self, checkpoint_id: str) -> bytes | None:
         return await self._service.get_checkpoint(self._instance_id, checkpoint_id)
 
+    async def get_progress(self, checkpoint_id: str) -> CallProgress:
+        return await self._service.get_progress(self._instance_id, checkpoint_id)
+
     async def sleep(self, checkpoint_id: str, duration_ms: int, state: bytes, *, suspend_above_ms: int) -> SleepOutcome:
         return await self._service.sleep(
             self._instance_id,
@@ -98,13 +104,20 @@ class EmbeddedBackend(InstanceBackend):
             self._instance_id, self._current_epoch(), signal.signal_type, signal.signal_id or None
         )
 
-    async def record_retry_attempt(self, checkpoint_id: str, attempt_number: int, error: str | None) -> None:
-        await self._service.record_retry_attempt(
-            self._instance_id, self._current_epoch(), checkpoint_id, attempt_number, error
+    async def record_retry_attempt(
+        self, checkpoint_id: str, attempt: RetryAttempt, *, suspend_above_ms: int
+    ) -> SleepOutcome:
+        return await self._service.record_retry_attempt(
+            self._instance_id, self._current_epoch(), checkpoint_id, attempt, suspend_above_ms=None
+        )
+
+    async def wait_signal(self, checkpoint_id: str, timeout_ms: int | None, *, suspend_above_ms: int) -> SignalWait:
+        return await self._service.wait_signal(
+            self._instance_id, self._current_epoch(), checkpoint_id, timeout_ms=timeout_ms, suspend_above_ms=None
         )
 
     async def get_instance_status(self, instance_id: str) -> StatusReport:
-        return await self._service.get_instance_status(instance_id)
+        return await self._service.get_instance_status(instance_id, self._tenant_id)
 
     def _current_epoch(self) -> int:
         if self._epoch is None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from runtara_sdk.clock import Clock
 from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.models import (
+    CallProgress,
     CheckpointResult,
     EventType,
     InstanceEvent,
     InstanceStatus,
     Registration,
+    RetryAttempt,
     SignalPoll,
     SignalType,
+    SignalWait,
+    SignalWaitState,
     SleepOutcome,
     SleepState,
     StatusReport,
@@ -65,6 +69,11 @@ class InstanceService:
         """The state stored under an id, or None."""
         _require_identifier("instance_id", instance_id)
         return await self._storage.get_checkpoint(instance_id, checkpoint_id)
+
+    async def get_progress(self, instance_id: str, checkpoint_id: str) -> CallProgress:
+        """The state stored under an id or, without one, the attempt that comes next."""
+        _require_identifier("instance_id", instance_id)
+        return await self._storage.get_progress(instance_id, checkpoint_id, now_ms=self._clock.now_ms())
 
     async def sleep(
         self,
@@ -131,24 +140,66 @@ class InstanceService:
         return status
 
     async def record_retry_attempt(
-        self, instance_id: str, epoch: int | None, checkpoint_id: str, attempt_number: int, error: str | None
-    ) -> None:
-        """Record that an attempt is about to run."""
+        self,
+        instance_id: str,
+        epoch: int | None,
+        checkpoint_id: str,
+        attempt: RetryAttempt,
+        *,
+        suspend_above_ms: int | None,
+    ) -> SleepOutcome:
+        """Record that an attempt is about to run; says whether to run it, to wait in process or to exit."""
         _require_identifier("instance_id", instance_id)
         _require_identifier("checkpoint_id", checkpoint_id)
-        await self._storage.record_retry_attempt(
+        outcome = await self._storage.record_retry_attempt(
             instance_id,
             epoch,
             checkpoint_id,
-            attempt_number=attempt_number,
-            error=error,
+            attempt_number=attempt.attempt_number,
+            error=attempt.error,
+            wait_ms=attempt.wait_ms,
+            retries_used=attempt.retries_used,
+            rate_limit_waited_ms=attempt.rate_limit_waited_ms,
+            suspend_above_ms=suspend_above_ms,
             now_ms=self._clock.now_ms(),
         )
+        if outcome.state is SleepState.SUSPENDED:
+            self._due.ring()
+        return outcome
 
-    async def get_instance_status(self, instance_id: str) -> StatusReport:
-        """What an instance may learn of an instance."""
+    async def wait_signal(
+        self,
+        instance_id: str,
+        epoch: int | None,
+        checkpoint_id: str,
+        *,
+        timeout_ms: int | None,
+        suspend_above_ms: int | None,
+    ) -> SignalWait:
+        """Wait durably for a custom signal; says whether it came, or to poll in process, to exit or to give up."""
         _require_identifier("instance_id", instance_id)
+        _require_identifier("checkpoint_id", checkpoint_id)
+        wait = await self._storage.wait_signal(
+            instance_id,
+            epoch,
+            checkpoint_id,
+            timeout_ms=timeout_ms,
+            suspend_above_ms=suspend_above_ms,
+            now_ms=self._clock.now_ms(),
+        )
+        if wait.state is SignalWaitState.SUSPENDED:
+            self._due.ring()
+        return wait
+
+    async def is_managed(self, instance_id: str) -> bool:
+        """Whether an environment launches the instance."""
         instance = await self._storage.get_instance(instance_id)
+        return instance is not None and instance.image_id is not None
+
+    async def get_instance_status(self, instance_id: str, tenant_id: str | None = None) -> StatusReport:
+        """What an instance may learn of an instance; with `tenant_id`, only of one of this tenant."""
+        _require_identifier("instance_id", instance_id)
+        instance = await self._storage.get_instance(instance_id, tenant_id=tenant_id)
         if instance is None:
             return StatusReport(instance_id=instance_id, found=False)
         return StatusReport(

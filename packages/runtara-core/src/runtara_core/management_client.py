@@ -41,16 +41,22 @@ _CALL_TIMEOUT_MS = 30_000
 
 
 class ManagementClient(CoreManagement):
-    """Speaks the `runtara.management` protocol. Transport failures raise `TransportError`; nothing is retried here."""
+    """Speaks the `runtara.management` protocol. Transport failures raise `TransportError`; nothing is retried here.
 
-    def __init__(self, client: QuicClient) -> None:
+    `api_key` is an operator key, needed as soon as core has keys.
+    """
+
+    def __init__(self, client: QuicClient, *, api_key: str | None = None) -> None:
         self._client = client
+        self._api_key = api_key
 
     async def close(self) -> None:
         """Close the connection."""
         await self._client.close()
 
     async def _call(self, request: pb.RpcRequest, *, timeout_ms: int = _CALL_TIMEOUT_MS) -> pb.RpcResponse:
+        if self._api_key is not None:
+            request.api_key = self._api_key
         payload = await self._client.call(request.SerializeToString(), timeout_ms=timeout_ms)
         response = pb.RpcResponse()
         try:

@@ -92,7 +92,10 @@ class InstancePage:
 
 @dataclass(frozen=True, slots=True)
 class LaunchClaim:
-    """The right to launch one instance, once: it carries the new epoch and everything needed to launch."""
+    """The right to launch one instance, once: it carries the new epoch and everything needed to launch.
+
+    `token` proves the launch to core; it is for the launched program alone. A storage leaves it empty.
+    """
 
     instance_id: str
     tenant_id: str
@@ -103,6 +106,7 @@ class LaunchClaim:
     checkpoint_id: str | None
     lease_until_ms: int
     failed_launches: int = 0
+    token: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from runtara_sdk.settings import EnvironmentReader
+from runtara_sdk.transport import TlsIdentity
 
 from runtara_core.models import CoreLimits
+from runtara_core.server_identity import given_identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,7 @@ class CoreSettings:
         bind_address: address that both ports bind (RUNTARA_BIND_ADDRESS).
         data_dir: where the certificates are (DATA_DIR).
         server_names: further names in the server certificate (RUNTARA_SERVER_NAMES, comma-separated).
+        tls: certificate and key to show instead of a local authority's (RUNTARA_TLS_CERT_FILE, RUNTARA_TLS_KEY_FILE).
         limits: RUNTARA_MAX_CONCURRENT_INSTANCES and the recovery policy.
     """
 
@@ -30,6 +33,7 @@ class CoreSettings:
     bind_address: str = "127.0.0.1"
     data_dir: Path = Path(".data")
     server_names: tuple[str, ...] = ()
+    tls: TlsIdentity | None = None
     limits: CoreLimits = field(default_factory=CoreLimits)
 
     @classmethod
@@ -48,6 +52,7 @@ class CoreSettings:
             server_names=tuple(
                 name.strip() for name in reader.text("RUNTARA_SERVER_NAMES", "").split(",") if name.strip()
             ),
+            tls=given_identity(reader),
             limits=CoreLimits(
                 max_concurrent_instances=reader.integer(
                     "RUNTARA_MAX_CONCURRENT_INSTANCES", 32, minimum=1, maximum=1_000_000

@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from runtara_sdk.models import (
+    CallProgress,
     CheckpointResult,
     CustomSignal,
     InstanceEvent,
@@ -22,6 +23,7 @@ from runtara_sdk.models import (
     Registration,
     SignalPoll,
     SignalType,
+    SignalWait,
     SleepOutcome,
 )
 
@@ -41,6 +43,7 @@ from runtara_core.models import (
     LeaseKey,
     NewInstance,
 )
+from runtara_core.security.credentials import CredentialStore
 
 
 class Storage(ABC):
@@ -53,6 +56,11 @@ class Storage(ABC):
     @abstractmethod
     async def close(self) -> None:
         """Release all connections."""
+
+    @property
+    @abstractmethod
+    def credentials(self) -> CredentialStore:
+        """Token secrets and API keys, kept beside the instances; usable while the storage is open."""
 
     @abstractmethod
     async def check_health(self) -> None:
@@ -92,6 +100,10 @@ class Storage(ABC):
     @abstractmethod
     async def get_checkpoint(self, instance_id: str, checkpoint_id: str) -> bytes | None:
         """The stored state or None; in any status."""
+
+    @abstractmethod
+    async def get_progress(self, instance_id: str, checkpoint_id: str, *, now_ms: int) -> CallProgress:
+        """The stored state or, without one, the last retry attempt that was recorded; in any status."""
 
     @abstractmethod
     async def sleep(
@@ -143,9 +155,37 @@ class Storage(ABC):
         *,
         attempt_number: int,
         error: str | None,
+        wait_ms: int = 0,
+        retries_used: int = 0,
+        rate_limit_waited_ms: int = 0,
+        suspend_above_ms: int | None = None,
         now_ms: int,
-    ) -> None:
-        """Record that an attempt is about to run, in a table of its own; repeating is a no-op."""
+    ) -> SleepOutcome:
+        """Record that an attempt runs after `wait_ms`, in a table of its own; the first record of its number stays.
+
+        DONE when it may run. With more than `suspend_above_ms` left, and no signal pending, the instance becomes
+        suspended (reason sleeping) and is due when the attempt is; None never suspends. `InvalidStateError` unless
+        running. All in one transaction.
+        """
+
+    @abstractmethod
+    async def wait_signal(
+        self,
+        instance_id: str,
+        epoch: int | None,
+        checkpoint_id: str,
+        *,
+        timeout_ms: int | None,
+        suspend_above_ms: int | None,
+        now_ms: int,
+    ) -> SignalWait:
+        """Wait for the custom signal addressed to `checkpoint_id`, in one transaction.
+
+        A signal that is there becomes the checkpoint, for ever. Else, past the deadline that the first call with a
+        timeout fixed, the wait is marked timed out, for ever. Else, with more than `suspend_above_ms` left or without a
+        deadline, and no other signal pending, the instance becomes suspended (reason waiting_signal), due at the
+        deadline or when a custom signal comes; None never suspends. `InvalidStateError` unless running.
+        """
 
     # Management verbs
 

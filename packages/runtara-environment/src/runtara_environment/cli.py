@@ -26,6 +26,11 @@ Environment variables:
   RUNTARA_CORE_ADMIN_ADDR           core's management port (host of RUNTARA_CORE_ADDR, RUNTARA_ADMIN_PORT)
   RUNTARA_RUNNER                    native or auto (auto)
   EXECUTION_TIMEOUT_SECS            bound of a launch whose start names none (300)
+  RUNTARA_API_KEY                   operator key for core (`runtara keys create --operator`)
+  RUNTARA_CA_FILE                   authority of core's certificate (tls/ca.pem under DATA_DIR)
+  RUNTARA_SERVER_NAME               name in core's certificate (localhost)
+  RUNTARA_TLS_CERT_FILE, _KEY_FILE  certificate and key to show (made under DATA_DIR)
+  RUNTARA_SERVER_NAMES              further names in the certificate that is made
   RUNTARA_SKIP_CERT_VERIFICATION    trust any certificate of core (false)
   DATA_DIR                          images, run directories, certificates (.data)
   RUNTARA_LOG                       debug, info, warning or error (info)
@@ -95,10 +100,11 @@ def _announce(daemon: EnvironmentDaemon) -> None:
     epilog=_DEV_EPILOG,
 )
 @click.option("--database-url", metavar="URL", help="Database.  [default: SQLite in the data directory]")
+@click.option("--bind", metavar="ADDRESS", help="Instead of RUNTARA_BIND_ADDRESS (127.0.0.1).")
 @click.option("--port", type=click.IntRange(0, 65535), default=8002, show_default=True, help="Environment's UDP port.")
 @click.option("--core-port", type=click.IntRange(0, 65535), default=8001, show_default=True, help="Core's UDP port.")
 @click.option("--data-dir", metavar="DIR", type=click.Path(file_okay=False), help="Instead of DATA_DIR (.data).")
-def dev(database_url: str | None, port: int, core_port: int, data_dir: str | None) -> None:
+def dev(database_url: str | None, bind: str | None, port: int, core_port: int, data_dir: str | None) -> None:
     """Keep core and environment up in one process, until SIGTERM or Ctrl-C.
 
     Running instances are stopped with it and go on at the next start.
@@ -115,6 +121,7 @@ def dev(database_url: str | None, port: int, core_port: int, data_dir: str | Non
         run_development(
             directory,
             database_url or EnvironmentReader().optional_text("RUNTARA_DATABASE_URL"),
+            bind_address=bind or EnvironmentReader().text("RUNTARA_BIND_ADDRESS", "127.0.0.1"),
             environment_port=port,
             core_port=core_port,
             on_ready=lambda core, address: click.echo(

@@ -7,19 +7,22 @@ import contextlib
 import logging
 from collections.abc import Callable
 
-from runtara_core.certificates import ensure_certificates
 from runtara_core.daemon import until_stopped
 from runtara_core.database import create_database
 from runtara_core.management_client import ManagementClient
+from runtara_core.security import KeyRing, require_key_when_exposed
+from runtara_core.server_identity import IdentitySource, follow_identity
+from runtara_core.storages.sql.credentials import SqlCredentialStore
 from runtara_sdk.clock import Clock, SystemClock
 from runtara_sdk.settings import EnvironmentReader
-from runtara_sdk.transport import QuicClient, QuicServer, ServerSettings, TlsIdentity, serve
+from runtara_sdk.transport import QuicClient, QuicServer, ServerSettings, serve
 
 from runtara_environment.environment import Environment
 from runtara_environment.settings import EnvironmentSettings
 from runtara_environment.sql.queries import environment_queries
 from runtara_environment.supervision.guest import CoreAccess
 from runtara_environment.wire.handler import EnvironmentHandler
+from runtara_environment.wire.tenant_gate import TenantGate
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +38,8 @@ class EnvironmentDaemon:
         self._environment: Environment | None = None
         self._core: ManagementClient | None = None
         self._server: QuicServer | None = None
+        self._identity_source = IdentitySource(settings.data_dir, settings.server_names, settings.tls)
+        self._following: asyncio.Task[None] | None = None
 
     @property
     def address(self) -> str:
@@ -49,23 +54,26 @@ class EnvironmentDaemon:
         Core need not be up yet: calls fail with a retryable error, and launches wait, until it is.
         """
         settings = self._settings
-        certificates = await asyncio.to_thread(ensure_certificates, settings.data_dir, settings.server_names)
+        identity = await asyncio.to_thread(self._identity_source.load)
+        ca_file = settings.ca_file or identity.ca_path
         verify = not settings.supervision.skip_certificate_verification
-        database = create_database(settings.database_url, environment_queries())
         self._core = ManagementClient(
             QuicClient(
                 settings.core_management_address,
                 server_name=settings.server_name,
-                ca_file=certificates.ca_path,
+                ca_file=ca_file,
                 verify=verify,
-            )
+            ),
+            api_key=settings.api_key,
         )
+        database = create_database(settings.database_url, environment_queries())
+        credentials = SqlCredentialStore(database)
         environment = Environment(
             database,
             self._core,
             CoreAccess(
                 address=settings.core_address,
-                ca_file=certificates.ca_path,
+                ca_file=ca_file,
                 server_name=settings.server_name,
                 skip_certificate_verification=not verify,
             ),
@@ -78,15 +86,20 @@ class EnvironmentDaemon:
             await environment.open()
             if environment.isolation == "none":
                 logger.warning("instances run as plain processes of this user, isolation: none")
+            exposed = await require_key_when_exposed(settings.bind_address, credentials)
+            keys = KeyRing(credentials, self._clock, always_required=exposed)
             self._server = await serve(
-                EnvironmentHandler(environment.service).handle_stream,
+                EnvironmentHandler(environment.service, TenantGate(keys)).handle_stream,
                 ServerSettings.from_environment(
                     EnvironmentReader(),
                     host=settings.bind_address,
                     port=settings.port,
                     port_setting="RUNTARA_ENV_QUIC_PORT",
                 ),
-                TlsIdentity(certificates.certificate_path, certificates.private_key_path),
+                identity.tls,
+            )
+            self._following = asyncio.create_task(
+                follow_identity(self._identity_source, [self._server], self._clock), name="follow certificates"
             )
             await environment.start()
         except BaseException:
@@ -95,6 +108,10 @@ class EnvironmentDaemon:
 
     async def close(self) -> None:
         """Stop serving and supervising; guests run on and are adopted by the next daemon."""
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.gather(self._following, return_exceptions=True)
+            self._following = None
         if self._server is not None:
             with contextlib.suppress(Exception):
                 await self._server.close(_CLOSE_GRACE_SECONDS)

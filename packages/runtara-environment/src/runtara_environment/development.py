@@ -8,11 +8,12 @@ from pathlib import Path
 
 from runtara_core.daemon import until_stopped
 from runtara_sdk.settings import EnvironmentReader
-from runtara_sdk.transport import ServerSettings, TlsIdentity, serve
+from runtara_sdk.transport import ServerSettings, serve
 
 from runtara_environment.local import local_environment
 from runtara_environment.settings import SupervisionSettings
 from runtara_environment.wire.handler import EnvironmentHandler
+from runtara_environment.wire.tenant_gate import TenantGate
 
 _CLOSE_GRACE_SECONDS = 5.0
 
@@ -21,6 +22,7 @@ async def run_development(
     data_dir: Path,
     database_url: str | None,
     *,
+    bind_address: str,
     environment_port: int,
     core_port: int,
     on_ready: Callable[[str, str], None],
@@ -28,13 +30,16 @@ async def run_development(
     """Serve until SIGTERM or SIGINT; `on_ready` gets the addresses of core and environment."""
     await asyncio.to_thread(data_dir.mkdir, parents=True, exist_ok=True)
     settings = SupervisionSettings(runner=EnvironmentReader().text("RUNTARA_RUNNER", "auto"))
-    async with local_environment(data_dir, database_url, settings, core_port=core_port) as (core, environment):
+    async with local_environment(data_dir, database_url, settings, bind_address=bind_address, core_port=core_port) as (
+        core,
+        environment,
+    ):
         server = await serve(
-            EnvironmentHandler(environment.service).handle_stream,
+            EnvironmentHandler(environment.service, TenantGate(core.keys)).handle_stream,
             ServerSettings.from_environment(
-                EnvironmentReader(), host="127.0.0.1", port=environment_port, port_setting="--port"
+                EnvironmentReader(), host=bind_address, port=environment_port, port_setting="--port"
             ),
-            TlsIdentity(core.certificates.certificate_path, core.certificates.private_key_path),
+            core.identity.tls,
         )
         try:
             await environment.start()

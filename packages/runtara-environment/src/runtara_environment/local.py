@@ -43,6 +43,7 @@ async def local_environment(
     settings: SupervisionSettings,
     *,
     clock: Clock | None = None,
+    bind_address: str = "127.0.0.1",
     core_port: int = 0,
     management_port: int | None = None,
     only_instance: str | None = None,
@@ -56,6 +57,7 @@ async def local_environment(
     core = CoreDaemon(
         CoreSettings(
             database_url=database_url,
+            bind_address=bind_address,
             instance_port=core_port,
             management_port=management_port or 0,
             data_dir=data_dir.absolute(),
@@ -69,7 +71,7 @@ async def local_environment(
         environment = Environment(
             create_database(database_url, environment_queries()),
             core.management,
-            CoreAccess(address=core.instance_address, ca_file=core.certificates.ca_path),
+            CoreAccess(address=core.instance_address, ca_file=core.identity.ca_path),
             data_dir.absolute(),
             clock,
             settings,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from runtara_core.server_identity import given_identity
 from runtara_sdk.errors import ConfigurationError
+from runtara_sdk.instance_settings import ca_file_from_environment
 from runtara_sdk.settings import EnvironmentReader
+from runtara_sdk.transport import TlsIdentity
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,10 @@ class EnvironmentSettings:
             `core_address` and RUNTARA_ADMIN_PORT).
         data_dir: images, run directories, certificates (DATA_DIR); absolute.
         server_name: name that core's certificate is checked against (RUNTARA_SERVER_NAME).
+        ca_file: authority of core's certificate (RUNTARA_CA_FILE, else `tls/ca.pem` under DATA_DIR).
         server_names: further names in this daemon's certificate (RUNTARA_SERVER_NAMES, comma-separated).
+        tls: certificate and key to show instead of a local authority's (RUNTARA_TLS_CERT_FILE, RUNTARA_TLS_KEY_FILE).
+        api_key: operator key for core's management port, needed where core has keys (RUNTARA_API_KEY).
         supervision: how launches are claimed and watched.
     """
 
@@ -55,7 +61,10 @@ class EnvironmentSettings:
     core_address: str = "127.0.0.1:8001"
     core_management_address: str = "127.0.0.1:8003"
     server_name: str = "localhost"
+    ca_file: Path | None = None
     server_names: tuple[str, ...] = ()
+    tls: TlsIdentity | None = None
+    api_key: str | None = field(default=None, repr=False)
     supervision: SupervisionSettings = SupervisionSettings()
 
     @classmethod
@@ -81,6 +90,9 @@ class EnvironmentSettings:
             core_address=core_address,
             core_management_address=core_management_address,
             server_name=reader.text("RUNTARA_SERVER_NAME", "localhost"),
+            ca_file=ca_file_from_environment(reader) if reader.optional_text("RUNTARA_CA_FILE") else None,
+            tls=given_identity(reader),
+            api_key=reader.optional_text("RUNTARA_API_KEY"),
             server_names=tuple(
                 name.strip() for name in reader.text("RUNTARA_SERVER_NAMES", "").split(",") if name.strip()
             ),

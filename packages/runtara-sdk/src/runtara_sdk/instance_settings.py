@@ -27,9 +27,6 @@ class InstanceSettings:
         ca_file: authority that signs core's certificate; None stands for the system's authorities (RUNTARA_CA_FILE).
         launch_epoch: number of this launch, given by the environment that launched the program; None when the program
             was started by hand, in which case nobody starts it again after a suspension (RUNTARA_LAUNCH_EPOCH).
-        instance_token: proves this launch to core, given by the environment with the launch
-            (RUNTARA_INSTANCE_TOKEN).
-        api_key: key of the tenant, for a program that was started by hand where core has keys (RUNTARA_API_KEY).
         checkpoint_id: last checkpoint before this launch, told to core at registration (RUNTARA_CHECKPOINT_ID).
         connect_timeout_ms: bound of one attempt to connect, milliseconds (RUNTARA_CONNECT_TIMEOUT_MS).
         request_timeout_ms: bound of one attempt of a call, milliseconds (RUNTARA_REQUEST_TIMEOUT_MS).
@@ -40,6 +37,9 @@ class InstanceSettings:
         heartbeat_interval_ms: time between heartbeats, milliseconds; 0 sends none (RUNTARA_HEARTBEAT_INTERVAL_MS).
         sleep_threshold_ms: sleeps with more than this left end the process instead of waiting in it, milliseconds
             (RUNTARA_SLEEP_THRESHOLD, written in seconds such as `30` or `0.5`, or with a unit: `500ms`, `30s`).
+        instance_token: proves this launch to core, given by the environment with the launch
+            (RUNTARA_INSTANCE_TOKEN).
+        api_key: key of the tenant, for a program that was started by hand where core has keys (RUNTARA_API_KEY).
     """
 
     instance_id: str
@@ -49,8 +49,6 @@ class InstanceSettings:
     skip_cert_verification: bool = False
     ca_file: Path | None = None
     launch_epoch: int | None = None
-    instance_token: str | None = field(default=None, repr=False)
-    api_key: str | None = field(default=None, repr=False)
     checkpoint_id: str | None = None
     connect_timeout_ms: int = 10_000
     request_timeout_ms: int = 30_000
@@ -58,6 +56,8 @@ class InstanceSettings:
     signal_poll_interval_ms: int = 1_000
     heartbeat_interval_ms: int = 30_000
     sleep_threshold_ms: int = 30_000
+    instance_token: str | None = field(default=None, repr=False)
+    api_key: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("instance_id", "tenant_id"):

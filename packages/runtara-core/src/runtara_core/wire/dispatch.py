@@ -26,7 +26,8 @@ class RpcDispatcher:
     """Serves the `RpcRequest`/`RpcResponse` wrappers of one protocol package.
 
     `verbs` maps the name of a request's oneof field to a coroutine function that takes the wrapper and returns the
-    filled response wrapper.
+    filled response wrapper. `authorize` runs before it: it raises the error of a call that may not be made, and may
+    narrow the request to what the caller may see.
     """
 
     def __init__(
@@ -34,10 +35,13 @@ class RpcDispatcher:
         request_type: type[Any],
         response_type: type[Any],
         verbs: Mapping[str, Callable[[Any], Awaitable[Any]]],
+        *,
+        authorize: Callable[[Any], Awaitable[None]],
     ) -> None:
         self._request_type = request_type
         self._response_type = response_type
         self._verbs = verbs
+        self._authorize = authorize
 
     async def serve(self, payload: bytes) -> bytes:
         """Answer one request payload; raises `ProtocolError` only when it is not a request at all."""
@@ -46,13 +50,17 @@ class RpcDispatcher:
             request.ParseFromString(payload)
         except DecodeError as error:
             raise ProtocolError(f"not a {self._request_type.DESCRIPTOR.full_name}: {error}") from error
+        return await self.answer(request, self._verbs.get(request.WhichOneof("request") or ""))
+
+    async def answer(self, request: Any, handler: Callable[[Any], Awaitable[Any]] | None) -> bytes:
+        """Answer a decoded request with `handler`, once it is authorized; None is a verb that is not served."""
         verb = request.WhichOneof("request")
         if verb is None:
             return self._error("EMPTY_REQUEST", "the request names no call", retryable=False)
-        handler = self._verbs.get(verb)
-        if handler is None:
-            return self._error("NOT_IMPLEMENTED", f"this server does not serve {verb}", retryable=False)
         try:
+            await self._authorize(request)
+            if handler is None:
+                return self._error("NOT_IMPLEMENTED", f"this server does not serve {verb}", retryable=False)
             response = await handler(request)
         except RuntaraError as error:
             return self._error(error.code, error.message, retryable=error.retryable)

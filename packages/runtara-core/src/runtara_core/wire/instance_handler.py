@@ -11,13 +11,18 @@ from runtara_core.instance_service import InstanceService
 from runtara_core.wire.dispatch import RpcDispatcher
 from runtara_core.wire.instance_codec import (
     decode_event,
+    decode_retry_attempt,
     decode_signal_type,
     encode_checkpoint_result,
+    encode_progress,
+    encode_retry_outcome,
     encode_signal_poll,
+    encode_signal_wait,
     encode_sleep_outcome,
     encode_status,
     encode_status_report,
 )
+from runtara_core.wire.instance_gate import InstanceGate
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +34,9 @@ def _epoch(request: pb.RpcRequest) -> int | None:
 class InstanceHandler:
     """Decodes a call, asks the service, encodes the answer."""
 
-    def __init__(self, service: InstanceService) -> None:
+    def __init__(self, service: InstanceService, gate: InstanceGate) -> None:
         self._service = service
+        self._gate = gate
         self.dispatcher = RpcDispatcher(
             pb.RpcRequest,
             pb.RpcResponse,
@@ -45,7 +51,9 @@ class InstanceHandler:
                 "poll_signals": self.poll_signals,
                 "signal_ack": self.signal_ack,
                 "retry_attempt": self.retry_attempt,
+                "wait_signal": self.wait_signal,
             },
+            authorize=gate.authorize,
         )
 
     async def register_instance(self, request: pb.RpcRequest) -> pb.RpcResponse:
@@ -61,7 +69,10 @@ class InstanceHandler:
         except RuntaraError as error:
             refusal = pb.RegisterInstanceResponse(success=False, error=error.message, error_code=error.code)
             return pb.RpcResponse(register_instance=refusal)
-        return pb.RpcResponse(register_instance=pb.RegisterInstanceResponse(success=True, epoch=registration.epoch))
+        token = await self._gate.token_of_registration(call, registration)
+        return pb.RpcResponse(
+            register_instance=pb.RegisterInstanceResponse(success=True, epoch=registration.epoch, instance_token=token)
+        )
 
     async def checkpoint(self, request: pb.RpcRequest) -> pb.RpcResponse:
         """Store a checkpoint, or return the stored one."""
@@ -70,10 +81,10 @@ class InstanceHandler:
         return pb.RpcResponse(checkpoint=encode_checkpoint_result(call.instance_id, result))
 
     async def get_checkpoint(self, request: pb.RpcRequest) -> pb.RpcResponse:
-        """Look a checkpoint up."""
+        """Look a checkpoint up, and the attempts to come by it."""
         call = request.get_checkpoint
-        state = await self._service.get_checkpoint(call.instance_id, call.checkpoint_id)
-        return pb.RpcResponse(get_checkpoint=pb.GetCheckpointResponse(found=state is not None, state=state or b""))
+        progress = await self._service.get_progress(call.instance_id, call.checkpoint_id)
+        return pb.RpcResponse(get_checkpoint=encode_progress(progress))
 
     async def sleep(self, request: pb.RpcRequest) -> pb.RpcResponse:
         """Sleep durably."""
@@ -117,7 +128,10 @@ class InstanceHandler:
 
     async def get_instance_status(self, request: pb.RpcRequest) -> pb.RpcResponse:
         """Status of an instance."""
-        report = await self._service.get_instance_status(request.get_instance_status.instance_id)
+        call = request.get_instance_status
+        report = await self._service.get_instance_status(
+            call.instance_id, call.tenant_id if call.HasField("tenant_id") else None
+        )
         return pb.RpcResponse(get_instance_status=encode_status_report(report))
 
     async def poll_signals(self, request: pb.RpcRequest) -> pb.RpcResponse:
@@ -147,11 +161,23 @@ class InstanceHandler:
     async def retry_attempt(self, request: pb.RpcRequest) -> pb.RpcResponse:
         """Record that an attempt is about to run."""
         call = request.retry_attempt
-        await self._service.record_retry_attempt(
+        outcome = await self._service.record_retry_attempt(
             call.instance_id,
             _epoch(request),
             call.checkpoint_id,
-            call.attempt_number,
-            call.error_message if call.HasField("error_message") else None,
+            decode_retry_attempt(call),
+            suspend_above_ms=call.suspend_above_ms if call.HasField("suspend_above_ms") else None,
         )
-        return pb.RpcResponse(retry_attempt=pb.RetryAttemptResponse())
+        return pb.RpcResponse(retry_attempt=encode_retry_outcome(outcome))
+
+    async def wait_signal(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """Wait durably for a custom signal."""
+        call = request.wait_signal
+        wait = await self._service.wait_signal(
+            call.instance_id,
+            _epoch(request),
+            call.checkpoint_id,
+            timeout_ms=call.timeout_ms if call.HasField("timeout_ms") else None,
+            suspend_above_ms=call.suspend_above_ms if call.HasField("suspend_above_ms") else None,
+        )
+        return pb.RpcResponse(wait_signal=encode_signal_wait(wait))

@@ -8,6 +8,7 @@ from runtara_sdk.protocol import management_pb2 as pb
 from runtara_core.management import CoreManagement
 from runtara_core.management_service import MAX_PAGE
 from runtara_core.models import EventFilter, ExitReport, LeaseKey, NewInstance
+from runtara_core.security import KeyRing
 from runtara_core.wire.dispatch import RpcDispatcher
 from runtara_core.wire.management_codec import (
     decode_instance_filter,
@@ -19,10 +20,14 @@ from runtara_core.wire.management_codec import (
 
 
 class ManagementHandler:
-    """Decodes a call, asks the management service, encodes the answer."""
+    """Decodes a call, asks the management service, encodes the answer.
 
-    def __init__(self, core: CoreManagement) -> None:
+    Where there are keys, every call but the health check needs an operator's.
+    """
+
+    def __init__(self, core: CoreManagement, keys: KeyRing) -> None:
         self._core = core
+        self._keys = keys
         self.dispatcher = RpcDispatcher(
             pb.RpcRequest,
             pb.RpcResponse,
@@ -43,7 +48,12 @@ class ManagementHandler:
                 "get_checkpoint": self.get_checkpoint,
                 "list_events": self.list_events,
             },
+            authorize=self._authorize,
         )
+
+    async def _authorize(self, request: pb.RpcRequest) -> None:
+        if request.WhichOneof("request") != "health_check":
+            await self._keys.require_operator(request.api_key)
 
     async def health_check(self, _request: pb.RpcRequest) -> pb.RpcResponse:
         """Health of core."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -33,6 +34,7 @@ from runtara_environment.wire.codec import (
     encode_instance_summary,
     page_limit,
 )
+from runtara_environment.wire.tenant_gate import TenantGate
 
 _REQUEST_SECONDS = 60.0
 _UPLOAD_SECONDS = 600.0
@@ -55,7 +57,7 @@ def _decode_metadata(metadata: bytes) -> dict[str, Any]:
 class EnvironmentHandler:
     """Decodes a call, asks the service, encodes the answer."""
 
-    def __init__(self, service: EnvironmentService) -> None:
+    def __init__(self, service: EnvironmentService, gate: TenantGate) -> None:
         self._service = service
         self.dispatcher = RpcDispatcher(
             pb.RpcRequest,
@@ -77,6 +79,7 @@ class EnvironmentHandler:
                 "get_checkpoint": self.get_checkpoint,
                 "list_events": self.list_events,
             },
+            authorize=gate.authorize,
         )
 
     async def handle_stream(self, stream: RequestStream) -> None:
@@ -90,7 +93,7 @@ class EnvironmentHandler:
             raise ProtocolError(f"not a runtara.environment.RpcRequest: {error}") from error
         if request.WhichOneof("request") == "register_image_stream":
             chunks = stream.read_chunks(now() + _UPLOAD_SECONDS)
-            answer = (await self.register_image_stream(request, chunks)).SerializeToString()
+            answer = await self.dispatcher.answer(request, partial(self.register_image_stream, chunks=chunks))
         else:
             answer = await self.dispatcher.serve(payload)
         await stream.write_frame(Frame(FrameType.RESPONSE, answer), deadline=now() + _REQUEST_SECONDS)

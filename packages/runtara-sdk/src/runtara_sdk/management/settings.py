@@ -23,8 +23,8 @@ class ManagementSettings:
             `tls/ca.pem` under DATA_DIR when it exists).
         connect_timeout_ms: bound of an attempt to connect, milliseconds (RUNTARA_CONNECT_TIMEOUT_MS).
         request_timeout_ms: bound of a call, milliseconds (RUNTARA_REQUEST_TIMEOUT_MS).
-        api_key: key of a tenant or of the operator, needed where the environment has keys (RUNTARA_API_KEY).
         tenant_id: restricts every call to this tenant; None to none.
+        api_key: key of a tenant or of the operator, needed where the environment has keys (RUNTARA_API_KEY).
     """
 
     server_addr: str = _DEFAULT_SERVER
@@ -33,8 +33,8 @@ class ManagementSettings:
     ca_file: Path | None = None
     connect_timeout_ms: int = 10_000
     request_timeout_ms: int = 30_000
-    api_key: str | None = field(default=None, repr=False)
     tenant_id: str | None = None
+    api_key: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_environment(cls, reader: EnvironmentReader | None = None) -> ManagementSettings:

@@ -108,6 +108,14 @@ class QuicServer:
         """Bytes of requests and responses held for calls in flight."""
         return self._load.buffered_bytes
 
+    def replace_identity(self, identity: TlsIdentity) -> None:
+        """Show another certificate to those who connect from now on; raises `ConfigurationError` as `serve`."""
+        self._create_engine = self._library.server_engine_factory(
+            identity,
+            idle_timeout_ms=self._settings.idle_timeout_ms,
+            max_streams=self._settings.max_bidirectional_streams,
+        )
+
     async def close(self, grace: float = 5.0) -> None:
         """Refuse new calls, give those in flight `grace` seconds, then end them and all connections."""
         if self._closing:

@@ -6,13 +6,16 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from runtara_sdk.models import (
+    CallProgress,
     CheckpointResult,
     CustomSignal,
     InstanceEvent,
     InstanceStatus,
     Registration,
+    RetryAttempt,
     SignalPoll,
     SignalType,
+    SignalWait,
     SleepOutcome,
 )
 
@@ -34,13 +37,24 @@ from runtara_core.models import (
     LeaseKey,
     NewInstance,
 )
+from runtara_core.security.credentials import CredentialStore
 from runtara_core.storage import Storage
-from runtara_core.storages.sql import checkpoints, events, launches, listing, registration, signals
+from runtara_core.storages.sql import (
+    checkpoints,
+    events,
+    launches,
+    listing,
+    registration,
+    retries,
+    signal_waits,
+    signals,
+)
+from runtara_core.storages.sql.credentials import CREDENTIAL_QUERIES, SqlCredentialStore
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-CORE_QUERIES = QuerySet.load("runtara_core", "sql/core.sql")
+CORE_QUERIES = QuerySet.load("runtara_core", "sql/core.sql").merged(CREDENTIAL_QUERIES)
 """The queries that a `Database` for `SqlStorage` must carry."""
 
 
@@ -53,11 +67,16 @@ class SqlStorage(Storage):
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._credentials = SqlCredentialStore(database)
 
     @property
     def database(self) -> Database:
         """The database, for others who keep rows next to core's."""
         return self._database
+
+    @property
+    def credentials(self) -> CredentialStore:
+        return self._credentials
 
     async def open(self) -> None:
         await self._database.open()
@@ -100,6 +119,9 @@ class SqlStorage(Storage):
 
     async def get_checkpoint(self, instance_id: str, checkpoint_id: str) -> bytes | None:
         return await self._read(checkpoints.get_checkpoint, instance_id, checkpoint_id)
+
+    async def get_progress(self, instance_id: str, checkpoint_id: str, *, now_ms: int) -> CallProgress:
+        return await self._read(retries.get_progress, instance_id, checkpoint_id, now_ms=now_ms)
 
     async def sleep(
         self,
@@ -149,15 +171,40 @@ class SqlStorage(Storage):
         *,
         attempt_number: int,
         error: str | None,
+        wait_ms: int = 0,
+        retries_used: int = 0,
+        rate_limit_waited_ms: int = 0,
+        suspend_above_ms: int | None = None,
         now_ms: int,
-    ) -> None:
-        await self._write(
-            checkpoints.record_retry_attempt,
+    ) -> SleepOutcome:
+        attempt = RetryAttempt(attempt_number, error, wait_ms, retries_used, rate_limit_waited_ms)
+        return await self._write(
+            retries.record_retry_attempt,
             instance_id,
             epoch,
             checkpoint_id,
-            attempt_number=attempt_number,
-            error=error,
+            attempt,
+            suspend_above_ms=suspend_above_ms,
+            now_ms=now_ms,
+        )
+
+    async def wait_signal(
+        self,
+        instance_id: str,
+        epoch: int | None,
+        checkpoint_id: str,
+        *,
+        timeout_ms: int | None,
+        suspend_above_ms: int | None,
+        now_ms: int,
+    ) -> SignalWait:
+        return await self._write(
+            signal_waits.wait_signal,
+            instance_id,
+            epoch,
+            checkpoint_id,
+            timeout_ms=timeout_ms,
+            suspend_above_ms=suspend_above_ms,
             now_ms=now_ms,
         )
 
