@@ -10,9 +10,11 @@ distributions that use them. Nothing is loaded before it is asked for.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from functools import lru_cache
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any
 
 from runtara_sdk.errors import ConfigurationError
@@ -73,7 +75,7 @@ def find_plugins(group: str, variables: Mapping[str, str] | None = None) -> list
     allowed = _names(variables.get("RUNTARA_PLUGINS", ""))
     disabled = _names(variables.get("RUNTARA_DISABLE_PLUGINS", ""))
     found: dict[tuple[str, str], Plugin] = {}
-    for entry in entry_points(group=group):
+    for entry in installed_entry_points(group):
         distribution = entry.dist.name if entry.dist is not None else "unknown"
         labels = {entry.name, f"{group}:{entry.name}", distribution}
         plugin = Plugin(
@@ -86,6 +88,17 @@ def find_plugins(group: str, variables: Mapping[str, str] | None = None) -> list
         )
         found.setdefault((plugin.name, plugin.distribution), plugin)
     return sorted(found.values(), key=lambda plugin: (plugin.name, plugin.distribution))
+
+
+def installed_entry_points(group: str) -> EntryPoints:
+    """The entry points of a group; the metadata of all distributions is read once for a search path."""
+    found: EntryPoints = _all_entry_points(tuple(sys.path)).select(group=group)
+    return found
+
+
+@lru_cache(maxsize=4)
+def _all_entry_points(_search_path: tuple[str, ...]) -> Any:  # its type changed with Python 3.12
+    return entry_points()
 
 
 def find_plugin(group: str, name: str) -> Plugin | None:

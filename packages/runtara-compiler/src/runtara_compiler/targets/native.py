@@ -8,17 +8,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runtara_sdk.errors import ConfigurationError
 
 from runtara_compiler.hookspecs import hookimpl
-from runtara_compiler.native.artifact import write_artifact
-from runtara_compiler.native.base import BasePlan, ensure_base, plan_base
-from runtara_compiler.native.closure import normalized
-from runtara_compiler.native.library import NativeLibrary
-from runtara_compiler.native.module import WorkflowModule, build_workflow_layer
-from runtara_compiler.native.toolchain import prepare_toolchain
 from runtara_compiler.targets import BuildRequest, BuildTarget
+
+# The rest of the native build is imported when it is used: listing the targets must stay quick.
+if TYPE_CHECKING:
+    from runtara_compiler.native.base import BasePlan
+    from runtara_compiler.native.library import NativeLibrary
 
 ARTIFACT_NAME = "workflow"
 
@@ -34,9 +34,17 @@ class NativeTarget(BuildTarget):
         return "native"
 
     def fingerprint(self) -> str:
+        from runtara_compiler.native.base import plan_base
+
         return f"native-1:{plan_base().key}"
 
     async def build(self, request: BuildRequest) -> Path:
+        from runtara_compiler.native.artifact import write_artifact
+        from runtara_compiler.native.base import ensure_base, plan_base
+        from runtara_compiler.native.library import NativeLibrary
+        from runtara_compiler.native.module import WorkflowModule, build_workflow_layer
+        from runtara_compiler.native.toolchain import prepare_toolchain
+
         library = self._library or NativeLibrary.from_environment(request.data_dir)
         plan = await asyncio.to_thread(plan_base)
         _require_agents(request, plan)
@@ -54,6 +62,8 @@ class NativeTarget(BuildTarget):
 
 
 def _require_agents(request: BuildRequest, plan: BasePlan) -> None:
+    from runtara_compiler.native.closure import normalized
+
     included = {item.name for item in plan.closure}
     for agent in request.agents:
         if agent.distribution is None or normalized(agent.distribution) not in included:
