@@ -1,0 +1,116 @@
+"""Instances behind a network that drops, duplicates, delays, reorders and falls silent."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+import pytest
+from runtara_sdk.models import InstanceStatus
+from udp_proxy import NetworkFaults, UdpProxy
+from workload import cancel, check_finished, run_instance, run_until_cancelled, sdk_of, send_go
+
+STEPS = 10
+NETWORKS = {
+    "lossy": NetworkFaults(drop=0.05, duplicate=0.05, delay=0.2),
+    "jumbled": NetworkFaults(duplicate=0.3, delay=0.9),
+    "stuttering": NetworkFaults(drop=0.01, delay=0.05, silence_every=120, longest_silence_seconds=1.2),
+}
+
+
+def server_of(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    return host, int(port)
+
+
+@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
+async def test_everything_acknowledged_is_kept_and_everybody_completes(
+    running_core: Any, quic_library: str, network: NetworkFaults, seed: int
+) -> None:
+    async with running_core() as core:
+        proxy = UdpProxy(server_of(core.instance_address), network, seed)
+        names = [f"{quic_library}-{seed}-{number}" for number in range(4)]
+        acknowledged: dict[str, dict[str, bytes]] = {name: {} for name in names}
+        doomed_started = asyncio.Event()
+        try:
+            async with asyncio.timeout(100), asyncio.TaskGroup() as group:
+                for name in names:
+                    group.create_task(run_instance(sdk_of(core, name, proxy.address), STEPS, acknowledged[name]))
+                doomed = group.create_task(
+                    run_until_cancelled(sdk_of(core, "doomed", proxy.address), doomed_started), name="doomed"
+                )
+                for name in names:
+                    await until_registered(core, name)
+                    await send_go(core.management, name)
+                await doomed_started.wait()
+                await cancel(core.management, "doomed")
+                await doomed
+        finally:
+            proxy.close()
+        for name in names:
+            await check_finished(core.management, name, STEPS, acknowledged[name])
+        ended = await core.management.get_instance("doomed")
+        assert ended is not None
+        assert ended.status is InstanceStatus.CANCELLED
+        assert proxy.lost or not network.drop
+
+
+async def until_registered(core: Any, name: str) -> None:
+    while await core.management.get_instance(name) is None:
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("to_server", "to_client"), [(True, False), (False, True), (True, True)], ids=["deaf", "mute", "dead"]
+)
+async def test_a_call_outlives_a_half_open_connection(
+    running_core: Any, quic_library: str, to_server: bool, to_client: bool
+) -> None:
+    """The call that meets the silence is answered after it, and its effect is there once."""
+    async with running_core() as core:
+        proxy = UdpProxy(server_of(core.instance_address), NetworkFaults(), seed=0)
+        try:
+            async with asyncio.timeout(30):
+                async with sdk_of(core, "half-open", proxy.address) as sdk:
+                    await sdk.checkpoint("before", b"1")
+                    proxy.set_silent(to_server=to_server, to_client=to_client)
+                    call = asyncio.create_task(sdk.checkpoint("during", b"2"))
+                    event = asyncio.create_task(sdk.custom_event("once", event_key="once"))
+                    lost = proxy.lost
+                    while proxy.lost < lost + 5:  # noqa: ASYNC110 - until retransmissions and new dials are lost, too
+                        await asyncio.sleep(0.01)
+                    assert not call.done()
+                    proxy.set_silent(to_server=False, to_client=False)
+                    await asyncio.gather(call, event)
+                    await sdk.completed()
+        finally:
+            proxy.close()
+        record = await core.management.get_checkpoint("half-open", "during")
+        assert record is not None
+        assert record.state == b"2"
+        from runtara_core.models import EventFilter
+
+        assert (await core.management.list_events("half-open", EventFilter(subtype="once"))).total_count == 1
+
+
+async def test_a_network_that_stays_away_is_told_as_retryable(running_core: Any, quic_library: str) -> None:
+    from runtara_sdk.errors import TransportError
+    from runtara_sdk.quic_backend import QuicBackend
+    from workload import connection_settings
+
+    async with running_core() as core:
+        proxy = UdpProxy(server_of(core.instance_address), NetworkFaults(), seed=0)
+        settings = connection_settings("away", proxy.address, core.certificates.ca_path)
+        import dataclasses
+
+        backend = QuicBackend(dataclasses.replace(settings, reconnect_deadline_ms=1_500, request_timeout_ms=500))
+        try:
+            await backend.register(None)
+            proxy.set_silent(to_server=True, to_client=True)
+            with pytest.raises(TransportError, match=re.escape("gave no answer to checkpoint for 1.5 s")) as refusal:
+                await asyncio.wait_for(backend.checkpoint("lost", b""), 20)
+            assert refusal.value.retryable
+        finally:
+            await backend.close()
+            proxy.close()
