@@ -38,12 +38,14 @@ _DISCONNECTS = (
     OSError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    # What the driver raises on a connection that broke in the middle of an answer.
+    asyncpg.InternalClientError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
     asyncpg.IdleInTransactionSessionTimeoutError,
 )
-_DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+_DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 
 
 class PostgresTransaction(Transaction):
@@ -225,7 +227,7 @@ def _reason(error: BaseException) -> str:
             return "the database is read-only"
         case ConnectionRefusedError():
             return "the connection is refused"
-        case OSError() | asyncpg.PostgresConnectionError() | asyncpg.InterfaceError():
+        case OSError() | asyncpg.PostgresConnectionError() | asyncpg.InterfaceError() | asyncpg.InternalClientError():
             return "the connection is broken"
         case _:
             return "the database refused the statement"
