@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from runtara_sdk.errors import RuntaraError
+from runtara_sdk.errors import RuntaraError, StorageError
 from runtara_sdk.protocol import instance_pb2 as pb
 
 from runtara_core.instance_service import InstanceService
@@ -66,6 +66,9 @@ class InstanceHandler:
                 epoch=_epoch(request),
                 checkpoint_id=call.checkpoint_id if call.HasField("checkpoint_id") else None,
             )
+        except StorageError:
+            # Not a refusal: the caller may try again, which only an error answer says.
+            raise
         except RuntaraError as error:
             refusal = pb.RegisterInstanceResponse(success=False, error=error.message, error_code=error.code)
             return pb.RpcResponse(register_instance=refusal)
