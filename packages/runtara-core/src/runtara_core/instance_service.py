@@ -31,6 +31,8 @@ MAX_STATE_BYTES = 64 * 1024 * 1024 - 64 * 1024
 MAX_IDENTIFIER_BYTES = 1024
 """Longest instance, tenant or checkpoint id."""
 
+_LONGEST_WAIT_MS = 60_000  # then the deadline is looked at again, as clocks jump
+
 
 class InstanceService:
     """Serves the instances, whichever way their calls come in."""
@@ -112,7 +114,7 @@ class InstanceService:
             )
             if outcome.state is SleepState.DONE:
                 return
-            await self._clock.sleep(outcome.remaining_ms / 1000)
+            await self._clock.sleep(min(outcome.remaining_ms, _LONGEST_WAIT_MS) / 1000)
 
     async def report_event(self, instance_id: str, epoch: int | None, event: InstanceEvent) -> InstanceStatus:
         """Record an event and make its state change."""

@@ -102,7 +102,8 @@ class ManagementService(CoreManagement):
     async def claim_launches(
         self, owner: str, *, limit: int, lease_ms: int, wait_ms: int = 0, instance_id: str | None = None
     ) -> list[LaunchClaim]:
-        deadline_ms = self._clock.now_ms() + min(wait_ms, MAX_CLAIM_WAIT_MS)
+        now_ms = self._clock.now_ms()
+        deadline_ms = now_ms + min(wait_ms, MAX_CLAIM_WAIT_MS)
         while owner not in self._retired_owners:
             bell = self._due.listen()
             # Before the claim: a claim that cannot be signed would be lost until its lease ends.
@@ -119,7 +120,10 @@ class ManagementService(CoreManagement):
                 # It was declared dead while the claim was under way.
                 await self.expire_leases(owner)
                 break
-            left_ms = deadline_ms - self._clock.now_ms()
+            # A clock that was set back takes the deadline along, or the wait would last for hours.
+            before_ms, now_ms = now_ms, self._clock.now_ms()
+            deadline_ms -= max(before_ms - now_ms, 0)
+            left_ms = deadline_ms - now_ms
             if claims or left_ms <= 0:
                 return [_signed(claim, secret) for claim in claims]
             await wait_until_rung(bell, self._clock, min(left_ms, await self._next_look_ms()) / 1000)

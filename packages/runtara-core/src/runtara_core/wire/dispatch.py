@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol, TypeVar
@@ -10,6 +11,9 @@ from google.protobuf.message import DecodeError, Message
 from runtara_sdk.errors import ProtocolError, RuntaraError
 
 logger = logging.getLogger(__name__)
+
+HANDLER_SECONDS = 55.0
+"""Time of a call that does not wait by its nature; longer than the databases' own deadlines let a statement take."""
 
 RequestT = TypeVar("RequestT", bound=Message)
 
@@ -27,7 +31,8 @@ class RpcDispatcher:
 
     `verbs` maps the name of a request's oneof field to a coroutine function that takes the wrapper and returns the
     filled response wrapper. `authorize` runs before it: it raises the error of a call that may not be made, and may
-    narrow the request to what the caller may see.
+    narrow the request to what the caller may see. `seconds_of` gives the time that a request may take; None, and for
+    want of it every request, any time.
     """
 
     def __init__(
@@ -37,11 +42,13 @@ class RpcDispatcher:
         verbs: Mapping[str, Callable[[Any], Awaitable[Any]]],
         *,
         authorize: Callable[[Any], Awaitable[None]],
+        seconds_of: Callable[[Any], float | None] | None = None,
     ) -> None:
         self._request_type = request_type
         self._response_type = response_type
         self._verbs = verbs
         self._authorize = authorize
+        self._seconds_of = seconds_of
 
     async def serve(self, payload: bytes) -> bytes:
         """Answer one request payload; raises `ProtocolError` only when it is not a request at all."""
@@ -58,10 +65,13 @@ class RpcDispatcher:
         if verb is None:
             return self._error("EMPTY_REQUEST", "the request names no call", retryable=False)
         try:
-            await self._authorize(request)
-            if handler is None:
-                return self._error("NOT_IMPLEMENTED", f"this server does not serve {verb}", retryable=False)
-            response = await handler(request)
+            async with asyncio.timeout(self._seconds_of(request) if self._seconds_of else None):
+                await self._authorize(request)
+                if handler is None:
+                    return self._error("NOT_IMPLEMENTED", f"this server does not serve {verb}", retryable=False)
+                response = await handler(request)
+        except TimeoutError:
+            return self._error("TIMEOUT", f"{verb} took too long; its effect is unknown", retryable=True)
         except RuntaraError as error:
             return self._error(error.code, error.message, retryable=error.retryable)
         except Exception:

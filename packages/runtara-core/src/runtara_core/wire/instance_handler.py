@@ -8,7 +8,7 @@ from runtara_sdk.errors import RuntaraError, StorageError
 from runtara_sdk.protocol import instance_pb2 as pb
 
 from runtara_core.instance_service import InstanceService
-from runtara_core.wire.dispatch import RpcDispatcher
+from runtara_core.wire.dispatch import HANDLER_SECONDS, RpcDispatcher
 from runtara_core.wire.instance_codec import (
     decode_event,
     decode_retry_attempt,
@@ -29,6 +29,11 @@ logger = logging.getLogger(__name__)
 
 def _epoch(request: pb.RpcRequest) -> int | None:
     return request.epoch if request.HasField("epoch") else None
+
+
+def _seconds_of(request: pb.RpcRequest) -> float | None:
+    waits = request.WhichOneof("request") == "sleep" and request.sleep.sleep_revision == 0
+    return None if waits else HANDLER_SECONDS
 
 
 class InstanceHandler:
@@ -54,6 +59,7 @@ class InstanceHandler:
                 "wait_signal": self.wait_signal,
             },
             authorize=gate.authorize,
+            seconds_of=_seconds_of,
         )
 
     async def register_instance(self, request: pb.RpcRequest) -> pb.RpcResponse:

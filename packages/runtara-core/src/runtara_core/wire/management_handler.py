@@ -9,7 +9,7 @@ from runtara_core.management import CoreManagement
 from runtara_core.management_service import MAX_PAGE
 from runtara_core.models import EventFilter, ExitReport, LeaseKey, NewInstance
 from runtara_core.security import KeyRing
-from runtara_core.wire.dispatch import RpcDispatcher
+from runtara_core.wire.dispatch import HANDLER_SECONDS, RpcDispatcher
 from runtara_core.wire.management_codec import (
     decode_instance_filter,
     decode_model,
@@ -17,6 +17,10 @@ from runtara_core.wire.management_codec import (
     encode_model,
     encode_status,
 )
+
+
+def _seconds_of(request: pb.RpcRequest) -> float | None:
+    return None if request.WhichOneof("request") == "claim_launches" else HANDLER_SECONDS
 
 
 class ManagementHandler:
@@ -49,6 +53,7 @@ class ManagementHandler:
                 "list_events": self.list_events,
             },
             authorize=self._authorize,
+            seconds_of=_seconds_of,
         )
 
     async def _authorize(self, request: pb.RpcRequest) -> None:
