@@ -29,6 +29,8 @@ _OPTIONS = (
     "--disable-cache=ccache",
     "--assume-yes-for-downloads",
 )
+_C_FLAGS = "-O0"
+"""A generated module is tables that are built once and one call a step: optimizing it takes time and gains none."""
 _MODULE_NAME = re.compile(r"\A[A-Za-z_][A-Za-z0-9_]*\Z")
 _COMPRESSION_LEVEL = 9
 
@@ -71,7 +73,7 @@ async def _compile(library: NativeLibrary, toolchain: Toolchain, module: Workflo
             [str(toolchain.python), "-m", "nuitka", *_OPTIONS, "--output-dir=out", f"{module.name}.py"],
             what="Nuitka's build of the workflow",
             directory=work_dir,
-            variables=toolchain.variables(),
+            variables=toolchain.variables(module_flags=_C_FLAGS),
             log=log,
             deadline_seconds=MODULE_DEADLINE_SECONDS,
         )

@@ -32,7 +32,6 @@ TOOLCHAIN_LOCK_SECONDS = 300.0
 OBJECT_AGE_SECONDS = 30 * 86_400
 MAXIMUM_OBJECTS = 2_000
 
-_REVISION = "1"
 _COMPILERS = ("gcc", "clang")
 _VERSION_SECONDS = 10.0
 _PASSED_ON = ("HOME", "LANG", "PATH", "PYENV_ROOT", "TMPDIR", "TZ")
@@ -48,6 +47,7 @@ for argument; do
     case $argument in *.c) unit=$argument ;; esac
     previous=$argument
 done
+case $unit in module.*.c) set -- "$@" ${{RUNTARA_MODULE_FLAGS:-}} ;; esac
 # Files that take in others than headers (the blob of constants) are never kept, nor is linking.
 case $unit in '' | *__constants_data*) exec {compiler} "$@" ;; esac
 case $object in *.os | *.o) ;; *) exec {compiler} "$@" ;; esac
@@ -83,14 +83,18 @@ class Toolchain:
         """The interpreter that has Nuitka and nothing else."""
         return self.directory / "environment" / "bin" / "python"
 
-    def variables(self) -> dict[str, str]:
-        """Environment variables for Nuitka: the tools in front, no setting of the user's that changes the result."""
+    def variables(self, *, module_flags: str = "") -> dict[str, str]:
+        """Environment variables for Nuitka: the tools in front, no setting of the user's that changes the result.
+
+        `module_flags` are options of the C compiler for compiled modules, after those for everything.
+        """
         variables = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         tools = [self.directory / "tools", self.python.parent]
         variables["PATH"] = os.pathsep.join([*map(str, tools), variables.get("PATH", os.defpath)])
         variables["CC"] = str(self._compiler())
         # -O1 comes after Nuitka's own -O3 and wins: steps wait for I/O, so more costs build time and buys nothing.
         variables["CFLAGS"] = "-O1"
+        variables["RUNTARA_MODULE_FLAGS"] = module_flags
         variables["NUITKA_CACHE_DIR"] = str(self.directory / "nuitka-cache")
         variables["SOURCE_DATE_EPOCH"] = "315532800"
         variables["PYTHONHASHSEED"] = "0"
@@ -153,7 +157,9 @@ async def prepare_toolchain(library: NativeLibrary) -> Toolchain:
     """
     nuitka = nuitka_version()
     compiler = await asyncio.to_thread(find_c_compiler)
-    identity = "\n".join((_REVISION, platform_tag(), sys.base_prefix, nuitka, str(compiler.path), compiler.version))
+    identity = "\n".join(
+        (_COMPILER_SCRIPT, platform_tag(), sys.base_prefix, nuitka, str(compiler.path), compiler.version)
+    )
     key = hashlib.sha256(identity.encode()).hexdigest()[:24]
     toolchain = Toolchain(library.entry("toolchains", key))
     if toolchain.python.exists():
