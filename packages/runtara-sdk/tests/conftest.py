@@ -27,6 +27,8 @@ class MemoryCore:
         self.custom_signals: dict[str, bytes] = {}
         self.events: list[pb.InstanceEvent] = []
         self.attempts: list[tuple[str, int, str]] = []
+        self.retries: dict[str, pb.RetryState] = {}
+        self.timed_out: set[str] = set()
         self.acknowledged: list[int] = []
         self.faults: list[BaseException] = []
         self.calls: list[str] = []
@@ -82,7 +84,11 @@ class MemoryCore:
 
     def _get_checkpoint(self, request: pb.GetCheckpointRequest) -> pb.RpcResponse:
         state = self.checkpoints.get(request.checkpoint_id)
-        return pb.RpcResponse(get_checkpoint=pb.GetCheckpointResponse(found=state is not None, state=state or b""))
+        retry = self.retries.get(request.checkpoint_id) if state is None else None
+        if retry is not None:
+            retry.remaining_ms = max(0, retry.next_attempt_at_ms - self.clock.now_ms())
+        answer = pb.GetCheckpointResponse(found=state is not None, state=state or b"", retry=retry)
+        return pb.RpcResponse(get_checkpoint=answer)
 
     def _sleep(self, request: pb.SleepRequest) -> pb.RpcResponse:
         assert request.sleep_revision == 1
@@ -124,8 +130,45 @@ class MemoryCore:
         return pb.RpcResponse(signal_ack=pb.SignalAckResponse(success=True, status=self.status))
 
     def _retry_attempt(self, request: pb.RetryAttemptEvent) -> pb.RpcResponse:
-        self.attempts.append((request.checkpoint_id, request.attempt_number, request.error_message))
-        return pb.RpcResponse(retry_attempt=pb.RetryAttemptResponse())
+        retry = self.retries.get(request.checkpoint_id)
+        if retry is None or retry.attempt_number < request.attempt_number:
+            self.attempts.append((request.checkpoint_id, request.attempt_number, request.error_message))
+            wait_ms = request.next_attempt_at_ms - request.timestamp_ms if request.next_attempt_at_ms else 0
+            retry = self.retries[request.checkpoint_id] = pb.RetryState(
+                attempt_number=request.attempt_number,
+                error_message=request.error_message,
+                next_attempt_at_ms=self.clock.now_ms() + wait_ms,
+                retries_used=request.retries_used,
+                rate_limit_waited_ms=request.rate_limit_waited_ms,
+            )
+        left_ms = max(0, retry.next_attempt_at_ms - self.clock.now_ms())
+        state = pb.SLEEP_WAIT if left_ms else pb.SLEEP_DONE
+        if request.HasField("suspend_above_ms") and left_ms > request.suspend_above_ms and not self.signal:
+            state, self.status = pb.SLEEP_SUSPENDED, pb.STATUS_SUSPENDED
+        return pb.RpcResponse(
+            retry_attempt=pb.RetryAttemptResponse(
+                state=state, next_attempt_at_ms=retry.next_attempt_at_ms, remaining_ms=left_ms
+            )
+        )
+
+    def _wait_signal(self, request: pb.WaitSignalRequest) -> pb.RpcResponse:
+        key, answer = request.checkpoint_id, pb.WaitSignalResponse()
+        if request.HasField("timeout_ms"):
+            self.deadlines.setdefault(key, self.clock.now_ms() + request.timeout_ms)
+        if key in self.deadlines:
+            answer.deadline_ms = self.deadlines[key]
+            answer.remaining_ms = max(0, self.deadlines[key] - self.clock.now_ms())
+        far = not answer.HasField("remaining_ms") or answer.remaining_ms > request.suspend_above_ms
+        if key not in self.timed_out and key in {**self.checkpoints, **self.custom_signals}:
+            answer.payload = self.checkpoints.setdefault(key, self.custom_signals.get(key, b""))
+        elif answer.HasField("remaining_ms") and answer.remaining_ms == 0:
+            self.timed_out.add(key)
+            answer.state = pb.WAIT_SIGNAL_TIMED_OUT
+        elif request.HasField("suspend_above_ms") and far and not self.signal:
+            answer.state, self.status = pb.WAIT_SIGNAL_SUSPENDED, pb.STATUS_SUSPENDED
+        else:
+            answer.state = pb.WAIT_SIGNAL_WAIT
+        return pb.RpcResponse(wait_signal=answer)
 
     def _get_instance_status(self, request: pb.GetInstanceStatusRequest) -> pb.RpcResponse:
         return pb.RpcResponse(

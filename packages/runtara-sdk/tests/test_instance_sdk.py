@@ -13,6 +13,7 @@ from runtara_sdk import (
     InstanceSuspended,
     InvalidInputError,
     InvalidStateError,
+    SignalTimeoutError,
     SignalType,
     StorageError,
     TransportError,
@@ -174,6 +175,60 @@ class TestSleep:
             with pytest.raises(InvalidInputError, match="duration"):
                 await sdk.durable_sleep(-1, "nap")
             await sdk.completed()
+
+
+class TestWaitForSignal:
+    async def test_a_signal_that_is_there_is_recorded(self, core, make_sdk):
+        core.custom_signals["approval"] = b"yes"
+        async with make_sdk() as sdk:
+            assert await sdk.wait_for_signal("approval") == b"yes"
+            core.custom_signals["approval"] = b"no"
+            assert await sdk.wait_for_signal("approval", timeout=1) == b"yes"
+            await sdk.completed()
+        assert core.checkpoints == {"approval": b"yes"}
+
+    async def test_a_short_wait_polls_here(self, core, clock, make_sdk):
+        async with make_sdk() as sdk:
+            waiting = asyncio.create_task(sdk.wait_for_signal("approval", timeout=20))
+            await until(lambda: core.calls.count("poll_signals") >= 3, clock)
+            assert not waiting.done()
+            core.custom_signals["approval"] = b"yes"
+            await until(waiting.done, clock)
+            assert await waiting == b"yes"
+            await sdk.completed()
+
+    async def test_the_deadline_of_the_first_wait_counts_and_stays_passed(self, core, clock, make_sdk):
+        core.deadlines["approval"] = clock.now_ms() + 5_000
+        async with make_sdk() as sdk:
+            waiting = asyncio.create_task(sdk.wait_for_signal("approval", timeout=timedelta(days=1)))
+            await until(waiting.done, clock, step_ms=500)
+            with pytest.raises(SignalTimeoutError, match="approval"):
+                await waiting
+            core.custom_signals["approval"] = b"late"
+            with pytest.raises(SignalTimeoutError):
+                await sdk.wait_for_signal("approval", timeout=1)
+            await sdk.completed()
+
+    @pytest.mark.parametrize("timeout", [None, timedelta(days=3)])
+    async def test_a_long_wait_suspends_a_launched_program(self, core, make_sdk, timeout):
+        sdk = make_sdk(launch_epoch=1)
+        async with sdk:
+            await sdk.wait_for_signal("approval", timeout)
+        assert isinstance(sdk.interruption, InstanceSuspended)
+        assert core.status == pb.STATUS_SUSPENDED
+
+    @pytest.mark.parametrize(
+        ("number", "expected"), [(pb.SIGNAL_CANCEL, InstanceCancelled), (pb.SIGNAL_PAUSE, InstancePaused)]
+    )
+    async def test_signals_end_the_wait(self, core, clock, make_sdk, number, expected):
+        sdk = make_sdk()
+        async with sdk:
+            waiting = asyncio.create_task(sdk.wait_for_signal("approval"))
+            await until(lambda: "wait_signal" in core.calls)
+            core.send(number)
+            await until(waiting.done, clock, step_ms=100)
+            await waiting
+        assert isinstance(sdk.interruption, expected)
 
 
 class TestInterruptions:

@@ -16,13 +16,17 @@ from runtara_sdk.errors import StaleEpochError, TransportError
 from runtara_sdk.instance import RuntaraSdk
 from runtara_sdk.instance_settings import InstanceSettings
 from runtara_sdk.models import (
+    CallProgress,
     CheckpointResult,
     EventType,
     InstanceEvent,
     Registration,
+    RetryAttempt,
+    RetryState,
     Signal,
     SignalPoll,
     SignalType,
+    SignalWait,
     SleepOutcome,
     SleepState,
     StatusReport,
@@ -56,6 +60,7 @@ class MemoryBackend(InstanceBackend):
     deadlines: dict[str, int] = field(default_factory=dict)
     events: list[InstanceEvent] = field(default_factory=list)
     retries: list[tuple[str, int]] = field(default_factory=list)
+    next_attempts: dict[str, tuple[int, RetryAttempt]] = field(default_factory=dict)
     acknowledged: list[SignalType] = field(default_factory=list)
     signal: Signal | None = None
     failure: Exception | None = None
@@ -77,6 +82,16 @@ class MemoryBackend(InstanceBackend):
         self._fail()
         return self.checkpoints.get(checkpoint_id)
 
+    async def get_progress(self, checkpoint_id: str) -> CallProgress:
+        state = await self.get_checkpoint(checkpoint_id)
+        if state is not None or checkpoint_id not in self.next_attempts:
+            return CallProgress(state)
+        at_ms, attempt = self.next_attempts[checkpoint_id]
+        left_ms = max(0, at_ms - self.clock.now_ms())
+        return CallProgress(
+            None, RetryState(attempt.attempt_number, attempt.error, at_ms, left_ms, attempt.retries_used)
+        )
+
     async def sleep(self, checkpoint_id: str, duration_ms: int, state: bytes, *, suspend_above_ms: int) -> SleepOutcome:
         self.checkpoints.setdefault(checkpoint_id, state)
         wake_at = self.deadlines.setdefault(checkpoint_id, self.clock.now_ms() + duration_ms)
@@ -95,10 +110,24 @@ class MemoryBackend(InstanceBackend):
     async def acknowledge_signal(self, signal: Signal) -> None:
         self.acknowledged.append(signal.signal_type)
 
-    async def record_retry_attempt(self, checkpoint_id: str, attempt_number: int, error: str | None) -> None:
-        assert error is not None
-        json.loads(error)
-        self.retries.append((checkpoint_id, attempt_number))
+    async def record_retry_attempt(
+        self, checkpoint_id: str, attempt: RetryAttempt, *, suspend_above_ms: int
+    ) -> SleepOutcome:
+        assert attempt.error is not None
+        json.loads(attempt.error)
+        at_ms, known = self.next_attempts.get(checkpoint_id, (0, None))
+        if known is None or known.attempt_number < attempt.attempt_number:
+            self.retries.append((checkpoint_id, attempt.attempt_number))
+            at_ms = self.clock.now_ms() + attempt.wait_ms
+            self.next_attempts[checkpoint_id] = (at_ms, attempt)
+            self.deadlines[f"{checkpoint_id} attempt {attempt.attempt_number}"] = at_ms
+        left = max(0, at_ms - self.clock.now_ms())
+        if left == 0:
+            return SleepOutcome(SleepState.DONE, at_ms, 0)
+        return SleepOutcome(SleepState.SUSPENDED if left > suspend_above_ms else SleepState.WAIT, at_ms, left)
+
+    async def wait_signal(self, checkpoint_id: str, timeout_ms: int | None, *, suspend_above_ms: int) -> SignalWait:
+        raise NotImplementedError
 
     async def get_instance_status(self, instance_id: str) -> StatusReport:
         return StatusReport(instance_id, found=True)
@@ -282,13 +311,13 @@ async def test_replay_calls_nothing_again() -> None:
     assert backend.of_type(EventType.COMPLETED) == [{"echo": None}] * 2
 
 
-async def test_corrupt_checkpoint_runs_again() -> None:
+async def test_corrupt_checkpoint_fails_the_run_and_calls_nothing() -> None:
     tester, backend = RecordingAgent(), MemoryBackend(checkpoints={KEY: b"\xff not JSON"})
-    workflow = workflow_of(
-        tester.step("first", then=("end",)), FinishStep(id="end", result={"outputs": reference("steps.first.outputs")})
-    )
-    assert await run(workflow, backend) == EXIT_DONE
-    assert backend.of_type(EventType.COMPLETED) == [{"echo": None}]
+    assert await run(workflow_of(tester.step("first")), backend) == EXIT_FAILED
+    assert tester.calls == []
+    (failure,) = backend.of_type(EventType.FAILED)
+    assert KEY in failure["message"]
+    assert "JSON" in failure["message"]
 
 
 async def test_transient_failures_are_retried_with_growing_waits() -> None:
@@ -306,7 +335,7 @@ async def test_transient_failures_are_retried_with_growing_waits() -> None:
     assert await run_moving_time(workflow_of(tester.step("first", retry_delay_ms=2000)), backend) == EXIT_DONE
     assert attempts == 3
     assert backend.retries == [(KEY, 2), (KEY, 3)]
-    waits = [backend.deadlines[f"{KEY}::backoff::{attempt}"] - started for attempt in (2, 3)]
+    waits = [backend.deadlines[f"{KEY} attempt {attempt}"] - started for attempt in (2, 3)]
     assert waits[0] == 2000
     assert 6000 <= waits[1] < 7000
 

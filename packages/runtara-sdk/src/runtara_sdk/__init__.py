@@ -10,7 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from runtara_sdk.durability import RetryStrategy, durable, idempotency_key
+    from runtara_sdk.codecs import ResultCodec
+    from runtara_sdk.durability import durable, idempotency_key
     from runtara_sdk.errors import (
         CheckpointNotFoundError,
         ConcurrencyLimitError,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         ProtocolError,
         RuntaraError,
         ServerError,
+        SignalTimeoutError,
         StaleEpochError,
         StorageError,
         TransportError,
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
         StatusReport,
         TerminationReason,
     )
+    from runtara_sdk.retry import RetryPolicy, RetryStrategy
 
 __version__ = "0.1.0"
 
@@ -74,11 +77,14 @@ __all__ = [
     "ManagementSettings",
     "PermissionDeniedError",
     "ProtocolError",
+    "ResultCodec",
+    "RetryPolicy",
     "RetryStrategy",
     "RuntaraError",
     "RuntaraSdk",
     "ServerError",
     "Signal",
+    "SignalTimeoutError",
     "SignalType",
     "StaleEpochError",
     "StatusReport",
@@ -92,7 +98,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "durability": ("RetryStrategy", "durable", "idempotency_key"),
+    "codecs": ("ResultCodec",),
+    "durability": ("durable", "idempotency_key"),
     "instance": ("RuntaraSdk", "current_sdk"),
     "instance_settings": ("InstanceSettings",),
     "management": ("InstanceInfo", "ManagementSdk", "ManagementSettings"),
@@ -105,6 +112,7 @@ _HOMES = {
         "StatusReport",
         "TerminationReason",
     ),
+    "retry": ("RetryPolicy", "RetryStrategy"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -10,11 +10,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from runtara_sdk.models import (
+    CallProgress,
     CheckpointResult,
     InstanceEvent,
     Registration,
+    RetryAttempt,
     Signal,
     SignalPoll,
+    SignalWait,
     SleepOutcome,
     StatusReport,
 )
@@ -52,6 +55,10 @@ class InstanceBackend(ABC):
         """The stored state, or None. Never writes."""
 
     @abstractmethod
+    async def get_progress(self, checkpoint_id: str) -> CallProgress:
+        """The stored state or, without one, the attempt that comes next, in one round trip. Never writes."""
+
+    @abstractmethod
     async def sleep(self, checkpoint_id: str, duration_ms: int, state: bytes, *, suspend_above_ms: int) -> SleepOutcome:
         """Sleep durably under `checkpoint_id`; the deadline is fixed by the first call.
 
@@ -71,8 +78,21 @@ class InstanceBackend(ABC):
         """Say that the signal was obeyed; cancel and pause change the state of the instance."""
 
     @abstractmethod
-    async def record_retry_attempt(self, checkpoint_id: str, attempt_number: int, error: str | None) -> None:
-        """Record that attempt `attempt_number` (2, 3, ...) is about to run."""
+    async def record_retry_attempt(
+        self, checkpoint_id: str, attempt: RetryAttempt, *, suspend_above_ms: int
+    ) -> SleepOutcome:
+        """Record that an attempt is about to run, and when; the first record of its number decides.
+
+        Suspends the instance when more than `suspend_above_ms` remain until then and `can_suspend` is true.
+        """
+
+    @abstractmethod
+    async def wait_signal(self, checkpoint_id: str, timeout_ms: int | None, *, suspend_above_ms: int) -> SignalWait:
+        """Wait for the custom signal `checkpoint_id`; the deadline is fixed by the first call with a timeout.
+
+        The payload that is found becomes the state of that checkpoint. Suspends the instance when more than
+        `suspend_above_ms` remain, or no deadline is set, and `can_suspend` is true.
+        """
 
     @abstractmethod
     async def get_instance_status(self, instance_id: str) -> StatusReport:

@@ -5,45 +5,48 @@ Both record the result *after* the work. What that guarantees:
 * recorded work is never done again: a later run returns the record, whatever happened since;
 * work in flight when the process dies is done again: at least once towards the outside world. Where the other side can
   tell repeats apart, give it `idempotency_key()`, which is the same in each attempt and each run;
+* failed attempts are recorded with the time of the next one: a later run neither repeats nor forgets them;
 * a failed lookup fails the call, because doing the work again might do it twice.
 
 (A loop that calls `sdk.checkpoint` *before* its work, as older programs do, skips work instead: the checkpoint exists
 although the work behind it may have died half-way.)
-
-Interruptions pass through untouched: they are no `Exception`, so nothing here retries or records them.
 """
 
 from __future__ import annotations
 
 import functools
+import hashlib
+import inspect
 import json
-import logging
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from enum import StrEnum
-from typing import Any, ParamSpec, TypeVar, cast
+from datetime import date, time
+from decimal import Decimal
+from enum import Enum
+from typing import Any, ParamSpec, TypeVar
+from uuid import UUID
 
-from runtara_sdk.errors import ConfigurationError, ProtocolError
+from runtara_sdk.codecs import codec_for
+from runtara_sdk.durable_call import call_durably
+from runtara_sdk.errors import ConfigurationError
 from runtara_sdk.instance import RuntaraSdk, current_sdk
-from runtara_sdk.outcome import describe_error, encode_json
-
-logger = logging.getLogger(__name__)
+from runtara_sdk.retry import (
+    DEFAULT_RATE_LIMIT_BUDGET_MS,
+    LONGEST_DELAY_MS,
+    ErrorPredicate,
+    ErrorTypes,
+    RetryPolicy,
+    RetryStrategy,
+)
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
-_LONGEST_DELAY_MS = 24 * 3600 * 1000
+# A longer one would not fit the 1024 bytes of a checkpoint id with a name before it.
+_LONGEST_PART_BYTES = 512
+_NO_RETRIES = RetryPolicy(max_retries=0, rate_limit_budget_ms=0)
 
 _checkpoint_id: ContextVar[str | None] = ContextVar("runtara_checkpoint_id", default=None)
-
-
-class RetryStrategy(StrEnum):
-    """How the wait before an attempt grows."""
-
-    EXPONENTIAL = "exponential"
-    """`delay` before the second attempt, twice as long before each further one."""
-    FIXED = "fixed"
-    """`delay` before each attempt."""
 
 
 def durable(
@@ -52,54 +55,90 @@ def durable(
     max_retries: int = 3,
     delay: int = 1_000,
     strategy: RetryStrategy | str = RetryStrategy.EXPONENTIAL,
+    max_delay: int = LONGEST_DELAY_MS,
+    jitter: float = 0.0,
+    timeout: int | None = None,
+    rate_limit_budget: int = DEFAULT_RATE_LIMIT_BUDGET_MS,
+    retry_on: ErrorTypes | ErrorPredicate | None = None,
+    non_retryable: ErrorTypes = (),
     key: Callable[Parameters, str] | None = None,
+    codec: Any = None,
 ) -> Any:
     """Make an async function durable: its result is recorded and its failures are retried.
 
     Args:
-        function: an async function; its result must be JSON.
+        function: an async function.
         max_retries: attempts beyond the first.
-        delay: milliseconds before the second attempt, at most 24 h in any wait.
-        strategy: `exponential` or `fixed`.
-        key: makes the last part of the checkpoint id from the arguments; default is the first argument as text. The
-            id is `durable::<module>.<qualified name>::<that part>`.
+        delay: milliseconds before the second attempt.
+        strategy: `exponential` (each wait is twice the one before) or `fixed`.
+        max_delay: cap of every wait, milliseconds; `MAX_RETRY_DELAY_MS` of the environment caps it further.
+        jitter: largest part of a wait that is added to it, 0 to 1; the same in every run.
+        timeout: bound of one attempt, milliseconds; exceeding it is a failure that is retried.
+        rate_limit_budget: milliseconds in all that may be waited for failures with the code RATE_LIMITED without using
+            up retries; `retry_after_ms` of the failure says how long. `AUTO_RETRY_ON_429=false` turns it off.
+        retry_on: types that are retried, all others are not; or a function that says so for a failure.
+        non_retryable: types that are not retried.
+        key: makes the last part of the checkpoint id from the arguments. Default is the first argument (after `self`),
+            which must be a text, a number, a date, a UUID or an Enum member: calls that differ in other arguments only
+            are one call. The id is `durable::<module>:<qualified name>::<that part as JSON>`.
+        codec: how the result is stored: None for JSON, `bytes`, a pydantic model (or any type that pydantic knows), or
+            a `ResultCodec`.
 
-    The function runs inside `async with RuntaraSdk...`. An error with `retryable` false (a `RuntaraError`, or any
-    exception with such an attribute) is raised at once; other exceptions are retried, and the last one is raised.
-    Waits between attempts end early by a cancel or a pause, and a signal that is pending once the result is recorded is
-    raised then.
+    The function runs inside `async with RuntaraSdk...`. A failure whose attribute `retryable` is false is raised at
+    once; other exceptions are retried, and the last one is raised. A cancel interrupts attempts and waits, a pause
+    interrupts waits; a signal that is pending once the result is recorded is raised then.
     """
-    if max_retries < 0 or delay < 0:
-        raise ConfigurationError(f"@durable: max_retries={max_retries} and delay={delay} must not be negative")
-    try:
-        strategy = RetryStrategy(strategy)
-    except ValueError:
-        raise ConfigurationError(f"@durable: strategy={strategy!r} is unknown: use exponential or fixed") from None
+    policy = RetryPolicy(
+        max_retries=max_retries,
+        delay_ms=delay,
+        strategy=_strategy(strategy),
+        max_delay_ms=max_delay,
+        jitter=jitter,
+        timeout_ms=timeout,
+        rate_limit_budget_ms=rate_limit_budget,
+        retry_on=retry_on,
+        non_retryable=non_retryable,
+    )
+    result_codec = codec_for(codec)
 
     def decorate(work: Callable[Parameters, Awaitable[Result]]) -> Callable[Parameters, Awaitable[Result]]:
-        name = f"{work.__module__}.{work.__qualname__}"
+        name = f"{work.__module__}:{work.__qualname__}"
+        skipped = _takes_self(work)
 
         @functools.wraps(work)
         async def call(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
             sdk = current_sdk()
-            part = key(*args, **kwargs) if key is not None else _first_argument(name, args, kwargs)
-            checkpoint_id = f"durable::{name}::{part}"
+            part = key(*args, **kwargs) if key is not None else _first_argument(name, args[skipped:], kwargs)
+            checkpoint_id = f"durable::{name}::{_key_part(name, part)}"
 
-            async def attempt() -> Result:
+            async def attempt(_: int) -> Result:
+                _checkpoint_id.set(checkpoint_id)  # each attempt is a task, with a context of its own
                 return await work(*args, **kwargs)
 
-            return await _record(
-                sdk, checkpoint_id, attempt, max_retries=max_retries, delay_ms=delay, strategy=strategy
-            )
+            result: Result = await call_durably(sdk, checkpoint_id, attempt, policy=policy, codec=result_codec)
+            return result
 
         return call
 
     return decorate if function is None else decorate(function)
 
 
-async def record_step(sdk: RuntaraSdk, name: str, function: Callable[[], Awaitable[Any]]) -> Any:
-    """The body of `RuntaraSdk.step`: one attempt, recorded under `name`."""
-    return await _record(sdk, name, function, max_retries=0, delay_ms=0, strategy=RetryStrategy.FIXED)
+async def record_step(
+    sdk: RuntaraSdk,
+    name: str,
+    function: Callable[[], Awaitable[Any]],
+    *,
+    retry: RetryPolicy | None = None,
+    codec: Any = None,
+) -> Any:
+    """The body of `RuntaraSdk.step`; its checkpoint id is `step::<name>`."""
+    checkpoint_id = f"step::{name}"
+
+    async def attempt(_: int) -> Any:
+        _checkpoint_id.set(checkpoint_id)
+        return await function()
+
+    return await call_durably(sdk, checkpoint_id, attempt, policy=retry or _NO_RETRIES, codec=codec_for(codec))
 
 
 def idempotency_key() -> str:
@@ -110,74 +149,39 @@ def idempotency_key() -> str:
     return f"{current_sdk().instance_id}/{checkpoint_id}"
 
 
-async def _record(
-    sdk: RuntaraSdk,
-    checkpoint_id: str,
-    work: Callable[[], Awaitable[Result]],
-    *,
-    max_retries: int,
-    delay_ms: int,
-    strategy: RetryStrategy,
-) -> Result:
-    recorded = await sdk.get_checkpoint(checkpoint_id)
-    if recorded is not None:
-        return cast("Result", _decode(checkpoint_id, recorded))
-    result = await _attempt(sdk, checkpoint_id, work, max_retries, delay_ms, strategy)
-    answer = await sdk.checkpoint(checkpoint_id, encode_json(result, f"the result of {checkpoint_id!r}"))
-    await sdk.check_signals()
-    if answer.existing_state is not None:
-        return cast("Result", _decode(checkpoint_id, answer.existing_state))
-    return result
-
-
-async def _attempt(
-    sdk: RuntaraSdk,
-    checkpoint_id: str,
-    work: Callable[[], Awaitable[Result]],
-    max_retries: int,
-    delay_ms: int,
-    strategy: RetryStrategy,
-) -> Result:
-    attempt_number = 1
-    while True:
-        try:
-            return await _inside(checkpoint_id, work)
-        except Exception as error:
-            if attempt_number > max_retries or not getattr(error, "retryable", True):
-                raise
-            attempt_number += 1
-            reason = describe_error(error)
-        wait_ms = _wait_ms(attempt_number, delay_ms, strategy)
-        logger.info("%s: attempt %d in %d ms: %s", checkpoint_id, attempt_number, wait_ms, reason)
-        await sdk.wait_interruptibly(wait_ms)
-        await sdk.record_retry_attempt(checkpoint_id, attempt_number, reason)
-
-
-async def _inside(checkpoint_id: str, work: Callable[[], Awaitable[Result]]) -> Result:
-    token = _checkpoint_id.set(checkpoint_id)
+def _strategy(strategy: RetryStrategy | str) -> RetryStrategy:
     try:
-        return await work()
-    finally:
-        _checkpoint_id.reset(token)
+        return RetryStrategy(strategy)
+    except ValueError:
+        raise ConfigurationError(f"@durable: strategy={strategy!r} is unknown: use exponential or fixed") from None
 
 
-def _wait_ms(attempt_number: int, delay_ms: int, strategy: RetryStrategy) -> int:
-    if strategy is RetryStrategy.FIXED:
-        return min(delay_ms, _LONGEST_DELAY_MS)
-    doublings = min(attempt_number - 2, 40)
-    return min(delay_ms << doublings, _LONGEST_DELAY_MS)
+def _takes_self(work: Callable[..., Any]) -> int:
+    """1 when the first argument is the object of a method, which says nothing about the call; else 0."""
+    parameters = list(inspect.signature(work).parameters)
+    return 1 if parameters and parameters[0] in ("self", "cls") else 0
 
 
-def _first_argument(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+def _first_argument(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if args:
-        return str(args[0])
+        return args[0]
     if kwargs:
-        return str(next(iter(kwargs.values())))
+        return next(iter(kwargs.values()))
     raise ConfigurationError(f"@durable {name} was called without arguments: give it one, or a key function")
 
 
-def _decode(checkpoint_id: str, recorded: bytes) -> Any:
-    try:
-        return json.loads(recorded)
-    except ValueError as error:
-        raise ProtocolError(f"checkpoint {checkpoint_id!r} holds no JSON result: {error}") from error
+def _key_part(name: str, value: Any) -> str:
+    """`value` as JSON, in which no two values look alike and nothing can be mistaken for another part of the id."""
+    if isinstance(value, UUID | date | time | Decimal | Enum) and not isinstance(value, str | int):
+        text = value.name if isinstance(value, Enum) else str(value)
+        part = f"{type(value).__name__}({json.dumps(text)})"  # a date and the text of a date are two calls
+    elif value is None or isinstance(value, str | int | float):  # with bool, and with members of StrEnum and IntEnum
+        part = json.dumps(value, ensure_ascii=False)
+    else:
+        raise ConfigurationError(
+            f"@durable {name}: a {type(value).__name__} cannot name the call: pass an id first, or give a key function"
+        )
+    encoded = part.encode("utf-8", "surrogatepass")
+    if len(encoded) <= _LONGEST_PART_BYTES:
+        return part
+    return f"sha256:{hashlib.sha256(encoded).hexdigest()}"

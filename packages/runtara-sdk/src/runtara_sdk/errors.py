@@ -120,6 +120,12 @@ class CheckpointNotFoundError(ServerError):
     code = "CHECKPOINT_NOT_FOUND"
 
 
+class SignalTimeoutError(RuntaraError):
+    """A custom signal did not come in time; that is recorded, so a later signal changes nothing."""
+
+    code = "SIGNAL_TIMEOUT"
+
+
 class StorageError(ServerError):
     """The database failed; the message names the operation, never the database's internals."""
 

@@ -31,12 +31,13 @@ from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from weakref import WeakSet
 
 from runtara_sdk.backend import InstanceBackend
 from runtara_sdk.background import BackgroundCalls
 from runtara_sdk.clock import Clock, SystemClock
+from runtara_sdk.durable_waits import DurableWaits, duration_ms
 from runtara_sdk.errors import (
     ConfigurationError,
     DeadlineExceededError,
@@ -44,7 +45,6 @@ from runtara_sdk.errors import (
     InstanceInterrupted,
     InstancePaused,
     InstanceSuperseded,
-    InstanceSuspended,
     InvalidInputError,
     RuntaraError,
     StaleEpochError,
@@ -54,22 +54,25 @@ from runtara_sdk.errors import (
 from runtara_sdk.instance_settings import InstanceSettings
 from runtara_sdk.interruption import InterruptionWatch
 from runtara_sdk.models import (
+    CallProgress,
     CheckpointResult,
     EventType,
     InstanceEvent,
+    RetryAttempt,
     Signal,
     SignalType,
-    SleepState,
     StatusReport,
 )
 from runtara_sdk.outcome import describe_error, encode_json, find_interruption, was_caused_by
+
+if TYPE_CHECKING:
+    from runtara_sdk.retry import RetryPolicy
 
 logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
 ACKNOWLEDGE_SECONDS = 5.0
-_LONGEST_WAIT_MS = 60_000  # then the deadline is asked for again, as clocks jump and machines sleep
 _STORE_AWAY = (TransportError, DeadlineExceededError, StorageError)
 
 _current: ContextVar[RuntaraSdk | None] = ContextVar("runtara_current_sdk", default=None)
@@ -114,6 +117,16 @@ class RuntaraSdk:
             poll_interval_ms=settings.signal_poll_interval_ms,
             beat=self.heartbeat,
             beat_interval_ms=settings.heartbeat_interval_ms,
+        )
+        self._waits = DurableWaits(
+            store=lambda: self._backend,
+            ask=self._ask,
+            watch=self._watch,
+            clock=self._clock,
+            threshold_ms=settings.sleep_threshold_ms,
+            poll_interval_ms=settings.signal_poll_interval_ms,
+            check_signals=self.check_signals,
+            prepare_to_suspend=self._background.stop,
         )
         self._outer: RuntaraSdk | None = None
 
@@ -234,14 +247,26 @@ class RuntaraSdk:
         """The stored state, or None; never writes."""
         return await self._ask(self._backend.get_checkpoint(checkpoint_id))
 
-    async def step(self, name: str, function: Callable[[], Awaitable[Any]]) -> Any:
+    async def get_progress(self, checkpoint_id: str) -> CallProgress:
+        """The stored state or, without one, the retry attempt that comes next; never writes."""
+        return await self._ask(self._backend.get_progress(checkpoint_id))
+
+    async def step(
+        self,
+        name: str,
+        function: Callable[[], Awaitable[Any]],
+        *,
+        retry: RetryPolicy | None = None,
+        codec: Any = None,
+    ) -> Any:
         """The result of `function()`, recorded under `name`: a later run returns the record and calls nothing.
 
-        The result must be JSON. See `runtara_sdk.durability` for what this guarantees.
+        One attempt unless `retry` allows more. `codec` is that of `@durable`; without one the result must be JSON. See
+        `runtara_sdk.durability` for what this guarantees.
         """
         from runtara_sdk.durability import record_step
 
-        return await record_step(self, name, function)
+        return await record_step(self, name, function, retry=retry, codec=codec)
 
     async def durable_sleep(self, duration: timedelta | float, checkpoint_id: str, state: bytes = b"") -> None:
         """Sleep until `duration` (a timedelta, or seconds) after the *first* time this checkpoint id slept.
@@ -251,25 +276,8 @@ class RuntaraSdk:
         raising.
         A sleep that has ended, in this run or an earlier one, returns at once.
         """
-        seconds = duration.total_seconds() if isinstance(duration, timedelta) else duration
-        if not 0 <= seconds < 2**53 / 1000:
-            raise InvalidInputError(f"sleep {checkpoint_id!r}: {duration!r} is not a duration of 0 s or more")
-        duration_ms = round(seconds * 1000)
-        while True:
-            outcome = await self._ask(
-                self._backend.sleep(
-                    checkpoint_id, duration_ms, state, suspend_above_ms=self.settings.sleep_threshold_ms
-                )
-            )
-            if outcome.state is SleepState.DONE:
-                return
-            if outcome.state is SleepState.SUSPENDED:
-                await self._background.stop()
-                raise InstanceSuspended(f"sleeping under {checkpoint_id!r} until {outcome.wake_at_ms} ms")
-            if outcome.remaining_ms > self.settings.sleep_threshold_ms:
-                await self.check_signals()  # a pending signal is what keeps a long sleeper here
-            wait_ms = min(max(outcome.remaining_ms, 1), _LONGEST_WAIT_MS)
-            await self.wait_interruptibly(wait_ms)
+        wait_ms = duration_ms(duration, f"sleep {checkpoint_id!r}")
+        await self._waits.sleep(wait_ms, checkpoint_id, state)
 
     async def sleep_until(self, wake_at: datetime | int, checkpoint_id: str, state: bytes = b"") -> None:
         """As `durable_sleep`, until a time: an aware datetime, or milliseconds since the Unix epoch."""
@@ -282,7 +290,19 @@ class RuntaraSdk:
 
     async def record_retry_attempt(self, checkpoint_id: str, attempt_number: int, error: str | None = None) -> None:
         """Record that attempt `attempt_number` (2, 3, ...) of the work behind `checkpoint_id` is about to run."""
-        await self._ask(self._backend.record_retry_attempt(checkpoint_id, attempt_number, error))
+        attempt = RetryAttempt(attempt_number, error, retries_used=attempt_number - 1)
+        await self._ask(
+            self._backend.record_retry_attempt(
+                checkpoint_id, attempt, suspend_above_ms=self.settings.sleep_threshold_ms
+            )
+        )
+
+    async def wait_before_attempt(self, checkpoint_id: str, attempt: RetryAttempt) -> None:
+        """Record an attempt, and return when it may run; what was recorded first for its number decides.
+
+        Waits as `durable_sleep` does: in process, or by suspending the instance.
+        """
+        await self._waits.before_attempt(checkpoint_id, attempt)
 
     # Events
 
@@ -339,6 +359,20 @@ class RuntaraSdk:
         self._watch.observe(poll.signal)
         return poll.custom_signal.payload if poll.custom_signal is not None else None
 
+    async def wait_for_signal(self, signal_id: str, timeout: timedelta | float | None = None) -> bytes:
+        """The payload of the custom signal `signal_id`, once it has been sent; each run gets the same one.
+
+        Args:
+            signal_id: a checkpoint id of its own; the payload becomes its state.
+            timeout: a timedelta, or seconds, from the *first* wait for this id; None waits without end.
+
+        Raises `SignalTimeoutError` when the time is over, in this run and each later one. With more than the sleep
+        threshold left the instance is suspended and `InstanceSuspended` raised, where somebody starts the program again
+        when the signal or the deadline comes; else this polls here, and a cancel or a pause ends the wait by raising.
+        """
+        timeout_ms = None if timeout is None else duration_ms(timeout, f"wait for signal {signal_id!r}")
+        return await self._waits.signal(signal_id, timeout_ms)
+
     async def acknowledge_signal(self, signal: Signal | SignalType) -> None:
         """Say that a signal was obeyed: a cancel ends the instance, a pause suspends it. Waits at most 5 s."""
         if isinstance(signal, SignalType):
@@ -360,6 +394,11 @@ class RuntaraSdk:
         still write checkpoints); a program that goes on instead meets the signal again.
         """
         await self._check(pause_too=True)
+
+    def raise_if_interrupted(self) -> None:
+        """As `check_signals`, for what is known already; asks nobody."""
+        if (interruption := self._watch.interruption(pause_too=True)) is not None:
+            raise interruption
 
     async def check_cancelled(self) -> None:
         """As `check_signals`, for cancel alone."""

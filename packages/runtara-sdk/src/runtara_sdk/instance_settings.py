@@ -37,6 +37,8 @@ class InstanceSettings:
         heartbeat_interval_ms: time between heartbeats, milliseconds; 0 sends none (RUNTARA_HEARTBEAT_INTERVAL_MS).
         sleep_threshold_ms: sleeps with more than this left end the process instead of waiting in it, milliseconds
             (RUNTARA_SLEEP_THRESHOLD, written in seconds such as `30` or `0.5`, or with a unit: `500ms`, `30s`).
+        auto_retry_on_429: wait for rate limits without using up retries, within the call's budget (AUTO_RETRY_ON_429).
+        max_retry_delay_ms: cap of every wait between two attempts, milliseconds (MAX_RETRY_DELAY_MS).
         instance_token: proves this launch to core, given by the environment with the launch
             (RUNTARA_INSTANCE_TOKEN).
         api_key: key of the tenant, for a program that was started by hand where core has keys (RUNTARA_API_KEY).
@@ -56,6 +58,8 @@ class InstanceSettings:
     signal_poll_interval_ms: int = 1_000
     heartbeat_interval_ms: int = 30_000
     sleep_threshold_ms: int = 30_000
+    auto_retry_on_429: bool = True
+    max_retry_delay_ms: int = 3_600_000
     instance_token: str | None = field(default=None, repr=False)
     api_key: str | None = field(default=None, repr=False)
 
@@ -91,6 +95,8 @@ class InstanceSettings:
             signal_poll_interval_ms=reader.integer("RUNTARA_SIGNAL_POLL_INTERVAL_MS", 1_000, minimum=1),
             heartbeat_interval_ms=reader.integer("RUNTARA_HEARTBEAT_INTERVAL_MS", 30_000),
             sleep_threshold_ms=_threshold_ms(reader),
+            auto_retry_on_429=reader.boolean("AUTO_RETRY_ON_429", default=True),
+            max_retry_delay_ms=reader.integer("MAX_RETRY_DELAY_MS", 3_600_000),
         )
 
     @classmethod

@@ -148,6 +148,68 @@ class SleepOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class RetryAttempt:
+    """An attempt that is about to run because the one before has failed.
+
+    Attributes:
+        attempt_number: 2, 3, ...
+        error: text of the failure before it.
+        wait_ms: from the first time that this attempt is recorded until it may run, milliseconds.
+        retries_used: how many attempts so far, this one included, count against the limit of retries.
+        rate_limit_waited_ms: sum of the waits for rate limits so far, this one included, milliseconds.
+    """
+
+    attempt_number: int
+    error: str | None = None
+    wait_ms: int = 0
+    retries_used: int = 0
+    rate_limit_waited_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RetryState:
+    """The recorded attempt that comes next, with what is left of its wait by the store's clock (0: run it now)."""
+
+    attempt_number: int
+    error: str | None
+    next_attempt_at_ms: int
+    remaining_ms: int
+    retries_used: int = 0
+    rate_limit_waited_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CallProgress:
+    """How far a durable call has come: its recorded state, or the attempt that comes next, or neither."""
+
+    state: bytes | None = None
+    retry: RetryState | None = None
+
+
+class SignalWaitState(StrEnum):
+    """What the caller of `wait_signal` has to do next."""
+
+    RECEIVED = "received"
+    """The payload is there, and recorded: go on."""
+    WAIT = "wait"
+    """Poll in process, for at most `remaining_ms`, then call again."""
+    SUSPENDED = "suspended"
+    """The instance is now suspended until the signal or the deadline: exit the process."""
+    TIMED_OUT = "timed_out"
+    """The deadline passed without a signal, which is recorded: a later signal changes nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignalWait:
+    """The answer to a wait for a custom signal; without a deadline both times are None."""
+
+    state: SignalWaitState
+    payload: bytes = b""
+    deadline_ms: int | None = None
+    remaining_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SignalPoll:
     """What is waiting for an instance: its most urgent signal and the custom signal asked for."""
 

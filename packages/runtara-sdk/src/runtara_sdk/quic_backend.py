@@ -28,15 +28,20 @@ from runtara_sdk.errors import (
 )
 from runtara_sdk.instance_settings import InstanceSettings
 from runtara_sdk.models import (
+    CallProgress,
     CheckpointResult,
     CustomSignal,
     EventType,
     InstanceEvent,
     InstanceStatus,
     Registration,
+    RetryAttempt,
+    RetryState,
     Signal,
     SignalPoll,
     SignalType,
+    SignalWait,
+    SignalWaitState,
     SleepOutcome,
     SleepState,
     StatusReport,
@@ -62,6 +67,12 @@ _SLEEP_STATES = {
     pb.SLEEP_DONE: SleepState.DONE,
     pb.SLEEP_WAIT: SleepState.WAIT,
     pb.SLEEP_SUSPENDED: SleepState.SUSPENDED,
+}
+_SIGNAL_WAITS = {
+    pb.WAIT_SIGNAL_RECEIVED: SignalWaitState.RECEIVED,
+    pb.WAIT_SIGNAL_WAIT: SignalWaitState.WAIT,
+    pb.WAIT_SIGNAL_SUSPENDED: SignalWaitState.SUSPENDED,
+    pb.WAIT_SIGNAL_TIMED_OUT: SignalWaitState.TIMED_OUT,
 }
 _EVENTS = {
     EventType.HEARTBEAT: pb.EVENT_HEARTBEAT,
@@ -145,9 +156,16 @@ class QuicBackend(InstanceBackend):
         )
 
     async def get_checkpoint(self, checkpoint_id: str) -> bytes | None:
+        return (await self.get_progress(checkpoint_id)).state
+
+    async def get_progress(self, checkpoint_id: str) -> CallProgress:
         message = pb.GetCheckpointRequest(instance_id=self._settings.instance_id, checkpoint_id=checkpoint_id)
         response = await self._call(pb.RpcRequest(get_checkpoint=message), "get_checkpoint")
-        return response.get_checkpoint.state if response.get_checkpoint.found else None
+        answer = response.get_checkpoint
+        return CallProgress(
+            state=answer.state if answer.found else None,
+            retry=_retry_state(answer.retry) if answer.HasField("retry") else None,
+        )
 
     async def sleep(self, checkpoint_id: str, duration_ms: int, state: bytes, *, suspend_above_ms: int) -> SleepOutcome:
         message = pb.SleepRequest(
@@ -160,9 +178,7 @@ class QuicBackend(InstanceBackend):
         )
         response = await self._call(pb.RpcRequest(sleep=message), "sleep")
         answer = response.sleep
-        if (state_now := _SLEEP_STATES.get(answer.state)) is None:
-            raise ProtocolError(f"core answered sleep with the unknown state {answer.state}: update runtara-sdk")
-        return SleepOutcome(state_now, answer.wake_at_ms, answer.remaining_ms)
+        return SleepOutcome(_sleep_state(answer.state, "sleep"), answer.wake_at_ms, answer.remaining_ms)
 
     async def report_event(self, event: InstanceEvent) -> None:
         if event.event_type not in _EVENTS:
@@ -198,15 +214,42 @@ class QuicBackend(InstanceBackend):
         )
         await self._call(pb.RpcRequest(signal_ack=message), "signal_ack")
 
-    async def record_retry_attempt(self, checkpoint_id: str, attempt_number: int, error: str | None) -> None:
+    async def record_retry_attempt(
+        self, checkpoint_id: str, attempt: RetryAttempt, *, suspend_above_ms: int
+    ) -> SleepOutcome:
+        now_ms = time.time_ns() // 1_000_000
         message = pb.RetryAttemptEvent(
             instance_id=self._settings.instance_id,
             checkpoint_id=checkpoint_id,
-            attempt_number=attempt_number,
-            timestamp_ms=time.time_ns() // 1_000_000,
-            error_message=error,
+            attempt_number=attempt.attempt_number,
+            timestamp_ms=now_ms,
+            error_message=attempt.error,
+            next_attempt_at_ms=now_ms + attempt.wait_ms,
+            retries_used=attempt.retries_used,
+            rate_limit_waited_ms=attempt.rate_limit_waited_ms,
+            suspend_above_ms=suspend_above_ms if self.can_suspend else None,
         )
-        await self._call(pb.RpcRequest(retry_attempt=message), "retry_attempt")
+        response = await self._call(pb.RpcRequest(retry_attempt=message), "retry_attempt")
+        answer = response.retry_attempt
+        return SleepOutcome(_sleep_state(answer.state, "retry_attempt"), answer.next_attempt_at_ms, answer.remaining_ms)
+
+    async def wait_signal(self, checkpoint_id: str, timeout_ms: int | None, *, suspend_above_ms: int) -> SignalWait:
+        message = pb.WaitSignalRequest(
+            instance_id=self._settings.instance_id,
+            checkpoint_id=checkpoint_id,
+            timeout_ms=timeout_ms,
+            suspend_above_ms=suspend_above_ms if self.can_suspend else None,
+        )
+        response = await self._call(pb.RpcRequest(wait_signal=message), "wait_signal")
+        answer = response.wait_signal
+        if (state_now := _SIGNAL_WAITS.get(answer.state)) is None:
+            raise ProtocolError(f"core answered wait_signal with the unknown state {answer.state}: update runtara-sdk")
+        return SignalWait(
+            state=state_now,
+            payload=answer.payload,
+            deadline_ms=answer.deadline_ms if answer.HasField("deadline_ms") else None,
+            remaining_ms=answer.remaining_ms if answer.HasField("remaining_ms") else None,
+        )
 
     async def get_instance_status(self, instance_id: str) -> StatusReport:
         message = pb.GetInstanceStatusRequest(instance_id=instance_id)
@@ -304,6 +347,24 @@ def _signal(message: pb.Signal) -> Signal:
     if signal_type is None:
         raise ProtocolError(f"core sent the unknown signal {message.signal_type}: update runtara-sdk")
     return Signal(signal_type, message.payload, message.signal_id)
+
+
+def _sleep_state(number: int, verb: str) -> SleepState:
+    state: SleepState | None = _SLEEP_STATES.get(number)  # type: ignore[call-overload]  # any number may come
+    if state is None:
+        raise ProtocolError(f"core answered {verb} with the unknown state {number}: update runtara-sdk")
+    return state
+
+
+def _retry_state(message: pb.RetryState) -> RetryState:
+    return RetryState(
+        attempt_number=message.attempt_number,
+        error=message.error_message if message.HasField("error_message") else None,
+        next_attempt_at_ms=message.next_attempt_at_ms,
+        remaining_ms=message.remaining_ms,
+        retries_used=message.retries_used,
+        rate_limit_waited_ms=message.rate_limit_waited_ms,
+    )
 
 
 def _custom_signal(message: pb.CustomSignal) -> CustomSignal:

@@ -108,9 +108,23 @@ UPDATE sleeps SET done_at_ms = :now_ms
 WHERE instance_id = :instance_id AND checkpoint_id = :checkpoint_id AND done_at_ms IS NULL;
 
 -- name: insert_retry_attempt
-INSERT INTO retry_attempts (instance_id, checkpoint_id, attempt_number, error, created_at_ms)
-VALUES (:instance_id, :checkpoint_id, :attempt_number, :error, :now_ms)
+INSERT INTO retry_attempts (
+    instance_id, checkpoint_id, attempt_number, error, created_at_ms, next_attempt_at_ms, retries_used,
+    rate_limit_waited_ms
+)
+VALUES (
+    :instance_id, :checkpoint_id, :attempt_number, :error, :now_ms, :next_attempt_at_ms, :retries_used,
+    :rate_limit_waited_ms
+)
 ON CONFLICT (instance_id, checkpoint_id, attempt_number) DO NOTHING;
+
+-- name: load_retry_attempt
+SELECT next_attempt_at_ms FROM retry_attempts
+WHERE instance_id = :instance_id AND checkpoint_id = :checkpoint_id AND attempt_number = :attempt_number;
+
+-- name: load_last_retry_attempt
+SELECT attempt_number, error, next_attempt_at_ms, retries_used, rate_limit_waited_ms FROM retry_attempts
+WHERE instance_id = :instance_id AND checkpoint_id = :checkpoint_id ORDER BY attempt_number DESC LIMIT 1;
 
 -- Events
 

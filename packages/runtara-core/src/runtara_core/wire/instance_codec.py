@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.models import (
+    CallProgress,
     CheckpointResult,
     CustomSignal,
     EventType,
     InstanceEvent,
     InstanceStatus,
+    RetryAttempt,
     Signal,
     SignalPoll,
     SignalType,
+    SignalWait,
+    SignalWaitState,
     SleepOutcome,
     SleepState,
     StatusReport,
@@ -43,6 +47,13 @@ _SLEEP = {
     SleepState.DONE: pb.SLEEP_DONE,
     SleepState.WAIT: pb.SLEEP_WAIT,
     SleepState.SUSPENDED: pb.SLEEP_SUSPENDED,
+}
+
+_SIGNAL_WAIT = {
+    SignalWaitState.RECEIVED: pb.WAIT_SIGNAL_RECEIVED,
+    SignalWaitState.WAIT: pb.WAIT_SIGNAL_WAIT,
+    SignalWaitState.SUSPENDED: pb.WAIT_SIGNAL_SUSPENDED,
+    SignalWaitState.TIMED_OUT: pb.WAIT_SIGNAL_TIMED_OUT,
 }
 
 
@@ -81,6 +92,52 @@ def encode_checkpoint_result(instance_id: str, result: CheckpointResult) -> pb.C
     if result.custom_signal is not None:
         message.custom_signal.CopyFrom(_encode_custom_signal(result.custom_signal))
     return message
+
+
+def encode_progress(progress: CallProgress) -> pb.GetCheckpointResponse:
+    """The answer to a lookup."""
+    message = pb.GetCheckpointResponse(found=progress.state is not None, state=progress.state or b"")
+    if progress.retry is not None:
+        message.retry.CopyFrom(
+            pb.RetryState(
+                attempt_number=progress.retry.attempt_number,
+                error_message=progress.retry.error,
+                next_attempt_at_ms=progress.retry.next_attempt_at_ms,
+                remaining_ms=progress.retry.remaining_ms,
+                retries_used=progress.retry.retries_used,
+                rate_limit_waited_ms=progress.retry.rate_limit_waited_ms,
+            )
+        )
+    return message
+
+
+def decode_retry_attempt(message: pb.RetryAttemptEvent) -> RetryAttempt:
+    """An attempt as reported; of the caller's clock only the difference of its two times counts."""
+    wait_ms = message.next_attempt_at_ms - message.timestamp_ms if message.HasField("next_attempt_at_ms") else 0
+    return RetryAttempt(
+        attempt_number=message.attempt_number,
+        error=message.error_message if message.HasField("error_message") else None,
+        wait_ms=wait_ms,
+        retries_used=message.retries_used,
+        rate_limit_waited_ms=message.rate_limit_waited_ms,
+    )
+
+
+def encode_retry_outcome(outcome: SleepOutcome) -> pb.RetryAttemptResponse:
+    """The answer to a retry attempt."""
+    return pb.RetryAttemptResponse(
+        state=_SLEEP[outcome.state], next_attempt_at_ms=outcome.wake_at_ms, remaining_ms=outcome.remaining_ms
+    )
+
+
+def encode_signal_wait(wait: SignalWait) -> pb.WaitSignalResponse:
+    """The answer to a wait for a custom signal."""
+    return pb.WaitSignalResponse(
+        state=_SIGNAL_WAIT[wait.state],
+        payload=wait.payload,
+        deadline_ms=wait.deadline_ms,
+        remaining_ms=wait.remaining_ms,
+    )
 
 
 def encode_signal_poll(instance_id: str, poll: SignalPoll) -> pb.PollSignalsResponse:

@@ -32,6 +32,12 @@ class StepFailedError(RuntaraError):
             **details,
         }
 
+    @property
+    def retry_after_ms(self) -> int | None:
+        """The shortest wait before another attempt that the other side asked for, milliseconds."""
+        asked = self.details.get("retryAfterMs")
+        return asked if type(asked) is int else None
+
     def located(self, **place: Any) -> StepFailedError:
         """Add where it happened (`stepId=...`); what is already known stays. Returns the error itself."""
         for key, value in place.items():

@@ -1,4 +1,4 @@
-"""Checkpoints, sleeps and retry attempts: what lets a program that starts again from the top go on where it was."""
+"""Checkpoints and sleeps: what lets a program that starts again from the top go on where it was."""
 
 from __future__ import annotations
 
@@ -7,12 +7,7 @@ from runtara_sdk.models import CheckpointResult, InstanceStatus, SleepOutcome, S
 
 from runtara_core.database import Transaction
 from runtara_core.models import CheckpointPage, CheckpointRecord, CheckpointSummary
-from runtara_core.storages.sql.limits import (
-    MAX_ERROR_CHARACTERS,
-    bounded_page,
-    require_checkpoint_id,
-    storable_text,
-)
+from runtara_core.storages.sql.limits import MAX_DURATION_MS, bounded_page, require_checkpoint_id
 from runtara_core.storages.sql.signals import load_custom_signal
 from runtara_core.storages.sql.state import (
     InstanceState,
@@ -22,8 +17,6 @@ from runtara_core.storages.sql.state import (
     require_running,
     stamp_contact,
 )
-
-_MAX_DURATION_MS = 2**52
 
 
 async def checkpoint(
@@ -39,7 +32,7 @@ async def checkpoint(
     require_checkpoint_id(checkpoint_id)
     instance = await lock_current(transaction, instance_id, epoch)
     require_running(instance, "a checkpoint")
-    stored = await _insert_checkpoint(transaction, instance, checkpoint_id, state, now_ms)
+    stored = await insert_checkpoint(transaction, instance, checkpoint_id, state, now_ms)
     return CheckpointResult(
         found=stored is not None,
         state=stored or b"",
@@ -48,7 +41,7 @@ async def checkpoint(
     )
 
 
-async def _insert_checkpoint(
+async def insert_checkpoint(
     transaction: Transaction, instance: InstanceState, checkpoint_id: str, state: bytes, now_ms: int
 ) -> bytes | None:
     """Store a checkpoint; returns the state that was there before, or None when this one was stored."""
@@ -123,7 +116,7 @@ async def sleep(
 ) -> SleepOutcome:
     """Sleep until the deadline that the first call fixed."""
     require_checkpoint_id(checkpoint_id)
-    if not 0 <= duration_ms <= _MAX_DURATION_MS:
+    if not 0 <= duration_ms <= MAX_DURATION_MS:
         raise InvalidInputError(f"sleep {checkpoint_id!r}: {duration_ms} ms is not a duration")
     instance = await lock_current(transaction, instance_id, epoch)
     row = await transaction.fetch_one("load_sleep", instance_id=instance_id, checkpoint_id=checkpoint_id)
@@ -134,7 +127,7 @@ async def sleep(
         raise InvalidStateError(f"instance {instance_id} is {instance.status}: a sleep needs a running one")
     if row is None:
         wake_at_ms = now_ms + duration_ms
-        await _insert_checkpoint(transaction, instance, checkpoint_id, state, now_ms)
+        await insert_checkpoint(transaction, instance, checkpoint_id, state, now_ms)
         await transaction.execute(
             "insert_sleep", instance_id=instance_id, checkpoint_id=checkpoint_id, wake_at_ms=wake_at_ms
         )
@@ -171,27 +164,3 @@ async def sleep(
 
 def _outcome(state: SleepState, wake_at_ms: int, now_ms: int) -> SleepOutcome:
     return SleepOutcome(state, wake_at_ms, max(0, wake_at_ms - now_ms))
-
-
-async def record_retry_attempt(
-    transaction: Transaction,
-    instance_id: str,
-    epoch: int | None,
-    checkpoint_id: str,
-    *,
-    attempt_number: int,
-    error: str | None,
-    now_ms: int,
-) -> None:
-    """Record that an attempt is about to run."""
-    require_checkpoint_id(checkpoint_id)
-    instance = await lock_current(transaction, instance_id, epoch)
-    await transaction.execute(
-        "insert_retry_attempt",
-        instance_id=instance_id,
-        checkpoint_id=checkpoint_id,
-        attempt_number=attempt_number,
-        error=None if error is None else storable_text(error, MAX_ERROR_CHARACTERS),
-        now_ms=now_ms,
-    )
-    await stamp_contact(transaction, instance, now_ms)

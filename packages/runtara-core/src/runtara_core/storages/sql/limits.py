@@ -9,6 +9,7 @@ MAX_TENANT_ID_BYTES = 255
 # Instance and checkpoint id share one index entry, for which PostgreSQL has 2704 bytes.
 MAX_CHECKPOINT_ID_BYTES = 2_000
 MAX_PAGE = 1_000
+MAX_DURATION_MS = 2**52
 MAX_STDERR_CHARACTERS = 8 * 1024
 MAX_ERROR_CHARACTERS = 64 * 1024
 

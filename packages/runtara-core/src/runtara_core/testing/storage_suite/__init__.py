@@ -16,7 +16,9 @@ from runtara_core.testing.storage_suite.launch_cases import LaunchCases
 from runtara_core.testing.storage_suite.listing_cases import ListingCases
 from runtara_core.testing.storage_suite.race_cases import RaceCases
 from runtara_core.testing.storage_suite.registration_cases import RegistrationCases
+from runtara_core.testing.storage_suite.retry_cases import RetryCases
 from runtara_core.testing.storage_suite.signal_cases import SignalCases
+from runtara_core.testing.storage_suite.signal_wait_cases import SignalWaitCases
 
 __all__ = ["StorageConformance"]
 
@@ -25,7 +27,9 @@ class StorageConformance(
     RegistrationCases,
     CheckpointCases,
     EventCases,
+    RetryCases,
     SignalCases,
+    SignalWaitCases,
     LaunchCases,
     ExitCases,
     ListingCases,

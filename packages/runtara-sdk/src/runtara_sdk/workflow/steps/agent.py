@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from runtara_sdk.retry import RetryPolicy
 from runtara_sdk.workflow.failures import StepFailedError
 from runtara_sdk.workflow.json_text import decode_json, encode_json
 from runtara_sdk.workflow.mapping import Value, resolve_mapping
-from runtara_sdk.workflow.retry import RetryPolicy
 from runtara_sdk.workflow.steps.base import Outcome, Step
 
 if TYPE_CHECKING:

@@ -1,0 +1,116 @@
+"""One durable call: look its result up, else do the work, as often as the policy allows, and record the result.
+
+The order of things, and what a crash between two of them means:
+
+1. the lookup gives the recorded result or the attempt that comes next, in one round trip. A failing lookup fails the
+   call: to do the work then might do it twice;
+2. an attempt. Killed here, the same attempt is made again: at least once towards the outside world;
+3. it failed: the next attempt is recorded with its time before anything waits. Killed later, in the wait above all, the
+   next run waits for what is left and makes that attempt: no failed attempt is repeated, none is forgotten. A wait
+   beyond the sleep threshold suspends the instance in the transaction that records it;
+4. it succeeded: the result is recorded, and what is recorded is returned.
+
+Interruptions are no `Exception`: they pass through untouched, are never retried and never recorded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from runtara_sdk.codecs import ResultCodec, decode_result, encode_result
+from runtara_sdk.errors import DeadlineExceededError
+from runtara_sdk.models import RetryAttempt, RetryState
+from runtara_sdk.outcome import describe_error
+from runtara_sdk.retry import RetryPolicy
+
+if TYPE_CHECKING:
+    from runtara_sdk.instance import RuntaraSdk
+
+logger = logging.getLogger(__name__)
+
+
+async def call_durably(
+    sdk: RuntaraSdk,
+    key: str,
+    work: Callable[[int], Awaitable[Any]],
+    *,
+    policy: RetryPolicy,
+    codec: ResultCodec,
+    describe: Callable[[Exception], str] = describe_error,
+) -> Any:
+    """The result recorded under `key`, else that of `work`, which is then recorded.
+
+    Args:
+        sdk: a registered instance.
+        key: checkpoint id of the call.
+        work: makes one attempt; is given its number (1, 2, ...). A cancel or a supersession cancels it.
+        policy: which failures are tried again.
+        codec: of the result.
+        describe: text of a failure, as stored with the attempt after it.
+
+    Raises the last failure; `ProtocolError` when the recorded result cannot be decoded; an interruption when one is
+    pending once the result is recorded, or when the instance sleeps until the next attempt.
+    """
+    progress = await sdk.get_progress(key)
+    if progress.state is not None:
+        return decode_result(codec, key, progress.state)
+    result = await _attempt(sdk, key, work, progress.retry, policy, codec, describe)
+    answer = await sdk.checkpoint(key, result)
+    sdk.raise_if_interrupted()
+    return decode_result(codec, key, answer.state if answer.found else result)
+
+
+async def _attempt(
+    sdk: RuntaraSdk,
+    key: str,
+    work: Callable[[int], Awaitable[Any]],
+    recorded: RetryState | None,
+    policy: RetryPolicy,
+    codec: ResultCodec,
+    describe: Callable[[Exception], str],
+) -> bytes:
+    attempt = RetryAttempt(1)
+    if recorded is not None:
+        attempt = RetryAttempt(
+            recorded.attempt_number,
+            recorded.error,
+            recorded.remaining_ms,
+            recorded.retries_used,
+            recorded.rate_limit_waited_ms,
+        )
+        if recorded.remaining_ms:
+            await sdk.wait_before_attempt(key, attempt)
+    while True:
+        try:
+            result = await _attempt_once(sdk, key, work, attempt.attempt_number, policy.timeout_ms)
+            return encode_result(codec, key, result)
+        except Exception as error:
+            following = policy.next_attempt(
+                attempt,
+                error,
+                seed=f"{sdk.instance_id}/{key}",
+                wait_for_rate_limits=sdk.settings.auto_retry_on_429,
+                longest_delay_ms=sdk.settings.max_retry_delay_ms,
+            )
+            if following is None:
+                raise
+            attempt = replace(following, error=describe(error))
+        logger.info("%s: attempt %d in %d ms: %s", key, attempt.attempt_number, attempt.wait_ms, attempt.error)
+        await sdk.wait_before_attempt(key, attempt)
+
+
+async def _attempt_once(
+    sdk: RuntaraSdk, key: str, work: Callable[[int], Awaitable[Any]], number: int, timeout_ms: int | None
+) -> Any:
+    bound = asyncio.timeout(None if timeout_ms is None else timeout_ms / 1000)
+    try:
+        async with bound:
+            return await sdk.run_interruptible(work(number))
+    except TimeoutError as error:
+        if not bound.expired():
+            raise
+        raise DeadlineExceededError(f"{key}: attempt {number} took longer than {timeout_ms} ms") from error

@@ -1,0 +1,141 @@
+"""Waits that outlive the process: for a time, for the next attempt of a call, for a custom signal.
+
+All three ask the store, which fixes the deadline once and says what to do: go on, wait here for what is left, or exit,
+because the instance is suspended and somebody starts the program again. What waits here ends early by an interruption.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import NoReturn, Protocol, TypeVar
+
+from runtara_sdk.backend import InstanceBackend
+from runtara_sdk.clock import Clock
+from runtara_sdk.errors import InstanceSuspended, InvalidInputError, SignalTimeoutError
+from runtara_sdk.interruption import InterruptionWatch
+from runtara_sdk.models import RetryAttempt, SignalWaitState, SleepState
+
+Result = TypeVar("Result")
+
+LONGEST_WAIT_MS = 60_000
+"""Then the deadline is asked for again, as clocks jump and machines sleep."""
+
+_LONGEST_POLL_INTERVAL_MS = 1_000
+
+
+class StoreCall(Protocol):
+    """Awaits a call of the store and turns a stale epoch into an interruption."""
+
+    async def __call__(self, call: Awaitable[Result]) -> Result:
+        """The answer."""
+
+
+class DurableWaits:
+    """The waits of one instance.
+
+    Args:
+        store: gives the connected backend.
+        ask: awaits a call of it.
+        watch: ends waits early.
+        clock: source of the waits.
+        threshold_ms: a wait with more than this left ends the process where it can, milliseconds.
+        poll_interval_ms: between two looks for a custom signal, milliseconds; at most a second.
+        check_signals: raises when a cancel or a pause is pending.
+        prepare_to_suspend: called before `InstanceSuspended` is raised.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Callable[[], InstanceBackend],
+        ask: StoreCall,
+        watch: InterruptionWatch,
+        clock: Clock,
+        threshold_ms: int,
+        poll_interval_ms: int,
+        check_signals: Callable[[], Awaitable[None]],
+        prepare_to_suspend: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._store = store
+        self._ask = ask
+        self._watch = watch
+        self._clock = clock
+        self._threshold_ms = threshold_ms
+        self._poll_interval_ms = min(poll_interval_ms, _LONGEST_POLL_INTERVAL_MS)
+        self._check_signals = check_signals
+        self._prepare_to_suspend = prepare_to_suspend
+
+    async def sleep(self, duration_ms: int, checkpoint_id: str, state: bytes) -> None:
+        """Return once `duration_ms` have passed since this checkpoint id slept first."""
+        while True:
+            outcome = await self._ask(
+                self._store().sleep(checkpoint_id, duration_ms, state, suspend_above_ms=self._threshold_ms)
+            )
+            if outcome.state is SleepState.DONE:
+                return
+            if outcome.state is SleepState.SUSPENDED:
+                await self._suspend(f"sleeping under {checkpoint_id!r} until {outcome.wake_at_ms} ms")
+            await self._wait_here(outcome.remaining_ms)
+
+    async def before_attempt(self, checkpoint_id: str, attempt: RetryAttempt) -> None:
+        """Record an attempt and return when it may run."""
+        while True:
+            outcome = await self._ask(
+                self._store().record_retry_attempt(checkpoint_id, attempt, suspend_above_ms=self._threshold_ms)
+            )
+            if outcome.state is SleepState.DONE:
+                return
+            if outcome.state is SleepState.SUSPENDED:
+                await self._suspend(f"{checkpoint_id!r} is tried again at {outcome.wake_at_ms} ms")
+            await self._wait_here(outcome.remaining_ms)
+            if outcome.remaining_ms <= LONGEST_WAIT_MS:
+                return  # nothing marks the end of this wait, so there is nothing to ask
+
+    async def signal(self, checkpoint_id: str, timeout_ms: int | None) -> bytes:
+        """The payload of the custom signal, once it has come; raises `SignalTimeoutError` at the deadline."""
+        while True:
+            wait = await self._ask(
+                self._store().wait_signal(checkpoint_id, timeout_ms, suspend_above_ms=self._threshold_ms)
+            )
+            if wait.state is SignalWaitState.RECEIVED:
+                return wait.payload
+            if wait.state is SignalWaitState.TIMED_OUT:
+                raise SignalTimeoutError(f"no signal {checkpoint_id!r} came until {wait.deadline_ms} ms")
+            if wait.state is SignalWaitState.SUSPENDED:
+                await self._suspend(f"waiting for signal {checkpoint_id!r}")
+            await self._look_out(checkpoint_id, wait.remaining_ms)
+
+    async def _wait_here(self, remaining_ms: int) -> None:
+        if remaining_ms > self._threshold_ms:
+            await self._check_signals()  # a pending signal is what keeps a long sleeper here
+        await self._pause(min(max(remaining_ms, 1), LONGEST_WAIT_MS))
+
+    async def _look_out(self, checkpoint_id: str, remaining_ms: int | None) -> None:
+        """Return when the signal has come, when nothing is left to wait for, or after `LONGEST_WAIT_MS`."""
+        if remaining_ms is None or remaining_ms > self._threshold_ms:
+            await self._check_signals()
+        ends_at_ms = self._clock.now_ms() + min(
+            LONGEST_WAIT_MS if remaining_ms is None else remaining_ms, LONGEST_WAIT_MS
+        )
+        while (left_ms := ends_at_ms - self._clock.now_ms()) > 0:
+            await self._pause(min(left_ms, self._poll_interval_ms))
+            poll = await self._ask(self._store().poll_signals(checkpoint_id))
+            self._watch.observe(poll.signal)
+            if poll.custom_signal is not None:
+                return
+
+    async def _pause(self, wait_ms: int) -> None:
+        await self._watch.race(self._clock.sleep(wait_ms / 1000), pause_too=True)
+
+    async def _suspend(self, why: str) -> NoReturn:
+        await self._prepare_to_suspend()
+        raise InstanceSuspended(why)
+
+
+def duration_ms(duration: timedelta | float, what: str) -> int:
+    """A timedelta or seconds as milliseconds; raises `InvalidInputError` that begins with `what`."""
+    seconds = duration.total_seconds() if isinstance(duration, timedelta) else duration
+    if not 0 <= seconds < 2**53 / 1000:
+        raise InvalidInputError(f"{what}: {duration!r} is not a duration of 0 s or more")
+    return round(seconds * 1000)
