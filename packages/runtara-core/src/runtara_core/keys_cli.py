@@ -40,7 +40,7 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 def keys() -> None:
-    r"""Make, list and revoke API keys; rotate token secrets and the certificate authority.
+    """Make, list and revoke API keys; rotate token secrets and the certificate authority.
 
     As soon as one key exists, the daemons serve no call without a valid one. A tenant's key is good for that tenant
     alone; an operator's for all, and the environment needs one (RUNTARA_API_KEY) to reach core.
@@ -64,7 +64,7 @@ def keys() -> None:
 def create(
     *, tenant: str | None, operator: bool, name: str, database_url: str | None, data_dir: str | None, as_json: bool
 ) -> None:
-    r"""Make an API key and print it, this one time.
+    """Make an API key and print it, this one time.
 
     \b
     Examples:
@@ -97,7 +97,7 @@ def create(
 @_data_dir
 @_as_json
 def list_(*, include_revoked: bool, database_url: str | None, data_dir: str | None, as_json: bool) -> None:
-    r"""List the keys, newest first; never the keys themselves.
+    """List the keys, newest first; never the keys themselves.
 
     \b
     Example:
@@ -119,7 +119,7 @@ def list_(*, include_revoked: bool, database_url: str | None, data_dir: str | No
 @_data_dir
 @_as_json
 def revoke(*, key_id: str, database_url: str | None, data_dir: str | None, as_json: bool) -> None:
-    r"""Revoke the key ID (the digits between the two underscores of a key) for good.
+    """Revoke the key ID (the digits between the two underscores of a key) for good.
 
     Daemons refuse it within five seconds.
 
@@ -149,7 +149,7 @@ def revoke(*, key_id: str, database_url: str | None, data_dir: str | None, as_js
 @_data_dir
 @_as_json
 def rotate_tokens(*, database_url: str | None, data_dir: str | None, as_json: bool) -> None:
-    r"""Sign the tokens of instances with a new secret.
+    """Sign the tokens of instances with a new secret.
 
     Tokens of the secret before stay valid until the next rotation, so that running instances go on. Rotate a second
     time, once all launches of before have ended, to make them worthless.
@@ -181,7 +181,7 @@ def rotate_tokens(*, database_url: str | None, data_dir: str | None, as_json: bo
 @_data_dir
 @_as_json
 def rotate_ca(*, step: str, data_dir: str | None, as_json: bool) -> None:
-    r"""Replace the certificate authority of a data directory, in three steps.
+    """Replace the certificate authority of a data directory, in three steps.
 
     prepare makes the new authority; clients must then get the new ca.pem, which trusts both. switch signs the
     daemons' certificates with it (running daemons follow within a minute). finish ends the trust in the old one;
