@@ -24,6 +24,11 @@ class DaemonProcess:
         self.management_port = 0
 
     @property
+    def process_id(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def ca_file(self) -> Path:
         return self._directory / "data" / "tls" / "ca.pem"
 

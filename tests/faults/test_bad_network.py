@@ -78,7 +78,7 @@ async def test_a_call_outlives_a_half_open_connection(
                     call = asyncio.create_task(sdk.checkpoint("during", b"2"))
                     event = asyncio.create_task(sdk.custom_event("once", event_key="once"))
                     lost = proxy.lost
-                    while proxy.lost < lost + 5:  # noqa: ASYNC110 - until retransmissions and new dials are lost, too
+                    while proxy.lost < lost + 5:
                         await asyncio.sleep(0.01)
                     assert not call.done()
                     proxy.set_silent(to_server=False, to_client=False)
@@ -101,7 +101,7 @@ async def test_a_network_that_stays_away_is_told_as_retryable(running_core: Any,
 
     async with running_core() as core:
         proxy = UdpProxy(server_of(core.instance_address), NetworkFaults(), seed=0)
-        settings = connection_settings("away", proxy.address, core.certificates.ca_path)
+        settings = connection_settings("away", proxy.address, core.identity.ca_path)
         import dataclasses
 
         backend = QuicBackend(dataclasses.replace(settings, reconnect_deadline_ms=1_500, request_timeout_ms=500))

@@ -97,7 +97,7 @@ async def test_nothing_acknowledged_is_lost_and_nobody_has_to_help(
         async def disturb() -> None:
             for _ in range(rounds * times):
                 before = progress()
-                while progress() < before + random.Random(before).randrange(BEFORE_A_FAULT):  # noqa: ASYNC110
+                while progress() < before + random.Random(before).randrange(BEFORE_A_FAULT):
                     await asyncio.sleep(0.001)
                 await fault(server)
             stop.set()

@@ -33,7 +33,7 @@ def connection_settings(instance_id: str, address: str, ca_file: Path | None) ->
 
 def sdk_of(daemon: CoreDaemon, instance_id: str, address: str | None = None) -> RuntaraSdk:
     """An instance of `daemon`, through `address` when given."""
-    ca_file = daemon.certificates.ca_path
+    ca_file = daemon.identity.ca_path
     return RuntaraSdk(connection_settings(instance_id, address or daemon.instance_address, ca_file))
 
 
