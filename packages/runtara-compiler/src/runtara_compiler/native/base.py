@@ -246,4 +246,5 @@ class _BuildWatch:
         units = sum(1 for _ in self._build.glob("*.c"))
         objects = sum(1 for _ in self._build.glob("*.os")) + sum(1 for _ in self._build.glob("*.o"))
         stage = f"compiling C, {objects} of {units} files" if objects else "analysing modules"
-        self._progress(f"base runtime: {stage}, {elapsed:.0f} s of about {self._expected_seconds:.0f} s")
+        expected = f" of about {self._expected_seconds:.0f} s" if elapsed < self._expected_seconds else ""
+        self._progress(f"base runtime: {stage}, {elapsed:.0f} s{expected}")
