@@ -11,7 +11,6 @@ import importlib.util
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -408,12 +407,10 @@ def sqlite_daemons(product: Product) -> Callable[..., Daemons]:
 
 
 @pytest.fixture(scope="session")
-def native_library_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where base runtimes of native builds are kept; RUNTARA_TEST_NATIVE_CACHE keeps them between sessions."""
+def native_library_dir() -> Path:
+    """Where the base runtime of native builds is kept between sessions; RUNTARA_TEST_NATIVE_CACHE names another."""
     given = os.environ.get("RUNTARA_TEST_NATIVE_CACHE")
-    if shutil.which("gcc") is None and shutil.which("cc") is None:
-        pytest.skip("no C compiler")
-    return Path(given) if given else tmp_path_factory.mktemp("native-library")
+    return Path(given) if given else REPOSITORY / ".data" / "test-native"
 
 
 _PRODUCTS = pytest.StashKey[list[Product]]()
