@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import sys
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,12 @@ from runtara_core import migrations
 from runtara_core.migrations import AppliedMigration, MigrationSet
 from runtara_sdk.errors import ConfigurationError, StorageError
 
-CORE_VERSIONS = [1]
+CORE_FILES = sorted(
+    file.name.removesuffix(".sql").partition("_")
+    for file in resources.files(migrations).joinpath("sqlite").iterdir()
+    if file.name.endswith(".sql")
+)
+CORE_VERSIONS = [int(version) for version, _, _ in CORE_FILES]
 
 
 @pytest.fixture
@@ -123,4 +129,4 @@ async def test_a_set_without_files_for_the_database_is_refused(tmp_path: Path) -
 
 async def test_the_bookkeeping_says_what_was_applied(tmp_path: Path) -> None:
     await migrations.run(str(tmp_path / "core.db"))
-    assert applied(tmp_path / "core.db") == [(1, "core", "instances")]
+    assert applied(tmp_path / "core.db") == [(int(version), "core", name) for version, _, name in CORE_FILES]
