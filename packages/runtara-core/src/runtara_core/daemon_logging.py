@@ -6,9 +6,17 @@ import logging
 import time
 
 from runtara_sdk.errors import ConfigurationError
+from runtara_sdk.redaction import redact_text
 from runtara_sdk.settings import EnvironmentReader
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+class _RedactingFormatter(logging.Formatter):
+    """Keeps tokens and keys out of the log, whoever put them into a message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact_text(super().format(record))
 
 
 def configure_logging(reader: EnvironmentReader | None = None, *, default_level: str = "INFO") -> None:
@@ -16,7 +24,7 @@ def configure_logging(reader: EnvironmentReader | None = None, *, default_level:
     level = (reader or EnvironmentReader()).text("RUNTARA_LOG", default_level).upper()
     if level not in _LEVELS:
         raise ConfigurationError(f"RUNTARA_LOG={level.lower()!r} is not a level: use debug, info, warning or error")
-    formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
+    formatter = _RedactingFormatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
     formatter.converter = time.gmtime
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)

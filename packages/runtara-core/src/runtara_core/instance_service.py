@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from runtara_sdk.clock import Clock
 from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.models import (
@@ -20,6 +22,7 @@ from runtara_sdk.models import (
     SleepState,
     StatusReport,
 )
+from runtara_sdk.redaction import redact_bytes, redact_text
 
 from runtara_core.due import DueBell
 from runtara_core.models import CoreLimits
@@ -120,6 +123,7 @@ class InstanceService:
         """Record an event and make its state change."""
         _require_identifier("instance_id", instance_id)
         _require_size("payload", event.payload)
+        event = replace(event, payload=redact_bytes(event.payload))
         status = await self._storage.report_event(instance_id, epoch, event, now_ms=self._clock.now_ms())
         if event.event_type in (EventType.COMPLETED, EventType.FAILED, EventType.SUSPENDED):
             self._due.ring()
@@ -158,7 +162,7 @@ class InstanceService:
             epoch,
             checkpoint_id,
             attempt_number=attempt.attempt_number,
-            error=attempt.error,
+            error=None if attempt.error is None else redact_text(attempt.error),
             wait_ms=attempt.wait_ms,
             retries_used=attempt.retries_used,
             rate_limit_waited_ms=attempt.rate_limit_waited_ms,

@@ -9,6 +9,7 @@ from dataclasses import replace
 from runtara_sdk.clock import Clock
 from runtara_sdk.errors import InvalidStateError, StorageError
 from runtara_sdk.models import CustomSignal, InstanceStatus, SignalType
+from runtara_sdk.redaction import redact_text
 
 import runtara_core
 from runtara_core.due import DueBell, wait_until_rung
@@ -151,13 +152,14 @@ class ManagementService(CoreManagement):
         return expired
 
     async def report_exit(self, key: LeaseKey, report: ExitReport) -> ExitDecision:
+        report = replace(report, stderr_tail=redact_text(report.stderr_tail))
         decision = await self._storage.report_exit(key, report, limits=self._limits, now_ms=self._clock.now_ms())
         self._due.ring()
         return decision
 
     async def report_launch_failure(self, key: LeaseKey, error: str, *, permanent: bool) -> ExitDecision:
         decision = await self._storage.report_launch_failure(
-            key, error, permanent=permanent, limits=self._limits, now_ms=self._clock.now_ms()
+            key, redact_text(error), permanent=permanent, limits=self._limits, now_ms=self._clock.now_ms()
         )
         self._due.ring()
         return decision

@@ -10,6 +10,7 @@ Needs pytest and pytest-asyncio in auto mode. Every statement of the contract's 
 """
 
 from runtara_core.testing.storage_suite.checkpoint_cases import CheckpointCases
+from runtara_core.testing.storage_suite.credential_cases import CredentialCases
 from runtara_core.testing.storage_suite.event_cases import EventCases
 from runtara_core.testing.storage_suite.exit_cases import ExitCases
 from runtara_core.testing.storage_suite.launch_cases import LaunchCases
@@ -34,5 +35,6 @@ class StorageConformance(
     ExitCases,
     ListingCases,
     RaceCases,
+    CredentialCases,
 ):
     """All cases; subclasses provide the `storage` fixture."""
