@@ -105,6 +105,11 @@ def backend_names() -> tuple[str, ...]:
     return tuple(sorted(_contributors(BACKEND_GROUP)))
 
 
+def backend_modules() -> tuple[str, ...]:
+    """The modules that the backends are loaded from, in a fixed order."""
+    return tuple(sorted({entry.module for entry in metadata.entry_points(group=BACKEND_GROUP)}))
+
+
 def _contributors(group: str) -> set[str]:
     return {normalized(entry.dist.name) for entry in metadata.entry_points(group=group) if entry.dist is not None}
 

@@ -12,7 +12,7 @@ import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
 
-from runtara_compiler.native.closure import SDK_DISTRIBUTION, IncludedDistribution, Role
+from runtara_compiler.native.closure import SDK_DISTRIBUTION, IncludedDistribution, Role, backend_modules
 
 WHOLE_DISTRIBUTIONS = ("tzdata",)
 """In every base besides SDK, agents and backends: a bare container has no time zones."""
@@ -108,14 +108,14 @@ def base_options(closure: Iterable[IncludedDistribution], packages: Path) -> lis
 
 
 def modules_to_check(closure: Iterable[IncludedDistribution], distribution: Path) -> list[str]:
-    """Modules that a sound base can import: what is named here, the agents, and every extension module in it."""
+    """Modules that a sound base can import: what is named here, agents, backends, every extension module."""
     roots = sorted(name for item in closure if item.role is Role.COMPILED for name in item.top_level_packages)
     extensions = sorted(
         ".".join(path.relative_to(distribution).with_suffix("").parts)
         for path in distribution.rglob("*.so")
         if not path.name.startswith("lib")
     )
-    return [*_NAMED_STDLIB, *_SDK_MODULES, *roots, *extensions]
+    return [*_NAMED_STDLIB, *_SDK_MODULES, *roots, *backend_modules(), *extensions]
 
 
 def _has_static_library() -> bool:
