@@ -1,0 +1,231 @@
+"""Whatever bytes come as a request: an answer or a refusal, and never an accident inside the server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from daemon_process import PORTS, DaemonProcess
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from runtara_sdk.errors import ProtocolError, RuntaraError
+from runtara_sdk.protocol import environment_pb2, instance_pb2, management_pb2
+from runtara_sdk.protocol.frame import FrameType, encode_frame
+from runtara_sdk.transport import QuicClient
+
+PACKAGES: dict[str, Any] = {
+    "instance": instance_pb2,
+    "management": management_pb2,
+    "environment": environment_pb2,
+}
+BATCH = 25
+"""Requests of one example: they are made at the same time."""
+
+INTEGERS = {
+    FieldDescriptor.CPPTYPE_INT32: (-(2**31), 2**31 - 1),
+    FieldDescriptor.CPPTYPE_INT64: (-(2**63), 2**63 - 1),
+    FieldDescriptor.CPPTYPE_UINT32: (0, 2**32 - 1),
+    FieldDescriptor.CPPTYPE_UINT64: (0, 2**64 - 1),
+}
+TEXTS = st.one_of(
+    st.just("known"),
+    st.just("managed"),
+    st.sampled_from(["", "nul\0inside", "../../etc", "\ud7ff\U0010ffff", "%s{}'\"--"]),
+    st.integers(1, 5_000).map("a".__mul__),
+    st.text(max_size=20),
+)
+# What waits by its nature is bounded elsewhere; here it would only take time.
+SHORT = {"duration_ms", "wait_ms", "timeout_ms", "grace_period_seconds", "timeout_seconds"}
+
+
+class Target:
+    """The daemons, and a loop to talk to them from tests that are not coroutines."""
+
+    def __init__(self, directory: Path) -> None:
+        self.runner = asyncio.Runner()
+        self.daemons = DaemonProcess(directory)
+        self.runner.run(self.daemons.start())
+        self.clients: dict[str, QuicClient] = {}
+        self.runner.run(self._prepare())
+
+    async def _prepare(self) -> None:
+        """Clients of each port, and instances for requests to name: one of its own, one that is launched."""
+        for port in PORTS:
+            self.clients[port] = self.daemons.client(port)
+        register = instance_pb2.RegisterInstanceRequest(instance_id="known", tenant_id="known")
+        await self.clients["instance"].call(instance_pb2.RpcRequest(register_instance=register).SerializeToString())
+        create = management_pb2.CreateInstanceRequest(instance_id="managed", tenant_id="managed", image_id="none")
+        await self.clients["management"].call(management_pb2.RpcRequest(create_instance=create).SerializeToString())
+
+    def close(self) -> None:
+        for client in self.clients.values():
+            self.runner.run(client.close())
+        self.runner.run(self.daemons.kill())
+        self.runner.close()
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    made = Target(tmp_path_factory.mktemp("target"))
+    yield made
+    made.close()
+
+
+def messages(descriptor: Descriptor, package: Any, depth: int = 3) -> st.SearchStrategy[Any]:
+    """Messages of a type with any subset of its fields, each with values that are likely to hurt."""
+    fields = {
+        field.name: values(field, package, depth) for field in descriptor.fields if depth or not field.message_type
+    }
+
+    def build(chosen: dict[str, Any]) -> Any:
+        message = message_class(descriptor, package)()
+        for name, value in chosen.items():
+            if isinstance(value, dict):
+                getattr(message, name).update(value)
+            elif isinstance(value, list):
+                getattr(message, name).extend(value)
+            elif hasattr(value, "DESCRIPTOR"):
+                getattr(message, name).CopyFrom(value)
+            else:
+                setattr(message, name, value)
+        return message
+
+    return st.fixed_dictionaries({}, optional=fields).map(build)
+
+
+def values(field: FieldDescriptor, package: Any, depth: int) -> st.SearchStrategy[Any]:
+    if field.message_type and field.message_type.GetOptions().map_entry:
+        return st.dictionaries(TEXTS, TEXTS, max_size=3)
+    strategy = single_values(field, package, depth)
+    return st.lists(strategy, max_size=3) if field.is_repeated else strategy
+
+
+def single_values(field: FieldDescriptor, package: Any, depth: int) -> st.SearchStrategy[Any]:
+    kind = field.cpp_type
+    if kind == FieldDescriptor.CPPTYPE_MESSAGE:
+        return messages(field.message_type, package, depth - 1)
+    if kind == FieldDescriptor.CPPTYPE_STRING:
+        return st.binary(max_size=100) if field.type == FieldDescriptor.TYPE_BYTES else TEXTS
+    if kind == FieldDescriptor.CPPTYPE_BOOL:
+        return st.booleans()
+    if kind == FieldDescriptor.CPPTYPE_ENUM:
+        return st.one_of(st.integers(0, 8), st.sampled_from([-1, 2**31 - 1]))
+    if kind in INTEGERS:
+        low, high = INTEGERS[kind]
+        return st.integers(0, 50) if field.name in SHORT else st.sampled_from([low, 0, 1, 3, high, high // 2])
+    return st.sampled_from([0.0, -1.0, float("nan"), float("inf")])
+
+
+def message_class(descriptor: Descriptor, package: Any) -> Any:
+    return getattr(package, descriptor.name)
+
+
+def requests(port: str) -> st.SearchStrategy[bytes]:
+    """Requests of each verb of the port, and bytes that are nearly or not at all requests."""
+    package = PACKAGES[port]
+    verbs = package.RpcRequest.DESCRIPTOR.oneofs_by_name["request"].fields
+
+    def wrap(verb: FieldDescriptor) -> st.SearchStrategy[bytes]:
+        def build(call: Any, epoch: int | None) -> bytes:
+            request = package.RpcRequest()
+            getattr(request, verb.name).CopyFrom(call)
+            if epoch is not None and "epoch" in package.RpcRequest.DESCRIPTOR.fields_by_name:
+                request.epoch = epoch
+            return bytes(request.SerializeToString())
+
+        epochs = st.sampled_from([None, 0, 1, 2**63 - 1])
+        return st.builds(build, messages(verb.message_type, package), epochs)
+
+    whole = st.one_of(*(wrap(verb) for verb in verbs))
+    damaged = st.builds(
+        lambda data, cut, extra: data[: max(len(data) - cut, 0)] + extra,
+        whole,
+        st.integers(0, 9),
+        st.binary(max_size=9),
+    )
+    return st.one_of(whole, whole, damaged, st.binary(max_size=200))
+
+
+async def ask(client: QuicClient, payload: bytes) -> bytes | None:
+    try:
+        return await client.call(payload, timeout_ms=30_000)
+    except ProtocolError:
+        return None
+
+
+@pytest.mark.parametrize("port", PORTS)
+def test_every_request_is_answered_or_refused(target: Target, port: str) -> None:
+    package, client = PACKAGES[port], target.clients[port]
+
+    async def ask_all(payloads: list[bytes]) -> list[bytes | None]:
+        return list(await asyncio.gather(*(ask(client, payload) for payload in payloads)))
+
+    @settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @given(st.lists(requests(port), min_size=BATCH, max_size=BATCH))
+    def attack(payloads: list[bytes]) -> None:
+        for payload, answer in zip(payloads, target.runner.run(ask_all(payloads)), strict=True):
+            if answer is None:
+                continue
+            response = package.RpcResponse.FromString(answer)
+            assert "inside the server" not in response.error.message, package.RpcRequest.FromString(payload)
+
+    attack()
+    assert "Traceback" not in target.daemons.log
+
+
+def frames() -> st.SearchStrategy[bytes]:
+    """What opens a stream: frames of every type, sizes that lie, frames that are cut, anything."""
+    payloads = st.binary(max_size=60)
+    return st.one_of(
+        st.builds(encode_frame, st.sampled_from(FrameType), payloads),
+        st.builds(
+            lambda size, kind, rest: size.to_bytes(4, "big") + kind.to_bytes(2, "big") + rest,
+            st.sampled_from([0, 1, 59, 2**26, 2**26 + 1, 2**31, 2**32 - 1]),
+            st.integers(0, 2**16 - 1),
+            payloads,
+        ),
+        st.builds(
+            lambda frame, cut: frame[:cut],
+            st.builds(encode_frame, st.just(FrameType.REQUEST), payloads),
+            st.integers(0, 20),
+        ),
+        payloads,
+    )
+
+
+@pytest.mark.parametrize("port", PORTS)
+def test_every_stream_ends_whatever_it_carries(target: Target, port: str) -> None:
+    client = target.clients[port]
+
+    async def open_all(contents: list[bytes]) -> None:
+        await client.connect()
+        connection = client._connection
+        assert connection is not None
+        deadline = asyncio.get_running_loop().time() + 30
+
+        async def open_one(content: bytes) -> None:
+            stream = connection.open_stream()
+            try:
+                stream.send(content, end=True)
+                while await stream.read_frame(deadline) is not None:
+                    pass
+            except RuntaraError as error:
+                assert isinstance(error, ProtocolError), error  # noqa: PT017 - both outcomes are right
+            finally:
+                stream.release()
+
+        await asyncio.gather(*map(open_one, contents))
+        assert connection.is_open
+        assert connection.open_streams == 0
+
+    @settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @given(st.lists(frames(), min_size=BATCH, max_size=BATCH))
+    def attack(contents: list[bytes]) -> None:
+        target.runner.run(open_all(contents))
+
+    attack()
+    assert "Traceback" not in target.daemons.log
