@@ -186,10 +186,10 @@ def _report_change(instance: Instance, seen: tuple[InstanceStatus, int, int] | N
         return
     if instance.status is InstanceStatus.RUNNING:
         progress("running" if instance.epoch <= 1 else f"running, launch {instance.epoch}")
-    elif instance.status is InstanceStatus.SUSPENDED and instance.wake_at_ms is not None:
+    elif instance.termination_reason is not None and instance.wake_at_ms is not None:
         due = datetime.fromtimestamp(instance.wake_at_ms / 1000, UTC).astimezone()
-        reason = (instance.termination_reason or "suspended").replace("_", " ")
-        progress(f"{reason}, due {due:%Y-%m-%d %H:%M:%S}")
+        cause = f": {instance.error}" if instance.error else ""
+        progress(f"{instance.termination_reason.replace('_', ' ')}, due {due:%Y-%m-%d %H:%M:%S}{cause}")
     else:
         progress(str(instance.status))
 

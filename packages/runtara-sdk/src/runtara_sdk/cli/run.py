@@ -9,7 +9,6 @@ import shlex
 import signal
 import uuid
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,8 +122,9 @@ def run(
 async def _run(request: RunRequest) -> RunOutcome:
     task = asyncio.current_task()
     if task is not None:
-        with suppress(NotImplementedError):  # loops of some systems have no signal handlers
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup leaves it
+                asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     compiler: CompilerService = load_one(
         "runtara.services", "compiler", package="runtara-compiler", needed_by="`runtara run`"
     )()
