@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runtara_sdk.errors import ImageNotFoundError, InstanceExistsError, InstanceNotFoundError, InvalidStateError
+from runtara_sdk.errors import (
+    ImageNotFoundError,
+    InstanceExistsError,
+    InstanceNotFoundError,
+    InvalidInputError,
+    InvalidStateError,
+)
 from runtara_sdk.models import InstanceStatus
 
 BATCH = Path(__file__).parents[2] / "examples" / "durable_batch.py"
@@ -189,3 +195,41 @@ async def test_no_more_instances_run_than_allowed(sqlite_daemons, service) -> No
     for started_at_ms, _ in spans:
         assert sum(start <= started_at_ms < finish for start, finish in spans) <= 2, spans
     daemons.stop()
+
+
+@pytest.mark.parametrize("daemons", ["sqlite"], indirect=True)  # the growing pauses take a while
+async def test_a_program_that_keeps_dying_fails_with_what_it_said(daemons) -> None:
+    async with daemons.sdk() as sdk:
+        broken = b"#!/bin/sh\necho 'no such table' >&2\nexit 3\n"
+        image = await sdk.register_image(TENANT, new_id("broken"), broken)
+        ended = await sdk.run_instance(image.image_id, TENANT, poll_interval=0.05, timeout=WAIT_SECONDS)
+        assert (ended.status, ended.termination_reason) == (InstanceStatus.FAILED, "crashed")
+        assert (ended.exit_code, ended.stderr) == (3, "no such table\n")
+        assert ended.epoch > 1, "it was given further chances"
+
+
+async def test_what_is_no_program_is_refused_or_waits_with_the_reason(daemons) -> None:
+    async with daemons.sdk() as sdk:
+        with pytest.raises(InvalidInputError):
+            await sdk.register_image(TENANT, new_id("empty"), b"")
+        image = await sdk.register_image(TENANT, new_id("missing"), b"#!/no/such/interpreter\n")
+        started = await sdk.start_instance(image.image_id, TENANT)
+        async with asyncio.timeout(WAIT_SECONDS):
+            while (info := await sdk.get_instance_status(started.instance_id)).error is None:
+                await asyncio.sleep(0.05)
+        assert (info.status, info.termination_reason) == (InstanceStatus.PENDING, "launch_failed")
+        assert "cannot execute" in info.error
+        await sdk.cancel_instance(started.instance_id)
+        ended = await sdk.wait_for_completion(started.instance_id, poll_interval=0.05, timeout=WAIT_SECONDS)
+        assert ended.status is InstanceStatus.CANCELLED
+
+
+async def test_a_run_beyond_its_timeout_is_ended(daemons, service) -> None:
+    async with daemons.sdk() as sdk:
+        image = await sdk.register_image_stream(TENANT, new_id("batch"), BATCH)
+        service.hold("/orders")
+        ended = await sdk.run_instance(
+            image.image_id, TENANT, input_envelope=batch_input(service, 1), timeout_seconds=2, timeout=WAIT_SECONDS
+        )
+        assert (ended.status, ended.termination_reason) == (InstanceStatus.FAILED, "timeout")
+        await daemons.product.wait_for_no_guest(ended.instance_id)

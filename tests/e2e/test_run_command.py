@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -117,7 +118,7 @@ def test_killed_in_the_middle_it_goes_on_when_its_id_is_given_again(
     assert product.processes() == {}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupted_it_leaves_no_process_and_says_how_to_go_on(product, service, order_scenario, number) -> None:
     service.hold("/notify")
     command = product.start("runtara", "run", order_scenario, "--input", order("F-1"))
@@ -165,3 +166,47 @@ def test_runs_a_native_binary(product, service, order_scenario, native_library_d
     second = product.run(*arguments, order("N-2"), **variables)
     assert (second.exit_code, second.output) == (0, accepted("N-2")), second
     assert "from the cache" in second.stderr
+
+
+def test_two_runs_of_one_id_give_one_result(product, service, order_scenario) -> None:
+    arguments = ("runtara", "run", order_scenario, "--input", order("T-1"), "--instance-id", "t-1")
+    service.hold("/notify")
+    first = product.start(*arguments)
+    service.wait_for_held("/notify")
+    second = product.start(*arguments)
+    second.wait_for("resuming instance t-1")
+    service.release("/notify")
+    assert first.finish().output == second.finish().output == accepted("T-1")
+    assert service.calls("/validate") == service.calls("/notify") == 1
+
+
+def test_an_impatient_second_ctrl_c_is_no_traceback(product, service, order_scenario) -> None:
+    service.hold("/notify")
+    command = product.start("runtara", "run", order_scenario, "--input", order("U-1"), "--instance-id", "u-1")
+    service.wait_for_held("/notify")
+    command.send(signal.SIGINT)
+    command.send(signal.SIGINT)
+    finished = command.finish()
+    assert finished.exit_code in (130, -signal.SIGINT), finished
+    assert "Traceback" not in finished.stderr, finished
+    service.release("/notify")
+    resumed = product.run("runtara", "run", order_scenario, "--instance-id", "u-1")
+    assert (resumed.exit_code, resumed.output) == (0, accepted("U-1")), resumed
+    assert product.processes() == {}
+
+
+def test_an_instance_whose_image_is_gone_fails_with_the_reason(product, service, order_scenario) -> None:
+    arguments = ("runtara", "run", order_scenario, "--input", order("V-1"), "--instance-id", "v-1")
+    service.hold("/notify")
+    killed = product.start(*arguments)
+    service.wait_for_held("/notify")
+    killed.stop(signal.SIGKILL)
+    service.release("/notify")
+    for image in (product.data_dir / "images").iterdir():
+        shutil.rmtree(image)
+    resumed = product.run(*arguments)
+    assert resumed.exit_code == 1, resumed
+    [line] = resumed.errors
+    assert "image" in line
+    assert "Traceback" not in resumed.stderr
+    assert product.processes() == {}
