@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A workflow written by hand: process a batch of orders, each exactly once, and rest in the middle.
+"""A workflow written by hand: process a batch of orders, none left out, and rest in the middle.
 
 Alone, with its checkpoints in a SQLite file (kill it and start it again: it goes on where it was):
 
