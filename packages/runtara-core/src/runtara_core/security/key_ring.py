@@ -1,6 +1,7 @@
 """The keys that are good now, in memory and read again every few seconds.
 
-A call costs no query, whatever it presents; a new or revoked key takes effect within `REFRESH_MS`.
+A call costs no query. A revoked key ends within `REFRESH_MS`; a key that is not known makes them be read again at most
+once a second, so that a new one is good at once.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from runtara_core.security.credentials import CredentialStore
 
 REFRESH_MS = 5_000
 """How long keys are used before they are read again."""
+
+_SHORTEST_REFRESH_MS = 1_000
 
 
 class KeyRing:
@@ -49,7 +52,7 @@ class KeyRing:
         if not text:
             raise UnauthenticatedError("this call needs an API key: set RUNTARA_API_KEY (see `runtara keys create`)")
         parts = split_api_key(text)
-        record = None if parts is None else (await self._read()).get(parts[0])
+        record = None if parts is None else await self._find(parts[0])
         if parts is None or record is None or not record.accepts(parts[1]):
             raise UnauthenticatedError("the API key is not valid: it is unknown or revoked")
         return Principal(record.tenant_id)
@@ -60,12 +63,15 @@ class KeyRing:
         if principal is not None and not principal.is_operator:
             raise PermissionDeniedError("this call needs an operator key (see `runtara keys create --operator`)")
 
-    async def _read(self) -> Mapping[str, ApiKeyRecord]:
-        known = self._fresh()
+    async def _find(self, key_id: str) -> ApiKeyRecord | None:
+        return (await self._read()).get(key_id) or (await self._read(_SHORTEST_REFRESH_MS)).get(key_id)
+
+    async def _read(self, max_age_ms: int = REFRESH_MS) -> Mapping[str, ApiKeyRecord]:
+        known = self._fresh(max_age_ms)
         if known is not None:
             return known
         async with self._reading:
-            known = self._fresh()  # read by whoever held the lock
+            known = self._fresh(max_age_ms)  # read by whoever held the lock
             if known is None:
                 now_ms = self._clock.now_ms()
                 records = await self._store.list_api_keys(include_revoked=False)
@@ -73,6 +79,6 @@ class KeyRing:
                 self._keys, self._read_at_ms = known, now_ms
         return known
 
-    def _fresh(self) -> Mapping[str, ApiKeyRecord] | None:
+    def _fresh(self, max_age_ms: int) -> Mapping[str, ApiKeyRecord] | None:
         # A clock that was set back must not keep a revoked key alive.
-        return self._keys if abs(self._clock.now_ms() - self._read_at_ms) < REFRESH_MS else None
+        return self._keys if abs(self._clock.now_ms() - self._read_at_ms) < max_age_ms else None
