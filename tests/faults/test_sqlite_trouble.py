@@ -76,6 +76,7 @@ async def check_all_there(management: CoreManagement, count: int) -> None:
         assert record.state == state(number)
 
 
+@pytest.mark.privileged
 async def test_a_full_disk_loses_nothing_and_work_goes_on_when_there_is_room(
     running_core: Any, small_disk: Path
 ) -> None:
@@ -159,6 +160,7 @@ async def test_a_file_locked_for_a_moment_only_delays(running_core: Any, tmp_pat
             assert await backend.get_checkpoint("during") == b"2"
 
 
+@pytest.mark.privileged
 async def test_a_read_only_file_is_refused_in_one_line(running_core: Any, tmp_path: Path) -> None:
     directory = tmp_path / "disk"
     directory.mkdir()
