@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from google.protobuf.message import DecodeError
-from runtara_sdk.errors import ProtocolError, error_from_code
+from runtara_sdk.errors import ProtocolError, TransportError, error_from_code
 from runtara_sdk.models import CustomSignal, InstanceStatus, SignalType
 from runtara_sdk.protocol import management_pb2 as pb
 from runtara_sdk.transport import QuicClient
@@ -57,7 +57,10 @@ class ManagementClient(CoreManagement):
     async def _call(self, request: pb.RpcRequest, *, timeout_ms: int = _CALL_TIMEOUT_MS) -> pb.RpcResponse:
         if self._api_key is not None:
             request.api_key = self._api_key
-        payload = await self._client.call(request.SerializeToString(), timeout_ms=timeout_ms)
+        try:
+            payload = await self._client.call(request.SerializeToString(), timeout_ms=timeout_ms)
+        except TransportError as error:
+            raise TransportError(f"core cannot be reached: {error.message}", code=error.code) from error
         response = pb.RpcResponse()
         try:
             response.ParseFromString(payload)

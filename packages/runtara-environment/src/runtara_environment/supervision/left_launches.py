@@ -40,13 +40,16 @@ class LeftLaunches:
         if key.epoch <= 1:
             return
         for row in await self._launches.of_instance(key.instance_id):
-            if row.epoch < key.epoch and row.host_id == self._owner.host_id and self._is_left(row, {}):
+            if (
+                row.epoch < key.epoch
+                and row.host_id == self._owner.host_id
+                and self._is_left(row, {})
+                and await self.take(row)
+            ):
                 await self.end(row)
 
     async def end(self, row: Launch) -> None:
-        """Kill the process of a superseded launch, and forget the launch."""
-        if not await self.take(row):
-            return
+        """Kill the process of a superseded launch that was taken, and forget the launch."""
         process = await self._launcher.attach(row)
         if process is not None:
             await process.stop(0)

@@ -30,8 +30,9 @@ from runtara_sdk.models import TerminationReason
 
 from runtara_environment.launch_table import Launch, LaunchTable
 from runtara_environment.owner import Owner
-from runtara_environment.runner import LaunchedProcess, ProcessExit, StopError
+from runtara_environment.runner import LaunchedProcess, StopError
 from runtara_environment.settings import SupervisionSettings
+from runtara_environment.supervision.exit_report import exit_report
 from runtara_environment.supervision.launcher import Launcher, LaunchRefused
 from runtara_environment.supervision.left_launches import LeftLaunches, is_dead
 
@@ -170,7 +171,9 @@ class Supervisor:
             self._owner.name,
             limit=self._settings.claim_batch,
             lease_ms=self._settings.lease_ms,
-            wait_ms=self._settings.claim_wait_ms,
+            # A call that still waits when this process dies must be over before its leases end: else they would be
+            # handed to the dead.
+            wait_ms=min(self._settings.claim_wait_ms, self._settings.lease_ms // 2),
             instance_id=self._only_instance,
         )
         for claim in claims:
@@ -224,7 +227,7 @@ class Supervisor:
         if not ended.started:
             await self._give_back(key, ended.error or "the program could not be started", permanent=False)
             return
-        report = await _exit_report(process, ended, live.stop_reason)
+        report = await exit_report(process, ended, live.stop_reason)
         decision = await self._persist("report an exit", lambda: self._core.report_exit(key, report))
         logger.info(
             "instance %s epoch %d ended with exit code %s: %s",
@@ -310,14 +313,17 @@ class Supervisor:
     # Taking over
 
     async def _adopt(self) -> None:
-        """Take over launches whose owner on this host is dead, then free what such owners had only claimed.
+        """Take over launches whose owner on this host is dead, and free what such owners had only claimed.
 
-        May be repeated after it failed half-way.
+        In this order: leases of what may run become ours; dead owners are freed, so that nothing which gets due in the
+        following is handed to a claim of theirs that still waits in core; then processes are looked for. May be
+        repeated after it failed half-way.
         """
-        watched = {instance_id: live.key.epoch for instance_id, live in self._live.items()}
-        for row in await self._left.of_this_host(watched=watched):
-            if self._only_instance not in (None, row.instance_id):
-                continue
+        taken = await self._take_left_launches()
+        for name in await self._launches.owners_of_host(self._owner.host_id):
+            if name != self._owner.name and is_dead(name):
+                await self._free_claims_of(name)
+        for row in taken:
             try:
                 await self._adopt_launch(row)
             except RuntaraError as error:
@@ -326,9 +332,18 @@ class Supervisor:
                 logger.error("instance %s epoch %d cannot be adopted: %s", row.instance_id, row.epoch, error)
             except Exception:
                 logger.exception("instance %s epoch %d cannot be adopted", row.instance_id, row.epoch)
-        for name in await self._launches.owners_of_host(self._owner.host_id):
-            if name != self._owner.name and is_dead(name):
-                await self._free_claims_of(name)
+
+    async def _take_left_launches(self) -> list[Launch]:
+        watched = {instance_id: live.key.epoch for instance_id, live in self._live.items()}
+        taken = [
+            row
+            for row in await self._left.of_this_host(watched=watched)
+            if self._only_instance in (None, row.instance_id) and await self._left.take(row)
+        ]
+        if taken:
+            keys = [LeaseKey(row.instance_id, row.epoch) for row in taken]
+            await self._core.renew_leases(self._owner.name, keys, lease_ms=self._settings.lease_ms)
+        return taken
 
     async def _free_claims_of(self, dead_owner: str) -> None:
         if self._only_instance is None:
@@ -343,10 +358,7 @@ class Supervisor:
         if row.instance_id in self._live:
             await self._left.end(row)  # rows come newest first: this launch has been superseded
             return
-        if not await self._left.take(row):
-            return
         key = LeaseKey(row.instance_id, row.epoch)
-        await self._core.renew_leases(self._owner.name, [key], lease_ms=self._settings.lease_ms)
         process = await self._launcher.attach(row)
         if process is None:
             report = ExitReport(reason=TerminationReason.ENVIRONMENT_RESTART)
@@ -388,18 +400,3 @@ class Supervisor:
                 logger.warning("cannot %s, trying again: %s", what, error)
             await self._clock.sleep(delay)
             delay = min(delay * 2, _RETRY_LAST_SECONDS)
-
-
-async def _exit_report(
-    process: LaunchedProcess, ended: ProcessExit, stop_reason: TerminationReason | None
-) -> ExitReport:
-    reason = stop_reason or TerminationReason.CRASHED
-    if ended.timed_out:
-        reason = TerminationReason.TIMEOUT
-    return ExitReport(
-        reason=reason,
-        exit_code=ended.exit_code,
-        stderr_tail=await process.output_tail("stderr"),
-        memory_peak_bytes=ended.memory_peak_bytes,
-        cpu_usage_usec=ended.cpu_usage_usec,
-    )

@@ -40,6 +40,12 @@ _REQUEST_SECONDS = 60.0
 _UPLOAD_SECONDS = 600.0
 
 
+def _require_final(error: RuntaraError) -> None:
+    """Let an error that may pass by itself go up: it travels as an error, which says so, and not as a refusal."""
+    if error.retryable:
+        raise error
+
+
 def _tenant(call: Any) -> str | None:
     return call.tenant_id if call.HasField("tenant_id") else None
 
@@ -147,6 +153,7 @@ class EnvironmentHandler:
                 expected_sha256=sha256,
             )
         except RuntaraError as error:
+            _require_final(error)
             return pb.RpcResponse(
                 register_image=pb.RegisterImageResponse(success=False, error=error.message, error_code=error.code)
             )
@@ -181,6 +188,7 @@ class EnvironmentHandler:
         try:
             await self._service.delete_image(call.image_id, call.tenant_id)
         except RuntaraError as error:
+            _require_final(error)
             return pb.RpcResponse(
                 delete_image=pb.DeleteImageResponse(success=False, error=error.message, error_code=error.code)
             )
@@ -201,6 +209,7 @@ class EnvironmentHandler:
                 env=dict(call.env),
             )
         except RuntaraError as error:
+            _require_final(error)
             return pb.RpcResponse(
                 start_instance=pb.StartInstanceResponse(success=False, error=error.message, error_code=error.code)
             )
@@ -218,6 +227,7 @@ class EnvironmentHandler:
                 call.instance_id, grace_seconds=call.grace_period_seconds, tenant_id=_tenant(call)
             )
         except RuntaraError as error:
+            _require_final(error)
             return pb.RpcResponse(
                 stop_instance=pb.StopInstanceResponse(success=False, error=error.message, error_code=error.code)
             )
@@ -229,6 +239,7 @@ class EnvironmentHandler:
         try:
             await self._service.resume_instance(call.instance_id, tenant_id=_tenant(call))
         except RuntaraError as error:
+            _require_final(error)
             return pb.RpcResponse(
                 resume_instance=pb.ResumeInstanceResponse(success=False, error=error.message, error_code=error.code)
             )
@@ -292,6 +303,7 @@ class EnvironmentHandler:
                 call.instance_id, decode_signal_type(call.signal_type), call.payload, tenant_id=_tenant(call)
             )
         except RuntaraError as error:
+            _require_final(error)
             return pb.RpcResponse(
                 send_signal=pb.SendSignalResponse(success=False, error=error.message, error_code=error.code)
             )
@@ -305,6 +317,7 @@ class EnvironmentHandler:
                 call.instance_id, CustomSignal(call.checkpoint_id, call.payload), tenant_id=_tenant(call)
             )
         except RuntaraError as error:
+            _require_final(error)
             return pb.RpcResponse(
                 send_custom_signal=pb.SendCustomSignalResponse(
                     success=False, error=error.message, error_code=error.code

@@ -1,0 +1,80 @@
+"""A daemon of the product that kills itself at a chosen point, and nothing else of it is changed.
+
+    python doomed_daemon.py core --at runtara_core.instance_service:InstanceService.checkpoint --when after --call 5
+
+The named coroutine method is wrapped: at its N-th call the process sends itself SIGKILL, before the call or after it
+returned. Calls that return an empty list do not count: nothing happened in them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import dataclasses
+import importlib
+import itertools
+import os
+import signal
+from typing import Any
+
+
+def arm(target: str, when: str, call: int) -> None:
+    """Let the process die around the `call`-th call of `MODULE:CLASS.METHOD`."""
+    module_name, _, path = target.partition(":")
+    class_name, _, method = path.partition(".")
+    owner = getattr(importlib.import_module(module_name), class_name)
+    original = getattr(owner, method)
+    numbers = itertools.count(1)
+
+    async def doomed(self: Any, *arguments: Any, **options: Any) -> Any:
+        if when == "before" and next(numbers) == call:
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = await original(self, *arguments, **options)
+        if when == "after" and result != [] and next(numbers) == call:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    setattr(owner, method, doomed)
+
+
+def serve_core() -> None:
+    """What `runtara-core` does."""
+    from runtara_core.daemon import run_core
+    from runtara_core.settings import CoreSettings
+
+    asyncio.run(run_core(CoreSettings.from_environment(), lambda _: print("core serves", flush=True)))
+
+
+def serve_environment(lease_ms: int) -> None:
+    """What `runtara-environment` does, with leases of another length."""
+    from runtara_environment.daemon import run_environment
+    from runtara_environment.settings import EnvironmentSettings
+
+    settings = EnvironmentSettings.from_environment()
+    supervision = dataclasses.replace(settings.supervision, lease_ms=lease_ms)
+    settings = dataclasses.replace(settings, supervision=supervision)
+    asyncio.run(run_environment(settings, lambda _: print("environment serves", flush=True)))
+
+
+def main() -> None:
+    """Entry point."""
+    from runtara_core.daemon_logging import configure_logging
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument("role", choices=["core", "environment"])
+    parser.add_argument("--at")
+    parser.add_argument("--when", choices=["before", "after"], default="before")
+    parser.add_argument("--call", type=int, default=1)
+    parser.add_argument("--lease-ms", type=int, default=30_000)
+    arguments = parser.parse_args()
+    configure_logging()
+    if arguments.at:
+        arm(arguments.at, arguments.when, arguments.call)
+    if arguments.role == "core":
+        serve_core()
+    else:
+        serve_environment(arguments.lease_ms)
+
+
+if __name__ == "__main__":
+    main()
