@@ -65,7 +65,10 @@ class Finished:
     @property
     def output(self) -> Any:
         """Standard output, which is JSON and nothing else."""
-        return json.loads(self.stdout)
+        try:
+            return json.loads(self.stdout)
+        except ValueError:
+            pytest.fail(f"no JSON on standard output: {self}")
 
     def __str__(self) -> str:
         return f"{self.command}\nexit code {self.exit_code}\nstdout: {self.stdout}\nstderr: {self.stderr}"
