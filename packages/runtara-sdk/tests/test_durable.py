@@ -157,6 +157,40 @@ async def test_key_function_and_idempotency_key(core, make_sdk):
         idempotency_key()
 
 
+async def test_calls_at_the_same_time_are_done_once(make_sdk):
+    shop = Shop()
+    async with make_sdk() as sdk:
+        results = await asyncio.gather(*(durable(shop.order)("A-1") for _ in range(5)))
+        assert results == [{"id": "A-1", "call": 1}] * 5
+        await sdk.completed()
+
+
+async def test_a_call_within_itself_is_refused(make_sdk):
+    async with make_sdk() as sdk:
+
+        async def again() -> None:
+            await sdk.step("outer", again)
+
+        with pytest.raises(ConfigurationError, match="step::outer"):
+            await sdk.step("outer", again)
+        await sdk.completed()
+
+
+async def test_calls_nest(core, make_sdk):
+    async with make_sdk() as sdk:
+
+        async def outer() -> str:
+            await sdk.step("inner", inner)
+            return idempotency_key()
+
+        async def inner() -> str:
+            return idempotency_key()
+
+        assert await sdk.step("outer", outer) == "i/step::outer"
+        assert json.loads(core.checkpoints["step::inner"]) == "i/step::inner"
+        await sdk.completed()
+
+
 async def test_step_is_done_once(make_sdk):
     shop = Shop()
     async with make_sdk() as sdk:

@@ -13,6 +13,7 @@ from runtara_sdk import (
     InstanceSuspended,
     InvalidInputError,
     InvalidStateError,
+    ProtocolError,
     SignalTimeoutError,
     SignalType,
     StorageError,
@@ -295,6 +296,14 @@ class TestInterruptions:
             assert (await sdk.poll_signal_now()).signal_type is SignalType.CANCEL
             with pytest.raises(InstanceCancelled):
                 await sdk.check_signals()
+            await sdk.completed()
+
+    async def test_an_unknown_signal_is_an_error_and_no_cancel(self, core, make_sdk):
+        async with make_sdk() as sdk:
+            core.signal = pb.Signal.FromString(b"\x10\x09")
+            with pytest.raises(ProtocolError, match="unknown signal 9"):
+                await sdk.check_signals()
+            core.signal = None
             await sdk.completed()
 
     async def test_polls_are_limited(self, core, make_sdk):

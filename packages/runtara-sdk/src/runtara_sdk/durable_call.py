@@ -10,6 +10,8 @@ The order of things, and what a crash between two of them means:
    beyond the sleep threshold suspends the instance in the transaction that records it;
 4. it succeeded: the result is recorded, and what is recorded is returned.
 
+Calls under one key in one process take turns, so that the second finds what the first has recorded.
+
 Interruptions are no `Exception`: they pass through untouched, are never retried and never recorded.
 """
 
@@ -18,11 +20,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from runtara_sdk.codecs import ResultCodec, decode_result, encode_result
-from runtara_sdk.errors import DeadlineExceededError
+from runtara_sdk.errors import ConfigurationError, DeadlineExceededError
 from runtara_sdk.models import RetryAttempt, RetryState
 from runtara_sdk.outcome import describe_error
 from runtara_sdk.retry import RetryPolicy
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
     from runtara_sdk.instance import RuntaraSdk
 
 logger = logging.getLogger(__name__)
+
+_surrounding: ContextVar[frozenset[str]] = ContextVar("runtara_surrounding_calls", default=frozenset())
 
 
 async def call_durably(
@@ -55,13 +60,21 @@ async def call_durably(
     Raises the last failure; `ProtocolError` when the recorded result cannot be decoded; an interruption when one is
     pending once the result is recorded, or when the instance sleeps until the next attempt.
     """
-    progress = await sdk.get_progress(key)
-    if progress.state is not None:
-        return decode_result(codec, key, progress.state)
-    result = await _attempt(sdk, key, work, progress.retry, policy, codec, describe)
-    answer = await sdk.checkpoint(key, result)
-    sdk.raise_if_interrupted()
-    return decode_result(codec, key, answer.state if answer.found else result)
+    surrounding = _surrounding.get()
+    if key in surrounding:
+        raise ConfigurationError(f"{key} calls itself under the same key, which names one piece of work: give it a key")
+    token = _surrounding.set(surrounding | {key})
+    try:
+        async with sdk.turn_of_call(key):
+            progress = await sdk.get_progress(key)
+            if progress.state is not None:
+                return decode_result(codec, key, progress.state)
+            result = await _attempt(sdk, key, work, progress.retry, policy, codec, describe)
+            answer = await sdk.checkpoint(key, result)
+            sdk.raise_if_interrupted()
+            return decode_result(codec, key, answer.state if answer.found else result)
+    finally:
+        _surrounding.reset(token)
 
 
 async def _attempt(

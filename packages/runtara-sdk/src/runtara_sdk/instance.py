@@ -32,7 +32,7 @@ from contextvars import ContextVar
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
-from weakref import WeakSet
+from weakref import WeakSet, WeakValueDictionary
 
 from runtara_sdk.backend import InstanceBackend
 from runtara_sdk.background import BackgroundCalls
@@ -110,6 +110,7 @@ class RuntaraSdk:
         self._result_reported = False
         self._store_failures: WeakSet[BaseException] = WeakSet()
         self._last_poll_ms: int | None = None
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._background = BackgroundCalls(
             self._watch,
             self._clock,
@@ -250,6 +251,13 @@ class RuntaraSdk:
     async def get_progress(self, checkpoint_id: str) -> CallProgress:
         """The stored state or, without one, the retry attempt that comes next; never writes."""
         return await self._ask(self._backend.get_progress(checkpoint_id))
+
+    def turn_of_call(self, checkpoint_id: str) -> asyncio.Lock:
+        """Held by the durable call that is under way for a checkpoint id, so that a second one finds its record."""
+        lock = self._turns.get(checkpoint_id)
+        if lock is None:
+            lock = self._turns[checkpoint_id] = asyncio.Lock()
+        return lock
 
     async def step(
         self,

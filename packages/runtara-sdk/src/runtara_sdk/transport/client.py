@@ -32,6 +32,9 @@ _SOCKET_BUFFER_BYTES = 2 * 1024 * 1024
 _SUSPECT_AFTER_SECONDS = 0.4
 """A peer that has not reacted for so long is put to the test of a second handshake."""
 
+_LAST_CHANCE_SECONDS = 0.2
+"""A peer that has answered a second handshake gets so long to react on the first connection, too."""
+
 _UNCERTAIN_AFTER_SECONDS = 1.0
 """A connection that was silent for so long is asked for a sign of life before it carries a call."""
 
@@ -210,6 +213,7 @@ class QuicClient:
                     except TransportError as refused:
                         error = error or refused
                     else:
+                        await self._give_former_a_chance()
                         self._adopt(connection)
                         return connection
         except TimeoutError:
@@ -258,6 +262,15 @@ class QuicClient:
             connection.close()
             raise
         return connection
+
+    async def _give_former_a_chance(self) -> None:
+        # An acknowledgement may be delayed for longer than a handshake takes.
+        former = self._connection
+        if former is not None and former.is_open and former.unanswered_since is not None:
+            former.ping()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_CHANCE_SECONDS):
+                    await former.wait_heard()
 
     def _adopt(self, connection: Connection) -> None:
         former = self._connection

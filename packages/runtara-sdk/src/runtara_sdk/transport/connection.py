@@ -17,6 +17,7 @@ _logger = logging.getLogger(__name__)
 
 _CRYPTO_ERRORS = range(0x100, 0x200)
 _MAX_SCATTERED_STREAMS = 65_536
+_CHECK_EVERY_BYTES = 256 * 1024
 
 
 class Connection:
@@ -57,6 +58,7 @@ class Connection:
         self._transmit_handle: asyncio.Handle | None = None
         self._heard: asyncio.Future[None] | None = None
         self._ping_count = 0
+        self._received_when_checked = 0
         self._accepted: _AcceptedStreams = _AcceptedStreams()
         self.peer_address = peer_address
         self.waiting_writers: set[Stream] = set()
@@ -106,6 +108,7 @@ class Connection:
             self.abort(ConnectionLostError(f"the QUIC library failed: {error}"))
             return
         self._process_events()
+        self._check_unordered()
         if self.waiting_writers:
             for stream in tuple(self.waiting_writers):
                 stream.resume_writing()
@@ -177,8 +180,12 @@ class Connection:
                 self._heard = self._loop.create_future()
             await asyncio.shield(self._heard)
 
-    def check_unordered(self) -> None:
+    def _check_unordered(self) -> None:
         """End the connection if it makes this side hold too much that waits for earlier bytes."""
+        received = self._library.received_bytes(self._engine)
+        if received - self._received_when_checked < _CHECK_EVERY_BYTES:
+            return
+        self._received_when_checked = received
         if self.close_error is None and not self.load.hold_unordered(self._library.unordered_bytes(self._engine)):
             self._end("too many bytes wait for earlier ones")
 

@@ -174,6 +174,10 @@ class QuicLibrary:
     def discard_unsent(self, engine: QuicEngine, stream_id: int) -> None:
         """Let go of the queued bytes of a stream that was reset."""
 
+    def received_bytes(self, engine: QuicEngine) -> int:
+        """How far the peer's streams have come, gaps included, where the library tells."""
+        return 0
+
     def unordered_bytes(self, engine: QuicEngine) -> int:
         """Bytes received that wait for earlier ones, where the library tells."""
         return 0
@@ -222,6 +226,10 @@ class Aioquic(QuicLibrary):
         stream = engine._streams.get(stream_id)  # type: ignore[attr-defined]  # noqa: SLF001 - no public way
         if stream is not None:
             stream.sender._buffer.clear()  # noqa: SLF001
+
+    def received_bytes(self, engine: QuicEngine) -> int:
+        received: int = engine._local_max_data.used  # type: ignore[attr-defined]  # noqa: SLF001 - no public way
+        return received
 
     def unordered_bytes(self, engine: QuicEngine) -> int:
         streams = engine._streams  # type: ignore[attr-defined]  # noqa: SLF001 - no public way

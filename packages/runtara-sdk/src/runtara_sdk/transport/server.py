@@ -150,7 +150,6 @@ class QuicServer:
     def _on_batch_end(self) -> None:
         touched, self._touched = self._touched, set()
         for connection in touched:
-            connection.check_unordered()
             # After the handlers that this batch started: their answers can carry the acknowledgements.
             connection.transmit_soon()
 
