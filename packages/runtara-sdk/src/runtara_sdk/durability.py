@@ -23,7 +23,7 @@ from contextvars import ContextVar
 from datetime import date, time
 from decimal import Decimal
 from enum import Enum
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, overload
 from uuid import UUID
 
 from runtara_sdk.codecs import codec_for
@@ -49,6 +49,29 @@ _NO_RETRIES = RetryPolicy(max_retries=0, rate_limit_budget_ms=0)
 _checkpoint_id: ContextVar[str | None] = ContextVar("runtara_checkpoint_id", default=None)
 
 
+@overload
+def durable(
+    function: Callable[Parameters, Awaitable[Result]],
+) -> Callable[Parameters, Awaitable[Result]]: ...
+
+
+@overload
+def durable(
+    *,
+    max_retries: int = ...,
+    delay: int = ...,
+    strategy: RetryStrategy | str = ...,
+    max_delay: int = ...,
+    jitter: float = ...,
+    timeout: int | None = ...,
+    rate_limit_budget: int = ...,
+    retry_on: ErrorTypes | ErrorPredicate | None = ...,
+    non_retryable: ErrorTypes = ...,
+    key: Callable[..., str] | None = ...,
+    codec: Any = ...,
+) -> Callable[[Callable[Parameters, Awaitable[Result]]], Callable[Parameters, Awaitable[Result]]]: ...
+
+
 def durable(
     function: Callable[Parameters, Awaitable[Result]] | None = None,
     *,
@@ -61,7 +84,7 @@ def durable(
     rate_limit_budget: int = DEFAULT_RATE_LIMIT_BUDGET_MS,
     retry_on: ErrorTypes | ErrorPredicate | None = None,
     non_retryable: ErrorTypes = (),
-    key: Callable[Parameters, str] | None = None,
+    key: Callable[..., str] | None = None,
     codec: Any = None,
 ) -> Any:
     """Make an async function durable: its result is recorded and its failures are retried.
