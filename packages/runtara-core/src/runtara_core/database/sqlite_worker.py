@@ -25,6 +25,9 @@ from runtara_core.database.sqlite_errors import storage_error
 
 _MAX_BATCH = 256
 _MAX_QUEUED = 10_000
+_MAX_BATCH_BYTES = 16 * 1024 * 1024
+_MAX_UNDELIVERED_BATCHES = 2
+_DELIVERY_PATIENCE_S = 5.0
 
 
 class SqliteTransaction(Transaction):
@@ -99,6 +102,8 @@ class SqliteWorker:
         self._queries = queries
         self._read_only = read_only
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        # Results wait here for their callers' loop, which may be slower than this thread.
+        self._deliverable = threading.Semaphore(_MAX_UNDELIVERED_BATCHES)
         self._accepting = threading.Lock()
         self._closed = False
         # A daemon thread: a program that ends without closing must not hang on it.
@@ -145,9 +150,12 @@ class SqliteWorker:
         try:
             while True:
                 batch, last = self._next_batch()
-                if batch:
+                while batch:
                     run = self._run_reads if self._read_only else self._run_batch
-                    _deliver(run(connection, batch))
+                    outcomes = run(connection, batch)
+                    self._deliver(outcomes)
+                    batch = batch[len(outcomes) :]
+                    del outcomes
                 if last:
                     return
                 # The loop must not keep the answered callers' data alive while it waits.
@@ -180,8 +188,13 @@ class SqliteWorker:
         outcomes: list[_Outcome] = []
         try:
             connection.execute("BEGIN IMMEDIATE")
+            size = 0
             for job in batch:
-                outcomes.append(self._run_isolated(connection, job, alone=len(batch) == 1))  # noqa: PERF401 - kept on errors
+                outcome = self._run_isolated(connection, job, alone=len(batch) == 1)
+                outcomes.append(outcome)
+                size += _size(outcome.result)
+                if size > _MAX_BATCH_BYTES:
+                    break
             if connection.in_transaction:
                 connection.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - every caller of the batch has to hear of it
@@ -213,6 +226,7 @@ class SqliteWorker:
 
     def _run_reads(self, connection: sqlite3.Connection, batch: Sequence[_Job]) -> list[_Outcome]:
         outcomes: list[_Outcome] = []
+        size = 0
         for job in batch:
             try:
                 connection.execute("BEGIN")
@@ -222,7 +236,32 @@ class SqliteWorker:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             outcomes.append(outcome)
+            size += _size(outcome.result)
+            if size > _MAX_BATCH_BYTES:
+                break
         return outcomes
+
+    def _deliver(self, outcomes: Sequence[_Outcome]) -> None:
+        by_loop: defaultdict[asyncio.AbstractEventLoop, list[_Outcome]] = defaultdict(list)
+        for outcome in outcomes:
+            by_loop[outcome.job.loop].append(outcome)
+        for loop, answered in by_loop.items():
+            # A loop that stands still for long must not hold up the others.
+            counted = self._deliverable.acquire(timeout=_DELIVERY_PATIENCE_S)
+            if not _call(loop, self._resolve_all, answered, counted) and counted:
+                self._deliverable.release()
+
+    def _resolve_all(self, outcomes: Sequence[_Outcome], counted: bool) -> None:  # noqa: FBT001
+        if counted:
+            self._deliverable.release()
+        for outcome in outcomes:
+            _resolve(outcome.job.future, outcome.result, outcome.error)
+
+
+def _size(result: Any) -> int:
+    """Bytes of a result, roughly: only states can be large."""
+    state = result if isinstance(result, bytes) else getattr(result, "state", None)
+    return len(state) if isinstance(state, bytes) else 0
 
 
 def _drive(work: Coroutine[Any, Any, Any]) -> Any:
@@ -235,19 +274,6 @@ def _drive(work: Coroutine[Any, Any, Any]) -> Any:
     raise RuntimeError("a transaction's work awaited something other than its transaction")
 
 
-def _deliver(outcomes: Sequence[_Outcome]) -> None:
-    by_loop: defaultdict[asyncio.AbstractEventLoop, list[_Outcome]] = defaultdict(list)
-    for outcome in outcomes:
-        by_loop[outcome.job.loop].append(outcome)
-    for loop, answered in by_loop.items():
-        _call(loop, _resolve_all, answered)
-
-
-def _resolve_all(outcomes: Sequence[_Outcome]) -> None:
-    for outcome in outcomes:
-        _resolve(outcome.job.future, outcome.result, outcome.error)
-
-
 def _resolve(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
     if future.done():
         return
@@ -257,9 +283,10 @@ def _resolve(future: asyncio.Future[Any], result: Any, error: BaseException | No
         future.set_exception(error)
 
 
-def _call(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: Any) -> None:
+def _call(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: Any) -> bool:
     try:
         loop.call_soon_threadsafe(function, *arguments)
     except RuntimeError:
         # The loop has been closed: nobody waits for the answer any more.
-        return
+        return False
+    return True

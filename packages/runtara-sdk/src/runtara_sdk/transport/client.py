@@ -33,7 +33,7 @@ _SUSPECT_AFTER_SECONDS = 0.4
 """A peer that has not reacted for so long is put to the test of a second handshake."""
 
 _LAST_CHANCE_SECONDS = 0.2
-"""A peer that has answered a second handshake gets so long to react on the first connection, too."""
+"""A peer that has answered a second handshake gets at least so long to react on the first connection, too."""
 
 _UNCERTAIN_AFTER_SECONDS = 1.0
 """A connection that was silent for so long is asked for a sign of life before it carries a call."""
@@ -208,12 +208,13 @@ class QuicClient:
                 found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_DGRAM)
                 error: RuntaraError | None = None
                 for family, _, _, _, address in found:
+                    started_at = loop.time()
                     try:
                         connection = await self._handshake(family, address)
                     except TransportError as refused:
                         error = error or refused
                     else:
-                        await self._give_former_a_chance()
+                        await self._give_former_a_chance(loop.time() - started_at)
                         self._adopt(connection)
                         return connection
         except TimeoutError:
@@ -263,13 +264,13 @@ class QuicClient:
             raise
         return connection
 
-    async def _give_former_a_chance(self) -> None:
-        # An acknowledgement may be delayed for longer than a handshake takes.
+    async def _give_former_a_chance(self, handshake_seconds: float) -> None:
+        # An acknowledgement may be delayed for longer than a handshake takes, and a busy server is slow with both.
         former = self._connection
         if former is not None and former.is_open and former.unanswered_since is not None:
             former.ping()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LAST_CHANCE_SECONDS):
+                async with asyncio.timeout(max(_LAST_CHANCE_SECONDS, 2 * handshake_seconds)):
                     await former.wait_heard()
 
     def _adopt(self, connection: Connection) -> None:

@@ -96,6 +96,8 @@ class Connection:
 
     def receive(self, data: bytes, address: Any) -> None:
         """Process a datagram; call `transmit` when the batch is over."""
+        if self.close_error is not None:
+            return
         now = self._loop.time()
         self.last_received_at = now
         self.unanswered_since = None
@@ -116,7 +118,7 @@ class Connection:
     @property
     def can_open_stream(self) -> bool:
         """Whether the peer allows one more stream now."""
-        return self._library.can_open_stream(self._engine)
+        return self.close_error is not None or self._library.can_open_stream(self._engine)
 
     def open_stream(self) -> Stream:
         """A new stream of this side."""
@@ -145,10 +147,12 @@ class Connection:
 
     def bytes_to_send(self, stream_id: int) -> int:
         """Queued bytes of a stream."""
-        return self._library.bytes_to_send(self._engine, stream_id)
+        return 0 if self.close_error is not None else self._library.bytes_to_send(self._engine, stream_id)
 
     def reset_stream(self, stream_id: int, code: int, *, stop: bool) -> None:
         """Abort a stream in both directions; harmless on one that has ended."""
+        if self.close_error is not None:
+            return
         self._abort_stream(self._engine.reset_stream, stream_id, code)
         self._library.discard_unsent(self._engine, stream_id)
         if stop:
@@ -156,8 +160,14 @@ class Connection:
 
     def ping(self) -> None:
         """Ask the peer for a sign of life."""
+        if self.close_error is not None:
+            return
         self._ping_count += 1
-        self._engine.send_ping(self._ping_count)
+        try:
+            self._engine.send_ping(self._ping_count)
+        except Exception as error:  # noqa: BLE001 - the peer has closed it, or the engine cannot go on
+            self.abort(ConnectionLostError(f"the connection ended: {error}"))
+            return
         self.note_sent()
         self.transmit_soon()
 
@@ -182,11 +192,13 @@ class Connection:
 
     def _check_unordered(self) -> None:
         """End the connection if it makes this side hold too much that waits for earlier bytes."""
+        if self.close_error is not None:
+            return
         received = self._library.received_bytes(self._engine)
         if received - self._received_when_checked < _CHECK_EVERY_BYTES:
             return
         self._received_when_checked = received
-        if self.close_error is None and not self.load.hold_unordered(self._library.unordered_bytes(self._engine)):
+        if not self.load.hold_unordered(self._library.unordered_bytes(self._engine)):
             self._end("too many bytes wait for earlier ones")
 
     def transmit_soon(self) -> None:
@@ -228,6 +240,9 @@ class Connection:
         if self.close_error is not None:
             return
         self.close_error = error
+        # Now rather than when cycles are collected: it may hold megabytes.
+        self._library.discard_buffers(self._engine)
+        self._engine = _ENDED
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -347,6 +362,16 @@ class Connection:
             )
         else:
             self.abort(ConnectionLostError(f"the connection ended: {reason}"))
+
+
+class _EndedEngine:
+    """What is left of the engine of a connection that is over: whatever is asked of it, it does nothing."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *arguments, **options: None
+
+
+_ENDED: Any = _EndedEngine()
 
 
 class _AcceptedStreams:

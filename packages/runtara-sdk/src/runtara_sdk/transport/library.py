@@ -20,8 +20,8 @@ from runtara_sdk.errors import ConfigurationError
 from runtara_sdk.transport.address import is_loopback
 from runtara_sdk.transport.settings import TlsIdentity
 
-# aioquic reports every handshake at level info.
-logging.getLogger("quic").setLevel(logging.WARNING)
+# aioquic reports every handshake at level info, qh3 every goodbye as a warning.
+logging.getLogger("quic").setLevel(logging.ERROR)
 
 LIBRARY_VARIABLE = "RUNTARA_QUIC_LIBRARY"
 RECEIVE_WINDOW_BYTES = 4 * 1024 * 1024
@@ -174,6 +174,9 @@ class QuicLibrary:
     def discard_unsent(self, engine: QuicEngine, stream_id: int) -> None:
         """Let go of the queued bytes of a stream that was reset."""
 
+    def discard_buffers(self, engine: QuicEngine) -> None:
+        """Let go of what a connection that is over has queued and received."""
+
     def received_bytes(self, engine: QuicEngine) -> int:
         """How far the peer's streams have come, gaps included, where the library tells."""
         return 0
@@ -226,6 +229,12 @@ class Aioquic(QuicLibrary):
         stream = engine._streams.get(stream_id)  # type: ignore[attr-defined]  # noqa: SLF001 - no public way
         if stream is not None:
             stream.sender._buffer.clear()  # noqa: SLF001
+
+    def discard_buffers(self, engine: QuicEngine) -> None:
+        # An engine refers to itself, so it lives on until cycles are collected.
+        for stream in engine._streams.values():  # type: ignore[attr-defined]  # noqa: SLF001 - no public way
+            stream.sender._buffer = bytearray()  # noqa: SLF001
+            stream.receiver._buffer = bytearray()  # noqa: SLF001
 
     def received_bytes(self, engine: QuicEngine) -> int:
         received: int = engine._local_max_data.used  # type: ignore[attr-defined]  # noqa: SLF001 - no public way

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from runtara_sdk.errors import ConfigurationError, DeadlineExceededError, ProtocolError, TransportError
-from runtara_sdk.protocol.frame import Frame, FrameType
+from runtara_sdk.protocol.frame import FrameType, encode_frame
 from runtara_sdk.transport.address import format_address, is_loopback
 from runtara_sdk.transport.connection import Connection
 from runtara_sdk.transport.datagram import DatagramEndpoint, set_buffer_sizes
@@ -315,7 +315,12 @@ async def _respond(respond: PayloadHandler, seconds: float, stream: RequestStrea
     finally:
         stream.end_with_caller(None)
     if response is not None:
-        await stream.write_frame(Frame(FrameType.RESPONSE, response), deadline=clock() + seconds)
+        answer = encode_frame(FrameType.RESPONSE, response)
+        del response
+        stream.send(answer, end=True)
+        # What waits to be sent is held once, by the engine; see `Stream.drain`.
+        del answer, payload
+        await stream.drain(clock() + seconds)
 
 
 async def read_request(stream: RequestStream, deadline: float | None = None) -> bytes:
