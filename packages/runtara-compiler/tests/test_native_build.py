@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from runtara_compiler.native import toolchain as toolchain_module
 from runtara_compiler.native.inclusion import base_options
 from runtara_compiler.native.library import NativeBuildError, NativeLibrary, translated_disk_errors
 from runtara_compiler.native.process import run_tool
+from runtara_compiler.native.system_libraries import copy_system_libraries
 from runtara_compiler.native.toolchain import CCompiler, Toolchain, find_c_compiler, prune_objects
 from runtara_compiler.targets import AgentPin, BuildRequest
 from runtara_compiler.targets.native import NativeTarget, runtara_build_targets
@@ -216,6 +218,17 @@ async def test_failures_blobs_and_links_are_not_kept(library, counting_compiler,
     (objects / "new.o").write_text("")
     prune_objects(Toolchain(objects.parent))
     assert [path.name for path in objects.iterdir()] == ["new.o"]
+
+
+async def test_system_libraries_come_with_their_loader(tmp_path):
+    distribution = tmp_path / "distribution"
+    distribution.mkdir()
+    shutil.copy(shutil.which("gzip") or "/bin/gzip", distribution / "program")
+    (distribution / "data").write_text("no program")
+    await copy_system_libraries(distribution, distribution / "system")
+    copied = {path.name for path in (distribution / "system").rglob("*") if path.is_file()}
+    assert "libc.so.6" in copied
+    assert any(name.startswith("ld-linux") for name in copied)
 
 
 def test_missing_c_compiler_names_the_remedy(monkeypatch, tmp_path):

@@ -46,7 +46,8 @@ CHECK_DEADLINE_SECONDS = 120.0
 EXPECTED_SECONDS = 240.0
 """What a first build takes on two cores; later ones go by the last measurement."""
 
-_REVISION = 1
+_REVISION = 2
+"""Raise it when a base of the same content comes out differently."""
 _LAYER_NAME = "layer.tar.gz"
 _DESCRIPTION_NAME = "base.json"
 _LAUNCHER = Path(__file__).with_name("launcher.py")

@@ -14,7 +14,7 @@ from pathlib import Path
 from runtara_compiler.native.library import NativeBuildError
 
 _LISTING_SECONDS = 60.0
-_RESOLVED = re.compile(r"(?:=>\s+|^\s+)(/\S+)\s+\(0x")
+_RESOLVED = re.compile(r"(?:=>[ \t]+|^[ \t]+)(/\S+) \(0x", re.MULTILINE)
 
 
 async def copy_system_libraries(distribution: Path, target: Path) -> None:
