@@ -677,3 +677,43 @@ async def test_a_given_certificate_is_shown(tmp_path: Path) -> None:
         assert not (tmp_path / "data" / "tls").exists()
     finally:
         await core.close()
+
+
+async def test_a_given_certificate_that_is_replaced_is_shown_without_a_restart(tmp_path: Path) -> None:
+    old_ca, given = make_test_authority(tmp_path / "given")
+    new_ca, successor = make_test_authority(tmp_path / "successor")
+    clock = ManualClock()
+    core = CoreDaemon(
+        CoreSettings(
+            f"sqlite:///{tmp_path}/runtara.db", instance_port=0, management_port=0, data_dir=tmp_path, tls=given
+        ),
+        clock=clock,
+    )
+    await core.start()
+
+    async def trusts(ca_file: Path) -> bool:
+        client = QuicClient(core.instance_address, ca_file=ca_file, connect_timeout_ms=2_000)
+        try:
+            await client.connect()
+        except RuntaraError:
+            return False
+        finally:
+            await client.close()
+        return True
+
+    async def new_is_shown() -> bool:
+        clock.advance(61_000)
+        return await trusts(new_ca)
+
+    try:
+        assert await trusts(old_ca)
+        assert not await trusts(new_ca)
+        given.private_key_path.write_bytes(successor.private_key_path.read_bytes())
+        # Between the two writes the pair does not fit: the old certificate stays, with a warning.
+        clock.advance(61_000)
+        assert await trusts(old_ca)
+        given.certificate_path.write_bytes(successor.certificate_path.read_bytes())
+        await until(new_is_shown, "the new certificate")
+        assert not await trusts(old_ca)
+    finally:
+        await core.close()
