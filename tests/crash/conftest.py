@@ -39,12 +39,18 @@ TENANT = "demo"
 _POLL_SECONDS = 0.01
 
 
-async def eventually(condition: Callable[[], Awaitable[Any]], what: str, *, seconds: float = DEADLINE_SECONDS) -> Any:
-    """The first true value of `condition`; fails after `seconds`."""
+async def eventually(
+    condition: Callable[[], Awaitable[Any]],
+    what: str,
+    *,
+    details: Callable[[], str] = str,
+    seconds: float = DEADLINE_SECONDS,
+) -> Any:
+    """The first true value of `condition`; fails after `seconds` and shows the `details` of then."""
     deadline = time.monotonic() + seconds
     while not (value := await condition()):
         if time.monotonic() > deadline:
-            pytest.fail(f"waited {seconds:g} s in vain for: {what}")
+            pytest.fail(f"waited {seconds:g} s in vain for: {what}\n{details()}")
         await asyncio.sleep(_POLL_SECONDS)
     return value
 
@@ -83,7 +89,7 @@ class Daemon:
         async def ended() -> bool:
             return self._process.poll() is not None
 
-        await eventually(ended, f"the death of a daemon, which said\n{self.said()}")
+        await eventually(ended, "the death of a daemon", details=self.said)
         assert self._process.returncode == -signal.SIGKILL, self.said()
 
     def kill(self) -> None:
@@ -230,7 +236,7 @@ class Platform:
 
     async def eventually(self, condition: Callable[[], Awaitable[Any]], what: str) -> Any:
         """Wait for a condition; shows what the daemons said when it does not come."""
-        return await eventually(condition, f"{what}\n{self.transcript()}")
+        return await eventually(condition, what, details=self.transcript)
 
     # Instances
 
@@ -257,7 +263,7 @@ class Platform:
                         raise
                     return None
 
-            return (await eventually(attempt, "an answer of the environment"))[0]
+            return (await eventually(attempt, "an answer of the environment", details=self.transcript))[0]
         finally:
             await sdk.close()
 
@@ -296,8 +302,8 @@ class Platform:
             info: InstanceInfo = await self.persist(lambda sdk: sdk.get_instance_status(instance_id))
             return info if info.status.is_terminal else None
 
-        await eventually(is_terminal, f"the end of {instance_id}\n{self.transcript()}")
-        await eventually(no_rows, f"no launch of {instance_id}\n{self.transcript()}")
+        await eventually(is_terminal, f"the end of {instance_id}", details=self.transcript)
+        await eventually(no_rows, f"no launch of {instance_id}", details=self.transcript)
         info: InstanceInfo = await self.persist(lambda sdk: sdk.get_instance_status(instance_id))
         return info
 
@@ -325,7 +331,7 @@ class Platform:
                 return None
             return guest if guest.program.is_alive else None
 
-        found: Guest = await eventually(find, f"a program of {instance_id}\n{self.transcript()}")
+        found: Guest = await eventually(find, f"a program of {instance_id}", details=self.transcript)
         return found
 
     # What is stored
@@ -365,7 +371,7 @@ class Platform:
             found = await self.checkpoints(instance_id)
             return found if len(found) >= count else None
 
-        found: set[str] = await eventually(enough, f"{count} checkpoints of {instance_id}\n{self.transcript()}")
+        found: set[str] = await eventually(enough, f"{count} checkpoints of {instance_id}", details=self.transcript)
         return found
 
     # Kills

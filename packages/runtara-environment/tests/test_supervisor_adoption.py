@@ -164,6 +164,15 @@ class FailingOnce:
         return call
 
 
+async def test_a_stop_waits_for_the_take_over(host: SupervisedHost) -> None:
+    process = await run_and_die(host)
+    supervisor = await host.supervise()
+    await host.service.send_signal("instance-1", SignalType.CANCEL)
+    assert await supervisor.stop_process("instance-1", grace_seconds=0.05)
+    assert not process.is_alive
+    await host.settled(InstanceStatus.CANCELLED)
+
+
 async def test_a_program_that_cannot_reach_core_any_more_is_launched_again(host: SupervisedHost) -> None:
     process = await run_and_die(host, core_address="127.0.0.1:1111")
     await host.supervise(core_address="127.0.0.1:2222")

@@ -86,6 +86,7 @@ class Supervisor:
         self._only_instance = only_instance
         self._left = LeftLaunches(launches, launcher, owner)
         self._live: dict[str, _Live] = {}
+        self._has_adopted = asyncio.Event()
         self._loops: list[asyncio.Task[None]] = []
         self._renewed_at_ms = 0
 
@@ -135,6 +136,8 @@ class Supervisor:
         The process has `grace_seconds` to obey the cancel signal by itself, then it is killed. Returns once it is dead
         and core knows; raises `StopError` when that takes too long.
         """
+        with contextlib.suppress(TimeoutError):  # right after a start, what runs here is not known yet
+            await asyncio.wait_for(self._has_adopted.wait(), _STOP_GRACE_SECONDS)
         live = self._live.get(instance_id)
         if live is None or live.task is None:
             return False
@@ -154,6 +157,7 @@ class Supervisor:
 
     async def _adopt_then_claim(self) -> None:
         await self._persist("take over launches", self._adopt)
+        self._has_adopted.set()
         while True:
             try:
                 await self._claim()
