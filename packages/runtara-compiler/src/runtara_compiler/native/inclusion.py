@@ -38,8 +38,6 @@ _LEFT_OUT_MODULES = (
     "pydantic.mypy",
     "anyio._backends._trio",
     "anyio.pytest_plugin",
-    "anyio.to_interpreter",
-    "anyio.to_process",
     "httpx._main",
 )
 _LEFT_OUT_PACKAGES = ("asyncpg", "click", "h2", "pygments", "qh3", "rich", "socksio", "trio", "uvloop")
@@ -108,14 +106,18 @@ def base_options(closure: Iterable[IncludedDistribution], packages: Path) -> lis
 
 
 def modules_to_check(closure: Iterable[IncludedDistribution], distribution: Path) -> list[str]:
-    """Modules that a sound base can import: what is named here, agents, backends, every extension module."""
+    """Modules that a sound base can import: what is named here, agents, backends, trimmed libraries, extensions."""
+    closure = tuple(closure)
     roots = sorted(name for item in closure if item.role is Role.COMPILED for name in item.top_level_packages)
     extensions = sorted(
         ".".join(path.relative_to(distribution).with_suffix("").parts)
         for path in distribution.rglob("*.so")
         if not path.name.startswith("lib")
     )
-    return [*_NAMED_STDLIB, *_SDK_MODULES, *roots, *backend_modules(), *extensions]
+    # A library whose trimmed part is asked for at run time would be taken for one that is not installed.
+    installed = {name for item in closure for name in item.top_level_packages}
+    trimmed = sorted(installed & {name.partition(".")[0] for name in _LEFT_OUT_MODULES} - set(roots))
+    return [*_NAMED_STDLIB, *_SDK_MODULES, *roots, *trimmed, *backend_modules(), *extensions]
 
 
 def _has_static_library() -> bool:
