@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import re
 from typing import Any
 
 import pytest
+from runtara_core.models import EventFilter
+from runtara_sdk.errors import TransportError
 from runtara_sdk.models import InstanceStatus
+from runtara_sdk.quic_backend import QuicBackend
 from udp_proxy import NetworkFaults, UdpProxy
-from workload import cancel, check_finished, run_instance, run_until_cancelled, sdk_of, send_go
+from workload import cancel, check_finished, connection_settings, run_instance, run_until_cancelled, sdk_of, send_go
 
 STEPS = 10
 NETWORKS = {
@@ -89,21 +93,13 @@ async def test_a_call_outlives_a_half_open_connection(
         record = await core.management.get_checkpoint("half-open", "during")
         assert record is not None
         assert record.state == b"2"
-        from runtara_core.models import EventFilter
-
         assert (await core.management.list_events("half-open", EventFilter(subtype="once"))).total_count == 1
 
 
 async def test_a_network_that_stays_away_is_told_as_retryable(running_core: Any, quic_library: str) -> None:
-    from runtara_sdk.errors import TransportError
-    from runtara_sdk.quic_backend import QuicBackend
-    from workload import connection_settings
-
     async with running_core() as core:
         proxy = UdpProxy(server_of(core.instance_address), NetworkFaults(), seed=0)
         settings = connection_settings("away", proxy.address, core.identity.ca_path)
-        import dataclasses
-
         backend = QuicBackend(dataclasses.replace(settings, reconnect_deadline_ms=1_500, request_timeout_ms=500))
         try:
             await backend.register(None)

@@ -158,13 +158,14 @@ async def ask(client: QuicClient, payload: bytes) -> bytes | None:
 
 
 @pytest.mark.parametrize("port", PORTS)
-def test_every_request_is_answered_or_refused(target: Target, port: str) -> None:
+def test_every_request_is_answered_or_refused(target: Target, port: str, rounds: int) -> None:
     package, client = PACKAGES[port], target.clients[port]
+    answered: set[str] = set()
 
     async def ask_all(payloads: list[bytes]) -> list[bytes | None]:
         return list(await asyncio.gather(*(ask(client, payload) for payload in payloads)))
 
-    @settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=10 * rounds, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(st.lists(requests(port), min_size=BATCH, max_size=BATCH))
     def attack(payloads: list[bytes]) -> None:
         for payload, answer in zip(payloads, target.runner.run(ask_all(payloads)), strict=True):
@@ -172,8 +173,11 @@ def test_every_request_is_answered_or_refused(target: Target, port: str) -> None
                 continue
             response = package.RpcResponse.FromString(answer)
             assert "inside the server" not in response.error.message, package.RpcRequest.FromString(payload)
+            answered.add(response.WhichOneof("response"))
 
     attack()
+    verbs = package.RpcRequest.DESCRIPTOR.oneofs_by_name["request"].fields
+    assert len(answered) > len(verbs) / 2, f"hardly any request was good enough to be served: {answered}"
     assert "Traceback" not in target.daemons.log
 
 
@@ -198,7 +202,7 @@ def frames() -> st.SearchStrategy[bytes]:
 
 
 @pytest.mark.parametrize("port", PORTS)
-def test_every_stream_ends_whatever_it_carries(target: Target, port: str) -> None:
+def test_every_stream_ends_whatever_it_carries(target: Target, port: str, rounds: int) -> None:
     client = target.clients[port]
 
     async def open_all(contents: list[bytes]) -> None:
@@ -214,7 +218,7 @@ def test_every_stream_ends_whatever_it_carries(target: Target, port: str) -> Non
                 while await stream.read_frame(deadline) is not None:
                     pass
             except RuntaraError as error:
-                assert isinstance(error, ProtocolError), error  # noqa: PT017 - both outcomes are right
+                assert isinstance(error, ProtocolError), error
             finally:
                 stream.release()
 
@@ -222,7 +226,7 @@ def test_every_stream_ends_whatever_it_carries(target: Target, port: str) -> Non
         assert connection.is_open
         assert connection.open_streams == 0
 
-    @settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=7 * rounds, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(st.lists(frames(), min_size=BATCH, max_size=BATCH))
     def attack(contents: list[bytes]) -> None:
         target.runner.run(open_all(contents))

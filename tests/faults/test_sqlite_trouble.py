@@ -9,7 +9,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +43,13 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", disk], check=True)
 
 
+def impatient_backend(core: CoreDaemon) -> AbstractAsyncContextManager[QuicBackend]:
+    assert core.identity.ca_path is not None
+    return registered_backend(core.instance_address, core.identity.ca_path)
+
+
 @asynccontextmanager
-async def impatient_backend(address: str, ca_file: Path) -> AsyncIterator[QuicBackend]:
+async def registered_backend(address: str, ca_file: Path) -> AsyncIterator[QuicBackend]:
     """A registered instance that is told of trouble instead of waiting for its end."""
     settings = connection_settings("writer", address, ca_file)
     backend = QuicBackend(dataclasses.replace(settings, reconnect_deadline_ms=0))
@@ -83,15 +88,14 @@ async def test_a_full_disk_loses_nothing_and_work_goes_on_when_there_is_room(
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(1024 * 1024))
     url = f"sqlite:///{small_disk}/core.db"
-    async with running_core(url) as core, asyncio.timeout(60):
-        async with impatient_backend(core.instance_address, core.identity.ca_path) as backend:
-            count, error = await write_until_refused(backend)
-            assert count > 5
-            assert error.retryable
-            assert error.message == "checkpoint: the disk is full"
-            await check_all_there(core.management, count)
-            ballast.unlink()
-            await backend.checkpoint(f"c-{count}", state(count))
+    async with asyncio.timeout(60), running_core(url) as core, impatient_backend(core) as backend:
+        count, error = await write_until_refused(backend)
+        assert count > 5
+        assert error.retryable
+        assert error.message == "checkpoint: the disk is full"
+        await check_all_there(core.management, count)
+        ballast.unlink()
+        await backend.checkpoint(f"c-{count}", state(count))
     async with running_core(url) as core:
         await check_all_there(core.management, count + 1)
 
@@ -104,7 +108,7 @@ async def test_a_limit_on_file_sizes_loses_nothing_and_work_goes_on_when_it_is_r
     resource.prlimit(daemon_process.process_id, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     management = daemon_process.management()
     address = f"127.0.0.1:{daemon_process.ports['instance']}"
-    async with asyncio.timeout(60), impatient_backend(address, daemon_process.ca_file) as backend:
+    async with asyncio.timeout(60), registered_backend(address, daemon_process.ca_file) as backend:
         count, error = await write_until_refused(backend)
         assert count > 5
         assert error.retryable
@@ -139,67 +143,77 @@ async def test_a_file_locked_for_too_long_is_told_as_retryable(
     running_core: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runtara_core.database.sqlite._BUSY_TIMEOUT_MS", 300)
-    async with running_core() as core, asyncio.timeout(30):
-        async with impatient_backend(core.instance_address, core.identity.ca_path) as backend:
-            await backend.checkpoint("before", b"1")
-            async with locked_by_another_process(tmp_path / "core.db"):
-                with pytest.raises(StorageError, match="another process holds the database file locked") as refusal:
-                    await backend.checkpoint("during", b"2")
-                assert refusal.value.retryable
-                assert await backend.get_checkpoint("before") == b"1"
-            await backend.checkpoint("during", b"2")
+    async with asyncio.timeout(30), running_core() as core, impatient_backend(core) as backend:
+        await backend.checkpoint("before", b"1")
+        async with locked_by_another_process(tmp_path / "core.db"):
+            with pytest.raises(StorageError, match="another process holds the database file locked") as refusal:
+                await backend.checkpoint("during", b"2")
+            assert refusal.value.retryable
+            assert await backend.get_checkpoint("before") == b"1"
+        await backend.checkpoint("during", b"2")
 
 
 async def test_a_file_locked_for_a_moment_only_delays(running_core: Any, tmp_path: Path) -> None:
-    async with running_core() as core, asyncio.timeout(30):
-        async with impatient_backend(core.instance_address, core.identity.ca_path) as backend:
-            async with locked_by_another_process(tmp_path / "core.db"):
-                write = asyncio.create_task(backend.checkpoint("during", b"2"))
-                assert await backend.get_checkpoint("during") is None
-            assert not (await write).found
-            assert await backend.get_checkpoint("during") == b"2"
+    async with asyncio.timeout(30), running_core() as core, impatient_backend(core) as backend:
+        async with locked_by_another_process(tmp_path / "core.db"):
+            write = asyncio.create_task(backend.checkpoint("during", b"2"))
+            assert await backend.get_checkpoint("during") is None
+        assert not (await write).found
+        assert await backend.get_checkpoint("during") == b"2"
 
 
 @pytest.mark.privileged
 async def test_a_read_only_file_is_refused_in_one_line(running_core: Any, tmp_path: Path) -> None:
     directory = tmp_path / "disk"
     directory.mkdir()
-    if os.geteuid() == 0:
-        mounted = subprocess.run(["mount", "-t", "tmpfs", "tmpfs", directory], capture_output=True, check=False)
-        if mounted.returncode != 0:
-            pytest.skip("root may write everything, and may not mount here")
+    mount_if_root(directory)
     try:
         async with running_core(f"sqlite:///{directory}/core.db"):
             pass
-        if os.geteuid() == 0:
-            subprocess.run(["mount", "-o", "remount,ro", directory], check=True)
-        else:
-            (directory / "core.db").chmod(0o444)
-            directory.chmod(0o555)
+        make_read_only(directory)
         with pytest.raises((ConfigurationError, StorageError)) as refusal:
             async with running_core(f"sqlite:///{directory}/core.db"):
                 pass
         assert "core.db" in refusal.value.message
         assert "\n" not in refusal.value.message
     finally:
-        if os.geteuid() == 0:
-            subprocess.run(["umount", "--lazy", directory], check=True)
-        else:
-            directory.chmod(0o755)
+        make_removable(directory)
+
+
+def mount_if_root(directory: Path) -> None:
+    """Root may write whatever its mode says, but not on a file system that is read-only."""
+    if os.geteuid() == 0:
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "tmpfs", directory], capture_output=True, check=False)
+        if mounted.returncode != 0:
+            pytest.skip("root may write everything, and may not mount here")
+
+
+def make_read_only(directory: Path) -> None:
+    if os.geteuid() == 0:
+        subprocess.run(["mount", "-o", "remount,ro", directory], check=True)
+    else:
+        (directory / "core.db").chmod(0o444)
+        directory.chmod(0o555)
+
+
+def make_removable(directory: Path) -> None:
+    if os.geteuid() == 0:
+        subprocess.run(["umount", "--lazy", directory], check=True)
+    else:
+        directory.chmod(0o755)
 
 
 async def test_a_file_that_becomes_read_only_under_the_daemon_is_no_retry(
     running_core: Any,
 ) -> None:
     """As when the file system is remounted after an error of the disk."""
-    async with running_core() as core, asyncio.timeout(30):
-        async with impatient_backend(core.instance_address, core.identity.ca_path) as backend:
-            await backend.checkpoint("before", b"1")
-            await refuse_writes(core)
-            with pytest.raises(StorageError, match="the database file is read-only") as refusal:
-                await backend.checkpoint("during", b"2")
-            assert not refusal.value.retryable
-            assert await backend.get_checkpoint("before") == b"1"
+    async with asyncio.timeout(30), running_core() as core, impatient_backend(core) as backend:
+        await backend.checkpoint("before", b"1")
+        await refuse_writes(core)
+        with pytest.raises(StorageError, match="the database file is read-only") as refusal:
+            await backend.checkpoint("during", b"2")
+        assert not refusal.value.retryable
+        assert await backend.get_checkpoint("before") == b"1"
 
 
 async def refuse_writes(core: CoreDaemon) -> None:

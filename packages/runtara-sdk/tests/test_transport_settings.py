@@ -32,6 +32,8 @@ def test_every_variable_is_read() -> None:
         RUNTARA_QUIC_MAX_CONNECTIONS="9",
         RUNTARA_QUIC_MAX_STREAMS="10",
         RUNTARA_QUIC_MAX_BUFFERED_BYTES="11",
+        RUNTARA_QUIC_RETRY_ABOVE="12",
+        RUNTARA_QUIC_HANDSHAKE_TIMEOUT_MS="13",
     )
     assert settings == ServerSettings(
         "127.0.0.1",
@@ -47,6 +49,8 @@ def test_every_variable_is_read() -> None:
         max_connections=9,
         max_streams=10,
         max_buffered_bytes=11,
+        retry_above_handshakes=12,
+        handshake_timeout_ms=13,
     )
 
 

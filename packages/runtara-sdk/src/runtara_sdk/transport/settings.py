@@ -79,6 +79,10 @@ class ServerSettings:
             max_pending_handshakes=reader.integer(
                 "RUNTARA_QUIC_MAX_INCOMING", default.max_pending_handshakes, minimum=1
             ),
+            retry_above_handshakes=reader.integer("RUNTARA_QUIC_RETRY_ABOVE", default.retry_above_handshakes),
+            handshake_timeout_ms=reader.integer(
+                "RUNTARA_QUIC_HANDSHAKE_TIMEOUT_MS", default.handshake_timeout_ms, minimum=1
+            ),
             max_connections=reader.integer("RUNTARA_QUIC_MAX_CONNECTIONS", default.max_connections, minimum=1),
             max_streams=reader.integer("RUNTARA_QUIC_MAX_STREAMS", default.max_streams, minimum=1),
             max_buffered_bytes=reader.integer(
