@@ -19,7 +19,7 @@ STEPS = 10
 NETWORKS = {
     "lossy": NetworkFaults(drop=0.05, duplicate=0.05, delay=0.2),
     "jumbled": NetworkFaults(duplicate=0.3, delay=0.9),
-    "stuttering": NetworkFaults(drop=0.01, delay=0.05, silence_every=120, longest_silence_seconds=1.2),
+    "stuttering": NetworkFaults(drop=0.01, delay=0.05, silence_every=200, longest_silence_seconds=0.8),
 }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from daemon_process import PORTS, DaemonProcess
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import DecodeError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from runtara_sdk.errors import ProtocolError, RuntaraError
@@ -32,12 +33,17 @@ INTEGERS = {
     FieldDescriptor.CPPTYPE_UINT64: (0, 2**64 - 1),
 }
 TEXTS = st.one_of(
-    st.just("known"),
-    st.just("managed"),
     st.sampled_from(["", "nul\0inside", "../../etc", "\ud7ff\U0010ffff", "%s{}'\"--"]),
     st.integers(1, 5_000).map("a".__mul__),
     st.text(max_size=20),
 )
+KNOWN = [f"known-{number}" for number in range(20)]
+IDENTIFIERS = {
+    "instance_id": st.one_of(st.sampled_from(KNOWN), st.sampled_from(KNOWN), TEXTS),
+    "checkpoint_id": st.one_of(st.sampled_from(["step-1", "step-2", "step-3"]), TEXTS),
+    "tenant_id": st.one_of(st.just("tenant"), TEXTS),
+}
+"""Values that are mostly right, so that requests get far enough to do harm."""
 # What waits by its nature is bounded elsewhere; here it would only take time.
 SHORT = {"duration_ms", "wait_ms", "timeout_ms", "grace_period_seconds", "timeout_seconds"}
 
@@ -50,16 +56,33 @@ class Target:
         self.daemons = DaemonProcess(directory)
         self.runner.run(self.daemons.start())
         self.clients: dict[str, QuicClient] = {}
+        self.registrations: dict[str, instance_pb2.RegisterInstanceResponse] = {}
         self.runner.run(self._prepare())
 
     async def _prepare(self) -> None:
-        """Clients of each port, and instances for requests to name: one of its own, one that is launched."""
+        """Clients of each port, and instances for requests to name."""
         for port in PORTS:
             self.clients[port] = self.daemons.client(port)
-        register = instance_pb2.RegisterInstanceRequest(instance_id="known", tenant_id="known")
-        await self.clients["instance"].call(instance_pb2.RpcRequest(register_instance=register).SerializeToString())
-        create = management_pb2.CreateInstanceRequest(instance_id="managed", tenant_id="managed", image_id="none")
-        await self.clients["management"].call(management_pb2.RpcRequest(create_instance=create).SerializeToString())
+        for name in KNOWN:
+            register = instance_pb2.RegisterInstanceRequest(instance_id=name, tenant_id="tenant")
+            request = instance_pb2.RpcRequest(register_instance=register)
+            answer = await self.clients["instance"].call(request.SerializeToString())
+            self.registrations[name] = instance_pb2.RpcResponse.FromString(answer).register_instance
+
+    def authorized(self, payload: bytes) -> bytes:
+        """A request of a known instance that names no epoch becomes one of its current launch."""
+        request = instance_pb2.RpcRequest()
+        try:
+            request.ParseFromString(payload)
+        except DecodeError:
+            return payload
+        call = getattr(request, request.WhichOneof("request") or "", None)
+        registration = self.registrations.get(getattr(call, "instance_id", ""))
+        if registration is None or request.HasField("epoch"):
+            return payload
+        request.epoch = registration.epoch
+        request.instance_token = registration.instance_token
+        return request.SerializeToString()
 
     def close(self) -> None:
         for client in self.clients.values():
@@ -77,8 +100,15 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
 
 def messages(descriptor: Descriptor, package: Any, depth: int = 3) -> st.SearchStrategy[Any]:
     """Messages of a type with any subset of its fields, each with values that are likely to hurt."""
+    likely = {
+        field.name: IDENTIFIERS[field.name]
+        for field in descriptor.fields
+        if field.name in IDENTIFIERS and not field.is_repeated
+    }
     fields = {
-        field.name: values(field, package, depth) for field in descriptor.fields if depth or not field.message_type
+        field.name: values(field, package, depth)
+        for field in descriptor.fields
+        if field.name not in likely and (depth or not field.message_type)
     }
 
     def build(chosen: dict[str, Any]) -> Any:
@@ -94,7 +124,7 @@ def messages(descriptor: Descriptor, package: Any, depth: int = 3) -> st.SearchS
                 setattr(message, name, value)
         return message
 
-    return st.fixed_dictionaries({}, optional=fields).map(build)
+    return st.fixed_dictionaries(likely, optional=fields).map(build)
 
 
 def values(field: FieldDescriptor, package: Any, depth: int) -> st.SearchStrategy[Any]:
@@ -163,6 +193,8 @@ def test_every_request_is_answered_or_refused(target: Target, port: str, rounds:
     answered: set[str] = set()
 
     async def ask_all(payloads: list[bytes]) -> list[bytes | None]:
+        if port == "instance":
+            payloads = [target.authorized(payload) for payload in payloads]
         return list(await asyncio.gather(*(ask(client, payload) for payload in payloads)))
 
     @settings(max_examples=10 * rounds, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
