@@ -13,7 +13,7 @@ import pytest
 from runtara_core.due import DueBell
 from runtara_core.instance_service import InstanceService
 from runtara_core.management_service import ManagementService
-from runtara_core.models import CoreLimits, ExitReport, LaunchClaim, LeaseKey, NewInstance
+from runtara_core.models import CoreLimits, ExitReport, LaunchClaim, LeaseKey, NewInstance, RecoveryPolicy
 from runtara_core.security import TokenAuthority
 from runtara_core.storages import open_storage
 from runtara_sdk.clock import Clock
@@ -55,7 +55,9 @@ def clock() -> Clock:
 async def core(tmp_path: Path, clock: Clock) -> AsyncIterator[Core]:
     storage = await open_storage(f"sqlite:///{tmp_path}/core.db")
     await storage.open()
-    limits, due = CoreLimits(max_concurrent_instances=100), DueBell()
+    # Each jump forward ends every lease; so many in a row are no crash loop here.
+    limits = CoreLimits(max_concurrent_instances=100, recovery=RecoveryPolicy(max_recoveries=1_000))
+    due = DueBell()
     tokens = TokenAuthority(storage.credentials, clock)
     yield Core(InstanceService(storage, clock, limits, due), ManagementService(storage, clock, limits, due, tokens))
     await storage.close()
