@@ -118,6 +118,18 @@ def test_killed_in_the_middle_it_goes_on_when_its_id_is_given_again(
     assert product.processes() == {}
 
 
+def test_an_instance_keeps_the_input_it_was_started_with(product, service, order_scenario) -> None:
+    arguments = ("runtara", "run", order_scenario, "--instance-id", "e-2", "--input")
+    service.hold("/notify")
+    killed = product.start(*arguments, order("E-2"))
+    service.wait_for_held("/notify")
+    killed.stop(signal.SIGKILL)
+    service.release("/notify")
+    resumed = product.run(*arguments, order("E-3"))
+    assert (resumed.exit_code, resumed.output) == (0, accepted("E-2")), resumed
+    assert "the input given now is ignored" in resumed.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupted_it_leaves_no_process_and_says_how_to_go_on(product, service, order_scenario, number) -> None:
     service.hold("/notify")

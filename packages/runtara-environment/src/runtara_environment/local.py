@@ -117,6 +117,8 @@ class LocalPlatform:
                 await self._start(environment, artifact, tenant_id, instance_id, input_envelope)
             else:
                 progress(f"resuming instance {instance_id}, {known.checkpoint_count} checkpoints done")
+                if input_envelope is not None and json.loads(known.input or b"{}") != dict(input_envelope):
+                    progress("the input given now is ignored: the instance keeps the one it was started with")
                 if known.status is InstanceStatus.SUSPENDED and known.wake_at_ms is None:
                     await core.management.send_signal(instance_id, SignalType.RESUME)
             if environment.isolation == "none":
