@@ -167,6 +167,8 @@ class Stream:
 
         What is still waiting at the deadline is given up, so that a peer that does not read cannot leave it here.
         """
+        if self._held <= _SMALL_ANSWER_BYTES:
+            return
         try:
             await self._wait_until_unsent(_SMALL_ANSWER_BYTES, deadline)
         except DeadlineExceededError:
