@@ -9,8 +9,7 @@ from pathlib import Path
 from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.services import CompiledScenario, CompilerService, Progress
 
-from runtara_compiler.compilation import CompilationInput, compile_scenario
-from runtara_compiler.language.diagnostics import ScenarioError
+from runtara_compiler import unchanged
 
 _NOT_IN_AN_ID = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -26,28 +25,55 @@ class Compiler(CompilerService):
         Raises `InvalidInputError` with every validation error, one a line, when the scenario is not acceptable.
         """
         document = await asyncio.to_thread(read_scenario_file, scenario_path)
-        compilation = CompilationInput(
-            tenant_id=tenant_id,
-            scenario_id=scenario_id_of(scenario_path),
-            version=1,
-            execution_graph=document,
-            target=target,
-            data_dir=data_dir,
-            origin=str(scenario_path),
-        )
-        try:
-            result = await compile_scenario(compilation, progress=progress)
-        except ScenarioError as error:
-            lines = (f"{scenario_path}: {diagnostic}" for diagnostic in error.diagnostics)
-            raise InvalidInputError("\n".join(lines)) from error
-        return CompiledScenario(
-            scenario_id=compilation.scenario_id,
-            artifact_path=result.cached_path,
-            artifact_sha256=result.binary_checksum,
-            artifact_bytes=result.binary_size,
-            from_cache=result.from_cache,
-            warnings=tuple(map(str, result.warnings)),
-        )
+        scenario_id = scenario_id_of(scenario_path)
+        known = unchanged.UnchangedScenarios(data_dir)
+        key = None
+        if target == unchanged.TARGET:
+            key = await asyncio.to_thread(known.key, document, tenant_id=tenant_id, scenario_id=scenario_id)
+            if (compiled := known.find(key)) is not None:
+                progress("unchanged, taken from the cache")
+                return compiled
+        compiled = await _compile(document, scenario_path, scenario_id, tenant_id, target, data_dir, progress)
+        if key is not None:
+            known.remember(key, compiled)
+        return compiled
+
+
+async def _compile(
+    document: bytes,
+    scenario_path: Path,
+    scenario_id: str,
+    tenant_id: str,
+    target: str,
+    data_dir: Path,
+    progress: Progress,
+) -> CompiledScenario:
+    # Imported here, so that an unchanged scenario starts without the compiler.
+    from runtara_compiler.compilation import CompilationInput, compile_scenario
+    from runtara_compiler.language.diagnostics import ScenarioError
+
+    compilation = CompilationInput(
+        tenant_id=tenant_id,
+        scenario_id=scenario_id,
+        version=1,
+        execution_graph=document,
+        target=target,
+        data_dir=data_dir,
+        origin=str(scenario_path),
+    )
+    try:
+        result = await compile_scenario(compilation, progress=progress)
+    except ScenarioError as error:
+        lines = (f"{scenario_path}: {diagnostic}" for diagnostic in error.diagnostics)
+        raise InvalidInputError("\n".join(lines)) from error
+    return CompiledScenario(
+        scenario_id=scenario_id,
+        artifact_path=result.cached_path,
+        artifact_sha256=result.binary_checksum,
+        artifact_bytes=result.binary_size,
+        from_cache=result.from_cache,
+        warnings=tuple(map(str, result.warnings)),
+    )
 
 
 def read_scenario_file(path: Path) -> bytes:
