@@ -76,6 +76,8 @@ def _shared_postgres_database_url(postgres_url: str, _postgres_template: str) ->
 async def emptied_postgres_database_url(_shared_postgres_database_url: str) -> str:
     """One database for many tests, without instances and keys; much cheaper than a database for each."""
     connection = await asyncpg.connect(_shared_postgres_database_url)
-    await connection.execute("DELETE FROM instances; DELETE FROM api_keys; DELETE FROM token_secrets")
+    await connection.execute(
+        "DELETE FROM instances; DELETE FROM api_keys; DELETE FROM token_secrets; UPDATE first_epochs SET epoch = 0"
+    )
     await connection.close()
     return _shared_postgres_database_url

@@ -17,6 +17,7 @@ INDEX_OF = {
     "lock_due_wakes": "instances_wake",
     "lock_expired_leases": "instances_lease",
     "expire_leases": "instances_lease",
+    "lock_finished": "instances_finished",
     "list_checkpoints": "checkpoints_order",
     "list_events_descending": "instance_events_order",
     "list_events_ascending": "instance_events_order",

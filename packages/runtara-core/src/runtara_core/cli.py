@@ -26,6 +26,8 @@ Environment variables:
   RUNTARA_SERVER_NAMES              further names in the server certificate
   RUNTARA_TLS_CERT_FILE, _KEY_FILE  certificate and key to show (made under DATA_DIR)
   RUNTARA_MAX_CONCURRENT_INSTANCES  instances that may run at a time (32)
+  RUNTARA_DB_CLEANUP_ENABLED        remove finished instances (true)
+  RUNTARA_DB_CLEANUP_MAX_AGE_DAYS   how long they stay (3)
   DATA_DIR                          where the certificates are (.data)
   RUNTARA_LOG                       debug, info, warning or error (info)
 

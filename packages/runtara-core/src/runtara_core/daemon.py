@@ -15,6 +15,7 @@ from runtara_sdk.transport import QuicServer, ServerSettings, payload_handler, s
 from runtara_core.due import DueBell
 from runtara_core.instance_service import InstanceService
 from runtara_core.management_service import ManagementService
+from runtara_core.retention import keep_removing_finished
 from runtara_core.security import KeyRing, TokenAuthority, require_key_when_exposed
 from runtara_core.server_identity import IdentitySource, ServerIdentity, follow_identity
 from runtara_core.settings import CoreSettings
@@ -58,6 +59,7 @@ class CoreDaemon:
         self._servers: list[QuicServer] = []
         self._identity_source = IdentitySource(settings.data_dir, settings.server_names, settings.tls)
         self._following: asyncio.Task[None] | None = None
+        self._removing: asyncio.Task[None] | None = None
 
     @property
     def instance_address(self) -> str:
@@ -94,6 +96,10 @@ class CoreDaemon:
             self._following = asyncio.create_task(
                 follow_identity(self._identity_source, self._servers, self._clock), name="follow certificates"
             )
+            if settings.retention.enabled:
+                self._removing = asyncio.create_task(
+                    keep_removing_finished(storage, self._clock, settings.retention), name="remove finished instances"
+                )
         except BaseException:
             await self.close()
             raise
@@ -107,10 +113,11 @@ class CoreDaemon:
 
     async def close(self) -> None:
         """Stop serving, let calls in flight finish for a moment, close the database."""
-        if self._following is not None:
-            self._following.cancel()
-            await asyncio.gather(self._following, return_exceptions=True)
-            self._following = None
+        tasks = [task for task in (self._following, self._removing) if task is not None]
+        self._following = self._removing = None
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         for server in self._servers:
             with contextlib.suppress(Exception):
                 await server.close(_CLOSE_GRACE_SECONDS)

@@ -13,6 +13,36 @@ from runtara_core.server_identity import given_identity
 
 
 @dataclass(frozen=True, slots=True)
+class RetentionSettings:
+    """When finished instances are removed.
+
+    Attributes:
+        enabled: whether they are at all (RUNTARA_DB_CLEANUP_ENABLED).
+        max_age_days: how long they stay after their end (RUNTARA_DB_CLEANUP_MAX_AGE_DAYS).
+        poll_interval_seconds: from one pass to the next; the first is at the start
+            (RUNTARA_DB_CLEANUP_POLL_INTERVAL_SECS).
+        batch_size: most instances of one transaction (RUNTARA_DB_CLEANUP_BATCH_SIZE).
+    """
+
+    enabled: bool = True
+    max_age_days: int = 3
+    poll_interval_seconds: int = 3_600
+    batch_size: int = 100
+
+    @classmethod
+    def from_environment(cls, reader: EnvironmentReader) -> RetentionSettings:
+        """Read the variables; raises `ConfigurationError` naming what is wrong."""
+        return cls(
+            enabled=reader.boolean("RUNTARA_DB_CLEANUP_ENABLED", default=True),
+            max_age_days=reader.integer("RUNTARA_DB_CLEANUP_MAX_AGE_DAYS", 3, minimum=1, maximum=36_500),
+            poll_interval_seconds=reader.integer(
+                "RUNTARA_DB_CLEANUP_POLL_INTERVAL_SECS", 3_600, minimum=1, maximum=31_536_000
+            ),
+            batch_size=reader.integer("RUNTARA_DB_CLEANUP_BATCH_SIZE", 100, minimum=1, maximum=1_000),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class CoreSettings:
     """What a core daemon needs to start.
 
@@ -25,6 +55,7 @@ class CoreSettings:
         server_names: further names in the server certificate (RUNTARA_SERVER_NAMES, comma-separated).
         tls: certificate and key to show instead of a local authority's (RUNTARA_TLS_CERT_FILE, RUNTARA_TLS_KEY_FILE).
         limits: RUNTARA_MAX_CONCURRENT_INSTANCES and the recovery policy.
+        retention: when finished instances are removed (RUNTARA_DB_CLEANUP_*).
     """
 
     database_url: str
@@ -35,6 +66,7 @@ class CoreSettings:
     server_names: tuple[str, ...] = ()
     tls: TlsIdentity | None = None
     limits: CoreLimits = field(default_factory=CoreLimits)
+    retention: RetentionSettings = RetentionSettings()
 
     @classmethod
     def from_environment(cls, reader: EnvironmentReader | None = None) -> CoreSettings:
@@ -58,4 +90,5 @@ class CoreSettings:
                     "RUNTARA_MAX_CONCURRENT_INSTANCES", 32, minimum=1, maximum=1_000_000
                 )
             ),
+            retention=RetentionSettings.from_environment(reader),
         )

@@ -274,6 +274,14 @@ class Storage(ABC):
         """When the next claim may succeed: the earliest wake time or lease expiry of managed instances."""
 
     @abstractmethod
+    async def delete_finished(self, *, finished_before_ms: int, limit: int) -> int:
+        """Remove up to `limit` terminal instances that finished before a time, oldest first, in one transaction.
+
+        Everything that belongs to them goes too; never one that can still run. Returns how many went. An instance
+        that is created under the id of a removed one begins above its epochs, so that nothing of the old one fits.
+        """
+
+    @abstractmethod
     async def list_checkpoints(self, instance_id: str, *, limit: int, offset: int) -> CheckpointPage:
         """Checkpoints, newest first."""
 

@@ -84,6 +84,10 @@ class _CommitInDoubt(Exception):  # noqa: N818 - carries its cause to the retry 
     """The connection broke while the commit was under way."""
 
 
+class StatementFailed(Exception):  # noqa: N818 - an outcome, handled by whoever made the statement
+    """A statement of `fetch_at_once` failed or its connection broke; usually nothing of it has happened."""
+
+
 class PostgresDatabase(Database):
     """A PostgreSQL database."""
 
@@ -165,6 +169,28 @@ class PostgresDatabase(Database):
             except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 raise _storage_error(operation, error) from error
         raise StorageError(f"{operation}: gave up after {_ATTEMPTS} attempts")
+
+    async def fetch_at_once(
+        self, query: str, /, *, operation: str, **parameters: Sequence[str | bytes | int | None]
+    ) -> Sequence[Row]:
+        """Run one statement over arrays as a transaction of its own: one round trip. Returns its rows, durable.
+
+        Raises `StatementFailed` when it did not succeed, and `StorageError` when the database does not answer. The
+        caller sees to it that texts and integers are storable.
+        """
+        if self._pool is None:
+            raise StorageError(f"{operation}: the database is closed", retryable=False)
+        statement = self._queries[query]
+        try:
+            async with self._pool.acquire(timeout=_ACQUIRE_TIMEOUT_S) as connection:
+                rows: Sequence[Row] = await connection.fetch(
+                    statement.text, *(parameters[name] for name in statement.parameters)
+                )
+                return rows
+        except TimeoutError as error:
+            raise StorageError(f"{operation}: the database did not answer in time") from error
+        except _DRIVER_ERRORS as error:
+            raise StatementFailed from error
 
     async def _attempt(self, work: Work[T], operation: str, *, read_only: bool) -> T:
         if self._pool is None:

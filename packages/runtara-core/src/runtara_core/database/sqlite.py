@@ -109,6 +109,8 @@ class SqliteDatabase(Database):
         try:
             connection.row_factory = sqlite3.Row
             if not read_only:
+                # Only a new file heeds it: then what is deleted can be given back to the file system in steps.
+                connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
                 connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")

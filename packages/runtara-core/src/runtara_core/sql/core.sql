@@ -32,7 +32,7 @@ SELECT COUNT(*) AS running FROM instances WHERE status = 'running';
 
 -- name: insert_instance
 INSERT INTO instances (instance_id, tenant_id, image_id, status, epoch, created_at_ms, wake_at_ms)
-VALUES (:instance_id, :tenant_id, :image_id, 'pending', 0, :now_ms, :wake_at_ms)
+VALUES (:instance_id, :tenant_id, :image_id, 'pending', :epoch, :now_ms, :wake_at_ms)
 ON CONFLICT (instance_id) DO NOTHING;
 
 -- name: insert_instance_input
@@ -226,6 +226,34 @@ SELECT MIN(due_at_ms) AS due_at_ms FROM (
     UNION ALL
     SELECT MIN(lease_until_ms) FROM instances WHERE status = 'running' AND image_id IS NOT NULL
 ) AS due;
+
+-- Retention
+
+-- name: read_first_epoch
+SELECT epoch FROM first_epochs WHERE id = 1 /*postgres FOR SHARE*/;
+
+-- name: lock_first_epoch
+SELECT epoch FROM first_epochs WHERE id = 1 /*postgres FOR UPDATE*/;
+
+-- name: raise_first_epoch
+UPDATE first_epochs SET epoch = :epoch WHERE id = 1 AND epoch < :epoch;
+
+-- name: lock_finished
+SELECT instance_id, epoch FROM instances
+WHERE finished_at_ms IS NOT NULL AND finished_at_ms < :finished_before_ms
+  AND status IN ('completed', 'failed', 'cancelled')
+ORDER BY finished_at_ms LIMIT :limit /*postgres FOR UPDATE SKIP LOCKED*/;
+
+-- name: delete_finished_instance
+DELETE FROM instances
+WHERE instance_id = :instance_id AND finished_at_ms < :finished_before_ms
+  AND status IN ('completed', 'failed', 'cancelled');
+
+-- name: count_free_pages
+/*sqlite PRAGMA freelist_count*/ /*postgres SELECT 0 AS freelist_count*/;
+
+-- name: reclaim_page
+/*sqlite PRAGMA incremental_vacuum(1)*/ /*postgres SELECT 0 AS reclaimed*/;
 
 -- Listing. A tenant's list and everybody's are queries of their own, so that each walks its index.
 

@@ -6,7 +6,6 @@ from runtara_core.database import DatabaseUrl
 from runtara_core.database.urls import url_scheme
 from runtara_core.hookspecs import hookimpl
 from runtara_core.storage import Storage
-from runtara_core.storages.sql import CORE_QUERIES, SqlStorage
 
 
 @hookimpl
@@ -16,5 +15,6 @@ def runtara_storage(database_url: str) -> Storage | None:
         return None
     # Imported here so that whoever uses SQLite never loads the PostgreSQL driver.
     from runtara_core.database.postgres import PostgresDatabase
+    from runtara_core.storages.postgres_batches import POSTGRES_QUERIES, PostgresStorage
 
-    return SqlStorage(PostgresDatabase(DatabaseUrl.parse(database_url), CORE_QUERIES))
+    return PostgresStorage(PostgresDatabase(DatabaseUrl.parse(database_url), POSTGRES_QUERIES))

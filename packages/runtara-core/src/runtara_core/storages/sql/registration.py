@@ -14,6 +14,7 @@ from runtara_sdk.models import EventType, InstanceStatus, Registration
 from runtara_core.database import Transaction
 from runtara_core.models import CoreLimits, CreatedInstance, NewInstance
 from runtara_core.storages.sql.limits import require_checkpoint_id, require_instance_id, require_tenant_id
+from runtara_core.storages.sql.retention import first_epoch
 from runtara_core.storages.sql.state import (
     InstanceState,
     lock_instance,
@@ -38,6 +39,7 @@ async def create_instance(transaction: Transaction, new: NewInstance, *, now_ms:
         instance_id=new.instance_id,
         tenant_id=new.tenant_id,
         image_id=new.image_id,
+        epoch=await first_epoch(transaction),
         now_ms=now_ms,
         wake_at_ms=now_ms,
     )
@@ -121,6 +123,7 @@ async def _lock_or_create(
         instance_id=instance_id,
         tenant_id=tenant_id,
         image_id=None,
+        epoch=await first_epoch(transaction),
         now_ms=now_ms,
         wake_at_ms=None,
     )

@@ -20,7 +20,7 @@ from runtara_sdk.models import (
 )
 
 from runtara_core import migrations
-from runtara_core.database import Database, QuerySet, Transaction
+from runtara_core.database import Database, Dialect, QuerySet, Transaction
 from runtara_core.models import (
     CheckpointPage,
     CheckpointRecord,
@@ -45,6 +45,7 @@ from runtara_core.storages.sql import (
     launches,
     listing,
     registration,
+    retention,
     retries,
     signal_waits,
     signals,
@@ -266,6 +267,12 @@ class SqlStorage(Storage):
 
     async def next_wake_at_ms(self) -> int | None:
         return await self._read(launches.next_wake_at_ms)
+
+    async def delete_finished(self, *, finished_before_ms: int, limit: int) -> int:
+        deleted = await self._write(retention.delete_finished, finished_before_ms=finished_before_ms, limit=limit)
+        if deleted and self._database.dialect is Dialect.SQLITE:
+            await retention.shrink(self._database)
+        return deleted
 
     async def list_checkpoints(self, instance_id: str, *, limit: int, offset: int) -> CheckpointPage:
         return await self._read(checkpoints.list_checkpoints, instance_id, limit=limit, offset=offset)

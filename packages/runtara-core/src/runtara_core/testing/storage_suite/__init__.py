@@ -17,6 +17,7 @@ from runtara_core.testing.storage_suite.launch_cases import LaunchCases
 from runtara_core.testing.storage_suite.listing_cases import ListingCases
 from runtara_core.testing.storage_suite.race_cases import RaceCases
 from runtara_core.testing.storage_suite.registration_cases import RegistrationCases
+from runtara_core.testing.storage_suite.retention_cases import RetentionCases
 from runtara_core.testing.storage_suite.retry_cases import RetryCases
 from runtara_core.testing.storage_suite.signal_cases import SignalCases
 from runtara_core.testing.storage_suite.signal_wait_cases import SignalWaitCases
@@ -35,6 +36,7 @@ class StorageConformance(
     ExitCases,
     ListingCases,
     RaceCases,
+    RetentionCases,
     CredentialCases,
 ):
     """All cases; subclasses provide the `storage` fixture."""
