@@ -77,18 +77,24 @@ class CheckpointBatches:
             await asyncio.gather(self._committing, return_exceptions=True)
 
     async def _commit_waiting(self) -> None:
-        batch: list[_Request] = []
+        taken: list[_Request] = []
         try:
-            while batch := self._next_batch():
-                await self._commit(batch)
+            while self._waiting:
+                batch, repeated = self._next_batch()
+                taken = [*batch, *repeated]
+                if batch:
+                    await self._commit(batch)
+                _release(taken)
         finally:
             self._committing = None
             # Nobody is left waiting for ever when this task is cancelled.
-            _release([*batch, *self._waiting])
+            _release([*taken, *self._waiting])
             self._waiting.clear()
 
-    def _next_batch(self) -> list[_Request]:
+    def _next_batch(self) -> tuple[list[_Request], list[_Request]]:
+        """The next requests, and apart from them those for an id that is among them."""
         batch: list[_Request] = []
+        repeated: list[_Request] = []
         keys: set[tuple[str, str]] = set()
         size = 0
         while self._waiting and len(batch) < _MAX_BATCH and size < _MAX_BATCH_BYTES:
@@ -98,12 +104,12 @@ class CheckpointBatches:
                 continue
             if key in keys:
                 # The first one wins; this one finds its state when it is made singly, after it.
-                self._waiting.appendleft(request)
-                break
+                repeated.append(request)
+                continue
             keys.add(key)
             batch.append(request)
             size += len(request.state)
-        return batch
+        return batch, repeated
 
     async def _commit(self, batch: list[_Request]) -> None:
         try:
@@ -128,7 +134,6 @@ class CheckpointBatches:
             request = batch[row["position"] - 1]
             if not request.answer.done():
                 request.answer.set_result(_result(request, row))
-        _release(batch)
 
 
 class PostgresStorage(SqlStorage):

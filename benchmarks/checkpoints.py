@@ -1,0 +1,358 @@
+"""Durable checkpoints: how many a second and how late, beside peers and what the disk and the database allow.
+
+    python benchmarks/checkpoints.py                       everything, in about three minutes
+    python benchmarks/checkpoints.py --seconds 5           longer measurements, for quieter figures
+    python benchmarks/checkpoints.py --only postgres       subjects whose name contains `postgres`
+    python benchmarks/checkpoints.py --without-dbos        do not install the peer DBOS
+    python benchmarks/checkpoints.py --json                the same figures as JSON
+
+Subjects take turns in every round, so that what else the machine does hits all of them; ratios are what counts. DBOS is
+installed from the package index into a virtual environment of its own, kept for the next run; pgbench and DBOS are left
+out with a message where they are missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from core_process import CoreProcess, running_core
+from runtara_core.testing.postgres import PostgresServer, create_database, running_postgres
+from runtara_sdk import InstanceSettings, RuntaraSdk
+
+INSTANCES = (1, 16, 64)
+STATE = b"x" * 230
+LIBRARIES = ("qh3", "aioquic")
+PEER_ENVIRONMENT = Path.home() / ".cache" / "runtara-benchmarks" / "dbos"
+_INSTALL_SECONDS = 300
+_ANSWER_SECONDS = 120
+_numbers = itertools.count(1)
+
+
+@dataclass
+class Measured:
+    """One subject with so many instances at a time.
+
+    Attributes:
+        latencies: of every operation, seconds, over all rounds.
+        seconds: measured time of all rounds.
+        processor_seconds: that the daemon used; None where there is none.
+    """
+
+    subject: str
+    instances: int
+    latencies: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    processor_seconds: float | None = None
+
+    @property
+    def per_second(self) -> float:
+        return len(self.latencies) / self.seconds if self.seconds else 0.0
+
+    def percentile_ms(self, percent: int) -> float:
+        if len(self.latencies) < 2:
+            return 0.0
+        return statistics.quantiles(self.latencies, n=100, method="inclusive")[percent - 1] * 1000
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table; ratios are to the peer of the same number of instances in the same run."""
+
+    subject: str
+    instances: int
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+    daemon_us_per_call: float | None
+    rate_to_dbos: float | None
+    rate_to_pgbench: float | None
+    p50_to_dbos: float | None
+    p50_to_flush: float | None
+
+
+Subject = Callable[[int, float, Measured], Awaitable[None]]
+
+
+async def _load(settings_of: Callable[[str], InstanceSettings], instances: int, seconds: float, into: Measured) -> None:
+    """`instances` programs at a time, each making one checkpoint after the other."""
+    run = next(_numbers)
+    sdks = [RuntaraSdk(settings_of(f"run-{run}-instance-{number}")) for number in range(instances)]
+    for sdk in sdks:
+        await sdk.__aenter__()
+
+    async def work(sdk: RuntaraSdk, deadline: float) -> None:
+        for number in itertools.count():
+            started = time.perf_counter()
+            if started >= deadline:
+                return
+            await sdk.checkpoint(f"step-{number}", STATE)
+            into.latencies.append(time.perf_counter() - started)
+
+    try:
+        for sdk in sdks:
+            await sdk.checkpoint("warm", STATE)
+        started = time.perf_counter()
+        await asyncio.gather(*(work(sdk, started + seconds) for sdk in sdks))
+        into.seconds += time.perf_counter() - started
+    finally:
+        for sdk in sdks:
+            await sdk.completed({})
+            await sdk.__aexit__(None, None, None)
+
+
+def daemon_subject(core: CoreProcess, library: str) -> Subject:
+    """Instances that talk to a daemon over QUIC."""
+
+    async def measure(instances: int, seconds: float, into: Measured) -> None:
+        os.environ["RUNTARA_QUIC_LIBRARY"] = library
+        before = core.processor_seconds()
+        await _load(core.settings, instances, seconds, into)
+        into.processor_seconds = (into.processor_seconds or 0.0) + core.processor_seconds() - before
+
+    return measure
+
+
+def embedded_subject(path: Path) -> Subject:
+    """One program with an SQLite journal of its own."""
+
+    async def measure(instances: int, seconds: float, into: Measured) -> None:
+        if instances == 1:
+            await _load(
+                lambda instance_id: InstanceSettings(
+                    instance_id, "benchmark", server_addr=f"sqlite:///{path}", heartbeat_interval_ms=0
+                ),
+                instances,
+                seconds,
+                into,
+            )
+
+    return measure
+
+
+def flush_subject(path: Path) -> Subject:
+    """What SQLite's log costs the disk at least: two pages appended and flushed, from one thread."""
+
+    async def measure(instances: int, seconds: float, into: Measured) -> None:
+        if instances == 1:
+            await asyncio.to_thread(_flush, path, seconds, into)
+
+    return measure
+
+
+def _flush(path: Path, seconds: float, into: Measured) -> None:
+    with path.open("ab") as file:
+        started = now = time.perf_counter()
+        while now < started + seconds:
+            file.write(b"x" * 8192)
+            file.flush()
+            os.fdatasync(file.fileno())
+            then, now = now, time.perf_counter()
+            into.latencies.append(now - then)
+        into.seconds += now - started
+
+
+def pgbench_subject(binary: str, url: str, directory: Path) -> Subject:
+    """One insert a commit, by PostgreSQL's own client."""
+    script = directory / "insert.sql"
+    script.write_text(f"INSERT INTO plain_inserts (state) VALUES ('{STATE.decode()}');\n")
+
+    async def measure(instances: int, seconds: float, into: Measured) -> None:
+        prefix = directory / f"pgbench-{next(_numbers)}"
+        command = [binary, "-n", "-M", "prepared", "-f", str(script), "-c", str(instances), "-j", "1"]
+        command += ["-T", str(max(1, round(seconds))), "--log", "--log-prefix", str(prefix), url]
+        process = await asyncio.create_subprocess_exec(
+            *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+        _, errors = await process.communicate()
+        if process.returncode:
+            raise SystemExit(f"pgbench failed: {errors.decode(errors='replace').strip()}")
+        for log in directory.glob(f"{prefix.name}.*"):
+            into.latencies += [int(line.split()[2]) / 1e6 for line in log.read_text().splitlines()]
+            log.unlink()
+        into.seconds += max(1, round(seconds))
+
+    return measure
+
+
+async def dbos_subject(stack: AsyncExitStack, url: str) -> Subject | None:
+    """Steps of DBOS workflows in a process of their own; None when DBOS cannot be had."""
+    python = await asyncio.to_thread(_install_dbos)
+    if python is None:
+        return None
+    process = await asyncio.create_subprocess_exec(
+        str(python),
+        str(Path(__file__).with_name("dbos_peer.py")),
+        url.replace("postgres://", "postgresql://", 1),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        limit=64 * 1024 * 1024,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    requests, answers = process.stdin, process.stdout
+
+    async def stop() -> None:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+    stack.push_async_callback(stop)
+    if (await asyncio.wait_for(answers.readline(), _ANSWER_SECONDS)).strip() != b"ready":
+        print("DBOS left out: it did not start", file=sys.stderr)
+        return None
+
+    async def measure(instances: int, seconds: float, into: Measured) -> None:
+        requests.write(f"{instances} {seconds}\n".encode())
+        into.latencies += json.loads(await asyncio.wait_for(answers.readline(), seconds + _ANSWER_SECONDS))
+        into.seconds += seconds
+
+    return measure
+
+
+def _install_dbos() -> Path | None:
+    python = PEER_ENVIRONMENT / "bin" / "python"
+    try:
+        if not python.exists():
+            for command in (
+                ["uv", "venv", "--quiet", "--python", sys.executable, str(PEER_ENVIRONMENT)],
+                ["uv", "pip", "install", "--quiet", "--python", str(python), "dbos"],
+            ):
+                subprocess.run(command, check=True, timeout=_INSTALL_SECONDS, capture_output=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        print(f"DBOS left out: it cannot be installed ({error})", file=sys.stderr)
+        shutil.rmtree(PEER_ENVIRONMENT, ignore_errors=True)
+        return None
+    return python
+
+
+async def _subjects(
+    stack: AsyncExitStack, directory: Path, server: PostgresServer, options: argparse.Namespace
+) -> dict[str, Subject]:
+    import asyncpg
+
+    subjects: dict[str, Subject] = {}
+
+    def wanted(name: str) -> bool:
+        return options.only is None or any(part in name for part in options.only)
+
+    for library in LIBRARIES:
+        for kind in ("postgres", "sqlite"):
+            name = f"{kind} {library}"
+            if wanted(name):
+                url = f"sqlite:///{directory}/{library}.db" if kind == "sqlite" else await create_database(server.url)
+                core = await stack.enter_async_context(running_core(url, library))
+                subjects[name] = daemon_subject(core, library)
+    if wanted("embedded sqlite"):
+        subjects["embedded sqlite"] = embedded_subject(directory / "embedded.db")
+    subjects["flush"] = flush_subject(directory / "flushed")
+    pgbench = shutil.which("pgbench")
+    if pgbench is None:
+        print("pgbench left out: it is not on the PATH", file=sys.stderr)
+    else:
+        connection = await asyncpg.connect(server.url)
+        await connection.execute("CREATE TABLE plain_inserts (id BIGSERIAL PRIMARY KEY, state TEXT NOT NULL)")
+        await connection.close()
+        subjects["pgbench"] = pgbench_subject(pgbench, server.url, directory)
+    if not options.without_dbos:
+        dbos = await dbos_subject(stack, await create_database(server.url))
+        if dbos is not None:
+            subjects["dbos"] = dbos
+    return subjects
+
+
+def _row(measured: Measured, of: dict[tuple[str, int], Measured]) -> Row:
+    def ratio(own: float, peer: Measured | None, value: Callable[[Measured], float]) -> float | None:
+        return round(own / value(peer), 3) if peer is not None and peer.latencies and peer is not measured else None
+
+    dbos, pgbench = of.get(("dbos", measured.instances)), of.get(("pgbench", measured.instances))
+    flush = of.get(("flush", 1)) if measured.instances == 1 else None
+    p50 = measured.percentile_ms(50)
+    processor = measured.processor_seconds
+    return Row(
+        measured.subject,
+        measured.instances,
+        round(measured.per_second, 1),
+        round(p50, 3),
+        round(measured.percentile_ms(99), 3),
+        None if processor is None else round(processor / max(1, len(measured.latencies)) * 1e6),
+        ratio(measured.per_second, dbos, lambda peer: peer.per_second),
+        ratio(measured.per_second, pgbench, lambda peer: peer.per_second),
+        ratio(p50, dbos, lambda peer: peer.percentile_ms(50)),
+        ratio(p50, flush, lambda peer: peer.percentile_ms(50)),
+    )
+
+
+async def measure_all(options: argparse.Namespace) -> list[Row]:
+    """Every subject with every number of instances, in turns."""
+    measured: dict[tuple[str, int], Measured] = {}
+    with tempfile.TemporaryDirectory(prefix="runtara-benchmark-") as name, running_postgres() as server:
+        async with AsyncExitStack() as stack:
+            subjects = await _subjects(stack, Path(name), server, options)
+            for _ in range(options.rounds):
+                for instances in options.instances:
+                    for subject, measure in subjects.items():
+                        into = measured.setdefault((subject, instances), Measured(subject, instances))
+                        await measure(instances, options.seconds, into)
+    return [_row(each, measured) for each in measured.values() if each.latencies]
+
+
+def _table(rows: list[Row]) -> str:
+    head = (
+        "subject",
+        "at a time",
+        "per s",
+        "p50 ms",
+        "p99 ms",
+        "core us/call",
+        "x dbos",
+        "x pgbench",
+        "p50/dbos",
+        "p50/flush",
+    )
+    lines = [head, *(tuple("" if value is None else str(value) for value in asdict(row).values()) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    return "\n".join("  ".join(f"{cell:>{width}}" for cell, width in zip(line, widths, strict=True)) for line in lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement (default 2)")
+    parser.add_argument("--rounds", type=int, default=2, help="of all subjects, in turns (default 2)")
+    parser.add_argument("--instances", type=int, nargs="+", default=list(INSTANCES), help="at a time (default 1 16 64)")
+    parser.add_argument(
+        "--only", nargs="+", help="daemons whose name contains one of these: postgres, sqlite, qh3, aioquic"
+    )
+    parser.add_argument("--without-dbos", action="store_true", help="leave the peer DBOS out")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    options = parser.parse_args()
+    before = os.getloadavg()[0]
+    rows = asyncio.run(measure_all(options))
+    if options.json:
+        print(
+            json.dumps(
+                {"load_before": before, "load_after": os.getloadavg()[0], "rows": [asdict(row) for row in rows]},
+                indent=2,
+            )
+        )
+        return
+    print(_table(rows))
+    print(f"\nload average {before:.1f} before, {os.getloadavg()[0]:.1f} after; {os.cpu_count()} processors")
+
+
+if __name__ == "__main__":
+    main()
