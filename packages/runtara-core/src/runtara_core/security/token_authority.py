@@ -18,6 +18,7 @@ REFRESH_MS = 5_000
 """How long secrets are used before they are read again."""
 
 _SHORTEST_REFRESH_MS = 1_000
+_MAX_VERIFIED = 4_096
 
 
 class TokenAuthority:
@@ -29,6 +30,9 @@ class TokenAuthority:
         self._secrets: TokenSecrets | None = None
         self._read_at_ms = 0
         self._reading = asyncio.Lock()
+        # A process shows its token with every call; what `_verified_by` has signed is not taken apart again.
+        self._verified: dict[str, InstanceToken] = {}
+        self._verified_by: TokenSecrets | None = None
 
     async def signing_secret(self) -> TokenSecret:
         """The secret to sign with now; made when the database has none yet."""
@@ -40,14 +44,21 @@ class TokenAuthority:
 
     async def verify(self, text: str) -> InstanceToken:
         """What a token says; raises `UnauthenticatedError` unless a secret in force has signed it."""
+        secrets = await self._read(REFRESH_MS)
+        if secrets == self._verified_by and text in self._verified:
+            return self._verified[text]
         presented = PresentedToken.parse(text)
         if presented is None:
             raise UnauthenticatedError("the instance token is not readable: pass on what the launch was given")
-        secret = (await self._read(REFRESH_MS)).find(presented.secret_id)
+        secret = secrets.find(presented.secret_id)
         if secret is None:
-            secret = (await self._read(_SHORTEST_REFRESH_MS)).find(presented.secret_id)
+            secrets = await self._read(_SHORTEST_REFRESH_MS)
+            secret = secrets.find(presented.secret_id)
         if secret is None or not presented.is_signed_by(secret):
             raise UnauthenticatedError("the instance token is not valid, or its secret was rotated out since")
+        if secrets != self._verified_by or len(self._verified) >= _MAX_VERIFIED:
+            self._verified, self._verified_by = {}, secrets
+        self._verified[text] = presented.token
         return presented.token
 
     async def _read(self, max_age_ms: int) -> TokenSecrets:
