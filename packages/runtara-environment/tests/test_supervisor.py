@@ -214,6 +214,7 @@ async def test_a_superseded_process_is_dead_before_its_successor_starts(host: Su
     # As when this process was suspended with its machine: core hands us our own launch, whose lease has ended.
     core.pretending = {"renew_leases": []}
     await host.until(lambda: _has_epoch(host, 2), "claimed again", advance_ms=500)
+    core.pretending = {}
     await host.until(lambda: _was_told_to_stop(first), "told to stop")
     await host.pass_time(3_000)
     assert host.runner.alive == [first]
