@@ -1,17 +1,9 @@
 from __future__ import annotations
 
-import logging
-from importlib.metadata import EntryPoint
-
 import pytest
-from runtara_core.storages import discovery, open_storage
+from runtara_core.storages import open_storage
 from runtara_core.storages.sql import SqlStorage
 from runtara_sdk.errors import ConfigurationError
-
-BUILT_IN = [
-    EntryPoint("sqlite", "runtara_core.storages.sqlite", "runtara.storage"),
-    EntryPoint("postgres", "runtara_core.storages.postgres", "runtara.storage"),
-]
 
 
 @pytest.mark.parametrize(
@@ -33,16 +25,6 @@ async def test_the_scheme_chooses_the_storage(url: str, location: str) -> None:
 async def test_an_unknown_scheme_lists_what_is_installed() -> None:
     with pytest.raises(ConfigurationError, match=r"scheme 'mysql': installed are postgres, sqlite"):
         await open_storage("mysql://u:p@db/core")
-
-
-async def test_a_broken_plugin_is_skipped_with_its_reason(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    broken = EntryPoint("broken", "no_such_module:thing", "runtara.storage")
-    monkeypatch.setattr(discovery, "entry_points", lambda group: [broken, *BUILT_IN])
-    with caplog.at_level(logging.WARNING):
-        assert await open_storage("core.db")
-    assert "storage plugin broken (no_such_module:thing) is skipped: No module named" in caplog.text
 
 
 async def test_an_unusable_url_is_named() -> None:

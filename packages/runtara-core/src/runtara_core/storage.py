@@ -49,6 +49,11 @@ from runtara_core.security.credentials import CredentialStore
 class Storage(ABC):
     """Durable state of instances. Contributed through the entry-point group `runtara.storage`."""
 
+    @property
+    def is_durable(self) -> bool:
+        """Whether state outlives `close`: what was stored is there when the storage is opened again."""
+        return True
+
     @abstractmethod
     async def open(self) -> None:
         """Connect and bring the schema up to date. Raises `StorageError` naming the database (no credentials)."""

@@ -92,9 +92,17 @@ class Database(ABC):
     def location(self) -> str:
         """Where the database is, for messages; without credentials."""
 
+    @property
+    def is_durable(self) -> bool:
+        """Whether rows outlive `close`."""
+        return True
+
     @abstractmethod
     async def open(self) -> None:
-        """Connect. Raises `StorageError` or `ConfigurationError` naming the database and the remedy."""
+        """Connect; also again after `close`.
+
+        Raises `StorageError` or `ConfigurationError` naming the database and the remedy.
+        """
 
     @abstractmethod
     async def close(self) -> None:

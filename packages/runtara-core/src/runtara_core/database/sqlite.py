@@ -35,19 +35,28 @@ class SqliteDatabase(Database):
 
     def __init__(self, url: DatabaseUrl, queries: QuerySet) -> None:
         self._url = url
-        translated = with_builtin_queries(queries).for_dialect(self.dialect)
+        self._queries = with_builtin_queries(queries).for_dialect(self.dialect)
+        self._make_workers()
+
+    def _make_workers(self) -> None:
         self._writer = SqliteWorker(
-            lambda: self._connect(read_only=False), translated, read_only=False, name="runtara-sqlite-writer"
+            lambda: self._connect(read_only=False), self._queries, read_only=False, name="runtara-sqlite-writer"
         )
         self._reader = SqliteWorker(
-            lambda: self._connect(read_only=True), translated, read_only=True, name="runtara-sqlite-reader"
+            lambda: self._connect(read_only=True), self._queries, read_only=True, name="runtara-sqlite-reader"
         )
 
     @property
     def location(self) -> str:
         return self._url.location
 
+    @property
+    def is_durable(self) -> bool:
+        return self._url.path is not None
+
     async def open(self) -> None:
+        if self._writer.is_closed:
+            self._make_workers()  # a thread starts only once
         await self._writer.open()
         if self._url.path is None:
             # A database in memory belongs to its one connection: reads run there, too.

@@ -111,6 +111,11 @@ class SqliteWorker:
         self._opened: asyncio.Future[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it takes no more works."""
+        return self._closed
+
     async def open(self) -> None:
         """Start the thread and connect. Raises what `connect` raised."""
         self._loop = asyncio.get_running_loop()

@@ -1,13 +1,17 @@
-"""Finding the storage plugin for a database URL."""
+"""Finding the storage plugin for a database URL.
+
+`RUNTARA_PLUGINS` and `RUNTARA_DISABLE_PLUGINS` choose among the installed plugins. One that cannot be loaded or that
+fails is named in the log and left out: it must not take those down that work.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from importlib.metadata import entry_points
 
 import pluggy
 from runtara_sdk.errors import ConfigurationError, RuntaraError
+from runtara_sdk.plugins import Plugin, PluginError, find_plugins
 
 from runtara_core import hookspecs
 from runtara_core.database.urls import url_scheme
@@ -24,29 +28,51 @@ async def open_storage(database_url: str) -> Storage:
     `postgres://` and `postgresql://` name PostgreSQL; `sqlite://` and plain paths an SQLite file; installed plugins may
     add schemes. Raises `ConfigurationError` when no plugin knows the scheme, listing those that are installed.
     """
-    # Importing plugins reads files, and must not hold up the loop.
-    plugins = await asyncio.to_thread(_load_plugins)
+    plugins = await asyncio.to_thread(find_plugins, _GROUP)
+    usable = []
+    for plugin in plugins:
+        if not plugin.is_enabled:
+            continue
+        storage, is_usable = await _ask(plugin, database_url)
+        if storage is not None:
+            return storage
+        if is_usable:
+            usable.append(plugin.name)
+    scheme = url_scheme(database_url)
+    known = ", ".join(usable) or "none"
+    disabled = [plugin.name for plugin in plugins if not plugin.is_enabled]
+    hint = f"; switched off by RUNTARA_PLUGINS or RUNTARA_DISABLE_PLUGINS: {', '.join(disabled)}" if disabled else ""
+    raise ConfigurationError(f"no storage for the database URL scheme {scheme!r}: installed are {known}{hint}")
+
+
+async def _ask(plugin: Plugin, database_url: str) -> tuple[Storage | None, bool]:
+    """A plugin's storage for a URL, and whether the plugin works at all."""
     try:
-        storage: Storage | None = plugins.hook.runtara_storage(database_url=database_url)
+        # Importing a plugin reads files, and must not hold up the loop.
+        hooks = await asyncio.to_thread(_hooks_of, plugin)
+        storage = hooks.runtara_storage(database_url=database_url)
+        if storage is not None and not isinstance(storage, Storage):
+            raise TypeError(f"its hook returned {type(storage).__name__}, which is no Storage")
+    except PluginError as error:
+        logger.warning("a storage plugin is skipped: %s", error.message)
     except RuntaraError:
         raise
-    except Exception as error:
-        raise ConfigurationError(f"a storage plugin failed for scheme {url_scheme(database_url)!r}: {error}") from error
-    if storage is None:
-        known = ", ".join(sorted(name for name, _ in plugins.list_name_plugin()))
-        raise ConfigurationError(
-            f"no storage for the database URL scheme {url_scheme(database_url)!r}: installed are {known or 'none'}"
+    except Exception as error:  # noqa: BLE001 - a broken plugin must not take the host down
+        logger.warning(
+            "a storage plugin is skipped: plugin %s of %s failed: %s: %s",
+            plugin.name,
+            plugin.distribution,
+            type(error).__name__,
+            error,
         )
-    return storage
+    else:
+        return storage, True
+    return None, False
 
 
-def _load_plugins() -> pluggy.PluginManager:
-    plugins = pluggy.PluginManager("runtara")
-    plugins.add_hookspecs(hookspecs)
-    for entry_point in sorted(entry_points(group=_GROUP), key=lambda entry_point: entry_point.name):
-        try:
-            plugins.register(entry_point.load(), name=entry_point.name)
-        except Exception as error:  # noqa: BLE001 - a broken plugin must not take the host down
-            logger.warning("storage plugin %s (%s) is skipped: %s", entry_point.name, entry_point.value, error)
-    plugins.check_pending()
-    return plugins
+def _hooks_of(plugin: Plugin) -> pluggy.HookRelay:
+    manager = pluggy.PluginManager("runtara")
+    manager.add_hookspecs(hookspecs)
+    manager.register(plugin.load(), name=plugin.name)
+    manager.check_pending()
+    return manager.hook

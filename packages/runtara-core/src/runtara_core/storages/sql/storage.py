@@ -76,6 +76,10 @@ class SqlStorage(Storage):
         return self._database
 
     @property
+    def is_durable(self) -> bool:
+        return self._database.is_durable
+
+    @property
     def credentials(self) -> CredentialStore:
         return self._credentials
 

@@ -33,6 +33,14 @@ from runtara_core.testing.storage_suite.scenario import (
 class RegistrationCases:
     """`create_instance` and `register_instance`."""
 
+    async def test_a_storage_that_is_durable_has_its_state_when_opened_again(self, storage: Storage) -> None:
+        await register(storage)
+        before = await storage.get_instance("own-1")
+        await storage.close()
+        await storage.open()
+        await storage.check_health()
+        assert await storage.get_instance("own-1") == (before if storage.is_durable else None)
+
     async def test_answers_health_checks(self, storage: Storage) -> None:
         await storage.check_health()
 

@@ -1,0 +1,379 @@
+"""The verbs of programs."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+
+from runtara_core.models import CoreLimits, EventRecord
+from runtara_core.storage import Storage
+from runtara_sdk.errors import (
+    ConcurrencyLimitError,
+    InstanceNotFoundError,
+    InvalidInputError,
+    InvalidStateError,
+)
+from runtara_sdk.models import (
+    CallProgress,
+    CheckpointResult,
+    CustomSignal,
+    EventType,
+    InstanceEvent,
+    InstanceStatus,
+    Registration,
+    RetryState,
+    SignalPoll,
+    SignalType,
+    SignalWait,
+    SignalWaitState,
+    SleepOutcome,
+    SleepState,
+    TerminationReason,
+)
+
+from memory_storage.checks import require_duration, require_name, require_text, tail
+from memory_storage.record import ERROR_CHARACTERS, Attempt, Deadline, Record
+
+ADOPTION_LEASE_MS = 60_000
+_MAX_TIME_MS = 2**53
+_REASONS_OF_EVENTS = ("paused", "sleeping", "waiting_signal", "shutdown_requested")
+
+
+class ProgramVerbs(Storage):
+    """What a running program calls."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, Record] = {}
+        self.first_epoch = 0
+        self.sequence: Iterator[int] = itertools.count(1)
+
+    def record(self, instance_id: str) -> Record:
+        found = self.records.get(instance_id)
+        if found is None:
+            raise InstanceNotFoundError(f"instance {instance_id} does not exist")
+        return found
+
+    def current(self, instance_id: str, epoch: int | None) -> Record:
+        record = self.record(instance_id)
+        record.require_current(epoch)
+        return record
+
+    def running_count(self) -> int:
+        return sum(record.is_running for record in self.records.values())
+
+    async def register_instance(
+        self,
+        instance_id: str,
+        tenant_id: str,
+        *,
+        epoch: int | None,
+        checkpoint_id: str | None,
+        limits: CoreLimits,
+        now_ms: int,
+    ) -> Registration:
+        require_name("instance_id", instance_id)
+        require_name("tenant_id", tenant_id)
+        if epoch is None and instance_id not in self.records:
+            record = Record(instance_id, tenant_id, None, self.first_epoch, now_ms)
+        else:
+            record = self.record(instance_id)
+        if record.tenant_id != tenant_id:
+            raise InvalidInputError(f"instance {instance_id} does not belong to tenant {tenant_id}")
+        if epoch is not None:
+            record.require_current(epoch)
+            if record.status not in (InstanceStatus.RUNNING, InstanceStatus.PENDING):
+                raise InvalidStateError(f"instance {instance_id} is {record.status}")
+        elif record.image_id is not None:
+            raise InvalidStateError(f"instance {instance_id} is launched by an environment")
+        else:
+            record.require_unfinished()
+        if checkpoint_id is not None:
+            require_name("checkpoint_id", checkpoint_id)
+            if checkpoint_id not in record.checkpoints:
+                raise InvalidInputError(f"instance {instance_id} has no checkpoint {checkpoint_id!r}")
+        if not record.is_running and self.running_count() >= limits.max_concurrent_instances:
+            raise ConcurrencyLimitError("too many instances run already; try again later")
+        self.records[instance_id] = record
+        if record.image_id is not None and record.lease_until_ms is None:
+            record.lease_until_ms = now_ms + ADOPTION_LEASE_MS
+        record.status, record.reason, record.error = InstanceStatus.RUNNING, None, None
+        record.epoch = record.epoch + 1 if epoch is None else epoch
+        record.started_at_ms = record.last_contact_at_ms = now_ms
+        record.finished_at_ms = record.wake_at_ms = None
+        record.failed_launches = 0
+        self._append(record, EventType.STARTED, now_ms, checkpoint_id=checkpoint_id)
+        return Registration(record.epoch)
+
+    async def checkpoint(
+        self, instance_id: str, epoch: int | None, checkpoint_id: str, state: bytes, *, now_ms: int
+    ) -> CheckpointResult:
+        require_name("checkpoint_id", checkpoint_id)
+        record = self.current(instance_id, epoch)
+        record.require_running()
+        stored = record.store_checkpoint(checkpoint_id, state, now_ms)
+        return CheckpointResult(
+            stored is not None, stored or b"", record.waiting_signal(), _custom(record, checkpoint_id)
+        )
+
+    async def get_checkpoint(self, instance_id: str, checkpoint_id: str) -> bytes | None:
+        record = self.records.get(instance_id)
+        found = record.checkpoints.get(checkpoint_id) if record else None
+        return found.state if found else None
+
+    async def get_progress(self, instance_id: str, checkpoint_id: str, *, now_ms: int) -> CallProgress:
+        state = await self.get_checkpoint(instance_id, checkpoint_id)
+        record = self.records.get(instance_id)
+        attempts = record.attempts.get(checkpoint_id) if record else None
+        if state is not None or not attempts:
+            return CallProgress(state)
+        number = max(attempts)
+        last = attempts[number]
+        return CallProgress(
+            retry=RetryState(
+                attempt_number=number,
+                error=last.error,
+                next_attempt_at_ms=last.next_attempt_at_ms,
+                remaining_ms=max(0, last.next_attempt_at_ms - now_ms),
+                retries_used=last.retries_used,
+                rate_limit_waited_ms=last.rate_limit_waited_ms,
+            )
+        )
+
+    async def sleep(
+        self,
+        instance_id: str,
+        epoch: int | None,
+        checkpoint_id: str,
+        state: bytes,
+        *,
+        duration_ms: int,
+        suspend_above_ms: int | None,
+        now_ms: int,
+    ) -> SleepOutcome:
+        require_name("checkpoint_id", checkpoint_id)
+        require_duration(duration_ms)
+        record = self.current(instance_id, epoch)
+        deadline = record.deadlines.get(checkpoint_id)
+        if not record.is_running and record.reason is TerminationReason.SLEEPING and deadline and not deadline.done:
+            return _sleep_outcome(SleepState.SUSPENDED, deadline.wake_at_ms, now_ms)
+        record.require_running()
+        is_new = deadline is None
+        if deadline is None:
+            deadline = record.deadlines[checkpoint_id] = Deadline(now_ms + duration_ms)
+            record.store_checkpoint(checkpoint_id, state, now_ms)
+        if deadline.done or deadline.wake_at_ms <= now_ms:
+            deadline.done = True
+            record.heard_of(now_ms)
+            return SleepOutcome(SleepState.DONE, deadline.wake_at_ms, 0)
+        if _suspends(record, deadline.wake_at_ms, suspend_above_ms, now_ms):
+            if is_new:
+                record.recovery_attempts = 0
+            record.sleep_until(TerminationReason.SLEEPING, now_ms, deadline.wake_at_ms)
+            return _sleep_outcome(SleepState.SUSPENDED, deadline.wake_at_ms, now_ms)
+        record.heard_of(now_ms, always=True)
+        return _sleep_outcome(SleepState.WAIT, deadline.wake_at_ms, now_ms)
+
+    async def report_event(
+        self, instance_id: str, epoch: int | None, event: InstanceEvent, *, now_ms: int
+    ) -> InstanceStatus:
+        kind, key = event.event_type, event.event_key
+        if kind is EventType.STARTED:
+            raise InvalidInputError("event started is written by the registration")
+        if key is not None:
+            require_name("event_key", key)
+        require_text("subtype", event.subtype)
+        record = self.current(instance_id, epoch)
+        if kind is EventType.HEARTBEAT:
+            record.heard_of(now_ms, always=True)
+            return record.status
+        if key is not None and key in record.event_keys:
+            return record.status
+        if kind is not EventType.CUSTOM:
+            if _repeats(record, kind):
+                return record.status
+            record.require_running()
+        self._append(record, kind, now_ms, event.checkpoint_id, event.subtype, event.payload or None)
+        if key is not None:
+            record.event_keys.add(key)
+        record.last_contact_at_ms = now_ms
+        match kind:
+            case EventType.COMPLETED:
+                output = event.payload or None
+                record.become(InstanceStatus.COMPLETED, TerminationReason.COMPLETED, now_ms, output=output)
+            case EventType.FAILED:
+                error = _error_text(event.payload)
+                record.become(InstanceStatus.FAILED, TerminationReason.APPLICATION_ERROR, now_ms, error=error)
+            case EventType.SUSPENDED:
+                _suspend(record, event, now_ms)
+        return record.status
+
+    async def poll_signals(
+        self, instance_id: str, epoch: int | None, checkpoint_id: str | None, *, now_ms: int
+    ) -> SignalPoll:
+        record = self.current(instance_id, epoch)
+        record.heard_of(now_ms)
+        return SignalPoll(record.waiting_signal(), _custom(record, checkpoint_id))
+
+    async def acknowledge_signal(
+        self, instance_id: str, epoch: int | None, signal_type: SignalType, signal_id: int | None, *, now_ms: int
+    ) -> InstanceStatus:
+        record = self.current(instance_id, epoch)
+        if signal_type is SignalType.RESUME:
+            return record.status
+        sent = record.signals.get(signal_type)
+        if sent is None or (signal_id is not None and signal_id > sent.signal_id):
+            raise InvalidInputError(f"instance {instance_id} was sent no such {signal_type} signal")
+        if sent.acknowledged and (not record.is_running or epoch is None):
+            return record.status
+        record.require_running()
+        record.last_contact_at_ms = now_ms
+        if signal_type is SignalType.CANCEL:
+            sent.acknowledged = True
+            return record.become(InstanceStatus.CANCELLED, TerminationReason.CANCELLED, now_ms)
+        # A pause that was withdrawn after the program had read it: launched again at once.
+        return record.park(TerminationReason.PAUSED, now_ms, now_ms if sent.acknowledged else None)
+
+    async def record_retry_attempt(
+        self,
+        instance_id: str,
+        epoch: int | None,
+        checkpoint_id: str,
+        *,
+        attempt_number: int,
+        error: str | None,
+        wait_ms: int = 0,
+        retries_used: int = 0,
+        rate_limit_waited_ms: int = 0,
+        suspend_above_ms: int | None = None,
+        now_ms: int,
+    ) -> SleepOutcome:
+        require_name("checkpoint_id", checkpoint_id)
+        require_duration(wait_ms)
+        record = self.current(instance_id, epoch)
+        known = record.attempts.get(checkpoint_id, {}).get(attempt_number)
+        at_ms = now_ms + wait_ms if known is None else known.next_attempt_at_ms
+        asleep = record.status is InstanceStatus.SUSPENDED and record.reason is TerminationReason.SLEEPING
+        if known is not None and asleep:
+            return _sleep_outcome(SleepState.SUSPENDED, at_ms, now_ms)
+        record.require_running()
+        if known is None:
+            text = None if error is None else tail(error, ERROR_CHARACTERS)
+            attempt = Attempt(text, at_ms, retries_used, rate_limit_waited_ms)
+            record.attempts.setdefault(checkpoint_id, {})[attempt_number] = attempt
+        if at_ms > now_ms and _suspends(record, at_ms, suspend_above_ms, now_ms):
+            if known is None:
+                record.recovery_attempts = 0
+            record.sleep_until(TerminationReason.SLEEPING, now_ms, at_ms)
+            return _sleep_outcome(SleepState.SUSPENDED, at_ms, now_ms)
+        record.heard_of(now_ms, always=True)
+        return _sleep_outcome(SleepState.WAIT if at_ms > now_ms else SleepState.DONE, at_ms, now_ms)
+
+    async def wait_signal(
+        self,
+        instance_id: str,
+        epoch: int | None,
+        checkpoint_id: str,
+        *,
+        timeout_ms: int | None,
+        suspend_above_ms: int | None,
+        now_ms: int,
+    ) -> SignalWait:
+        require_name("checkpoint_id", checkpoint_id)
+        if timeout_ms is not None:
+            require_duration(timeout_ms)
+        record = self.current(instance_id, epoch)
+        deadline = record.deadlines.get(checkpoint_id)
+        if record.status is InstanceStatus.SUSPENDED and record.reason is TerminationReason.WAITING_SIGNAL:
+            return _wait(SignalWaitState.SUSPENDED, deadline, now_ms)
+        record.require_running()
+        if deadline is not None and deadline.done:
+            return _wait(SignalWaitState.TIMED_OUT, deadline, now_ms)
+        if checkpoint_id in record.checkpoints:
+            return SignalWait(SignalWaitState.RECEIVED, record.checkpoints[checkpoint_id].state)
+        if checkpoint_id in record.custom_signals:
+            payload = record.custom_signals[checkpoint_id]
+            record.store_checkpoint(checkpoint_id, payload, now_ms)
+            return SignalWait(SignalWaitState.RECEIVED, payload)
+        if deadline is None and timeout_ms is not None:
+            deadline = record.deadlines[checkpoint_id] = Deadline(now_ms + timeout_ms)
+        if deadline is not None and deadline.wake_at_ms <= now_ms:
+            deadline.done = True
+            record.heard_of(now_ms, always=True)
+            return _wait(SignalWaitState.TIMED_OUT, deadline, now_ms)
+        until_ms = deadline.wake_at_ms if deadline else None
+        if _suspends(record, until_ms, suspend_above_ms, now_ms):
+            record.sleep_until(TerminationReason.WAITING_SIGNAL, now_ms, until_ms)
+            return _wait(SignalWaitState.SUSPENDED, deadline, now_ms)
+        record.heard_of(now_ms, always=True)
+        return _wait(SignalWaitState.WAIT, deadline, now_ms)
+
+    def _append(
+        self,
+        record: Record,
+        kind: EventType,
+        now_ms: int,
+        checkpoint_id: str | None = None,
+        subtype: str | None = None,
+        payload: bytes | None = None,
+    ) -> None:
+        number = next(self.sequence)
+        record.events.append(EventRecord(number, record.instance_id, kind, now_ms, checkpoint_id, subtype, payload))
+
+
+def _custom(record: Record, checkpoint_id: str | None) -> CustomSignal | None:
+    if checkpoint_id is None or checkpoint_id not in record.custom_signals:
+        return None
+    return CustomSignal(checkpoint_id, record.custom_signals[checkpoint_id])
+
+
+def _suspends(record: Record, until_ms: int | None, suspend_above_ms: int | None, now_ms: int) -> bool:
+    if suspend_above_ms is None or record.waiting_signal() is not None:
+        return False
+    return until_ms is None or until_ms - now_ms > suspend_above_ms
+
+
+def _sleep_outcome(state: SleepState, wake_at_ms: int, now_ms: int) -> SleepOutcome:
+    return SleepOutcome(state, wake_at_ms, max(0, wake_at_ms - now_ms))
+
+
+def _wait(state: SignalWaitState, deadline: Deadline | None, now_ms: int) -> SignalWait:
+    if deadline is None:
+        return SignalWait(state)
+    return SignalWait(state, b"", deadline.wake_at_ms, max(0, deadline.wake_at_ms - now_ms))
+
+
+def _repeats(record: Record, kind: EventType) -> bool:
+    if kind is EventType.FAILED and record.reason is not TerminationReason.APPLICATION_ERROR:
+        return False
+    return record.status.value == kind.value
+
+
+def _suspend(record: Record, event: InstanceEvent, now_ms: int) -> None:
+    wake_at_ms = _requested_wake(event.payload)
+    reason = TerminationReason.SUSPENDED if wake_at_ms is None else TerminationReason.SLEEPING
+    if event.subtype in _REASONS_OF_EVENTS:
+        reason = TerminationReason(event.subtype)
+    if reason is TerminationReason.PAUSED:
+        wake_at_ms = None
+    elif reason is TerminationReason.SHUTDOWN_REQUESTED or (
+        reason is TerminationReason.WAITING_SIGNAL and event.checkpoint_id in record.custom_signals
+    ):
+        wake_at_ms = now_ms
+    record.park(reason, now_ms, wake_at_ms)
+
+
+def _requested_wake(payload: bytes) -> int | None:
+    try:
+        wake_at_ms = json.loads(payload)["wake_at_ms"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return wake_at_ms if type(wake_at_ms) is int and 0 <= wake_at_ms <= _MAX_TIME_MS else None
+
+
+def _error_text(payload: bytes) -> str:
+    try:
+        text = tail(payload.decode(), ERROR_CHARACTERS)
+    except UnicodeDecodeError:
+        text = ""
+    return text or "the workflow failed without an error text"
