@@ -81,6 +81,21 @@ async def test_a_call_in_flight_learns_of_the_death_by_the_next_packet(
     assert time.monotonic() - started < 2
 
 
+async def test_a_lone_call_in_flight_learns_of_the_death_without_other_traffic(
+    pair: tuple[QuicClient, ServerProcess],
+) -> None:
+    client, server = pair
+    waiting = asyncio.create_task(client.call(b"sleep 60000", timeout_ms=60_000))
+    connection = client._connection
+    assert connection is not None
+    async with asyncio.timeout(10):
+        while connection.unanswered_since is not None:  # until the server has acknowledged the request
+            await asyncio.sleep(0.01)
+    await server.kill()
+    with pytest.raises(ConnectionLostError):
+        await asyncio.wait_for(waiting, 5)
+
+
 async def test_after_a_restart_calls_go_on_within_a_second_or_so(pair: tuple[QuicClient, ServerProcess]) -> None:
     client, server = pair
     waiting = asyncio.create_task(client.call(b"sleep 60000", timeout_ms=60_000))

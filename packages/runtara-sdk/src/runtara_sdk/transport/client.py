@@ -35,6 +35,10 @@ _SUSPECT_AFTER_SECONDS = 0.4
 _LAST_CHANCE_SECONDS = 0.2
 """A peer that has answered a second handshake gets at least so long to react on the first connection, too."""
 
+_CALL_PING_SECONDS = 2.0
+"""While calls wait for answers, a server that was silent for so long is asked for a sign of life: it may have died
+after it had acknowledged the requests."""
+
 _UNCERTAIN_AFTER_SECONDS = 1.0
 """A connection that was silent for so long is asked for a sign of life before it carries a call."""
 
@@ -54,7 +58,7 @@ class QuicClient:
         verify: False accepts any certificate: the documented way out, open to impostors.
         connect_timeout_ms: for the resolution of the name and the handshake.
         request_timeout_ms: for a call that names no time of its own; includes connecting.
-        keep_alive_ms: ping a silent server this often; 0 never does.
+        keep_alive_ms: ping a silent server this often, and more often while calls wait; 0 never does.
         library: the QUIC library; None reads RUNTARA_QUIC_LIBRARY.
     """
 
@@ -83,6 +87,7 @@ class QuicClient:
         self._suspicion_timer: asyncio.TimerHandle | None = None
         self._keep_alive_timer: asyncio.TimerHandle | None = None
         self._closed = False
+        self._calls_in_flight = 0
 
     @property
     def is_connected(self) -> bool:
@@ -142,6 +147,7 @@ class QuicClient:
     ) -> bytes:
         stream = connection.open_stream()
         complete = False
+        self._calls_in_flight += 1
         try:
             stream.send(request, end=chunks is None)
             if chunks is not None:
@@ -149,6 +155,7 @@ class QuicClient:
             frame = await stream.read_frame(deadline)
             complete = True
         finally:
+            self._calls_in_flight -= 1
             if not complete and stream.is_alive:
                 stream.reset(INTERNAL_ERROR)
             stream.release()
@@ -321,13 +328,15 @@ class QuicClient:
         connection = self._connection
         if self._keep_alive and connection is not None and connection.is_open and not self._closed:
             loop = asyncio.get_running_loop()
-            due = max(connection.last_received_at, loop.time() - self._keep_alive / 2) + self._keep_alive
-            self._keep_alive_timer = loop.call_at(due, self._keep_connection_alive)
+            tick = min(self._keep_alive, _CALL_PING_SECONDS)
+            self._keep_alive_timer = loop.call_later(tick, self._keep_connection_alive)
 
     def _keep_connection_alive(self) -> None:
         self._keep_alive_timer = None
         connection = self._connection
         now = asyncio.get_running_loop().time()
-        if connection is not None and connection.is_open and now - connection.last_received_at >= self._keep_alive:
-            connection.ping()
+        if connection is not None and connection.is_open:
+            patience = min(self._keep_alive, _CALL_PING_SECONDS) if self._calls_in_flight else self._keep_alive
+            if now - connection.last_received_at >= patience:
+                connection.ping()
         self._schedule_keep_alive()
