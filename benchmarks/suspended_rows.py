@@ -50,7 +50,8 @@ _NUMBERS = {
     "(SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {rows}) SELECT n FROM numbers) AS numbers",
 }
 _INSTANCES = (
-    "INSERT INTO instances (instance_id, tenant_id, image_id, status, termination_reason, epoch, created_at_ms, wake_at_ms) "
+    "INSERT INTO instances "
+    "(instance_id, tenant_id, image_id, status, termination_reason, epoch, created_at_ms, wake_at_ms) "
     "SELECT 'instance-' || n, 'tenant-' || (n % {tenants}), 'image', 'suspended', 'sleeping', 1, {start} + n, "
     "CASE WHEN n <= {due} THEN {start} + n ELSE {later} + n END {numbers}"
 )
@@ -212,9 +213,7 @@ async def measure_all(options: argparse.Namespace) -> tuple[list[Row], dict[str,
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000, help="of the large database (default 1000000)")
-    parser.add_argument(
-        "--calls", type=int, default=100, help="of each query, fewer than the 500 due rows (default 100)"
-    )
+    parser.add_argument("--calls", type=int, default=100, help="of each query, below 500 (default 100)")
     parser.add_argument("--explain", action="store_true", help="print the query plans")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args()
