@@ -114,6 +114,7 @@ class ProcessExit:
         started: False when the program certainly never ran; then `error` says why.
         timed_out: the launch reached its timeout and was stopped for that.
         error: one line about a program that could not be started.
+        permanent: with `started` False, that trying the same again is useless.
     """
 
     exit_code: int | None
@@ -122,6 +123,7 @@ class ProcessExit:
     started: bool = True
     timed_out: bool = False
     error: str | None = None
+    permanent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import marshal
 import os
@@ -15,6 +16,21 @@ from runtara_environment.runner import LaunchSpec, ProcessExit
 from runtara_environment.runners.process_identity import ProcessIdentity
 
 _FAILED_STAGES = ("prepare", "use the run directory of", "set the limits of", "execute")
+_EXECUTE_STAGE = 3
+_NEVER_EXECUTABLE = frozenset(
+    {
+        errno.E2BIG,
+        errno.EACCES,
+        errno.EINVAL,
+        errno.EISDIR,
+        errno.ELIBBAD,
+        errno.ELOOP,
+        errno.ENOENT,
+        errno.ENOEXEC,
+        errno.ENOTDIR,
+    }
+)
+"""What exec says of a program that can never be executed as it is; a host short of something has other errors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +133,17 @@ class LaunchDirectory:
 
 def _process_exit(data: dict[str, Any], program: str) -> ProcessExit:
     if not data["started"]:
-        reason = os.strerror(int(data["errno"]))
-        return ProcessExit(None, started=False, error=f"cannot {_FAILED_STAGES[data['stage']]} {program}: {reason}")
+        stage, number = int(data["stage"]), int(data["errno"])
+        executing = stage == _EXECUTE_STAGE
+        reason = os.strerror(number)
+        if executing and number == errno.ENOENT and Path(program).exists():
+            reason = "its interpreter does not exist"
+        return ProcessExit(
+            None,
+            started=False,
+            error=f"cannot {_FAILED_STAGES[stage]} {program}: {reason}",
+            permanent=executing and number in _NEVER_EXECUTABLE,
+        )
     return ProcessExit(
         exit_code=int(data["exit_code"]),
         memory_peak_bytes=int(data["memory_peak_bytes"]),

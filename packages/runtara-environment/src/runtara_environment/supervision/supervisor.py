@@ -229,7 +229,8 @@ class Supervisor:
             logger.error("instance %s: %s", key.instance_id, error)
             return
         if not ended.started:
-            await self._give_back(key, ended.error or "the program could not be started", permanent=False)
+            reason = ended.error or "the program could not be started"
+            await self._give_back(key, reason, permanent=ended.permanent)
             return
         report = await exit_report(process, ended, live.stop_reason)
         decision = await self._persist("report an exit", lambda: self._core.report_exit(key, report))

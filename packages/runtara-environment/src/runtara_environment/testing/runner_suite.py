@@ -163,6 +163,31 @@ class RunnerConformance:
             message = end.error
         assert "/does/not/exist" in (message or "")
 
+    @pytest.mark.parametrize(
+        ("content", "mode", "reason"),
+        [
+            (b"#!/does/not/exist\n", 0o755, "interpreter"),
+            (b"\x7fELF but not really", 0o755, "format"),
+            (b"#!/bin/sh\n", 0o644, "ermission"),
+        ],
+    )
+    async def test_a_program_that_can_never_be_executed_is_a_permanent_failure(
+        self, runner: Runner, run_directory: Path, tmp_path: Path, content: bytes, mode: int, reason: str
+    ) -> None:
+        program = tmp_path / "program"
+        program.write_bytes(content)
+        program.chmod(mode)
+        try:
+            process = await runner.launch(self.spec(run_directory, "", argv=(str(program),)))
+        except LaunchError as error:
+            message, permanent = error.message, error.permanent
+        else:
+            end = await asyncio.wait_for(process.wait(), WAIT_SECONDS)
+            assert not end.started
+            message, permanent = end.error or "", end.permanent
+        assert permanent
+        assert reason in message
+
     async def test_output_tail(self, runner: Runner, run_directory: Path) -> None:
         code = "import sys; print('to stdout'); sys.stderr.write('x' * 20000 + 'last words \\u00e9'); sys.exit(3)"
         process = await runner.launch(self.spec(run_directory, code, environment={"PYTHONIOENCODING": "utf-8"}))
