@@ -64,6 +64,17 @@ def test_start_prints_the_bare_id(command, tmp_path: Path):
     assert command(answer, "--json", *words)[1] == out
 
 
+def test_start_gives_variables_to_the_process(command):
+    answer = pb.RpcResponse(start_instance=pb.StartInstanceResponse(success=True, instance_id="i"))
+    start = ["start", "--image", "im", "--tenant", "t"]
+    assert command(answer, *start, "--env", "A=1", "--env", "B=x=y", "--env", "C=")[0] == 0
+    assert dict(OneAnswer.request.start_instance.env) == {"A": "1", "B": "x=y", "C": ""}
+    for wrong in (["--env", "A"], ["--env", "=1"], ["--env", "A=1", "--env", "A=2"]):
+        code, out, err = command(answer, *start, *wrong)
+        assert (code, out) == (2, "")
+        assert "--env" in err
+
+
 def test_register_streams_and_prints_the_bare_id(command, tmp_path: Path):
     (tmp_path / "a.bin").write_bytes(b"x")
     answer = pb.RpcResponse(register_image=pb.RegisterImageResponse(success=True, image_id="im"))

@@ -67,6 +67,18 @@ def _common_options(command: Decorated) -> Decorated:
     return command
 
 
+def _variables(_ctx: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    variables: dict[str, str] = {}
+    for value in values:
+        name, separator, content = value.partition("=")
+        if not separator or not name:
+            raise click.BadParameter(f"{value!r} is not NAME=VALUE")
+        if name in variables:
+            raise click.BadParameter(f"{name} is given twice")
+        variables[name] = content
+    return variables
+
+
 def _ask(question: Callable[[ManagementSdk], Awaitable[Result]]) -> Result:
     from runtara_sdk.management import ManagementSdk, ManagementSettings
 
@@ -209,19 +221,35 @@ def delete_image(image_id: str, tenant: str) -> None:
 @click.option("--input", "input_text", metavar="JSON|@FILE", help="Input of the run, for scenarios {data, variables}.")
 @click.option("--instance-id", metavar="ID", help="Id of the instance; the same start again changes nothing.")
 @click.option("--timeout", type=click.IntRange(1), metavar="SECONDS", help="Bound of the run.")
+@click.option(
+    "--env",
+    "variables",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=_variables,
+    help="A further variable of the process; may be repeated.",
+)
 @_common_options
-def start(image: str, tenant: str, input_text: str | None, instance_id: str | None, timeout: int | None) -> None:
+def start(
+    image: str,
+    tenant: str,
+    input_text: str | None,
+    instance_id: str | None,
+    timeout: int | None,
+    variables: dict[str, str],
+) -> None:
     """Start an instance; prints its id.
 
     \b
     Examples:
       runtara-ctl start --image 3f2a --tenant acme --input '{"data": {"orderId": "A-1"}}'
       runtara-ctl start --image 3f2a --tenant acme --input @input.json --instance-id order-A-1
+      runtara-ctl start --image 3f2a --tenant acme --env LOG_LEVEL=debug --env REGION=eu
     """
     document = None if input_text is None else read_json(input_text, "--input")
     started = _ask(
         lambda sdk: sdk.start_instance(
-            image, tenant, instance_id=instance_id, input_envelope=document, timeout_seconds=timeout
+            image, tenant, instance_id=instance_id, input_envelope=document, timeout_seconds=timeout, env=variables
         )
     )
     _print_id(started, started.instance_id)
