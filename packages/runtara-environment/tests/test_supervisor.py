@@ -114,10 +114,20 @@ async def test_a_program_that_could_not_be_executed_is_a_failed_launch(host: Sup
     await host.supervise()
     await host.create()
     process = await host.launched()
-    process.end(None, started=False, error="cannot execute it: Exec format error")
+    process.end(None, started=False, error="cannot execute it: Cannot allocate memory")
     instance = await host.settled(InstanceStatus.PENDING)
-    assert "Exec format error" in (instance.error or "")
+    assert "Cannot allocate memory" in (instance.error or "")
     assert instance.recovery_attempts == 0
+
+
+async def test_a_program_that_can_never_be_executed_fails_the_instance_at_once(host: SupervisedHost) -> None:
+    await host.supervise()
+    await host.create()
+    process = await host.launched()
+    process.end(None, started=False, error="cannot execute it: Exec format error", permanent=True)
+    instance = await host.settled(InstanceStatus.FAILED)
+    assert instance.termination_reason is TerminationReason.LAUNCH_FAILED
+    assert "Exec format error" in (instance.error or "")
 
 
 async def test_a_launch_that_can_never_work_fails_the_instance(host: SupervisedHost) -> None:
@@ -363,6 +373,14 @@ async def test_only_instance_leaves_others_alone(host: SupervisedHost) -> None:
 
 async def _keys(launches: Sequence[Any]) -> list[LeaseKey]:
     return [LeaseKey(launch.instance_id, launch.epoch) for launch in launches]
+
+
+async def test_what_a_run_was_given_is_its_owners_alone(host: SupervisedHost) -> None:
+    await host.supervise()
+    await host.create()
+    run_directory = (await host.launched()).spec.run_directory
+    for name, mode in ((".", 0o700), ("workspace", 0o700), ("input.json", 0o600)):
+        assert (run_directory / name).stat().st_mode & 0o777 == mode, name
 
 
 async def test_tenants_have_run_directories_of_their_own(host: SupervisedHost) -> None:
