@@ -14,7 +14,7 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 from runtara_core.models import InstanceFilter
-from runtara_core.wire.dispatch import RpcDispatcher
+from runtara_core.wire.dispatch import HANDLER_SECONDS, RpcDispatcher
 from runtara_sdk.errors import ImageNotFoundError, InstanceNotFoundError, InvalidInputError, ProtocolError, RuntaraError
 from runtara_sdk.models import CustomSignal
 from runtara_sdk.protocol import environment_pb2 as pb
@@ -38,6 +38,23 @@ from runtara_environment.wire.tenant_gate import TenantGate
 
 _REQUEST_SECONDS = 60.0
 _UPLOAD_SECONDS = 600.0
+_QUERIES = frozenset(
+    {
+        "health_check",
+        "list_images",
+        "get_image",
+        "get_instance_status",
+        "list_instances",
+        "list_checkpoints",
+        "get_checkpoint",
+        "list_events",
+    }
+)
+"""Calls that may be ended anywhere; the others change something in more than one place, and are seen through."""
+
+
+def _seconds_of(request: pb.RpcRequest) -> float | None:
+    return HANDLER_SECONDS if request.WhichOneof("request") in _QUERIES else None
 
 
 def _require_final(error: RuntaraError) -> None:
@@ -86,6 +103,7 @@ class EnvironmentHandler:
                 "list_events": self.list_events,
             },
             authorize=gate.authorize,
+            seconds_of=_seconds_of,
         )
 
     async def handle_stream(self, stream: RequestStream) -> None:
@@ -97,9 +115,16 @@ class EnvironmentHandler:
             request.ParseFromString(payload)
         except DecodeError as error:
             raise ProtocolError(f"not a runtara.environment.RpcRequest: {error}") from error
-        if request.WhichOneof("request") == "register_image_stream":
+        verb = request.WhichOneof("request")
+        if verb == "register_image_stream":
             chunks = stream.read_chunks(now() + _UPLOAD_SECONDS)
             answer = await self.dispatcher.answer(request, partial(self.register_image_stream, chunks=chunks))
+        elif verb in _QUERIES:
+            stream.end_with_caller(asyncio.current_task())
+            try:
+                answer = await self.dispatcher.serve(payload)
+            finally:
+                stream.end_with_caller(None)
         else:
             answer = await self.dispatcher.serve(payload)
         await stream.write_frame(Frame(FrameType.RESPONSE, answer), deadline=now() + _REQUEST_SECONDS)
