@@ -180,6 +180,48 @@ def test_runs_a_native_binary(product, service, order_scenario, native_library_d
     assert "from the cache" in second.stderr
 
 
+def test_an_id_of_another_scenario_is_refused(product, service, order_scenario) -> None:
+    assert product.run("runtara", "run", order_scenario, "--input", order("W-1"), "--instance-id", "w-1").exit_code == 0
+    other = product.write("other.json", {"steps": {"end": {"stepType": "Finish"}}})
+    refused = product.run("runtara", "run", other, "--instance-id", "w-1")
+    assert (refused.exit_code, refused.stdout) == (2, ""), refused
+    [line] = refused.errors
+    assert "instance w-1 belongs to the scenario 'orders', not to 'other'" in line
+
+
+def test_a_changed_scenario_does_not_change_an_instance(product, service, order_scenario) -> None:
+    scenario = product.write("changing.json", json.loads(order_scenario.read_text()))
+    arguments = ("runtara", "run", scenario, "--input", order("X-1"), "--instance-id", "x-1")
+    service.hold("/notify")
+    killed = product.start(*arguments)
+    service.wait_for_held("/notify")
+    killed.stop(signal.SIGKILL)
+    service.release("/notify")
+    product.write("changing.json", {"steps": {"end": {"stepType": "Finish"}}})
+    resumed = product.run(*arguments)
+    assert (resumed.exit_code, resumed.output) == (0, accepted("X-1")), resumed
+    assert "what was compiled now is not used" in resumed.stderr
+
+
+def test_progress_is_shown_as_it_happens_and_whole(product, service, order_scenario) -> None:
+    scenario = json.loads(order_scenario.read_text())
+    scenario["steps"]["say"] = {"stepType": "Log", "level": "warn", "message": "about to notify"}
+    scenario["executionPlan"] = [
+        edge | {"toStep": "say"} if edge["toStep"] == "notify" else edge for edge in scenario["executionPlan"]
+    ] + [{"fromStep": "say", "toStep": "notify"}]
+    service.hold("/notify")
+    command = product.start("runtara", "run", product.write("log.json", scenario), "--input", order("Y-1"))
+    service.wait_for_held("/notify")
+    command.wait_for(r"\[warn\] about to notify")
+    service.release("/notify")
+    finished = command.finish()
+    assert finished.exit_code == 0, finished
+    assert [line.partition(":")[0] for line in finished.stderr.splitlines() if line.startswith("checkpoint")] == [
+        "checkpoint 1",
+        "checkpoint 2",
+    ]
+
+
 def test_two_runs_of_one_id_give_one_result(product, service, order_scenario) -> None:
     arguments = ("runtara", "run", order_scenario, "--input", order("T-1"), "--instance-id", "t-1")
     service.hold("/notify")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import uuid
 from collections.abc import AsyncIterator, Mapping
@@ -22,12 +23,15 @@ from runtara_sdk.models import InstanceStatus, SignalType
 from runtara_sdk.services import CompiledScenario, Progress, RunOutcome
 
 from runtara_environment.environment import Environment
+from runtara_environment.launch_options import LaunchOptions
 from runtara_environment.settings import SupervisionSettings
 from runtara_environment.sql.queries import environment_queries
 from runtara_environment.supervision.guest import CoreAccess
 
 _POLL_SECONDS = 0.02
+_LOG_POLLS = 10
 _EVENTS_PAGE = 100
+_CHECKPOINTS_PAGE = 20
 _LOCAL_TIMEOUT_SECONDS = 24 * 3600
 
 
@@ -110,6 +114,10 @@ class LocalPlatform:
             known = await core.management.get_instance(instance_id)
             if known is not None and known.tenant_id != tenant_id:
                 raise InvalidInputError(f"instance {instance_id} belongs to another tenant; choose another id")
+            if known is not None:
+                await _require_same_scenario(environment, known, artifact.scenario_id)
+                if _artifact_digest(known) not in (None, artifact.artifact_sha256):
+                    progress("what was compiled now is not used: the instance keeps what it was started with")
             if known is not None and known.status.is_terminal:
                 progress(f"instance {instance_id} had finished before")
                 return _outcome(known, already_finished=True)
@@ -149,22 +157,54 @@ class LocalPlatform:
         )
 
 
+async def _require_same_scenario(environment: Environment, known: Instance, scenario_id: str) -> None:
+    """Refuse an id that another scenario's instance has: its output would pass for this one's."""
+    image_id = known.image_id or ""
+    name = (await environment.registry.find_names([image_id])).get(image_id)
+    if name is not None and name != scenario_id:
+        raise InvalidInputError(
+            f"instance {known.instance_id} belongs to the scenario {name!r}, not to {scenario_id!r}; choose another id"
+        )
+
+
+def _artifact_digest(instance: Instance) -> str | None:
+    try:
+        return LaunchOptions.decode(instance.launch_options).digest
+    except InvalidInputError:
+        return None
+
+
 async def _follow(core: ManagementService, instance_id: str, progress: Progress) -> Instance:
     """Report what happens to an instance until it has ended; returns its final row."""
     seen: tuple[InstanceStatus, int, int] | None = None
     last_event_id = 0
-    while True:
+    for poll in itertools.count():
         instance = await core.get_instance(instance_id)
         if instance is None:
             raise InvalidInputError(f"instance {instance_id} was deleted while it ran")
         state = (instance.status, instance.epoch, instance.checkpoint_count)
-        if state != seen:
+        if state != seen or poll % _LOG_POLLS == 0:
             last_event_id = await _show_log(core, instance_id, last_event_id, progress)
+        if state != seen:
+            await _report_checkpoints(core, instance, 0 if seen is None else seen[2], progress)
             _report_change(instance, seen, progress)
             seen = state
         if instance.status.is_terminal or (instance.status is InstanceStatus.SUSPENDED and instance.wake_at_ms is None):
             return instance
         await asyncio.sleep(_POLL_SECONDS)
+    raise AssertionError("unreachable")
+
+
+async def _report_checkpoints(core: ManagementService, instance: Instance, shown: int, progress: Progress) -> None:
+    """Report each checkpoint since the one with number `shown`, the newest page of them when there are more."""
+    missing = min(instance.checkpoint_count - shown, _CHECKPOINTS_PAGE)
+    if missing <= 0:
+        return
+    page = await core.list_checkpoints(instance.instance_id, limit=missing)
+    newest_first = enumerate(page.checkpoints)
+    for number, checkpoint in reversed([(page.total_count - index, found) for index, found in newest_first]):
+        if shown < number <= instance.checkpoint_count:
+            progress(f"checkpoint {number}: {checkpoint.checkpoint_id}")
 
 
 async def _show_log(core: ManagementService, instance_id: str, after_event_id: int, progress: Progress) -> int:
@@ -182,8 +222,6 @@ async def _show_log(core: ManagementService, instance_id: str, after_event_id: i
 
 
 def _report_change(instance: Instance, seen: tuple[InstanceStatus, int, int] | None, progress: Progress) -> None:
-    if instance.checkpoint_id is not None and (seen is None or instance.checkpoint_count > seen[2]):
-        progress(f"checkpoint {instance.checkpoint_count}: {instance.checkpoint_id}")
     if seen is not None and (instance.status, instance.epoch) == seen[:2]:
         return
     if instance.status is InstanceStatus.RUNNING:
