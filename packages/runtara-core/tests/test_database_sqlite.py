@@ -233,6 +233,8 @@ async def test_a_path_that_cannot_be_made_is_refused_in_one_line(tmp_path: Path)
         ("sqlite:////absolute/core.db", "/absolute/core.db"),
         ("sqlite:///core.db?mode=rwc", "core.db"),
         ("sqlite:///with%20space.db", "with space.db"),
+        ("sqlite:relative/core.db", "relative/core.db"),
+        ("sqlite:/absolute/core.db?mode=rwc", "/absolute/core.db"),
         ("core.db", "core.db"),
         ("/absolute/core.db", "/absolute/core.db"),
     ],
@@ -241,7 +243,9 @@ def test_urls_name_sqlite_files(url: str, path: str) -> None:
     assert DatabaseUrl.parse(url).path == Path(path)
 
 
-@pytest.mark.parametrize("url", ["", "sqlite://", "sqlite:///", "sqlite:///folder/", "mysql://host/name"])
+@pytest.mark.parametrize(
+    "url", ["", "sqlite:", "sqlite://", "sqlite:///", "sqlite:///folder/", "mysql://host/name", "file:core.db"]
+)
 def test_unusable_urls_are_refused(url: str) -> None:
     with pytest.raises(ConfigurationError, match="use postgres://"):
         DatabaseUrl.parse(url)
@@ -261,3 +265,14 @@ async def test_a_database_in_memory_needs_no_file() -> None:
     await database.run(_create, operation="create")
     assert await database.run(_count, operation="count", read_only=True) == 0
     await database.close()
+
+
+async def test_an_absolute_path_with_one_stroke_too_few_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    database = create_database(f"sqlite://{tmp_path}/notes.db", QUERIES)
+    with pytest.raises(ConfigurationError, match=f"write sqlite:///{tmp_path}/notes.db"):
+        await database.open()
+    assert list((tmp_path / "work").iterdir()) == []

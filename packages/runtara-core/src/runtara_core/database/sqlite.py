@@ -16,7 +16,7 @@ from runtara_core.database.interface import Database, Work, with_builtin_queries
 from runtara_core.database.queries import Dialect, QuerySet
 from runtara_core.database.sqlite_errors import sqlite_reason
 from runtara_core.database.sqlite_worker import SqliteWorker
-from runtara_core.database.urls import DatabaseUrl
+from runtara_core.database.urls import DatabaseUrl, require_meant_path
 
 T = TypeVar("T")
 
@@ -108,6 +108,7 @@ class SqliteDatabase(Database):
     def _try_to_connect(self, *, read_only: bool) -> sqlite3.Connection:
         path = self._url.path
         if path is not None:
+            require_meant_path(path)
             path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(
             ":memory:" if path is None else path,

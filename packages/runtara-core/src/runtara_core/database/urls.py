@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -11,6 +12,7 @@ from runtara_sdk.errors import ConfigurationError
 from runtara_core.database.queries import Dialect
 
 _POSTGRES_SCHEMES = frozenset({"postgres", "postgresql"})
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _REMEDY = "use postgres://USER:PASSWORD@HOST:PORT/NAME or sqlite:///PATH"
 
 
@@ -32,7 +34,7 @@ class DatabaseUrl:
 
     @classmethod
     def parse(cls, url: str) -> DatabaseUrl:
-        """Read `postgres://...`, `postgresql://...`, `sqlite:///relative`, `sqlite:////absolute`, `sqlite://:memory:`.
+        """Read `postgres://...`, `sqlite:///relative`, `sqlite:////absolute`, `sqlite:PATH`, `sqlite://:memory:`.
 
         A text without a scheme is the path of an SQLite file. Raises `ConfigurationError` for anything else.
         """
@@ -40,10 +42,11 @@ class DatabaseUrl:
         if scheme in _POSTGRES_SCHEMES:
             return cls(Dialect.POSTGRES, url, None, _postgres_location(url))
         if scheme == "sqlite":
-            rest = unquote(url.split("://", 1)[1].split("?", 1)[0])
+            _, authority, rest = url.partition("://")
+            rest = unquote((rest if authority else url.partition(":")[2]).split("?", 1)[0])
             if rest in {":memory:", "/:memory:"}:
                 return cls(Dialect.SQLITE, url, None, "SQLite in memory")
-            path = rest.removeprefix("/") if rest.startswith("/") else rest
+            path = rest.removeprefix("/") if authority else rest
         elif scheme == "":
             path = url
         else:
@@ -55,7 +58,17 @@ class DatabaseUrl:
 
 def url_scheme(url: str) -> str:
     """The scheme in lower case, or an empty text for a plain path."""
-    return url.split("://", 1)[0].lower() if "://" in url else ""
+    scheme, colon, _ = url.partition(":")
+    return scheme.lower() if colon and _SCHEME.fullmatch(scheme) else ""
+
+
+def require_meant_path(path: Path) -> None:
+    """Refuse a relative path that was most likely meant to be absolute, as `sqlite:///var/lib/x.db` is elsewhere."""
+    if not path.is_absolute() and not path.parent.exists() and (Path("/") / path).parent.is_dir():
+        raise ConfigurationError(
+            f"the database path {str(path)!r} is relative and its folder does not exist, but /{path.parent} does: "
+            f"write sqlite:////{path}, or make the folder"
+        )
 
 
 def _postgres_location(url: str) -> str:
