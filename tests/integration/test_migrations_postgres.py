@@ -1,18 +1,24 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
+import shutil
 import sqlite3
+import sys
+from collections.abc import AsyncIterator
 from enum import StrEnum
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
 from runtara_core import migrations
-from runtara_core.database import Dialect
+from runtara_core.database import Dialect, QuerySet, Transaction, create_database
 from runtara_core.migrations import MigrationSet
-from runtara_sdk.errors import ConfigurationError
+from runtara_environment import migrations as environment_migrations
+from runtara_sdk.errors import ConfigurationError, StorageError
 from runtara_sdk.models import EventType, InstanceStatus, SignalType, TerminationReason
 
 ENUMERATED = {
@@ -158,3 +164,113 @@ async def test_checks_list_every_value_of_the_enumerations(
     )
     await server.close()
     assert _listed_values("\n".join(row["definition"] for row in rows), column) == expected, Dialect.POSTGRES
+
+
+@pytest.fixture
+async def pool(empty_postgres_database_url: str) -> AsyncIterator[asyncpg.Pool[Any]]:
+    """A caller's own pool, with one connection and no cache, as behind a connection pooler."""
+    pool = await asyncpg.create_pool(empty_postgres_database_url, min_size=0, max_size=1, statement_cache_size=0)
+    yield pool
+    await pool.close()
+
+
+async def test_core_alone_on_a_pool_of_the_caller(pool: asyncpg.Pool[Any]) -> None:
+    assert [each.version for each in await migrations.run_postgres(pool)] == CORE_VERSIONS
+    assert await migrations.run_postgres(pool) == await migrations.run(pool) == ()
+    # The pool stays its owner's.
+    assert await pool.fetchval("SELECT count(*) FROM runtara_migrations") == len(CORE_VERSIONS)
+
+
+async def test_core_and_environment_on_a_pool_of_the_caller(
+    pool: asyncpg.Pool[Any], empty_postgres_database_url: str
+) -> None:
+    applied = await environment_migrations.run(pool)
+    assert {each.migration_set for each in applied} == {"core", "environment"}
+    assert await environment_migrations.run(empty_postgres_database_url) == ()
+    assert await migrations.run_postgres(pool) == ()
+
+
+async def test_errors_on_a_pool_are_translated(pool: asyncpg.Pool[Any]) -> None:
+    await pool.close()
+    with pytest.raises(StorageError, match="migrations: "):
+        await migrations.run_postgres(pool)
+
+
+async def test_versions_of_a_newer_product_are_left_alone(pool: asyncpg.Pool[Any]) -> None:
+    await migrations.run_postgres(pool)
+    await pool.execute("INSERT INTO runtara_migrations VALUES (999, 'core', 'later', 'checksum', 1)")
+    assert await migrations.run_postgres(pool) == ()
+    assert len(await environment_migrations.run(pool)) > 0
+
+
+async def _apply_up_to(url: str, version: int, tmp_path: Path) -> None:
+    """A database as the product of an earlier version left it."""
+    database = create_database(url, QuerySet({}, {}))
+    await database.open()
+    folder = resources.files(migrations).joinpath(database.dialect.value)
+    earlier = tmp_path / f"earlier_{version}"
+    shutil.copytree(
+        str(folder),
+        earlier / database.dialect.value,
+        ignore=lambda _, names: {
+            name for name in names if not name.endswith(".sql") or int(name.partition("_")[0]) > version
+        },
+    )
+    script = [file for file in (earlier / database.dialect.value).iterdir() if file.suffix == ".sql"]
+
+    async def work(transaction: Transaction) -> None:
+        await transaction.execute("create_migrations_table")
+        for file in sorted(script):
+            text = file.read_text(encoding="utf-8")
+            await transaction.execute_script(text)
+            await transaction.execute(
+                "insert_migration",
+                version=int(file.name.partition("_")[0]),
+                migration_set="core",
+                name=file.stem.partition("_")[2],
+                checksum=hashlib.sha256(text.encode()).hexdigest(),
+                applied_at_ms=1,
+            )
+
+    await database.run(work, operation="prepare")
+    await database.close()
+
+
+@pytest.mark.parametrize("version", CORE_VERSIONS)
+async def test_every_earlier_version_comes_up_to_the_same_schema(
+    version: int, tmp_path: Path, empty_postgres_database_url: str, postgres_database_url: str, sqlite_file: Path
+) -> None:
+    earlier = tmp_path / "earlier.db"
+    for url in (str(earlier), empty_postgres_database_url):
+        await _apply_up_to(url, version, tmp_path)
+        assert [each.version for each in await migrations.run(url)] == [
+            each for each in CORE_VERSIONS if each > version
+        ]
+        assert len(await environment_migrations.run(url)) > 0
+    await environment_migrations.run(str(sqlite_file))
+    await environment_migrations.run(postgres_database_url)
+    expected = _sqlite_columns(sqlite_file)
+    assert _sqlite_columns(earlier) == expected
+    assert await _postgres_columns(empty_postgres_database_url) == expected
+    assert await _postgres_columns(postgres_database_url) == expected
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+async def test_processes_that_start_at_once_take_turns(
+    kind: str, tmp_path: Path, empty_postgres_database_url: str
+) -> None:
+    url = empty_postgres_database_url if kind == "postgres" else str(tmp_path / "new.db")
+    program = (
+        "import asyncio, sys; from runtara_environment import migrations;"
+        "print(*(each.version for each in asyncio.run(migrations.run(sys.argv[1]))))"
+    )
+    processes = [
+        await asyncio.create_subprocess_exec(sys.executable, "-c", program, url, stdout=asyncio.subprocess.PIPE)
+        for _ in range(2)
+    ]
+    async with asyncio.timeout(60):
+        outputs = [(await process.communicate())[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    applied = [int(version) for output in outputs for version in output.split()]
+    assert len(applied) == len(set(applied))
+    assert set(CORE_VERSIONS) < set(applied)

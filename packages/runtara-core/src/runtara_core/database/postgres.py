@@ -211,6 +211,20 @@ class PostgresDatabase(Database):
             return result
 
 
+class LentPoolDatabase(PostgresDatabase):
+    """A PostgreSQL database through a pool of the caller's, which stays open."""
+
+    def __init__(self, pool: asyncpg.Pool[Any], queries: QuerySet) -> None:
+        super().__init__(DatabaseUrl(Dialect.POSTGRES, "", None, "PostgreSQL through the given pool"), queries)
+        self._pool = pool
+
+    async def open(self) -> None:
+        """The pool is open already."""
+
+    async def close(self) -> None:
+        """The pool is its owner's to close."""
+
+
 async def _keep_session(_connection: Any) -> None:
     """Leave the session as it is."""
 

@@ -1,5 +1,8 @@
-"""The schema as the sum of numbered files: `await run(database_url)` brings a database up to date."""
+"""The schema as the sum of numbered files: `await run(database_url)` brings a database up to date.
 
-from runtara_core.migrations.runner import CORE_MIGRATIONS, AppliedMigration, MigrationSet, run
+`await run_postgres(pool)` does it through an asyncpg pool of the caller's.
+"""
 
-__all__ = ["CORE_MIGRATIONS", "AppliedMigration", "MigrationSet", "run"]
+from runtara_core.migrations.runner import CORE_MIGRATIONS, AppliedMigration, MigrationSet, run, run_postgres
+
+__all__ = ["CORE_MIGRATIONS", "AppliedMigration", "MigrationSet", "run", "run_postgres"]

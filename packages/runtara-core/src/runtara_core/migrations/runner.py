@@ -14,10 +14,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
+from typing import TYPE_CHECKING, Any
 
 from runtara_sdk.errors import ConfigurationError
 
 from runtara_core.database import Database, Dialect, QuerySet, Transaction, create_database
+
+if TYPE_CHECKING:
+    import asyncpg
 
 _FILE_NAME = re.compile(r"(\d+)_(\w+)\.sql")
 
@@ -62,11 +66,13 @@ class _Migration:
 CORE_MIGRATIONS = MigrationSet("core", "runtara_core", "migrations")
 
 
-async def run(database: str | Database, extra: Sequence[MigrationSet] = ()) -> tuple[AppliedMigration, ...]:
+async def run(
+    database: str | Database | asyncpg.Pool[Any], extra: Sequence[MigrationSet] = ()
+) -> tuple[AppliedMigration, ...]:
     """Apply what is missing of core's migrations and those of `extra`; running again does nothing.
 
     Args:
-        database: a database URL, or a database that is open.
+        database: a database URL, a database that is open, or an asyncpg pool of the caller's.
         extra: further sets; their versions must differ from core's and from each other's.
 
     Returns:
@@ -78,12 +84,22 @@ async def run(database: str | Database, extra: Sequence[MigrationSet] = ()) -> t
     """
     if isinstance(database, Database):
         return await _run_on(database, extra)
+    if not isinstance(database, str):
+        return await run_postgres(database, extra)
     opened = create_database(database, QuerySet({}, {}))
     await opened.open()
     try:
         return await _run_on(opened, extra)
     finally:
         await opened.close()
+
+
+async def run_postgres(pool: asyncpg.Pool[Any], extra: Sequence[MigrationSet] = ()) -> tuple[AppliedMigration, ...]:
+    """Like `run`, on an asyncpg pool of the caller's, which stays open; one of its connections is used."""
+    # Imported here so that whoever uses SQLite never loads the PostgreSQL driver.
+    from runtara_core.database.postgres import LentPoolDatabase
+
+    return await _run_on(LentPoolDatabase(pool, QuerySet({}, {})), extra)
 
 
 async def _run_on(database: Database, extra: Sequence[MigrationSet]) -> tuple[AppliedMigration, ...]:
