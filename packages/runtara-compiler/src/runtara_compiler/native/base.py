@@ -156,9 +156,9 @@ async def _build_base(library: NativeLibrary, toolchain: Toolchain, plan: BasePl
             "distributions": plan.describe(),
             "buildSeconds": round(elapsed, 1),
         }
-        (built / _DESCRIPTION_NAME).write_text(json.dumps(description, indent=2) + "\n")
+        (built / _DESCRIPTION_NAME).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
         library.place(built, library.entry("bases", plan.key))
-    (toolchain.directory / "base-seconds").write_text(f"{elapsed:.0f}")
+    (toolchain.directory / "base-seconds").write_text(f"{elapsed:.0f}", encoding="ascii")
     prune_objects(toolchain)
     progress(f"base runtime: built in {elapsed:.0f} s, {layer.size / 1e6:.1f} MB compressed")
 
@@ -224,7 +224,7 @@ async def _check(distribution: Path, plan: BasePlan, directory: Path) -> None:
 
 def _expected_seconds(toolchain: Toolchain) -> float:
     try:
-        return max(float((toolchain.directory / "base-seconds").read_text()), 1.0)
+        return max(float((toolchain.directory / "base-seconds").read_text(encoding="ascii")), 1.0)
     except (OSError, ValueError):
         return EXPECTED_SECONDS
 

@@ -165,7 +165,7 @@ def copy_closure(closure: Iterable[IncludedDistribution], target: Path) -> None:
         if information is not None:
             # The record of an editable installation names no module; tools find a distribution's packages by it.
             lines = [f"{file.relative},,\n" for file in distribution.files]
-            (information / "RECORD").write_text("".join(lines))
+            (information / "RECORD").write_text("".join(lines), encoding="utf-8")
             (information / "direct_url.json").unlink(missing_ok=True)
 
 

@@ -58,7 +58,9 @@ async def build_workflow_layer(
         shutil.move(extension, content / extension.name)
         native = {"module": module.name, "extension": extension.name}
         document = {**module.manifest, "native": {**module.manifest.get("native", {}), **native}}
-        (content / ARCHIVE_MANIFEST_NAME).write_text(json.dumps(document, sort_keys=True, indent=2) + "\n")
+        (content / ARCHIVE_MANIFEST_NAME).write_text(
+            json.dumps(document, sort_keys=True, indent=2) + "\n", encoding="utf-8"
+        )
         return await asyncio.to_thread(write_layer, content, work_dir / "workflow.tar.gz", level=_COMPRESSION_LEVEL)
 
 
@@ -66,7 +68,7 @@ async def _compile(library: NativeLibrary, toolchain: Toolchain, module: Workflo
     if not _MODULE_NAME.match(module.name):
         raise InvalidInputError(f"{module.name!r} cannot be the name of a native module: use one identifier")
     with translated_disk_errors(work_dir):
-        (work_dir / f"{module.name}.py").write_text(module.source)
+        (work_dir / f"{module.name}.py").write_text(module.source, encoding="utf-8")
     log = work_dir / "nuitka.log"
     try:
         await run_tool(
