@@ -110,7 +110,7 @@ CALLS: dict[str, Call] = {
 WRITING = {"nothing is due"}
 """They lock what they read, which a read-only transaction refuses."""
 
-EXPLAINED = {
+EXPLAINED: dict[str, dict[str, Any]] = {
     "get_instance": {"instance_id": "instance-7"},
     "list_instances_created_at_desc": {**_FILTER, "limit": 50, "offset": 0},
     "list_tenant_instances_created_at_desc": {"tenant_id": "tenant-3", **_FILTER, "limit": 50, "offset": 0},
