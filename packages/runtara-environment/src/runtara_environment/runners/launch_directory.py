@@ -6,7 +6,10 @@ import errno
 import json
 import marshal
 import os
+import re
 import resource
+import shutil
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,10 @@ from runtara_environment import shim
 from runtara_environment.runner import LaunchSpec, ProcessExit
 from runtara_environment.runners.process_identity import ProcessIdentity
 
+KEPT_LAUNCHES = 5
+"""How many launch directories of an instance stay, for people to look at."""
+
+_NAME = re.compile(r"launch-(\d+)")
 _FAILED_STAGES = ("prepare", "use the run directory of", "set the limits of", "execute")
 _EXECUTE_STAGE = 3
 _NEVER_EXECUTABLE = frozenset(
@@ -129,6 +136,18 @@ class LaunchDirectory:
         except ValueError:
             return {}
         return data if isinstance(data, dict) else {}
+
+
+def old_launches(run_directory: Path) -> list[int]:
+    """Epochs of the launch directories beyond the newest `KEPT_LAUNCHES`, oldest first."""
+    names = (_NAME.fullmatch(name) for name in os.listdir(run_directory))  # noqa: PTH208 - names are enough
+    return sorted(int(match.group(1)) for match in names if match is not None)[:-KEPT_LAUNCHES]
+
+
+def remove_launches(run_directory: Path, epochs: Collection[int]) -> None:
+    """Remove launch directories; what cannot be removed stays."""
+    for epoch in epochs:
+        shutil.rmtree(LaunchDirectory(run_directory, epoch).path, ignore_errors=True)
 
 
 def _process_exit(data: dict[str, Any], program: str) -> ProcessExit:

@@ -17,6 +17,7 @@ from runtara_environment.launch_table import Launch, LaunchTable
 from runtara_environment.owner import Owner
 from runtara_environment.registry import ImageRegistry
 from runtara_environment.runner import LaunchedProcess, LaunchError, LaunchSpec, Runner
+from runtara_environment.runners.launch_directory import old_launches, remove_launches
 from runtara_environment.runners.loading import LoadedRunners
 from runtara_environment.supervision.guest import CoreAccess, guest_environment, write_input
 
@@ -93,7 +94,20 @@ class Launcher:
         except RuntaraError as error:
             # The intent is enough to find the process again.
             logger.warning("launch of instance %s is not recorded yet: %s", claim.instance_id, error)
+        await self._remove_old_launches(claim.instance_id, spec.run_directory)
         return process
+
+    async def _remove_old_launches(self, instance_id: str, run_directory: Path) -> None:
+        """Keep the files of the newest launches only, and of those whose end has not been reported yet."""
+        try:
+            old = await asyncio.to_thread(old_launches, run_directory)
+            if old:
+                unfinished = {row.epoch for row in await self._launches.of_instance(instance_id)}
+                await asyncio.to_thread(
+                    remove_launches, run_directory, [each for each in old if each not in unfinished]
+                )
+        except (OSError, RuntaraError) as error:
+            logger.warning("old launches of instance %s are not removed: %s", instance_id, error)
 
     async def attach(self, row: Launch) -> LaunchedProcess | None:
         """Find the process, or the end, of a launch that an earlier environment made."""
