@@ -75,10 +75,10 @@ class InstanceService:
         _require_identifier("instance_id", instance_id)
         return await self._storage.get_checkpoint(instance_id, checkpoint_id)
 
-    async def get_progress(self, instance_id: str, checkpoint_id: str) -> CallProgress:
+    async def get_progress(self, instance_id: str, checkpoint_id: str, epoch: int | None = None) -> CallProgress:
         """The state stored under an id or, without one, the attempt that comes next."""
         _require_identifier("instance_id", instance_id)
-        return await self._storage.get_progress(instance_id, checkpoint_id, now_ms=self._clock.now_ms())
+        return await self._storage.get_progress(instance_id, checkpoint_id, now_ms=self._clock.now_ms(), epoch=epoch)
 
     async def sleep(
         self,

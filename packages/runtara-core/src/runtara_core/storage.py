@@ -107,8 +107,13 @@ class Storage(ABC):
         """The stored state or None; in any status."""
 
     @abstractmethod
-    async def get_progress(self, instance_id: str, checkpoint_id: str, *, now_ms: int) -> CallProgress:
-        """The stored state or, without one, the last retry attempt that was recorded; in any status."""
+    async def get_progress(
+        self, instance_id: str, checkpoint_id: str, *, now_ms: int, epoch: int | None = None
+    ) -> CallProgress:
+        """The stored state or, without one, the last retry attempt that was recorded; in any status.
+
+        With `epoch`, `StaleEpochError` when the instance is at another: its id may belong to another tenant by now.
+        """
 
     @abstractmethod
     async def sleep(

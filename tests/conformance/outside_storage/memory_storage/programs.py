@@ -121,9 +121,13 @@ class ProgramVerbs(Storage):
         found = record.checkpoints.get(checkpoint_id) if record else None
         return found.state if found else None
 
-    async def get_progress(self, instance_id: str, checkpoint_id: str, *, now_ms: int) -> CallProgress:
+    async def get_progress(
+        self, instance_id: str, checkpoint_id: str, *, now_ms: int, epoch: int | None = None
+    ) -> CallProgress:
         state = await self.get_checkpoint(instance_id, checkpoint_id)
         record = self.records.get(instance_id)
+        if record is not None and epoch is not None:
+            record.require_current(epoch)
         attempts = record.attempts.get(checkpoint_id) if record else None
         if state is not None or not attempts:
             return CallProgress(state)

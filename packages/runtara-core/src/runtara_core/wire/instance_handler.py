@@ -92,7 +92,7 @@ class InstanceHandler:
     async def get_checkpoint(self, request: pb.RpcRequest) -> pb.RpcResponse:
         """Look a checkpoint up, and the attempts to come by it."""
         call = request.get_checkpoint
-        progress = await self._service.get_progress(call.instance_id, call.checkpoint_id)
+        progress = await self._service.get_progress(call.instance_id, call.checkpoint_id, _epoch(request))
         return pb.RpcResponse(get_checkpoint=encode_progress(progress))
 
     async def sleep(self, request: pb.RpcRequest) -> pb.RpcResponse:

@@ -25,16 +25,24 @@ from runtara_core.storages.sql.limits import (
     storable_text,
 )
 from runtara_core.storages.sql.state import (
+    InstanceState,
     change_state,
     lock_current,
     most_urgent_signal,
+    require_current,
     require_running,
     stamp_contact,
 )
 
 
-async def get_progress(transaction: Transaction, instance_id: str, checkpoint_id: str, *, now_ms: int) -> CallProgress:
+async def get_progress(
+    transaction: Transaction, instance_id: str, checkpoint_id: str, *, now_ms: int, epoch: int | None = None
+) -> CallProgress:
     """The stored state or, without one, the attempt that comes next."""
+    if epoch is not None:
+        instance = await transaction.fetch_one("read_instance_state", instance_id=instance_id)
+        if instance is not None:
+            require_current(InstanceState.from_row(instance), epoch)
     state = await get_checkpoint(transaction, instance_id, checkpoint_id)
     if state is not None:
         return CallProgress(state=state)

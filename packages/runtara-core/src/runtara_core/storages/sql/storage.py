@@ -125,8 +125,10 @@ class SqlStorage(Storage):
     async def get_checkpoint(self, instance_id: str, checkpoint_id: str) -> bytes | None:
         return await self._read(checkpoints.get_checkpoint, instance_id, checkpoint_id)
 
-    async def get_progress(self, instance_id: str, checkpoint_id: str, *, now_ms: int) -> CallProgress:
-        return await self._read(retries.get_progress, instance_id, checkpoint_id, now_ms=now_ms)
+    async def get_progress(
+        self, instance_id: str, checkpoint_id: str, *, now_ms: int, epoch: int | None = None
+    ) -> CallProgress:
+        return await self._read(retries.get_progress, instance_id, checkpoint_id, now_ms=now_ms, epoch=epoch)
 
     async def sleep(
         self,

@@ -111,6 +111,9 @@ class RetentionCases:
         for epoch in range(new.epoch):
             with pytest.raises(StaleEpochError):
                 await storage.checkpoint("again", epoch, "step", b"", now_ms=_LATER_MS)
+            with pytest.raises(StaleEpochError):
+                await storage.get_progress("again", "step", now_ms=_LATER_MS, epoch=epoch)
+        assert await storage.get_progress("again", "step", now_ms=_LATER_MS, epoch=new.epoch) == CallProgress()
 
         other = await register(storage, "own", now_ms=START_MS)
         await report(storage, LeaseKey("own", other), EventType.COMPLETED)
