@@ -195,18 +195,22 @@ async def test_an_upload_may_be_answered_before_its_end(serving: Serve) -> None:
 
 
 async def test_a_slow_handler_meets_the_callers_deadline(serving: Serve) -> None:
-    gone = asyncio.Event()
+    begun, gone = asyncio.Event(), asyncio.Event()
 
     async def never(stream: RequestStream) -> None:
         if await read_request(stream) == b"quick":
             await stream.write_frame(Frame(FrameType.RESPONSE, b"here"))
             return
+        begun.set()
         await stream.wait_disconnected()
         gone.set()
 
     async with serving(never) as (_, client):
-        with pytest.raises(DeadlineExceededError, match=r"did not answer within 0\.2 s"):
-            await client.call(b"slow", timeout_ms=200)
+        slow = asyncio.create_task(client.call(b"slow", timeout_ms=2_000))
+        # A call given up before its request arrived would never have had a handler.
+        await asyncio.wait_for(begun.wait(), 10)
+        with pytest.raises(DeadlineExceededError, match=r"did not answer within 2 s"):
+            await slow
         await asyncio.wait_for(gone.wait(), 10)
         assert await client.call(b"quick") == b"here"
 

@@ -234,7 +234,7 @@ async def test_system_libraries_come_with_their_loader(tmp_path):
 def test_missing_c_compiler_names_the_remedy(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CC", raising=False)
-    with pytest.raises(ConfigurationError, match=r"no C compiler found: install gcc .* or use --target python"):
+    with pytest.raises(ConfigurationError, match=r"no C compiler found: install gcc .* or build for the target python"):
         find_c_compiler()
 
 
@@ -267,7 +267,7 @@ def request_for(tmp_path, **changes):
 
 async def test_agent_outside_of_any_distribution_is_refused(tmp_path):
     pin = AgentPin(agent_id="mine", module="my_agent", attribute="agent")
-    with pytest.raises(ConfigurationError, match=r"mine .*install its distribution or use --target python"):
+    with pytest.raises(ConfigurationError, match=r"mine .*install its distribution or build for the target python"):
         await NativeTarget().build(request_for(tmp_path, agents=(pin,)))
 
 

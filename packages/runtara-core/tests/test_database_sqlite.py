@@ -56,6 +56,15 @@ async def test_a_file_is_opened_durably_and_its_folders_are_made(database: Datab
     assert (tmp_path / "deep" / "er" / "notes.db-wal").exists()
 
 
+async def test_a_new_file_and_its_side_files_are_their_owners_alone(tmp_path: Path) -> None:
+    database = create_database(f"sqlite:///{tmp_path}/private.db", QUERIES)
+    await database.open()
+    rights = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.glob("private.db*")}
+    await database.close()
+    assert len(rights) > 1
+    assert set(rights.values()) == {0o600}
+
+
 async def test_a_write_is_seen_by_the_next_read(database: Database) -> None:
     for number in range(20):
         await database.run(lambda tx, n=number: _insert(tx, f"{n}"), operation="insert")

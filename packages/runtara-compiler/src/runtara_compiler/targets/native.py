@@ -69,7 +69,7 @@ def _require_agents(request: BuildRequest, plan: BasePlan) -> None:
         if agent.distribution is None or normalized(agent.distribution) not in included:
             raise ConfigurationError(
                 f"the agent {agent.agent_id} ({agent.module}) is of no installed agent plugin, so the native base "
-                "runtime does not have it: install its distribution or use --target python"
+                "runtime does not have it: install its distribution or build for the target python"
             )
 
 

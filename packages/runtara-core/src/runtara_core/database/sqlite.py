@@ -6,6 +6,8 @@ Several processes may share a file: writers take turns through SQLite's lock, fo
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import sqlite3
 import time
 from typing import ClassVar, TypeVar
@@ -110,6 +112,9 @@ class SqliteDatabase(Database):
         if path is not None:
             require_meant_path(path)
             path.parent.mkdir(parents=True, exist_ok=True)
+            # Inputs, results and secrets are in it; SQLite gives its side files the same rights.
+            with contextlib.suppress(FileExistsError):
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         connection = sqlite3.connect(
             ":memory:" if path is None else path,
             timeout=_BUSY_TIMEOUT_MS / 1000,
@@ -119,8 +124,10 @@ class SqliteDatabase(Database):
         try:
             connection.row_factory = sqlite3.Row
             if not read_only:
-                # Only a new file heeds it: then what is deleted can be given back to the file system in steps.
-                connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+                # What is deleted can then be given back to the file system in steps. Only a new file heeds it, and on
+                # another one it would need room on the disk.
+                if path is None or path.stat().st_size == 0:
+                    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
                 connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
