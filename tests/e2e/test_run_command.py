@@ -118,6 +118,18 @@ def test_killed_in_the_middle_it_goes_on_when_its_id_is_given_again(
     assert product.processes() == {}
 
 
+def test_one_id_runs_on_every_database_of_a_data_directory(product, service, order_scenario) -> None:
+    arguments = ("runtara", "run", order_scenario, "--instance-id", "e-4", "--input", order("E-4"))
+    assert product.run(*arguments).exit_code == 0
+    other = product.run(*arguments, "--database-url", f"sqlite:///{product.directory}/other.db")
+    assert (other.exit_code, other.output) == (0, accepted("E-4")), other
+    for file in product.data_dir.glob("runtara.db*"):
+        file.unlink()
+    anew = product.run(*arguments)
+    assert (anew.exit_code, anew.output) == (0, accepted("E-4")), anew
+    assert service.calls("/notify", "E-4") == 3
+
+
 def test_an_instance_keeps_the_input_it_was_started_with(product, service, order_scenario) -> None:
     arguments = ("runtara", "run", order_scenario, "--instance-id", "e-2", "--input")
     service.hold("/notify")

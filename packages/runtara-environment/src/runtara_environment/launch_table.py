@@ -7,6 +7,7 @@ left can be found. It goes when the end of the process has been reported. Owners
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -62,6 +63,20 @@ class LaunchTable:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._database_id: str | None = None
+
+    async def database_id(self) -> str:
+        """The random name of this database (32 hexadecimal digits); made on first use, never changed."""
+        if self._database_id is None:
+            new_id = uuid.uuid4().hex
+
+            async def work(transaction: Transaction) -> str:
+                await transaction.execute("insert_database_identity", database_id=new_id)
+                row = await transaction.fetch_one("load_database_identity")
+                return new_id if row is None else str(row["database_id"])
+
+            self._database_id = await self._database.run(work, operation="database identity")
+        return self._database_id
 
     async def record_intent(self, launch: Launch) -> None:
         """Write the row of a launch that is about to happen.

@@ -119,3 +119,9 @@ SELECT owner FROM launch_owners WHERE host_id = :host_id ORDER BY announced_at_m
 
 -- name: forget_owner
 DELETE FROM launch_owners WHERE owner = :owner;
+
+-- name: insert_database_identity
+INSERT INTO database_identity (only_row, database_id) VALUES (1, :database_id) ON CONFLICT (only_row) DO NOTHING;
+
+-- name: load_database_identity
+SELECT database_id FROM database_identity;

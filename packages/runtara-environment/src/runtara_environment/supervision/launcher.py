@@ -10,7 +10,6 @@ from pathlib import Path
 from runtara_core.models import LaunchClaim
 from runtara_sdk.clock import Clock
 from runtara_sdk.errors import ImageNotFoundError, InvalidInputError, RuntaraError
-from runtara_sdk.identifiers import path_component
 
 from runtara_environment.launch_options import LaunchOptions
 from runtara_environment.launch_table import Launch, LaunchTable
@@ -20,6 +19,7 @@ from runtara_environment.runner import LaunchedProcess, LaunchError, LaunchSpec,
 from runtara_environment.runners.launch_directory import old_launches, remove_launches
 from runtara_environment.runners.loading import LoadedRunners
 from runtara_environment.supervision.guest import CoreAccess, guest_environment, write_input
+from runtara_environment.supervision.run_directory import choose_run_directory
 
 logger = logging.getLogger(__name__)
 
@@ -120,11 +120,12 @@ class Launcher:
 
     async def _specification(self, claim: LaunchClaim, options: LaunchOptions) -> LaunchSpec:
         artifact = await self._registry.resolve(claim.image_id, claim.tenant_id, digest=options.digest)
-        run_directory = (
-            self._data_dir
-            / path_component("tenant_id", claim.tenant_id)
-            / "runs"
-            / path_component("instance_id", claim.instance_id)
+        run_directory = await asyncio.to_thread(
+            choose_run_directory,
+            self._data_dir,
+            claim.tenant_id,
+            claim.instance_id,
+            await self._launches.database_id(),
         )
         input_path = await asyncio.to_thread(write_input, run_directory, claim.input)
         return LaunchSpec(

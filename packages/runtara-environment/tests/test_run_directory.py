@@ -1,0 +1,44 @@
+"""Run directories of databases that share a data directory."""
+
+from __future__ import annotations
+
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from runtara_environment.supervision.run_directory import choose_run_directory
+from runtara_sdk.errors import InvalidInputError
+
+ONE, OTHER = "1" * 32, "2" * 32
+
+
+def test_an_instance_keeps_its_directory(tmp_path: Path) -> None:
+    first = choose_run_directory(tmp_path, "acme", "run-1", ONE)
+    assert first == tmp_path / "acme" / "runs" / "run-1"
+    assert stat.S_IMODE(first.stat().st_mode) == 0o700
+    assert choose_run_directory(tmp_path, "acme", "run-1", ONE) == first
+
+
+def test_another_database_gets_a_directory_of_its_own(tmp_path: Path) -> None:
+    first = choose_run_directory(tmp_path, "acme", "run-1", ONE)
+    other = choose_run_directory(tmp_path, "acme", "run-1", OTHER)
+    assert other != first
+    assert choose_run_directory(tmp_path, "acme", "run-1", OTHER) == other
+    assert choose_run_directory(tmp_path, "acme", "run-1", ONE) == first
+
+
+def test_two_at_once_never_share_one(tmp_path: Path) -> None:
+    databases = [ONE, OTHER] * 8
+    with ThreadPoolExecutor(8) as pool:
+        chosen = list(pool.map(lambda name: choose_run_directory(tmp_path, "acme", "run-1", name), databases))
+    assert len({path for path, name in zip(chosen, databases, strict=True) if name == ONE}) == 1
+    assert len(set(chosen)) == 2
+
+
+def test_taken_names_are_refused(tmp_path: Path) -> None:
+    choose_run_directory(tmp_path, "acme", "run-1", ONE)
+    taken = choose_run_directory(tmp_path, "acme", "run-1", OTHER)
+    (taken / ".database").write_text("a third")
+    with pytest.raises(InvalidInputError, match="belong to other databases"):
+        choose_run_directory(tmp_path, "acme", "run-1", OTHER)
