@@ -39,6 +39,6 @@ def test_two_at_once_never_share_one(tmp_path: Path) -> None:
 def test_taken_names_are_refused(tmp_path: Path) -> None:
     choose_run_directory(tmp_path, "acme", "run-1", ONE)
     taken = choose_run_directory(tmp_path, "acme", "run-1", OTHER)
-    (taken / ".database").write_text("a third")
+    (taken / "database-id").write_text("a third")
     with pytest.raises(InvalidInputError, match="belong to other databases"):
         choose_run_directory(tmp_path, "acme", "run-1", OTHER)

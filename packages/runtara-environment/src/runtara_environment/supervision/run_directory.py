@@ -14,7 +14,7 @@ from pathlib import Path
 from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.identifiers import path_component
 
-_MARKER = ".database"
+_MARKER = "database-id"
 
 
 def choose_run_directory(data_dir: Path, tenant_id: str, instance_id: str, database_id: str) -> Path:
