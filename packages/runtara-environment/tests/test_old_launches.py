@@ -23,9 +23,17 @@ async def test_a_launch_removes_the_old_ones_but_not_the_unreported(host: Superv
     process = await host.launched()
     (row,) = await host.rows()
     run_directory = Path(row.run_directory)
+    host.runner.hold.clear()
+    process.end(1)
+
+    async def intended() -> bool:
+        return any(row.epoch == 2 for row in await host.rows())
+
+    # From here on only the second launch looks for old ones, and it has not begun to.
+    await host.until(intended, "launch 2 is recorded")
     for epoch in range(1, KEPT_LAUNCHES + 4):
         LaunchDirectory(run_directory, epoch).path.mkdir(exist_ok=True, parents=True)
-    process.end(1)
+    host.runner.hold.set()
     await host.launched(epoch=2)
 
     async def pruned() -> bool:
