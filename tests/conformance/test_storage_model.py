@@ -261,14 +261,17 @@ class StorageMachine(RuleBasedStateMachine):
         key, report = LeaseKey(name, epoch - stale), ExitReport(reason, exit_code, "a\0b\nlast", 7, None)
         self.act("report_exit", lambda storage: storage.report_exit(key, report, limits=LIMITS, now_ms=self.now_ms))
 
-    @rule(times=st.integers(1, 2))
-    def environment_vanishes(self, times: int) -> None:
-        """Leases run out, and whoever claims next finds instances that are running."""
-        for _ in range(times):
+    @rule(times=st.integers(1, 2), unread=st.sampled_from((None, None, SignalType.PAUSE, SignalType.CANCEL)))
+    def environment_vanishes(self, times: int, unread: SignalType | None) -> None:
+        """Leases run out, and whoever claims next finds instances that are running, some with a signal unread."""
+        for left in reversed(range(times)):
             leases = [row for row in self.rows(InstanceStatus.RUNNING) if row.lease_until_ms is not None]
             for row in leases[:1]:
                 self.now_ms = max(self.now_ms, row.lease_until_ms or 0)
-                self._claim(row.instance_id, 1, "b")
+                if unread is not None and not left:
+                    self._send(row.instance_id, unread, b"")
+                if not self._claim(row.instance_id, 1, "b"):
+                    self.trio.seen[f"claim of an expired lease with {unread} waiting"] += 1
 
     @rule(data=st.data(), permanent=st.sampled_from((False, False, True)))
     def fail_to_launch(self, data: st.DataObject, permanent: bool) -> None:
@@ -288,6 +291,10 @@ class StorageMachine(RuleBasedStateMachine):
     )
     def send(self, data: st.DataObject, signal_type: SignalType, payload: bytes) -> None:
         name, _ = self.some(data, InstanceStatus.RUNNING, InstanceStatus.SUSPENDED)
+        self._send(name, signal_type, payload)
+
+    def _send(self, name: str, signal_type: SignalType, payload: bytes) -> None:
+        self.touched.add(name)
         self.act("send_signal", lambda storage: storage.send_signal(name, signal_type, payload, now_ms=self.now_ms))
 
     @rule(data=st.data(), checkpoint_id=st.sampled_from((*CHECKPOINTS, "")), payload=payloads)
@@ -557,6 +564,7 @@ def trio(emptied_postgres_database_url: str, monkeypatch: pytest.MonkeyPatch) ->
 def test_model_sqlite_and_postgres_agree(trio: Trio) -> None:
     expected = {*OPERATIONS, *InstanceStatus, *(f"reason {reason}" for reason in TerminationReason)}
     expected |= {error.__name__ for error in ERRORS}
+    expected |= {f"claim of an expired lease with {unread} waiting" for unread in (None, "pause", "cancel")}
     number = SEED
     # Some more steps, should chance have left something out.
     while trio.steps < STEPS or (expected - trio.seen.keys() and trio.steps < STEPS + 2_000):

@@ -250,6 +250,9 @@ class Storage(ABC):
 
         Due are managed instances that are pending or suspended with a wake time not after `now_ms`, and running ones
         whose lease has expired. Never more than `limits.max_concurrent_instances` run; ones over it stay due.
+
+        A running one whose lease has expired is not launched again when an unacknowledged cancel or pause waits, which
+        takes effect, nor after too many launches in a row without a new checkpoint: -> failed (reason orphaned).
         """
 
     @abstractmethod
@@ -270,7 +273,8 @@ class Storage(ABC):
         A result that the instance reported itself always wins. Running at this epoch: TIMEOUT and HEARTBEAT_TIMEOUT
         -> failed, CANCELLED -> cancelled; ENVIRONMENT_RESTART and SHUTDOWN_REQUESTED -> suspended and due now; CRASHED
         with exit code 0 -> failed (it never reported a result); otherwise suspended and due after a backoff, or failed
-        after too many relaunches without a new checkpoint. An unacknowledged cancel turns a crash into cancelled.
+        after too many relaunches without a new checkpoint. An unacknowledged cancel turns any of these into cancelled;
+        an unacknowledged pause turns a suspension or crash into suspended (reason paused), not due.
         """
 
     @abstractmethod

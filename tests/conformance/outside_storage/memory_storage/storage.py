@@ -273,6 +273,10 @@ def _matches(record: Record, where: InstanceFilter) -> bool:
 
 def _claim(record: Record, owner: str, lease_until_ms: int, policy: RecoveryPolicy, now_ms: int) -> LaunchClaim | None:
     if record.is_running:
+        if record.waiting_signal() is not None:
+            record.recovery_attempts += 1
+            record.park(TerminationReason.ORPHANED, now_ms, now_ms, error="its environment vanished")
+            return None
         if record.recovery_attempts >= policy.max_recoveries:
             error = f"its environment vanished; {_gave_up(policy)}"
             record.become(InstanceStatus.FAILED, TerminationReason.ORPHANED, now_ms, error=error)
@@ -302,7 +306,9 @@ def _end(record: Record, report: ExitReport, policy: RecoveryPolicy, now_ms: int
     if reason is TerminationReason.CANCELLED:
         record.become(InstanceStatus.CANCELLED, reason, now_ms)
         return
-    if reason in (TerminationReason.TIMEOUT, TerminationReason.HEARTBEAT_TIMEOUT):
+    waiting = record.waiting_signal()
+    cancelled = waiting is not None and waiting.signal_type is SignalType.CANCEL
+    if reason in (TerminationReason.TIMEOUT, TerminationReason.HEARTBEAT_TIMEOUT) and not cancelled:
         record.failed_launches = 0
         record.become(InstanceStatus.FAILED, reason, now_ms, error=error)
         return
@@ -311,7 +317,7 @@ def _end(record: Record, report: ExitReport, policy: RecoveryPolicy, now_ms: int
         return
     exhausted = record.recovery_attempts >= policy.max_recoveries
     silent = reason is TerminationReason.CRASHED and report.exit_code == 0
-    if record.waiting_signal() is None and (silent or exhausted):
+    if waiting is None and (silent or exhausted):
         record.failed_launches = 0
         text = error if silent else f"{error}; {_gave_up(policy)}"
         record.become(InstanceStatus.FAILED, TerminationReason.CRASHED if silent else reason, now_ms, error=text)

@@ -32,6 +32,7 @@ from runtara_core.storages.sql.state import (
 )
 
 _MAX_QUOTED_STDERR = 500
+_VANISHED = "its environment vanished"
 # Ends that the environment brought about: the program is not to blame, so they count for nothing.
 _ENVIRONMENT_REASONS = frozenset({TerminationReason.ENVIRONMENT_RESTART, TerminationReason.SHUTDOWN_REQUESTED})
 
@@ -46,7 +47,15 @@ async def claim_launches(
     limits: CoreLimits,
     now_ms: int,
 ) -> list[LaunchClaim]:
-    """Claim due launches, oldest first."""
+    """Claim due launches, oldest first; settle the running ones whose environment vanished and that shall not go on.
+
+    A lease that expired means that nobody is left to obey a signal, so one that waits takes effect now, however often
+    the instance was launched before: a cancel ends it as cancelled, a pause leaves it paused until somebody resumes it.
+    A process that lives on after all finds that state at its next call. Only then counts the cap: over it, the instance
+    fails as orphaned. Nothing else stands in the way of another launch. A shutdown is no signal but the end of an
+    environment; custom signals are kept, and the next launch takes them, but they are no progress; the timeout is that
+    of one launch, kept by its environment, and begins anew with the next.
+    """
     limit = min(limit, MAX_PAGE)
     if limit <= 0:
         return []
@@ -98,17 +107,8 @@ async def _claim(
 ) -> LaunchClaim | None:
     recoveries = state.recovery_attempts
     if state.status is InstanceStatus.RUNNING:
-        # Its environment vanished. An instance that takes its host down with it must not do so for ever.
         recoveries += 1
-        if recoveries > policy.max_recoveries:
-            await change_state(
-                transaction,
-                state,
-                InstanceStatus.FAILED,
-                TerminationReason.ORPHANED,
-                now_ms=now_ms,
-                error=f"its environment vanished; {_gave_up(policy)}",
-            )
+        if await _ends_with_environment(transaction, state, recoveries, policy, now_ms):
             return None
     data = await transaction.fetch_one("load_instance_input", instance_id=state.instance_id)
     changed = await transaction.execute(
@@ -134,6 +134,29 @@ async def _claim(
         lease_until_ms=lease_until_ms,
         failed_launches=state.failed_launches,
     )
+
+
+async def _ends_with_environment(
+    transaction: Transaction, state: InstanceState, recoveries: int, policy: RecoveryPolicy, now_ms: int
+) -> bool:
+    """Leave running, when a signal waits or the launches are used up, instead of launching once more."""
+    if await most_urgent_signal(transaction, state.instance_id) is not None:
+        await park(
+            transaction,
+            state,
+            TerminationReason.ORPHANED,
+            now_ms=now_ms,
+            wake_at_ms=now_ms,
+            recovery_attempts=recoveries,
+            error=_VANISHED,
+        )
+        return True
+    # An instance that takes its host down with it must not do so for ever.
+    if recoveries <= policy.max_recoveries:
+        return False
+    error = f"{_VANISHED}; {_gave_up(policy)}"
+    await _fail(transaction, state, TerminationReason.ORPHANED, error, now_ms, failed_launches=state.failed_launches)
+    return True
 
 
 async def renew_leases(
@@ -178,19 +201,21 @@ async def report_exit(
     if state.status is not InstanceStatus.RUNNING:
         return ExitDecision(state.status, state.wake_at_ms)
     error = _describe_exit(report)
+    waiting = await most_urgent_signal(transaction, key.instance_id)
+    cancelled = waiting is not None and waiting.signal_type is SignalType.CANCEL
     match report.reason:
         case TerminationReason.CANCELLED:
             status = InstanceStatus.CANCELLED
             await change_state(transaction, state, status, TerminationReason.CANCELLED, now_ms=now_ms)
             return ExitDecision(status, None)
-        case TerminationReason.TIMEOUT | TerminationReason.HEARTBEAT_TIMEOUT:
+        # One that hung, and was cancelled for it, did not fail. A pause excuses nothing.
+        case TerminationReason.TIMEOUT | TerminationReason.HEARTBEAT_TIMEOUT if not cancelled:
             return await _fail(transaction, state, report.reason, error, now_ms)
     if report.reason in _ENVIRONMENT_REASONS:
         status, wake_at_ms = await park(
             transaction, state, report.reason, now_ms=now_ms, wake_at_ms=now_ms, error=error
         )
         return ExitDecision(status, wake_at_ms)
-    waiting = await most_urgent_signal(transaction, key.instance_id)
     if waiting is None or waiting.signal_type is SignalType.RESUME:
         if report.reason is TerminationReason.CRASHED and report.exit_code == 0:
             return await _fail(transaction, state, TerminationReason.CRASHED, error, now_ms)

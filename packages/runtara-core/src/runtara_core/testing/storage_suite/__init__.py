@@ -14,6 +14,7 @@ from runtara_core.testing.storage_suite.credential_cases import CredentialCases
 from runtara_core.testing.storage_suite.event_cases import EventCases
 from runtara_core.testing.storage_suite.exit_cases import ExitCases
 from runtara_core.testing.storage_suite.launch_cases import LaunchCases
+from runtara_core.testing.storage_suite.lease_cases import LeaseCases
 from runtara_core.testing.storage_suite.listing_cases import ListingCases
 from runtara_core.testing.storage_suite.race_cases import RaceCases
 from runtara_core.testing.storage_suite.registration_cases import RegistrationCases
@@ -33,6 +34,7 @@ class StorageConformance(
     SignalCases,
     SignalWaitCases,
     LaunchCases,
+    LeaseCases,
     ExitCases,
     ListingCases,
     RaceCases,

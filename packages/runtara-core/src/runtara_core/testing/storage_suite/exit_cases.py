@@ -141,6 +141,30 @@ class ExitCases:
         assert decision == ExitDecision(InstanceStatus.CANCELLED, None)
         assert (await get(storage, "managed-1")).termination_reason is TerminationReason.CANCELLED
 
+    @pytest.mark.parametrize("reason", [TerminationReason.TIMEOUT, TerminationReason.HEARTBEAT_TIMEOUT])
+    async def test_one_that_ran_too_long_is_cancelled_when_asked_to_but_fails_when_asked_to_pause(
+        self, storage: Storage, reason: TerminationReason
+    ) -> None:
+        cancelled = await launched(storage, "cancelled")
+        await send(storage, "cancelled", SignalType.CANCEL)
+        assert await _exit(storage, cancelled, ExitReport(reason)) == ExitDecision(InstanceStatus.CANCELLED, None)
+        assert (await get(storage, "cancelled")).termination_reason is TerminationReason.CANCELLED
+        paused = await launched(storage, "paused")
+        await send(storage, "paused", SignalType.PAUSE)
+        assert await _exit(storage, paused, ExitReport(reason)) == ExitDecision(InstanceStatus.FAILED, None)
+
+    @pytest.mark.parametrize("reason", [TerminationReason.ENVIRONMENT_RESTART, TerminationReason.SHUTDOWN_REQUESTED])
+    async def test_a_signal_that_waits_is_obeyed_when_an_environment_ends(
+        self, storage: Storage, reason: TerminationReason
+    ) -> None:
+        for signal_type, status in (
+            (SignalType.CANCEL, InstanceStatus.CANCELLED),
+            (SignalType.PAUSE, InstanceStatus.SUSPENDED),
+        ):
+            key = await launched(storage, signal_type)
+            await send(storage, signal_type, signal_type)
+            assert await _exit(storage, key, ExitReport(reason)) == ExitDecision(status, None)
+
     @pytest.mark.parametrize("exit_code", [0, 1])
     async def test_a_crash_with_a_waiting_pause_is_paused(self, storage: Storage, exit_code: int) -> None:
         key = await launched(storage)

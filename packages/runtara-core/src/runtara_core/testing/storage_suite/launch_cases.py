@@ -1,4 +1,4 @@
-"""Claims, leases, launches that fail."""
+"""Claims, and launches that fail."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from runtara_core.testing.storage_suite.scenario import (
 
 
 class LaunchCases:
-    """`claim_launches`, `renew_leases`, `expire_leases`, `report_launch_failure`, `next_wake_at_ms`."""
+    """`claim_launches`, `report_launch_failure`, `next_wake_at_ms`."""
 
     async def test_nothing_is_due_in_an_empty_storage(self, storage: Storage) -> None:
         assert await claim(storage) == []
@@ -95,66 +95,6 @@ class LaunchCases:
         assert await storage.next_wake_at_ms() == START_MS
         await report(storage, LeaseKey("own-1", 1), EventType.COMPLETED)
         assert len(await claim(storage, limits=limit_of(3))) == 1
-
-    async def test_an_expired_lease_is_due_even_at_the_limit(self, storage: Storage) -> None:
-        await create(storage)
-        await claim(storage, limits=limit_of(1))
-        await create(storage, "managed-2")
-        late = START_MS + LEASE_MS
-        assert await claim(storage, now_ms=late - 1, limits=limit_of(1)) == []
-        (claimed,) = await claim(storage, owner="environment-2", now_ms=late, limits=limit_of(1))
-        assert (claimed.instance_id, claimed.epoch) == ("managed-1", 2)
-        assert (await get(storage, "managed-1")).lease_owner == "environment-2"
-
-    async def test_an_instance_that_kills_its_environments_fails(self, storage: Storage) -> None:
-        await create(storage)
-        now_ms = START_MS
-        for _ in range(1 + LIMITS.recovery.max_recoveries):
-            assert len(await claim(storage, now_ms=now_ms)) == 1
-            now_ms += LEASE_MS
-        assert await claim(storage, now_ms=now_ms) == []
-        instance = await get(storage, "managed-1")
-        assert instance.status is InstanceStatus.FAILED
-        assert instance.termination_reason is TerminationReason.ORPHANED
-        assert instance.error
-
-    async def test_a_new_checkpoint_is_progress(self, storage: Storage) -> None:
-        await create(storage)
-        now_ms = START_MS
-        for number in range(3 * LIMITS.recovery.max_recoveries):
-            key = await launch(storage, now_ms=now_ms)
-            await storage.checkpoint("managed-1", key.epoch, f"step-{number}", b"", now_ms=now_ms)
-            now_ms += LEASE_MS
-        assert (await get(storage, "managed-1")).status is InstanceStatus.RUNNING
-
-    async def test_leases_are_renewed_while_the_launch_is_current(self, storage: Storage) -> None:
-        alive = await launched(storage, "alive")
-        finished = await launched(storage, "finished")
-        await report(storage, finished, EventType.COMPLETED)
-        stale = LeaseKey("alive", alive.epoch + 1)
-        unknown = LeaseKey("nobody", 1)
-        lost = await storage.renew_leases(
-            "environment-1", [alive, finished, stale, unknown], lease_ms=LEASE_MS, now_ms=START_MS + 500
-        )
-        assert sorted(lost, key=str) == sorted([finished, stale, unknown], key=str)
-        assert (await get(storage, "alive")).lease_until_ms == START_MS + 500 + LEASE_MS
-        assert await storage.renew_leases("environment-1", [], lease_ms=1, now_ms=START_MS) == []
-
-    async def test_an_environment_adopts_a_launch_by_renewing_it(self, storage: Storage) -> None:
-        key = await launched(storage)
-        late = START_MS + LEASE_MS + 1
-        assert await storage.renew_leases("environment-2", [key], lease_ms=LEASE_MS, now_ms=late) == []
-        assert (await get(storage, "managed-1")).lease_owner == "environment-2"
-        assert await claim(storage, now_ms=late) == []
-
-    async def test_leases_of_a_dead_owner_end_now(self, storage: Storage) -> None:
-        await launched(storage, "dead")
-        adopted = await launched(storage, "adopted")
-        await storage.renew_leases("environment-2", [adopted], lease_ms=LEASE_MS, now_ms=START_MS)
-        assert await storage.expire_leases("environment-1", now_ms=START_MS + 5) == 1
-        assert await storage.expire_leases("environment-1", now_ms=START_MS + 5) == 0
-        claimed = await claim(storage, owner="environment-2", now_ms=START_MS + 5)
-        assert [each.instance_id for each in claimed] == ["dead"]
 
     async def test_a_failed_launch_is_due_again_later(self, storage: Storage) -> None:
         key = await launched(storage, registered=False)
