@@ -3,12 +3,12 @@
     python benchmarks/checkpoints.py                       everything, in about three minutes
     python benchmarks/checkpoints.py --seconds 5           longer measurements, for quieter figures
     python benchmarks/checkpoints.py --only postgres       subjects whose name contains `postgres`
-    python benchmarks/checkpoints.py --without-dbos        do not install the peer DBOS
+    python benchmarks/checkpoints.py --without-dbos        do not install the peer DBOS; --without-restate likewise
     python benchmarks/checkpoints.py --json                the same figures as JSON
 
 Subjects take turns in every round, so that what else the machine does hits all of them; ratios are what counts. DBOS is
-installed from the package index into a virtual environment of its own, kept for the next run; pgbench and DBOS are left
-out with a message where they are missing.
+installed from the package index into a virtual environment of its own, kept for the next run, and Restate as
+`restate_peer.py` tells; the peers are left out with a message where they are missing.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from core_process import CoreProcess, running_core
+from restate_peer import RestatePeer, running_restate
 from runtara_core.testing.postgres import PostgresServer, create_database, running_postgres
 from runtara_sdk import InstanceSettings, RuntaraSdk
 
@@ -82,6 +83,8 @@ class Row:
     rate_to_pgbench: float | None
     p50_to_dbos: float | None
     p50_to_flush: float | None
+    rate_to_restate: float | None
+    p50_to_restate: float | None
 
 
 Subject = Callable[[int, float, Measured], Awaitable[None]]
@@ -224,6 +227,16 @@ async def dbos_subject(stack: AsyncExitStack, url: str) -> Subject | None:
     return measure
 
 
+def restate_subject(peer: RestatePeer) -> Subject:
+    """Steps of Restate's invocations in a process of their own."""
+
+    async def measure(instances: int, seconds: float, into: Measured) -> None:
+        into.latencies += await peer.measure(instances, seconds)
+        into.seconds += seconds
+
+    return measure
+
+
 def _install_dbos() -> Path | None:
     python = PEER_ENVIRONMENT / "bin" / "python"
     try:
@@ -272,6 +285,10 @@ async def _subjects(
         dbos = await dbos_subject(stack, await create_database(server.url))
         if dbos is not None:
             subjects["dbos"] = dbos
+    if not options.without_restate:
+        restate = await stack.enter_async_context(running_restate())
+        if restate is not None:
+            subjects["restate"] = restate_subject(restate)
     return subjects
 
 
@@ -280,6 +297,7 @@ def _row(measured: Measured, of: dict[tuple[str, int], Measured]) -> Row:
         return round(own / value(peer), 3) if peer is not None and peer.latencies and peer is not measured else None
 
     dbos, pgbench = of.get(("dbos", measured.instances)), of.get(("pgbench", measured.instances))
+    restate = of.get(("restate", measured.instances))
     flush = of.get(("flush", 1)) if measured.instances == 1 else None
     p50 = measured.percentile_ms(50)
     processor = measured.processor_seconds
@@ -294,6 +312,8 @@ def _row(measured: Measured, of: dict[tuple[str, int], Measured]) -> Row:
         ratio(measured.per_second, pgbench, lambda peer: peer.per_second),
         ratio(p50, dbos, lambda peer: peer.percentile_ms(50)),
         ratio(p50, flush, lambda peer: peer.percentile_ms(50)),
+        ratio(measured.per_second, restate, lambda peer: peer.per_second),
+        ratio(p50, restate, lambda peer: peer.percentile_ms(50)),
     )
 
 
@@ -323,6 +343,8 @@ def _table(rows: list[Row]) -> str:
         "x pgbench",
         "p50/dbos",
         "p50/flush",
+        "x restate",
+        "p50/restate",
     )
     lines = [head, *(tuple("" if value is None else str(value) for value in asdict(row).values()) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
@@ -338,6 +360,7 @@ def main() -> None:
         "--only", nargs="+", help="daemons whose name contains one of these: postgres, sqlite, qh3, aioquic"
     )
     parser.add_argument("--without-dbos", action="store_true", help="leave the peer DBOS out")
+    parser.add_argument("--without-restate", action="store_true", help="leave the peer Restate out")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args()
     before = os.getloadavg()[0]
