@@ -8,8 +8,8 @@ touches neither shim nor program, and a restarted daemon learns everything from 
 * `stdout.log`, `stderr.log`  opened by the program itself in append mode. The shim keeps them bounded: beyond half of
   the limit the newest part moves to `NAME.1` and the file is emptied. A pipe would bound them exactly, but would
   block a noisy program, cost a copy of every byte and lose the last words; RLIMIT_FSIZE would break the program.
-* `exit.json`  how it ended, by write + fsync + rename. Its blocks are reserved at the start, so that a full disk
-  cannot swallow it.
+* `exit.json`  how it ended, by write + fsync + rename. Its blocks are reserved before the claim, as are those of the
+  claim's second writing: a full disk refuses a launch, but swallows no exit of a program that was started.
 
 States: claimed -> program running -> program dead -> descendants dead -> exit file -> gone. SIGTERM is forwarded to
 the program's group, SIGUSR1 kills everything at once. As a subreaper the shim also inherits what the program tried to
@@ -51,7 +51,7 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 
-_EXIT_FILE_BYTES = 512
+_RESERVED_BYTES = 512
 _LOG_CHECK_MIN_SECONDS = 0.25
 _LOG_CHECK_MAX_SECONDS = 4.0
 _SWEEP_SECONDS = 30.0
@@ -106,19 +106,28 @@ def claim(directory: str, text: str) -> bool:
     return True
 
 
-class _ExitFile:
-    """The exit report, with its disk blocks reserved in advance."""
+class _ReservedFile:
+    """A small file that appears whole or not at all, with its disk blocks reserved in advance."""
 
-    def __init__(self, directory: str) -> None:
-        self._path = f"{directory}/{EXIT_FILE}"
-        self._file = os.open(self._path + ".tmp", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        os.write(self._file, b" " * _EXIT_FILE_BYTES)
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._file = os.open(path + ".tmp", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        if os.write(self._file, b" " * _RESERVED_BYTES) < _RESERVED_BYTES:
+            raise OSError(f"no room for {path}")
 
-    def publish(self, fields: dict[str, str | int]) -> None:
-        text = ", ".join(f'"{name}": {value}' for name, value in fields.items())
-        os.pwrite(self._file, ("{" + text + "}").encode("ascii").ljust(_EXIT_FILE_BYTES), 0)
-        os.fsync(self._file)
+    def publish(self, text: str, *, flush: bool = False) -> None:
+        os.pwrite(self._file, text.encode("ascii").ljust(_RESERVED_BYTES), 0)
+        if flush:
+            os.fsync(self._file)
         os.rename(self._path + ".tmp", self._path)
+
+    def discard(self) -> None:
+        os.close(self._file)
+        os.unlink(self._path + ".tmp")
+
+
+def _exit_text(fields: dict[str, str | int]) -> str:
+    return "{" + ", ".join(f'"{name}": {value}' for name, value in fields.items()) + "}"
 
 
 class _OutputFiles:
@@ -281,17 +290,22 @@ def run(spec: Spec) -> int:
     directory, epoch = spec["launch_directory"], spec["epoch"]
     if os.getsid(0) != os.getpid():
         os.setsid()
+    # All that is written once the program may run is reserved before the claim, so that a full disk refuses the launch.
+    claim_file = _ReservedFile(f"{directory}/{CLAIM_FILE}")
+    exit_file = _ReservedFile(f"{directory}/{EXIT_FILE}")
     if not claim(directory, _claim_text(epoch)):
+        claim_file.discard()
+        exit_file.discard()
         return _LOST_RACE_STATUS
-    exit_file = _ExitFile(directory)
     libc = ctypes.CDLL(None)
     libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     child, failed_stage, number = _start(spec, libc)
     if failed_stage is not None:
-        exit_file.publish({"epoch": epoch, "started": "false", "stage": failed_stage, "errno": number})
+        exit_file.publish(
+            _exit_text({"epoch": epoch, "started": "false", "stage": failed_stage, "errno": number}), flush=True
+        )
         return 1
-    _write_new(f"{directory}/{CLAIM_FILE}.tmp", _claim_text(epoch, child))
-    os.rename(f"{directory}/{CLAIM_FILE}.tmp", f"{directory}/{CLAIM_FILE}")
+    claim_file.publish(_claim_text(epoch, child))
     output = _OutputFiles(directory, spec["output_bytes"])
     timed_out = _wait_for_program(child, spec, output)
     _signal_group(child, signal.SIGKILL)
@@ -300,14 +314,17 @@ def run(spec: Spec) -> int:
     output.check()
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     exit_file.publish(
-        {
-            "epoch": epoch,
-            "started": "true",
-            "exit_code": os.waitstatus_to_exitcode(status),
-            "timed_out": "true" if timed_out else "false",
-            "memory_peak_bytes": usage.ru_maxrss * 1024,
-            "cpu_usage_usec": int((usage.ru_utime + usage.ru_stime) * 1_000_000),
-        }
+        _exit_text(
+            {
+                "epoch": epoch,
+                "started": "true",
+                "exit_code": os.waitstatus_to_exitcode(status),
+                "timed_out": "true" if timed_out else "false",
+                "memory_peak_bytes": usage.ru_maxrss * 1024,
+                "cpu_usage_usec": int((usage.ru_utime + usage.ru_stime) * 1_000_000),
+            }
+        ),
+        flush=True,
     )
     return 0
 

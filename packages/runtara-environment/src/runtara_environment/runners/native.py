@@ -115,7 +115,7 @@ class NativeProcess(LaunchedProcess):
             return known
         claim = self._directory.read_claim()
         if claim is None or claim.is_abandoned:
-            reason = self._directory.read_tail(_SHIM_LOG, 300).strip().rpartition("\n")[2] or "no reason given"
+            reason = self._directory.read_tail(_SHIM_LOG, 300).strip().rpartition("\n")[2] or self._silent_reason()
             if claim is not None:
                 reason = "the launch was given up"
             return ProcessExit(None, started=False, error=f"cannot start {self._program}: {reason}")
@@ -124,6 +124,17 @@ class NativeProcess(LaunchedProcess):
         ):
             raise StopError(f"processes of {self._directory.path} survive their shim and do not die")
         return ProcessExit(None)
+
+
+    def _silent_reason(self) -> str:
+        """Why a shim ended without a word: a full disk also takes what it says."""
+        try:
+            space = os.statvfs(self._directory.path)
+        except OSError as error:
+            return f"{self._directory.path}: {error.strerror}"
+        if not space.f_bavail or (space.f_files and not space.f_favail):
+            return f"no space left on the device of {self._directory.run_directory}"
+        return "no reason given"
 
 
 class NativeRunner(Runner):

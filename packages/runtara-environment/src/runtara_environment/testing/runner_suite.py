@@ -34,7 +34,7 @@ from runtara_environment.runner import (
     Runner,
 )
 
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 60.0
 
 _READY = "import os, pathlib, signal, sys, time; pathlib.Path('ready').write_text(str(os.getpid()))\n"
 _FOREVER = "while True: time.sleep(60)\n"

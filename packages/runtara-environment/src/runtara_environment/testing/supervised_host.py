@@ -44,7 +44,7 @@ from runtara_environment.supervision.supervisor import Supervisor
 from runtara_environment.testing.mock_runner import MockProcess, MockRunner
 
 TENANT = "tenant-1"
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = 60.0
 
 
 class SupervisedHost:
