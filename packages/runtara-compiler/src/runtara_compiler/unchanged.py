@@ -13,10 +13,10 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
+from runtara_sdk.entry_points import installed_version
 from runtara_sdk.plugins import find_plugins
 from runtara_sdk.services import CompiledScenario
 
@@ -77,8 +77,8 @@ def _installed() -> Iterator[str]:
     for plugin in find_plugins("runtara.agents"):
         yield f"{plugin.name} {plugin.target} {plugin.distribution} {plugin.version} {plugin.is_enabled}"
         packages.add(plugin.target.partition(":")[0].partition(".")[0])
-    yield version("runtara-sdk")
-    yield version("runtara-compiler")
+    yield installed_version("runtara-sdk")
+    yield installed_version("runtara-compiler")
     for package in sorted(packages):
         spec = find_spec(package)
         for folder in (spec.submodule_search_locations or ()) if spec is not None else ():

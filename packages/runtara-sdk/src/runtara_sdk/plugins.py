@@ -10,13 +10,11 @@ distributions that use them. Nothing is loaded before it is asked for.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any
 
+from runtara_sdk.entry_points import installed_entry_points, load_target
 from runtara_sdk.errors import ConfigurationError
 
 GROUPS = (
@@ -57,7 +55,7 @@ class Plugin:
                 f"plugin {self.name} of {self.group} is switched off by RUNTARA_DISABLE_PLUGINS or RUNTARA_PLUGINS"
             )
         try:
-            return EntryPoint(self.name, self.target, self.group).load()
+            return load_target(self.target)
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
             raise PluginError(f"plugin {self.name} of {self.distribution} cannot be loaded: {reason}") from error
@@ -76,29 +74,17 @@ def find_plugins(group: str, variables: Mapping[str, str] | None = None) -> list
     disabled = _names(variables.get("RUNTARA_DISABLE_PLUGINS", ""))
     found: dict[tuple[str, str], Plugin] = {}
     for entry in installed_entry_points(group):
-        distribution = entry.dist.name if entry.dist is not None else "unknown"
-        labels = {entry.name, f"{group}:{entry.name}", distribution}
+        labels = {entry.name, f"{group}:{entry.name}", entry.distribution}
         plugin = Plugin(
             group=group,
             name=entry.name,
             target=entry.value,
-            distribution=distribution,
-            version=entry.dist.version if entry.dist is not None else "",
+            distribution=entry.distribution,
+            version=entry.version,
             is_enabled=(not allowed or bool(labels & allowed)) and not labels & disabled,
         )
         found.setdefault((plugin.name, plugin.distribution), plugin)
     return sorted(found.values(), key=lambda plugin: (plugin.name, plugin.distribution))
-
-
-def installed_entry_points(group: str) -> EntryPoints:
-    """The entry points of a group; the metadata of all distributions is read once for a search path."""
-    found: EntryPoints = _all_entry_points(tuple(sys.path)).select(group=group)
-    return found
-
-
-@lru_cache(maxsize=4)
-def _all_entry_points(_search_path: tuple[str, ...]) -> Any:  # its type changed with Python 3.12
-    return entry_points()
 
 
 def find_plugin(group: str, name: str) -> Plugin | None:

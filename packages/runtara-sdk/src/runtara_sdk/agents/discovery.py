@@ -20,7 +20,6 @@ import pluggy
 
 from runtara_sdk.agents import hookspecs
 from runtara_sdk.agents.definition import AgentDefinition
-from runtara_sdk.plugins import installed_entry_points
 from runtara_sdk.settings import EnvironmentReader
 
 _OWN_DISTRIBUTIONS = frozenset(
@@ -76,7 +75,7 @@ def discover_agents(
         entry_points: the plugins; all installed ones when left out.
     """
     allowed, refused = _name_lists(EnvironmentReader(variables))
-    candidates = installed_entry_points(hookspecs.ENTRY_POINT_GROUP) if entry_points is None else entry_points
+    candidates = metadata.entry_points(group=hookspecs.ENTRY_POINT_GROUP) if entry_points is None else entry_points
     manager = _AgentPluginManager()
     agents: dict[str, DiscoveredAgent] = {}
     broken: list[BrokenPlugin] = []
