@@ -17,5 +17,22 @@ def test_a_start_may_tune_timing_but_not_identity_address_or_trust() -> None:
 def test_options_come_back_as_they_were_stored() -> None:
     options = LaunchOptions(digest="ab", timeout_seconds=5, env={"MINE": "1"})
     assert LaunchOptions.decode(options.encode()) == options
-    with pytest.raises(InvalidInputError, match="not readable"):
-        LaunchOptions.decode(b'{"timeout_seconds": 0}')
+    assert LaunchOptions.decode(b'{"digest": "ab", "of_a_later_version": 1}') == LaunchOptions(digest="ab")
+
+
+@pytest.mark.parametrize(
+    ("stored", "reason"),
+    [
+        (b"", "Expecting value"),
+        (b"\xff", "decode"),
+        (b"[]", "not a JSON object"),
+        (b'{"timeout_seconds": 5}', "'digest' is missing"),
+        (b'{"digest": 1}', "digest is not text"),
+        (b'{"digest": "ab", "timeout_seconds": 0}', "positive integer"),
+        (b'{"digest": "ab", "timeout_seconds": true}', "positive integer"),
+        (b'{"digest": "ab", "env": {"A": 1}}', "object of texts"),
+    ],
+)
+def test_options_that_are_not_readable_say_why(stored: bytes, reason: str) -> None:
+    with pytest.raises(InvalidInputError, match=f"not readable: .*{reason}"):
+        LaunchOptions.decode(stored)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from runtara_sdk.errors import InvalidInputError
 
 _RESERVED_PREFIX = "RUNTARA_"
@@ -25,34 +26,46 @@ _MAX_VARIABLES = 200
 _MAX_VARIABLE_BYTES = 32 * 1024
 
 
-class LaunchOptions(BaseModel):
+@dataclass(frozen=True, slots=True)
+class LaunchOptions:
     """Options of every launch of one instance.
 
     Attributes:
         digest: SHA-256 of the artifact, so that a new version of the image does not change a started instance.
-        timeout_seconds: bound of one launch; None takes the environment's default.
+        timeout_seconds: bound of one launch, at least 1; None takes the environment's default.
         env: further variables for the program.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
     digest: str
-    timeout_seconds: int | None = Field(default=None, ge=1)
-    env: dict[str, str] = Field(default_factory=dict)
+    timeout_seconds: int | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
 
     def encode(self) -> bytes:
         """As JSON."""
-        return self.model_dump_json().encode()
+        fields = {"digest": self.digest, "timeout_seconds": self.timeout_seconds, "env": dict(self.env)}
+        return json.dumps(fields, separators=(",", ":")).encode("ascii")
 
     @classmethod
     def decode(cls, data: bytes) -> LaunchOptions:
-        """From JSON; raises `InvalidInputError` when it is not that."""
+        """From JSON, fields that are not known ignored; raises `InvalidInputError` when it is not that."""
         try:
-            return cls.model_validate_json(data)
-        except ValidationError as error:
-            raise InvalidInputError(
-                f"the instance's launch options are not readable: {error.errors()[0]['msg']}"
-            ) from None
+            return cls._checked(json.loads(data))
+        except (ValueError, TypeError, KeyError) as error:
+            reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+            raise InvalidInputError(f"the instance's launch options are not readable: {reason}") from None
+
+    @classmethod
+    def _checked(cls, fields: object) -> LaunchOptions:
+        if not isinstance(fields, dict):
+            raise TypeError("they are not a JSON object")
+        digest, timeout_seconds, env = fields["digest"], fields.get("timeout_seconds"), fields.get("env", {})
+        if not isinstance(digest, str):
+            raise TypeError("digest is not text")
+        if timeout_seconds is not None and (type(timeout_seconds) is not int or timeout_seconds < 1):
+            raise ValueError("timeout_seconds is not a positive integer")
+        if not isinstance(env, dict) or not all(isinstance(value, str) for value in env.values()):
+            raise TypeError("env is not an object of texts")
+        return cls(digest, timeout_seconds, env)
 
 
 def require_acceptable_variables(env: Mapping[str, str]) -> None:
