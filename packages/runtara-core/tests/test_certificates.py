@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import datetime
 import stat
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
-from runtara_core import certificates
+from runtara_core import certificate_authority, certificates
 from runtara_core.certificates import RotationStep, ensure_certificates, rotate_authority
 from runtara_core.server_identity import IdentitySource, given_identity
 from runtara_sdk.errors import ConfigurationError, InvalidStateError
@@ -46,7 +49,7 @@ def test_server_certificate_is_kept_while_it_is_good(tmp_path: Path) -> None:
 
 
 def test_server_certificate_is_renewed_before_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(certificates, "_SERVER_DAYS", 29)
+    monkeypatch.setattr(certificate_authority, "_SERVER_DAYS", 29)
     paths = ensure_certificates(tmp_path)
     before, authority = server_certificate(tmp_path), paths.ca_path.read_bytes()
     monkeypatch.undo()
@@ -56,6 +59,53 @@ def test_server_certificate_is_renewed_before_its_end(tmp_path: Path, monkeypatc
     # Clients that pinned the authority notice nothing.
     assert paths.ca_path.read_bytes() == authority
     assert trusts(authority, after)
+
+
+def test_what_is_known_to_be_good_is_not_read_again(tmp_path: Path) -> None:
+    ensure_certificates(tmp_path, ["core.example.org"])
+    code = (
+        "import sys; from pathlib import Path; from runtara_core.server_identity import IdentitySource; "
+        "IdentitySource(Path(sys.argv[1]), ('core.example.org',)).load(); print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert not {"cryptography", "runtara_core.certificate_authority"} & set(done.stdout.split())
+
+
+@pytest.mark.parametrize("record", ["", "[]", "{}", '{"names": [], "renew_at": 9e9, "fingerprint": ""}'])
+def test_a_record_that_says_nothing_only_costs_time(tmp_path: Path, record: str) -> None:
+    ensure_certificates(tmp_path)
+    before, kept = server_certificate(tmp_path), (tmp_path / "tls" / "current.json").read_text()
+    (tmp_path / "tls" / "current.json").write_text(record)
+    ensure_certificates(tmp_path)
+    assert server_certificate(tmp_path) == before
+    assert (tmp_path / "tls" / "current.json").read_text() == kept
+
+
+def test_files_that_were_exchanged_are_noticed(tmp_path: Path) -> None:
+    paths = ensure_certificates(tmp_path / "one")
+    other = ensure_certificates(tmp_path / "other")
+    for path in (paths.certificate_path, paths.private_key_path):
+        path.write_bytes((other.ca_path.parent / path.name).read_bytes())
+    ensure_certificates(tmp_path / "one")
+    assert trusts(paths.ca_path.read_bytes(), server_certificate(tmp_path / "one"))
+    paths.private_key_path.unlink()
+    ensure_certificates(tmp_path / "one")
+    assert paths.private_key_path.exists()
+
+
+def test_a_certificate_is_renewed_when_its_time_has_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ensure_certificates(tmp_path)
+    before = server_certificate(tmp_path)
+    due = before.not_valid_after_utc.timestamp() - 30 * 86_400
+    looked_at = []
+    monkeypatch.setattr(certificate_authority, "ensure", lambda *given: looked_at.append(given))
+    monkeypatch.setattr(certificates, "_remember", lambda *_: None)
+    monkeypatch.setattr(time, "time", lambda: due - 60)
+    ensure_certificates(tmp_path)
+    assert not looked_at
+    monkeypatch.setattr(time, "time", lambda: due + 60)
+    ensure_certificates(tmp_path)
+    assert looked_at
 
 
 def test_a_new_name_renews_the_server_certificate(tmp_path: Path) -> None:

@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 from runtara_sdk.clock import Clock
 from runtara_sdk.errors import ConfigurationError, RuntaraError
 from runtara_sdk.settings import EnvironmentReader
@@ -91,6 +89,9 @@ async def follow_identity(source: IdentitySource, servers: Sequence[QuicServer],
 
 
 def _require_pair(identity: TlsIdentity) -> None:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import serialization
+
     where = f"RUNTARA_TLS_CERT_FILE={str(identity.certificate_path)!r}"
     try:
         certificate = x509.load_pem_x509_certificates(identity.certificate_path.read_bytes())[0]
