@@ -90,10 +90,15 @@ def codec_for(choice: Any) -> ResultCodec:
         ) from error
 
 
-def encode_result(codec: ResultCodec, key: str, result: Any) -> bytes:
-    """The bytes to store under `key`; raises `InvalidInputError` naming key and codec."""
+def encode_result(codec: ResultCodec, key: str, result: Any) -> tuple[bytes, Any]:
+    """The bytes to store under `key`, and the result as every run reads it from them.
+
+    Raises `InvalidInputError` naming key and codec, also when the bytes cannot be read again: a not-a-number in a
+    pydantic model, say, is written as null. Stored, they would fail every later run.
+    """
     try:
-        return codec.encode(result)
+        encoded = codec.encode(result)
+        return encoded, codec.decode(encoded)
     except Exception as error:
         raise InvalidInputError(
             f"the result of {key!r} cannot be stored by codec {codec.name}: {_reason(error)}"

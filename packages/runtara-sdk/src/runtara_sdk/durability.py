@@ -101,9 +101,10 @@ def durable(
             up retries; `retry_after_ms` of the failure says how long. `AUTO_RETRY_ON_429=false` turns it off.
         retry_on: types that are retried, all others are not; or a function that says so for a failure.
         non_retryable: types that are not retried.
-        key: makes the last part of the checkpoint id from the arguments. Default is the first argument (after `self`),
-            which must be a text, a number, a date, a UUID or an Enum member: calls that differ in other arguments only
-            are one call. The id is `durable::<module>:<qualified name>::<that part as JSON>`.
+        key: makes the last part of the checkpoint id from the arguments. Default is what is passed for the function's
+            first parameter (after `self`), by place or by name; it must be a text, a number, a date, a UUID or an Enum
+            member. Calls that differ in other arguments only are one call, and so are those of functions that share
+            a module and a qualified name. The id is `durable::<module>:<qualified name>::<that part as JSON>`.
         codec: how the result is stored: None for JSON, `bytes`, a pydantic model (or any type that pydantic knows), or
             a `ResultCodec`.
 
@@ -126,12 +127,12 @@ def durable(
 
     def decorate(work: Callable[Parameters, Awaitable[Result]]) -> Callable[Parameters, Awaitable[Result]]:
         name = f"{work.__module__}:{work.__qualname__}"
-        skipped = _takes_self(work)
+        first_argument = _FirstArgument(name, inspect.signature(work))
 
         @functools.wraps(work)
         async def call(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
             sdk = current_sdk()
-            part = key(*args, **kwargs) if key is not None else _first_argument(name, args[skipped:], kwargs)
+            part = key(*args, **kwargs) if key is not None else first_argument.of(args, kwargs)
             checkpoint_id = f"durable::{name}::{_key_part(name, part)}"
 
             async def attempt(_: int) -> Result:
@@ -179,18 +180,28 @@ def _strategy(strategy: RetryStrategy | str) -> RetryStrategy:
         raise ConfigurationError(f"@durable: strategy={strategy!r} is unknown: use exponential or fixed") from None
 
 
-def _takes_self(work: Callable[..., Any]) -> int:
-    """1 when the first argument is the object of a method, which says nothing about the call; else 0."""
-    parameters = list(inspect.signature(work).parameters)
-    return 1 if parameters and parameters[0] in ("self", "cls") else 0
+class _FirstArgument:
+    """Finds what a call passes for the first parameter of its function, which the call is named after.
 
+    By parameter and not by place in the call: `pay(order=1, amount=2)` and `pay(amount=1, order=2)` are two calls.
+    """
 
-def _first_argument(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if args:
-        return args[0]
-    if kwargs:
-        return next(iter(kwargs.values()))
-    raise ConfigurationError(f"@durable {name} was called without arguments: give it one, or a key function")
+    def __init__(self, name: str, signature: inspect.Signature) -> None:
+        self._name = name
+        parameters = list(signature.parameters.values())
+        # The object of a method says nothing about the call.
+        self._skipped = 1 if parameters and parameters[0].name in ("self", "cls") else 0
+        rest = parameters[self._skipped :]
+        takes_name = rest and rest[0].kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+        self._parameter = rest[0].name if takes_name else None
+
+    def of(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if len(args) > self._skipped:
+            return args[self._skipped]
+        if self._parameter is not None and self._parameter in kwargs:
+            return kwargs[self._parameter]
+        what = "its first argument" if self._parameter is None else f"an argument for {self._parameter}"
+        raise ConfigurationError(f"@durable {self._name} was called without {what}: give it one, or a key function")
 
 
 def _key_part(name: str, value: Any) -> str:

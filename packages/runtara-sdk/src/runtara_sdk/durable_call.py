@@ -8,7 +8,8 @@ The order of things, and what a crash between two of them means:
 3. it failed: the next attempt is recorded with its time before anything waits. Killed later, in the wait above all, the
    next run waits for what is left and makes that attempt: no failed attempt is repeated, none is forgotten. A wait
    beyond the sleep threshold suspends the instance in the transaction that records it;
-4. it succeeded: the result is recorded, and what is recorded is returned.
+4. it succeeded: the result is recorded, and what is recorded is returned. Before, it is decoded once: a result that no
+   later run could read is not recorded. A caller that is cancelled meanwhile lets the record be finished first.
 
 Calls under one key in one process take turns, so that the second finds what the first has recorded.
 
@@ -18,6 +19,7 @@ Interruptions are no `Exception`: they pass through untouched, are never retried
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
@@ -25,8 +27,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from runtara_sdk.codecs import ResultCodec, decode_result, encode_result
-from runtara_sdk.errors import ConfigurationError, DeadlineExceededError
-from runtara_sdk.models import RetryAttempt, RetryState
+from runtara_sdk.errors import ConfigurationError, DeadlineExceededError, InstanceInterrupted, RuntaraError
+from runtara_sdk.models import CheckpointResult, RetryAttempt, RetryState
 from runtara_sdk.outcome import describe_error
 from runtara_sdk.retry import RetryPolicy
 
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
     from runtara_sdk.instance import RuntaraSdk
 
 logger = logging.getLogger(__name__)
+
+_RECORD_SECONDS = 5.0
+"""How long a caller that is cancelled waits for the record of work that is done."""
 
 _surrounding: ContextVar[frozenset[str]] = ContextVar("runtara_surrounding_calls", default=frozenset())
 
@@ -69,10 +74,10 @@ async def call_durably(
             progress = await sdk.get_progress(key)
             if progress.state is not None:
                 return decode_result(codec, key, progress.state)
-            result = await _attempt(sdk, key, work, progress.retry, policy, codec, describe)
-            answer = await sdk.checkpoint(key, result)
+            encoded, result = await _attempt(sdk, key, work, progress.retry, policy, codec, describe)
+            answer = await _record(sdk, key, encoded)
             sdk.raise_if_interrupted()
-            return decode_result(codec, key, answer.state if answer.found else result)
+            return decode_result(codec, key, answer.state) if answer.found else result
     finally:
         _surrounding.reset(token)
 
@@ -85,7 +90,8 @@ async def _attempt(
     policy: RetryPolicy,
     codec: ResultCodec,
     describe: Callable[[Exception], str],
-) -> bytes:
+) -> tuple[bytes, Any]:
+    """The result of the attempt that succeeded: as it is stored, and as it is read again."""
     attempt = RetryAttempt(1)
     if recorded is not None:
         attempt = RetryAttempt(
@@ -114,6 +120,17 @@ async def _attempt(
             attempt = replace(following, error=describe(error))
         logger.info("%s: attempt %d in %d ms: %s", key, attempt.attempt_number, attempt.wait_ms, attempt.error)
         await sdk.wait_before_attempt(key, attempt)
+
+
+async def _record(sdk: RuntaraSdk, key: str, result: bytes) -> CheckpointResult:
+    try:
+        return await sdk.checkpoint(key, result)
+    except asyncio.CancelledError:
+        # The work is done: whoever gives the call up must not have it done again.
+        with contextlib.suppress(RuntaraError, InstanceInterrupted, TimeoutError):
+            async with asyncio.timeout(_RECORD_SECONDS):
+                await sdk.checkpoint(key, result)
+        raise
 
 
 async def _attempt_once(

@@ -326,7 +326,7 @@ class RuntaraSdk:
         """End the instance with an error: a text, the JSON of a structured error, or an exception."""
         if isinstance(error, BaseException):
             error = describe_error(error)
-        await self._report_end(EventType.FAILED, error.encode() if isinstance(error, str) else error)
+        await self._report_end(EventType.FAILED, error.encode(errors="replace") if isinstance(error, str) else error)
 
     async def suspended(self, checkpoint_id: str | None = None) -> None:
         """Leave the instance suspended until somebody resumes it; the program should end after it."""

@@ -8,6 +8,9 @@ from typing import Any
 
 from runtara_sdk.errors import InstanceInterrupted, InvalidInputError, RuntaraError
 
+MAX_ERROR_CHARACTERS = 64 * 1024
+"""Longer error texts are cut. What stores them keeps no more either."""
+
 
 def encode_json(value: Any, what: str) -> bytes:
     """`value` as compact JSON; bytes are JSON already. Raises `InvalidInputError` that begins with `what`."""
@@ -20,11 +23,16 @@ def encode_json(value: Any, what: str) -> bytes:
 
 
 def describe_error(error: BaseException) -> str:
-    """The text stored for an exception: the message of a `RuntaraError`, else type and message."""
+    """The text stored for an exception: the message of a `RuntaraError`, else type and message; at most 64 Ki long."""
     if isinstance(error, RuntaraError):
-        return error.message
+        return storable_error(error.message)
     text = str(error)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return storable_error(f"{type(error).__name__}: {text}" if text else type(error).__name__)
+
+
+def storable_error(text: str) -> str:
+    """An error text that every call can carry: bounded, and without what UTF-8 lacks, such as halves of file names."""
+    return text[:MAX_ERROR_CHARACTERS].encode(errors="replace").decode()
 
 
 def find_interruption(error: BaseException | None) -> InstanceInterrupted | None:

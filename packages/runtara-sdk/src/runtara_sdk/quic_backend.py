@@ -2,8 +2,8 @@
 
 Every call is idempotent by design (checkpoints are insert-if-absent, events carry keys, acknowledgements name a
 signal), so a call whose answer was lost is simply made again: with growing pauses, on a fresh connection, until
-`reconnect_deadline_ms` have passed. A core that is killed and comes back only delays the workflow. An answer that
-refuses the call, a stale epoch above all, is never asked for twice.
+`reconnect_deadline_ms` have passed; so is one that core could not serve and says so of it. A core that is killed and
+comes back only delays the workflow. An answer that refuses the call, a stale epoch above all, is never asked for twice.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from google.protobuf.message import DecodeError
 
 from runtara_sdk.backend import InstanceBackend
 from runtara_sdk.errors import (
-    DeadlineExceededError,
+    ConcurrencyLimitError,
     ProtocolError,
     RuntaraError,
     StorageError,
@@ -54,7 +54,6 @@ Answer = TypeVar("Answer")
 
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 2.0
-_LOST = (TransportError, DeadlineExceededError, StorageError)
 _SLEEP_REVISION = 1
 
 _SIGNALS = {
@@ -290,8 +289,9 @@ class QuicBackend(InstanceBackend):
         while True:
             try:
                 answer = await attempt()
-            except _LOST as error:
-                if not error.retryable:
+            except RuntaraError as error:
+                # A full core may stay full for hours: its caller decides whether to wait for it.
+                if not error.retryable or isinstance(error, ConcurrencyLimitError):
                     raise
                 wait = pause * random.uniform(0.5, 1.0)  # noqa: S311 - spreads callers, keeps no secret
                 if time.monotonic() + wait > give_up_at:
