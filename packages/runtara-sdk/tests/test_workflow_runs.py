@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import io
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -104,7 +106,9 @@ class MemoryBackend(InstanceBackend):
     async def report_event(self, event: InstanceEvent) -> None:
         self.events.append(event)
 
-    async def poll_signals(self, checkpoint_id: str | None) -> SignalPoll:
+    async def poll_signals(
+        self, checkpoint_id: str | None, *, wait_ms: int = 0, known_signal_id: int = 0
+    ) -> SignalPoll:
         return SignalPoll(self.signal)
 
     async def acknowledge_signal(self, signal: Signal) -> None:
@@ -259,7 +263,7 @@ async def test_input_forms(document: str, data: dict[str, Any]) -> None:
     assert backend.of_type(EventType.COMPLETED) == [data]
 
 
-@pytest.mark.parametrize("document", ["{", "[1]", '"x"', '{"a": NaN}'])
+@pytest.mark.parametrize("document", ["{", "[1]", '"x"', '{"a": NaN}', '{"a": 1e999}', '{"a": "\\ud800"}', "[" * 300])
 async def test_unusable_input_fails_the_run(document: str) -> None:
     backend = MemoryBackend()
     assert await run(workflow_of(FinishStep(id="end")), backend, document) == EXIT_FAILED
@@ -401,6 +405,57 @@ async def test_permanent_failure_is_not_retried_and_keeps_its_structure() -> Non
             "stepName": "First",
         }
     ]
+
+
+async def test_half_a_character_in_a_failure_is_reported_all_the_same() -> None:
+    async def fail(_: Note) -> None:
+        raise AgentError.permanent("BAD_ANSWER", "half of it: \ud800")
+
+    tester, backend = RecordingAgent(fail), MemoryBackend()
+    assert await run(workflow_of(tester.step("first")), backend) == EXIT_FAILED
+    assert backend.of_type(EventType.FAILED)[0]["message"] == "half of it: \ud800"
+
+
+async def test_a_result_nested_too_deeply_fails_its_step() -> None:
+    async def answer(_: Note) -> Any:
+        value: Any = []
+        for _ in range(500):
+            value = [value]
+        return value
+
+    tester, backend = RecordingAgent(answer), MemoryBackend()
+    assert await run(workflow_of(tester.step("first")), backend) == EXIT_FAILED
+    failure = backend.of_type(EventType.FAILED)[0]
+    assert (failure["code"], failure["stepId"]) == ("OUTPUT_SERIALIZATION_ERROR", "first")
+    assert len(tester.calls) == 1
+
+
+async def test_an_output_nested_too_deeply_is_a_failure_and_no_crash() -> None:
+    backend = MemoryBackend()
+    finish = FinishStep(id="end", result={".".join("x" * 3000): immediate(1)})
+    assert await run(workflow_of(finish, debug=True), backend) == EXIT_FAILED
+    assert backend.of_type(EventType.FAILED)[0]["code"] == "OUTPUT_SERIALIZATION_ERROR"
+
+
+async def test_a_log_line_that_cannot_be_written_fails_nothing() -> None:
+    backend = MemoryBackend()
+    log = LogStep(id="log", message="hi", context={".".join("x" * 3000): immediate(1)}, then=("end",))
+    assert await run(workflow_of(log, FinishStep(id="end")), backend) == EXIT_DONE
+
+
+class FullDisk(io.StringIO):
+    """A log file that takes nothing more."""
+
+    def write(self, _: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+async def test_a_failure_is_reported_when_nothing_can_be_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = MemoryBackend()
+    finish = FinishStep(id="end", result={"n": reference("data.n", type="integer")})
+    monkeypatch.setattr("sys.stderr", FullDisk())
+    assert await run(workflow_of(finish), backend, '{"n": "x"}') == EXIT_FAILED
+    assert backend.of_type(EventType.FAILED)[0]["code"] == "TYPE_COERCION_ERROR"
 
 
 async def test_failed_mapping_names_the_step() -> None:

@@ -90,6 +90,7 @@ def test_array_addressed_by_name_fails_and_names_the_path() -> None:
         ({"content": "x"}, "file", {"content": "x"}),
         ("9" * 5000, "integer", None),
         (10**400, "number", None),
+        ("1e999", "number", None),
     ],
 )
 def test_coercion(value: Any, hint: str, expected: Any) -> None:
@@ -163,6 +164,9 @@ def evaluate(operator: str, *arguments: Any) -> Any:
         ("EQ", [{"a": [1]}, {"a": [1.0]}], True),
         ("EQ", [{"a": [1]}, {"a": [True]}], False),
         ("EQ", [0.1 + 0.2, 0.3], True),
+        ("EQ", [10**400, 1.5], False),
+        ("NE", ["-2.5", -(10**400)], True),
+        ("EQ", [2**53 + 1, 2**53], False),
         ("EQ", [1], False),
         ("NE", [1], False),
         ("NE", [1, 2], True),

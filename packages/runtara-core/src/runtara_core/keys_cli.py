@@ -214,7 +214,7 @@ def _with_store(
 
     url = database_url or EnvironmentReader().optional_text("RUNTARA_DATABASE_URL")
     if url is None:
-        url = f"sqlite:///{_directory(data_dir)}/runtara.db"
+        url = str(_directory(data_dir) / "runtara.db")
 
     async def run() -> Result:
         storage = await open_storage(url)

@@ -36,8 +36,8 @@ _LOCAL_TIMEOUT_SECONDS = 24 * 3600
 
 
 def default_database_url(data_dir: Path) -> str:
-    """The SQLite file of a data directory."""
-    return f"sqlite:///{data_dir.absolute()}/runtara.db"
+    """The SQLite file of a data directory, as a plain path: in a URL `%` and `?` would mean something else."""
+    return str(data_dir.absolute() / "runtara.db")
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import codecs
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ from runtara_sdk.clock import Clock
 from runtara_sdk.errors import InstanceNotFoundError, InvalidInputError, InvalidStateError
 from runtara_sdk.identifiers import validate_identifier
 from runtara_sdk.models import CustomSignal, InstanceStatus, SignalType
+from runtara_sdk.strict_json import parse_strict_json
 
 import runtara_environment
 from runtara_environment.launch_options import LaunchOptions, require_acceptable_variables
@@ -111,7 +112,7 @@ class EnvironmentService:
                 instance_id=instance_id,
                 tenant_id=tenant_id,
                 image_id=image_id,
-                input=_checked_input(input_json),
+                input=checked_input(input_json),
                 launch_options=options.encode(),
             )
         )
@@ -173,7 +174,7 @@ class EnvironmentService:
         return await self._core.list_events(instance_id, where)
 
 
-def _checked_input(input_json: bytes) -> bytes:
+def checked_input(input_json: bytes) -> bytes:
     """The input as it is stored: JSON text, absent input as `{}`."""
     if not input_json:
         return b"{}"
@@ -181,8 +182,5 @@ def _checked_input(input_json: bytes) -> bytes:
         raise InvalidInputError(
             f"the input has {len(input_json)} bytes, more than {MAX_INPUT_BYTES}; pass a reference to large data"
         )
-    try:
-        json.loads(input_json)
-    except ValueError as error:
-        raise InvalidInputError(f"the input is not JSON: {error}") from None
-    return input_json
+    parse_strict_json(input_json, "the input")
+    return input_json.removeprefix(codecs.BOM_UTF8)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from runtara_sdk.errors import InvalidInputError
+from runtara_sdk.strict_json import parse_strict_json
 
 _LARGEST_BYTES = 64 * 1024 * 1024
 
@@ -33,13 +33,6 @@ def read_text(value: str, option: str) -> str:
 def read_json(value: str, option: str) -> Any:
     """The JSON behind the value of `option`; raises `InvalidInputError` naming option, file, place and remedy."""
     text = read_text(value, option)
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        source = f"{option}: {value[1:]}" if value.startswith("@") else option
-        hint = "" if value.startswith("@") else " (a file is given as @FILE)"
-        raise InvalidInputError(
-            f"{source} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}{hint}"
-        ) from error
-    except RecursionError as error:
-        raise InvalidInputError(f"{option} is nested too deeply") from error
+    if value.startswith("@"):
+        return parse_strict_json(text, f"{option}: {value[1:]}")
+    return parse_strict_json(text, option, hint=" (a file is given as @FILE)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from contextlib import suppress
 from typing import Any
 
 _INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
@@ -36,10 +37,10 @@ def coerce(value: Any, hint: str) -> Any:
     elif hint == "number" and not isinstance(value, bool):
         number = parse_number(value) if isinstance(value, str) else value
         if isinstance(number, int | float):
-            try:
-                return float(number)
-            except OverflowError:
-                pass
+            with suppress(OverflowError):
+                double = float(number)
+                if math.isfinite(double):
+                    return double
     raise CoercionError(f"{shown(value)} cannot be coerced to {hint}")
 
 

@@ -46,7 +46,12 @@ def _identical(left: Any, right: Any) -> bool:
 
 
 def _numbers_equal(left: float, right: float) -> bool:
-    return left == right or abs(left - right) < _TOLERANCE
+    if left == right:
+        return True
+    try:
+        return abs(left - right) < _TOLERANCE
+    except OverflowError:  # an integer that no double can hold, and a double
+        return False
 
 
 def _number(value: Any) -> int | float | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.settings import EnvironmentReader
-from runtara_sdk.workflow.json_text import decode_json
+from runtara_sdk.strict_json import parse_strict_json
 
 _ENVELOPE_KEYS = frozenset({"data", "variables"})
 
@@ -41,10 +41,7 @@ def parse_input(text: str | bytes, source: str) -> RunInput:
 
     Parts of the envelope that are no objects count as empty, variables whose name starts with `_` are dropped.
     """
-    try:
-        document = decode_json(text)
-    except (ValueError, RecursionError) as error:
-        raise InvalidInputError(f"{source} is not JSON: {error}") from error
+    document = parse_strict_json(text, source)
     if document is None:
         document = {}
     if not isinstance(document, dict):

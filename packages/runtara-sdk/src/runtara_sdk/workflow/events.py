@@ -6,6 +6,8 @@ They inform people; a failure to send one never fails the run.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from runtara_sdk.clock import Clock
@@ -38,7 +40,7 @@ class RunEvents:
         """Emit `workflow_log`."""
         await self._emit(
             "workflow_log",
-            {
+            lambda: {
                 "step_id": step_id,
                 "step_name": step_name,
                 "level": level,
@@ -52,8 +54,10 @@ class RunEvents:
         """Emit `step_debug_start`; returns the time for `step_ended`."""
         now_ms = self._clock.now_ms()
         if self._debug and step.is_traced:
-            shown = shorten(redact(step.traced_inputs(inputs)))
-            await self._emit("step_debug_start", self._place(step, now_ms) | {"inputs": shown})
+            await self._emit(
+                "step_debug_start",
+                lambda: self._place(step, now_ms) | {"inputs": shorten(redact(step.traced_inputs(inputs)))},
+            )
         return now_ms
 
     async def step_ended(self, step: Step, started_at_ms: int, outputs: Any) -> None:
@@ -62,8 +66,10 @@ class RunEvents:
             now_ms = self._clock.now_ms()
             await self._emit(
                 "step_debug_end",
-                self._place(step, now_ms)
-                | {"outputs": shorten(redact(outputs)), "duration_ms": max(0, now_ms - started_at_ms)},
+                lambda: (
+                    self._place(step, now_ms)
+                    | {"outputs": shorten(redact(outputs)), "duration_ms": max(0, now_ms - started_at_ms)}
+                ),
             )
 
     def _place(self, step: Step, now_ms: int) -> dict[str, Any]:
@@ -77,11 +83,12 @@ class RunEvents:
             "timestamp_ms": now_ms,
         }
 
-    async def _emit(self, subtype: str, payload: dict[str, Any]) -> None:
+    async def _emit(self, subtype: str, payload: Callable[[], dict[str, Any]]) -> None:
         try:
-            await self._sdk.custom_event(subtype, encode_json(payload))
-        except (RuntaraError, ValueError) as error:
-            print(f"warning: event {subtype} was not sent: {error}", file=sys.stderr)  # noqa: T201
+            await self._sdk.custom_event(subtype, encode_json(payload()))
+        except (RuntaraError, ValueError, RecursionError) as error:
+            with suppress(OSError):
+                print(f"warning: event {subtype} was not sent: {error}", file=sys.stderr)  # noqa: T201
 
 
 def redact(value: Any) -> Any:

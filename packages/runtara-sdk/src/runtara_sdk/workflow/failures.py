@@ -46,8 +46,13 @@ class StepFailedError(RuntaraError):
         return self
 
     def as_text(self) -> str:
-        """The error object as JSON text."""
-        return json.dumps(self.details, ensure_ascii=False, default=str)
+        """The error object as JSON text that UTF-8 can write."""
+        text = json.dumps(self.details, ensure_ascii=False, default=str)
+        try:
+            text.encode()
+        except UnicodeEncodeError:  # half a surrogate pair: only its escape can be written
+            return json.dumps(self.details, default=str)
+        return text
 
     def __str__(self) -> str:
         step = self.details.get("stepId")

@@ -10,13 +10,18 @@ def encode_json(value: Any) -> bytes:
     """The JSON of `value`; raises `ValueError` or `TypeError` for what has none (NaN, objects that are no JSON)."""
     try:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     except UnicodeEncodeError:  # half a surrogate pair: only its escape can be written
         return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
 
 
 def decode_json(text: bytes | str) -> Any:
     """The value of a JSON text; raises `ValueError` when it is none."""
-    return json.loads(text, parse_constant=_refuse)
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def _refuse(constant: str) -> Any:

@@ -164,7 +164,8 @@ def _answer(workflow: Workflow, argv: Sequence[str]) -> int:
 
 
 def _complain(message: str) -> None:
-    print(f"error: {' '.join(message.splitlines())}", file=sys.stderr)  # noqa: T201
+    with suppress(OSError):  # a full disk takes the message, and must not take the report of the end with it
+        print(f"error: {' '.join(message.splitlines())}", file=sys.stderr)  # noqa: T201
 
 
 _HELP = """\

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from runtara_sdk.durable_call import call_durably
 from runtara_sdk.outcome import describe_error
 from runtara_sdk.retry import RetryPolicy
+from runtara_sdk.strict_json import MAX_NESTING, exceeds_nesting
 from runtara_sdk.workflow.failures import StepFailedError
 from runtara_sdk.workflow.json_text import decode_json, encode_json
 
@@ -63,6 +64,9 @@ def _failure_text(error: Exception) -> str:
 
 def _encode(result: Any) -> bytes:
     try:
-        return encode_json(result)
+        encoded = encode_json(result)
     except (TypeError, ValueError) as error:
         raise StepFailedError("OUTPUT_SERIALIZATION_ERROR", f"the result is not JSON: {error}") from error
+    if encoded.count(b"{") + encoded.count(b"[") > MAX_NESTING and exceeds_nesting(decode_json(encoded)):
+        raise StepFailedError("OUTPUT_SERIALIZATION_ERROR", f"the result is nested deeper than {MAX_NESTING} levels")
+    return encoded

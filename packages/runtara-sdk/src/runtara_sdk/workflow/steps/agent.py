@@ -65,7 +65,10 @@ class AgentStep(Step):
         )
         # A copy for each attempt: what a capability does to its inputs must reach neither the next attempt nor the
         # records that they come from, as a replay would not see it.
-        own_inputs = decode_json(encode_json(inputs))
+        try:
+            own_inputs = decode_json(encode_json(inputs))
+        except (TypeError, ValueError) as error:
+            raise StepFailedError("INPUT_SERIALIZATION_ERROR", f"the inputs are not JSON: {error}") from error
         try:
             return await self.agent.invoke(self.capability_id, own_inputs, context)
         except AgentError as error:
