@@ -1,0 +1,265 @@
+"""The campaign: one undisturbed run of each scenario finds the points, then runs with a death at one of them each.
+
+Which points a sample takes is drawn from the seed by the names of the points, so it does not depend on how many others
+there are. A point that a run did not come to (a timer, a poll, an interleaving) is counted and, in a sample, replaced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import itertools
+import shutil
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from oracles import Ending, violations
+from points import ROLES, SIDES, Doom, role_of
+from scenarios import PATHS, SCENARIOS, Scenario
+from slot import DaemonParent, Slot, StuckError, drop, make_slot, make_template
+
+_REPLACEMENTS = 6
+"""Points tried at most for one place in a sample, until one is reached."""
+
+Key = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One death to try."""
+
+    database: str
+    scenario: Scenario
+    path: str
+    doom: Doom
+
+    @property
+    def stratum(self) -> Key:
+        """What a sample covers each of."""
+        return (self.path, self.doom.victim, self.doom.side)
+
+    def rank(self, seed: int) -> bytes:
+        """Its place in the order that a seed gives."""
+        text = f"{seed} {self.database} {self.scenario.name} {self.doom}"
+        return hashlib.sha256(text.encode()).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How it went."""
+
+    target: Target
+    reached: bool
+    losses: list[str]
+    transcript: str = ""
+
+
+@dataclass(slots=True)
+class Report:
+    """The figures of a campaign."""
+
+    seed: int
+    found: Counter[str] = field(default_factory=Counter)
+    results: list[Result] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def losses(self) -> list[Result]:
+        """Runs in which something was lost."""
+        return [result for result in self.results if result.losses]
+
+    def strata(self) -> set[Key]:
+        """What deaths that happened have covered."""
+        return {result.target.stratum for result in self.results if result.reached}
+
+    def figures(self) -> dict[str, Any]:
+        """For JSON."""
+        paths: dict[str, dict[str, int]] = {}
+        for database, path in itertools.product(("sqlite", "postgres"), PATHS):
+            mine = [each for each in self.results if (each.target.database, each.target.path) == (database, path)]
+            name = f"{database} {path}"
+            if self.found[name]:
+                paths[name] = {"points_found": self.found[name], **_figures(mine)}
+        return {
+            "seed": self.seed,
+            "points_found": self.found.total(),
+            **_figures(self.results),
+            "seconds": round(self.seconds),
+            "paths": paths,
+            "lost": [{"where": _where(each.target), "losses": each.losses} for each in self.losses],
+            "unreached": sorted(_where(each.target) for each in self.results if not each.reached),
+        }
+
+    def text(self) -> str:
+        """For people."""
+        figures = self.figures()
+        lines = [f"{'':20} {'found':>6} {'tried':>6} {'runs':>6} {'missed':>6} {'losses':>6}"]
+        for name, row in [*figures["paths"].items(), ("all", figures)]:
+            values = (row["points_found"], row["points_tried"], row["runs"], row["not_reached"], row["losses"])
+            lines.append(f"{name:20} " + " ".join(f"{value:6}" for value in values))
+        lines.append(f"seed {self.seed}, {self.seconds:.0f} s; a run tries one side of one point")
+        return "\n".join(lines)
+
+
+def _figures(results: list[Result]) -> dict[str, int]:
+    return {
+        "points_tried": len({(each.target.database, each.target.path, each.target.doom.point) for each in results}),
+        "runs": len(results),
+        "not_reached": sum(not each.reached for each in results),
+        "losses": sum(bool(each.losses) for each in results),
+    }
+
+
+def _where(target: Target) -> str:
+    return f"{target.database}, {target.path}: {target.doom}"
+
+
+class Campaign:
+    """Slots for runs on each database, and what undisturbed runs have shown."""
+
+    def __init__(self, seed: int, keep: Path) -> None:
+        self.report = Report(seed)
+        self._keep = keep
+        self._slots: dict[str, asyncio.Queue[Slot]] = {}
+        self._undisturbed: dict[tuple[str, str], Ending] = {}
+        self._numbers = itertools.count(1)
+
+    @classmethod
+    @asynccontextmanager
+    async def prepared(
+        cls, directory: Path, seed: int, servers: dict[str, str | None], slots: int
+    ) -> AsyncIterator[Campaign]:
+        """A campaign with `slots` places on each database; `servers` has the URL of PostgreSQL, None for SQLite."""
+        made = cls(seed, directory / "kept")
+        parent = await DaemonParent.start()
+        closing: list[tuple[Any, str | None]] = []
+        try:
+            for database, server_url in servers.items():
+                template = await make_template(directory / f"{database}-template", parent, server_url)
+                closing.append((template, server_url))
+                made._slots[database] = asyncio.Queue()
+                for number in range(slots):
+                    slot = await make_slot(directory / f"{database}-{number}", parent, template, server_url)
+                    closing.append((slot, server_url))
+                    made._slots[database].put_nowait(slot)
+            yield made
+        finally:
+            for each, server_url in reversed(closing):
+                if isinstance(each, Slot):
+                    await each.close()
+                await drop(each, server_url)
+            await parent.close()
+
+    async def find_targets(self) -> list[Target]:
+        """Run every scenario undisturbed; returns every death that can be tried."""
+        pairs = list(itertools.product(self._slots, SCENARIOS))
+        return list(itertools.chain.from_iterable(await asyncio.gather(*(self._find(*pair) for pair in pairs))))
+
+    async def _find(self, database: str, scenario: Scenario) -> list[Target]:
+        async with self._slot(database) as slot:
+            losses = await self._run(slot, scenario, None)
+            if losses:
+                raise AssertionError(
+                    f"the undisturbed run {scenario.name} on {database}: {losses}\n{slot.transcript()}"
+                )
+            self._undisturbed[database, scenario.name] = await Ending.of(slot)
+            paths = scenario.points(slot.plan.passed())
+        for path, points in paths.items():
+            self.report.found[f"{database} {path}"] += len(points)
+        return [
+            Target(database, scenario, path, Doom(point, side, victim))
+            for path, points in paths.items()
+            for point, victim in _with_victims(points)
+            for side in SIDES
+        ]
+
+    async def try_all(self, targets: list[Target], progress: Callable[[str], None]) -> None:
+        """Try every death."""
+        ordered = sorted(targets, key=lambda target: target.rank(self.report.seed))
+        await asyncio.gather(*(self._try_and_tell(target, len(ordered), progress) for target in ordered))
+
+    async def _try_and_tell(self, target: Target, total: int, progress: Callable[[str], None]) -> None:
+        result = await self.try_one(target)
+        done = len(self.report.results)
+        if result.losses:
+            progress(f"{_where(target)}: {'; '.join(result.losses)}")
+        if done % 100 == 0 or done == total:
+            progress(f"{done} of {total} runs, {len(self.report.losses)} losses")
+
+    async def try_sample(self, targets: list[Target], size: int) -> None:
+        """Try `size` deaths for each path, role and side, all of them reached where that is possible."""
+        strata: dict[Key, list[Target]] = {}
+        for target in sorted(targets, key=lambda target: target.rank(self.report.seed)):
+            strata.setdefault(target.stratum, []).append(target)
+        await asyncio.gather(
+            *(
+                self._try_until_reached(ranked[place::size][:_REPLACEMENTS])
+                for ranked in strata.values()
+                for place in range(size)
+            )
+        )
+
+    async def _try_until_reached(self, candidates: list[Target]) -> None:
+        for target in candidates:
+            if (await self.try_one(target)).reached:
+                return
+
+    async def try_one(self, target: Target) -> Result:
+        """One run with one death."""
+        async with self._slot(target.database) as slot:
+            losses = await self._run(slot, target.scenario, target.doom)
+            transcript = ""
+            if losses:
+                transcript = slot.transcript()
+                kept = self._keep / f"{next(self._numbers)}"
+                shutil.copytree(slot.directory, kept, symlinks=True, ignore=shutil.ignore_patterns("tls", "images"))
+            result = Result(target, slot.plan.has_struck, losses, transcript)
+        self.report.results.append(result)
+        return result
+
+    async def _run(self, slot: Slot, scenario: Scenario, doom: Doom | None) -> list[str]:
+        """Run a scenario to its end; returns what was lost."""
+        await slot.begin(f"run-{next(self._numbers)}", doom)
+        try:
+            await scenario.drive(slot, scenario)
+        except StuckError as error:
+            return [str(error)]
+        struck = doom is not None and doom.victim in slot.deaths
+        unexpected = [role for role in slot.deaths if not struck or slot.deaths.count(role) > 1 or role != doom.victim]
+        undisturbed = self._undisturbed.get((slot.database_name, scenario.name))
+        lost = violations(scenario, doom, await Ending.of(slot), undisturbed)
+        return [*lost, *(f"{role} died by itself" for role in unexpected)]
+
+    @asynccontextmanager
+    async def _slot(self, database: str) -> AsyncIterator[Slot]:
+        queue = self._slots[database]
+        slot = await queue.get()
+        try:
+            yield slot
+        finally:
+            await slot.end()
+            queue.put_nowait(slot)
+
+
+def _with_victims(points: list[str]) -> Iterator[tuple[str, str]]:
+    """Every point with its own role; a role that passes none dies at those of core."""
+    present = {role_of(point) for point in points}
+    for point in points:
+        yield point, role_of(point)
+        if role_of(point) == "core":
+            for role in ROLES:
+                if role not in present:
+                    yield point, role
+
+
+@asynccontextmanager
+async def timed(report: Report) -> AsyncIterator[None]:
+    """Measure what is inside."""
+    began = time.monotonic()
+    yield
+    report.seconds = time.monotonic() - began

@@ -1,0 +1,275 @@
+"""Core and environment of a test, and the instances that it starts on them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import sys
+import uuid
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from counting_service import REPOSITORY, CountingService, Losses
+from processes import Daemon, Guest, eventually, free_ports, guest_of, launch_epoch
+from runtara_sdk.errors import RuntaraError
+from runtara_sdk.management import ManagementSdk, ManagementSettings
+from runtara_sdk.management.models import InstanceInfo
+
+SCRIPTS = Path(sys.executable).parent
+TENANT = "demo"
+
+
+class Platform:
+    """Core and environment apart, on one database and one data directory."""
+
+    def __init__(self, directory: Path, database_url: str) -> None:
+        self.directory = directory
+        self.database_url = database_url
+        self.data_dir = directory / "data"
+        self.core: Daemon | None = None
+        self.environment: Daemon | None = None
+        self.lease_ms = 30_000
+        ports = free_ports(3)
+        kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
+        self._env = {
+            **kept,
+            "HOME": str(directory),
+            "DATA_DIR": str(self.data_dir),
+            "RUNTARA_DATABASE_URL": database_url,
+            "RUNTARA_QUIC_PORT": str(ports[0]),
+            "RUNTARA_ADMIN_PORT": str(ports[1]),
+            "RUNTARA_ENV_QUIC_PORT": str(ports[2]),
+            "RUNTARA_CORE_ADDR": f"127.0.0.1:{ports[0]}",
+            "PYTHONWARNINGS": "ignore",
+        }
+        self._daemons: list[Daemon] = []
+        self._images: dict[Path, str] = {}
+
+    # Daemons
+
+    async def start_core(self, **point: Any) -> Daemon:
+        """Start core, to die at a point (`at`, `when`, `call` of doomed_daemon.py) if one is given."""
+        self.core = await self._start("core", self._env, **point)
+        return self.core
+
+    async def start_environment(self, *, serves: bool = True, **point: Any) -> Daemon:
+        """Start the environment, likewise; one that dies at its start never `serves`."""
+        self.environment = await self._start("environment", self._env, serves=serves, **point)
+        return self.environment
+
+    async def start_other_host(self) -> Daemon:
+        """A second environment, as on another host: with a data directory of its own."""
+        other = self.directory / "other"
+        other.mkdir()
+        for shared in ("tls", "images"):
+            (other / shared).symlink_to(self.data_dir / shared)
+        env = {**self._env, "DATA_DIR": str(other), "RUNTARA_ENV_QUIC_PORT": str(free_ports(1)[0])}
+        return await self._start("environment", env)
+
+    async def ensure_running(self) -> None:
+        """Both daemons, alive and not doomed."""
+        if self.core is None:
+            await self.start_core()
+        if self.environment is None:
+            await self.start_environment()
+
+    async def replace(self, role: str, **point: Any) -> Daemon:
+        """Kill a daemon and start it again, doomed to a point."""
+        self.kill(role)
+        return await (self.start_core if role == "core" else self.start_environment)(**point)
+
+    def kill(self, role: str) -> None:
+        """SIGKILL to a daemon, if it runs."""
+        daemon = self.core if role == "core" else self.environment
+        if daemon is not None:
+            daemon.kill()
+        if role == "core":
+            self.core = None
+        else:
+            self.environment = None
+
+    async def died(self, role: str) -> None:
+        """Wait until a doomed daemon has killed itself."""
+        daemon = self.core if role == "core" else self.environment
+        assert daemon is not None
+        await daemon.wait_until_dead()
+        self.kill(role)
+
+    async def _start(self, role: str, env: dict[str, str], *, serves: bool = True, **point: Any) -> Daemon:
+        if point or (role == "environment" and self.lease_ms != 30_000):
+            argv = [sys.executable, str(Path(__file__).with_name("doomed_daemon.py")), role]
+            argv += ["--lease-ms", str(self.lease_ms)]
+            for name, value in point.items():
+                argv += [f"--{name}", str(value)]
+        else:
+            argv = [str(SCRIPTS / f"runtara-{role}")]
+        daemon = Daemon(argv, self.directory / f"{role}.log", env)
+        self._daemons.append(daemon)
+        if serves:
+            await daemon.wait_until_serving()
+        return daemon
+
+    async def eventually(self, condition: Callable[[], Awaitable[Any]], what: str) -> Any:
+        """Wait for a condition; shows what the daemons said when it does not come."""
+        return await eventually(condition, what, details=self.transcript)
+
+    # Instances
+
+    def sdk(self) -> ManagementSdk:
+        """A management client."""
+        settings = ManagementSettings(
+            server_addr=f"127.0.0.1:{self._env['RUNTARA_ENV_QUIC_PORT']}",
+            ca_file=self.data_dir / "tls" / "ca.pem",
+            connect_timeout_ms=2_000,
+            request_timeout_ms=10_000,
+        )
+        return ManagementSdk(settings)
+
+    async def persist(self, call: Callable[[ManagementSdk], Awaitable[Any]]) -> Any:
+        """Make a call of the environment, again and again while it or core is away."""
+        sdk = self.sdk()
+        try:
+
+            async def attempt() -> Any:
+                try:
+                    return (await call(sdk),)
+                except RuntaraError as error:
+                    if not error.retryable:
+                        raise
+                    return None
+
+            return (await eventually(attempt, "an answer of the environment", details=self.transcript))[0]
+        finally:
+            await sdk.close()
+
+    async def image(self, program: Path) -> str:
+        """The image of a program, registered when it is new."""
+        if program not in self._images:
+            registered = await self.persist(lambda sdk: sdk.register_image_stream(TENANT, program.stem, program))
+            self._images[program] = registered.image_id
+        return self._images[program]
+
+    async def start(self, program: Path, envelope: Any, *, instance_id: str | None = None, **options: Any) -> str:
+        """Start an instance of a program."""
+        instance_id = instance_id or f"run-{uuid.uuid4().hex[:12]}"
+        image_id = await self.image(program)
+        await self.persist(
+            lambda sdk: sdk.start_instance(
+                image_id, TENANT, instance_id=instance_id, input_envelope=envelope, **options
+            )
+        )
+        return instance_id
+
+    async def start_batch(
+        self, service: CountingService, *, orders: int, rest_seconds: float = 0, **options: Any
+    ) -> str:
+        """Start the batch of the examples."""
+        envelope = {"orders": orders, "service": service.url, "rest_seconds": rest_seconds}
+        return await self.start(REPOSITORY / "examples" / "durable_batch.py", envelope, **options)
+
+    async def ended(self, instance_id: str) -> InstanceInfo:
+        """The instance, once it has ended and its launches are forgotten."""
+
+        async def no_rows() -> bool:
+            return not await self.fetch(f"SELECT epoch FROM launches WHERE instance_id = '{instance_id}'")
+
+        async def is_terminal() -> InstanceInfo | None:
+            info: InstanceInfo = await self.persist(lambda sdk: sdk.get_instance_status(instance_id))
+            return info if info.status.is_terminal else None
+
+        await eventually(is_terminal, f"the end of {instance_id}", details=self.transcript)
+        await eventually(no_rows, f"no launch of {instance_id}", details=self.transcript)
+        info: InstanceInfo = await self.persist(lambda sdk: sdk.get_instance_status(instance_id))
+        return info
+
+    def guest(self, instance_id: str) -> Guest | None:
+        """The processes of the newest launch, as its files name them."""
+        launches = sorted(self.directory.glob(f"*/{TENANT}/runs/{instance_id}/launch-*"), key=launch_epoch)
+        return next((guest for launch in reversed(launches) if (guest := guest_of(launch)) is not None), None)
+
+    async def running_guest(self, instance_id: str, *, abovelaunch_epoch: int = 0) -> Guest:
+        """The newest launch, once its program runs."""
+
+        async def find() -> Guest | None:
+            guest = self.guest(instance_id)
+            if guest is None or guest.program is None or guest.epoch <= abovelaunch_epoch:
+                return None
+            return guest if guest.program.is_alive else None
+
+        found: Guest = await eventually(find, f"a program of {instance_id}", details=self.transcript)
+        return found
+
+    # What is stored
+
+    async def fetch(self, statement: str) -> list[Any]:
+        """The rows of a query, read behind the daemons' back."""
+        if self.database_url.startswith("sqlite"):
+            return await asyncio.to_thread(self._fetch_sqlite, statement)
+        connection = await asyncpg.connect(self.database_url)
+        try:
+            return list(await connection.fetch(statement))
+        finally:
+            await connection.close()
+
+    def _fetch_sqlite(self, statement: str) -> list[Any]:
+        path = self.database_url.removeprefix("sqlite:///")
+        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)
+        try:
+            return connection.execute(statement).fetchall()
+        finally:
+            connection.close()
+
+    async def checkpoints(self, instance_id: str) -> set[str]:
+        """Ids of the stored checkpoints."""
+        rows = await self.fetch(f"SELECT checkpoint_id FROM checkpoints WHERE instance_id = '{instance_id}'")
+        return {row[0] for row in rows}
+
+    async def status(self, instance_id: str) -> str:
+        """The stored status."""
+        rows = await self.fetch(f"SELECT status FROM instances WHERE instance_id = '{instance_id}'")
+        return str(rows[0][0]) if rows else "unknown"
+
+    async def progressed(self, instance_id: str, count: int) -> set[str]:
+        """The checkpoints, once there are `count`."""
+
+        async def enough() -> set[str] | None:
+            found = await self.checkpoints(instance_id)
+            return found if len(found) >= count else None
+
+        found: set[str] = await eventually(enough, f"{count} checkpoints of {instance_id}", details=self.transcript)
+        return found
+
+    # Kills
+
+    async def kill_guest(self, instance_id: str, losses: Losses, *, shim: bool = False) -> None:
+        """SIGKILL to the program, or to its shim; remembers what was safe before."""
+        guest = await self.running_guest(instance_id)
+        losses.remember(await self.checkpoints(instance_id))
+        if guest.kill_shim() if shim else guest.kill_program():
+            losses.kills += 1
+
+    async def kill_everything(self, instance_id: str, losses: Losses) -> None:
+        """SIGKILL to daemons, shim and program at once, as a loss of power."""
+        guest = self.guest(instance_id)
+        losses.remember(await self.checkpoints(instance_id))
+        self.kill("environment")
+        self.kill("core")
+        if guest is not None and guest.kill_shim():
+            losses.kills += 1
+
+    def transcript(self) -> str:
+        """The end of what the daemons said."""
+        logs = sorted(self.directory.glob("*.log"))
+        return "\n".join(f"--- {log.name}\n{log.read_text(errors='replace')[-3000:]}" for log in logs)
+
+    def close(self) -> None:
+        """End what is left: the daemons, then the launches that the folder names."""
+        for daemon in self._daemons:
+            daemon.kill()
+        for path in self.directory.glob(f"*/{TENANT}/runs/*"):
+            guest = self.guest(path.name)
+            if guest is not None:
+                guest.kill_shim()

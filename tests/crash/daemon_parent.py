@@ -1,0 +1,79 @@
+"""Starts the product's daemons as forks of itself, so that they need not be imported anew for each of many runs.
+
+    python daemon_parent.py < orders > pids
+
+An order is a line of JSON: `role`, `log`, `environment`, `lease_ms`, and `plan` when points are to be traced. The answer
+is the pid of a process in a session of its own, which dies with its parent.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Any, NoReturn
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import asyncpg  # noqa: F401 - imported once for all
+import runtara_environment.daemon  # noqa: F401
+import runtara_sdk.quic_backend  # noqa: F401
+from doomed_daemon import serve_core, serve_environment
+from points import Plan, Tracer
+from runtara_core.daemon_logging import configure_logging
+from runtara_sdk.protocol import environment_pb2, management_pb2
+from seams import trace_database, trace_frames
+
+_PR_SET_PDEATHSIG = 1
+
+
+def become(order: dict[str, Any]) -> NoReturn:
+    """In the fork: be the daemon."""
+    try:
+        os.setsid()
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
+        log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        os.environ.clear()
+        os.environ.update(order["environment"])
+        configure_logging()
+        if order["plan"] is not None:
+            tracer = Tracer(Plan(Path(order["plan"])), order["role"])
+            trace_database(tracer)
+            if order["role"] == "core":
+                trace_frames(tracer)
+            else:
+                trace_frames(tracer, asks=management_pb2.RpcRequest, serves=environment_pb2.RpcRequest)
+        if order["role"] == "core":
+            serve_core()
+        else:
+            serve_environment(order["lease_ms"])
+    except BaseException:  # noqa: BLE001 - a fork must never return into its parent's loop
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+
+def main() -> None:
+    """Fork a daemon for each line, until there is none."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the dead
+    gc.collect()
+    gc.freeze()
+    for line in sys.stdin:
+        order = json.loads(line)
+        pid = os.fork()
+        if pid == 0:
+            become(order)
+        print(pid, flush=True)
+
+
+if __name__ == "__main__":
+    main()

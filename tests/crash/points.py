@@ -1,0 +1,172 @@
+"""Points: the places of a run at which a process may die, their names, and the death itself.
+
+A point is one statement that a process gives its database, or one protocol frame that it sends or takes. Its name is
+
+    ROLE KIND WHAT #N        core sql checkpoint: insert_checkpoint #2
+                             instance@1 frame send request instance.sleep #1
+
+with the operation that a statement belongs to, the launch (epoch) of an instance, and N counting what has the same name
+since the tracer was armed. Dying *before* a point means that nothing of it has happened; *after*, that all of it has: a
+statement is done (a COMMIT: durable), a frame has left the socket, or what came is acknowledged to the sender.
+
+Where a role passes no point of its own, its death is tied to a point of another role, which then sends the SIGKILL.
+
+The processes of one run share a folder: `armed` begins it, `doom.json` names point, side and victim, `struck` says that
+the death has happened, `trace.NAME` lists what was passed, `pid.ROLE` who plays a role. Nothing here imports the product,
+so an instance's program may.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+PLAN_VARIABLE = "CRASH_PLAN"
+ROLES = ("core", "environment", "instance")
+
+Side = Literal["before", "after"]
+SIDES: tuple[Side, ...] = ("before", "after")
+
+
+@dataclass(frozen=True, slots=True)
+class Doom:
+    """The point and the side of it at which a process, that of the role `victim`, dies."""
+
+    point: str
+    side: Side
+    victim: str
+
+    def __str__(self) -> str:
+        return f"{self.victim} dies {self.side} {self.point}"
+
+
+def role_of(point: str) -> str:
+    """The role whose point this is."""
+    return point.partition(" ")[0].partition("@")[0]
+
+
+class Plan:
+    """The folder that the harness and the processes of one run share."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def prepare(self, doom: Doom | None) -> None:
+        """Empty the folder and, if somebody is to die, say where."""
+        self.directory.mkdir(exist_ok=True)
+        for left in self.directory.iterdir():
+            left.unlink()
+        if doom is not None:
+            (self.directory / "doom.json").write_text(json.dumps(asdict(doom)))
+
+    def doom(self) -> Doom | None:
+        """What was prepared, or None."""
+        path = self.directory / "doom.json"
+        return Doom(**json.loads(path.read_text())) if path.exists() else None
+
+    def arm(self) -> None:
+        """From now on points count."""
+        (self.directory / "armed").touch()
+
+    @property
+    def is_armed(self) -> bool:
+        """Whether points count."""
+        return (self.directory / "armed").exists()
+
+    @property
+    def has_struck(self) -> bool:
+        """Whether the death has happened."""
+        return (self.directory / "struck").exists()
+
+    def strike(self) -> bool:
+        """Claim the only death of the run; False when it has happened already."""
+        try:
+            os.close(os.open(self.directory / "struck", os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return False
+        return True
+
+    def pid_of(self, role: str) -> int | None:
+        """Who plays a role."""
+        path = self.directory / f"pid.{role}"
+        return int(path.read_text()) if path.exists() else None
+
+    def enter(self, role: str) -> None:
+        """This process plays a role."""
+        (self.directory / f"pid.{role}").write_text(str(os.getpid()))
+
+    def passed(self, *, armed: bool = True) -> list[str]:
+        """The points that were passed, in the order of time; with `armed` False those before the arming."""
+        lines: list[tuple[int, str]] = []
+        for path in self.directory.glob("trace.*"):
+            for line in path.read_text().splitlines():
+                moment, mark, point = line.split("\t", 2)
+                if (mark == "+") is armed:
+                    lines.append((int(moment), point))
+        return [point for _, point in sorted(lines)]
+
+
+class Passage:
+    """One passing of a point; `done` belongs after it."""
+
+    __slots__ = ("_tracer", "is_last")
+
+    def __init__(self, tracer: Tracer, is_last: bool) -> None:  # noqa: FBT001
+        self._tracer = tracer
+        self.is_last = is_last
+
+    def done(self) -> None:
+        """The point has been passed: die if this is the end."""
+        if self.is_last:
+            self._tracer.die()
+
+
+class Tracer:
+    """Writes down the points that this process passes, and ends it at the one it is doomed to.
+
+    Args:
+        plan: of the run.
+        name: of the process: a role, for an instance with its launch.
+    """
+
+    def __init__(self, plan: Plan, name: str) -> None:
+        self._plan = plan
+        self._name = name
+        self._doom = plan.doom()
+        self._active = not plan.has_struck  # whoever is started after the death runs undisturbed
+        self._armed = False
+        self._counts: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        plan.enter(role_of(name))
+        self._trace = os.open(
+            plan.directory / f"trace.{name}", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
+        )
+
+    def reach(self, what: str) -> Passage:
+        """Come to a point; does not return when the process dies before it."""
+        if not self._active:
+            return Passage(self, is_last=False)
+        with self._lock:
+            self._armed = self._armed or self._plan.is_armed
+            if self._armed:
+                self._counts[what] += 1
+            point = f"{self._name} {what} #{self._counts[what]}"
+            mark = "+" if self._armed else "-"
+            os.write(self._trace, f"{time.monotonic_ns()}\t{mark}\t{point}\n".encode())
+        doomed = self._armed and self._doom is not None and self._doom.point == point
+        if doomed and self._doom is not None and self._doom.side == "before":
+            self.die()
+        return Passage(self, is_last=doomed)
+
+    def die(self) -> None:
+        """SIGKILL to the victim, usually this process."""
+        pid = None if self._doom is None else self._plan.pid_of(self._doom.victim)
+        if pid is not None and self._plan.strike():
+            os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,139 @@
+"""Processes that tests start, watch and kill: daemons, and what a launch has left in its files."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from runtara_environment.runners.process_identity import ProcessHandle, ProcessIdentity
+
+DEADLINE_SECONDS = 60.0
+_POLL_SECONDS = 0.01
+
+
+async def eventually(
+    condition: Callable[[], Awaitable[Any]],
+    what: str,
+    *,
+    details: Callable[[], str] = str,
+    seconds: float = DEADLINE_SECONDS,
+) -> Any:
+    """The first true value of `condition`; fails after `seconds` and shows the `details` of then."""
+    deadline = time.monotonic() + seconds
+    while not (value := await condition()):
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {seconds:g} s in vain for: {what}\n{details()}")
+        await asyncio.sleep(_POLL_SECONDS)
+    return value
+
+
+class Daemon:
+    """A daemon in a process of its own."""
+
+    def __init__(self, argv: list[str], log: Path, env: dict[str, str]) -> None:
+        self._log = log
+        self._offset = log.stat().st_size if log.exists() else 0
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                argv, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def said(self) -> str:
+        """What it has written so far."""
+        with self._log.open("rb") as file:
+            file.seek(self._offset)
+            return file.read().decode(errors="replace")
+
+    async def wait_until_serving(self) -> None:
+        async def serves() -> bool:
+            said = self.said()
+            if self._process.poll() is not None:
+                pytest.fail(f"the daemon ended with {self._process.returncode}:\n{said}")
+            return "serves" in said
+
+        await eventually(serves, "a daemon that serves")
+
+    async def wait_until_dead(self) -> None:
+        async def ended() -> bool:
+            return self._process.poll() is not None
+
+        await eventually(ended, "the death of a daemon", details=self.said)
+        assert self._process.returncode == -signal.SIGKILL, self.said()
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash."""
+        self._process.kill()
+        self._process.wait(10)
+
+
+@dataclass
+class Guest:
+    """The two processes of a launch."""
+
+    shim: ProcessIdentity
+    program: ProcessIdentity | None
+    epoch: int
+
+    def kill_program(self) -> bool:
+        """SIGKILL to the program; False when it is gone already."""
+        return self.program is not None and _send(self.program, signal.SIGKILL)
+
+    def kill_shim(self) -> bool:
+        """SIGKILL to the shim; the kernel takes the program with it."""
+        return _send(self.shim, signal.SIGKILL)
+
+    def send(self, number: signal.Signals) -> bool:
+        """A signal to the program."""
+        return self.program is not None and _send(self.program, number)
+
+
+def _send(identity: ProcessIdentity, number: signal.Signals) -> bool:
+    handle = ProcessHandle.open(identity)
+    if handle is None or not identity.is_alive:
+        return False
+    handle.send(number)
+    handle.close()
+    return True
+
+
+def guest_of(launch: Path) -> Guest | None:
+    """The processes of the launch with these files; None when it has not come so far."""
+    with contextlib.suppress(OSError, ValueError):
+        claim = json.loads((launch / "shim.json").read_text())
+        if "pid" in claim:
+            shim = ProcessIdentity(claim["pid"], claim["start_time"], claim["boot_id"])
+            program = None
+            if "child_pid" in claim:
+                program = ProcessIdentity(claim["child_pid"], claim["child_start_time"], claim["boot_id"])
+            return Guest(shim, program, launch_epoch(launch))
+    return None
+
+
+def launch_epoch(launch: Path) -> int:
+    """Of a launch directory."""
+    return int(launch.name.rpartition("-")[2])
+
+
+def free_ports(count: int) -> list[int]:
+    """UDP ports that nobody has now."""
+    probes = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(count)]
+    for probe in probes:
+        probe.bind(("127.0.0.1", 0))
+    ports = [int(probe.getsockname()[1]) for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports

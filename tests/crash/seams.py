@@ -1,0 +1,201 @@
+"""Where points are: the calls of the database drivers and the frames of the transport, wrapped to be traced.
+
+Only for processes that a test starts. Nothing else of the product is changed, but that SQLite's reader answers one read
+at a time, so that each statement has one operation.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Sequence
+from contextvars import ContextVar
+from typing import Any
+
+from points import Tracer
+
+
+def trace_database(tracer: Tracer) -> None:
+    """Trace every statement of this process, on either database; before anything is opened."""
+    names: dict[str, str] = {}
+    _learn_query_names(names)
+    _trace_sqlite(tracer, names)
+    _trace_postgres(tracer, names)
+
+
+def _learn_query_names(names: dict[str, str]) -> None:
+    from runtara_core.database.queries import Dialect, Query, QuerySet
+
+    original = QuerySet.for_dialect
+
+    def for_dialect(self: QuerySet, dialect: Dialect) -> dict[str, Query]:
+        queries = original(self, dialect)
+        names.update({query.text: name for name, query in queries.items()})
+        return queries
+
+    QuerySet.for_dialect = for_dialect  # type: ignore[method-assign]
+
+
+def _point(names: dict[str, str], operation: str, statement: str) -> str:
+    name = names.get(statement) or " ".join(statement.split())[:60].rstrip("; ")
+    return f"sql {operation}: {name}"
+
+
+def _trace_sqlite(tracer: Tracer, names: dict[str, str]) -> None:
+    from runtara_core.database import sqlite_worker
+
+    current = threading.local()
+    worker = sqlite_worker.SqliteWorker
+    original_connect = sqlite3.connect
+    run_batch, run_isolated, run_reads = worker._run_batch, worker._run_isolated, worker._run_reads
+
+    class TracedConnection(sqlite3.Connection):
+        def execute(self, statement: str, parameters: Any = (), /) -> sqlite3.Cursor:
+            passage = tracer.reach(_point(names, getattr(current, "operation", "opening"), statement))
+            cursor = super().execute(statement, parameters)
+            passage.done()
+            return cursor
+
+    def connect(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        return original_connect(*arguments, factory=TracedConnection, **options)
+
+    def traced_batch(self: Any, connection: sqlite3.Connection, batch: Sequence[Any]) -> Any:
+        current.operation = batch[0].operation
+        return run_batch(self, connection, batch)
+
+    def traced_job(self: Any, connection: sqlite3.Connection, job: Any, *, alone: bool) -> Any:
+        first, current.operation = current.operation, job.operation
+        try:
+            return run_isolated(self, connection, job, alone=alone)
+        finally:
+            current.operation = first
+
+    def traced_reads(self: Any, connection: sqlite3.Connection, batch: Sequence[Any]) -> Any:
+        current.operation = batch[0].operation
+        return run_reads(self, connection, batch[:1])
+
+    sqlite3.connect = connect  # type: ignore[assignment]
+    worker._run_batch = traced_batch  # type: ignore[method-assign]
+    worker._run_isolated = traced_job  # type: ignore[method-assign]
+    worker._run_reads = traced_reads  # type: ignore[method-assign]
+
+
+def _trace_postgres(tracer: Tracer, names: dict[str, str]) -> None:
+    import asyncpg
+    from runtara_core.database.postgres import PostgresDatabase
+
+    current: ContextVar[str] = ContextVar("operation", default="opening")
+    attempt, fetch_at_once = PostgresDatabase._attempt, PostgresDatabase.fetch_at_once
+
+    async def traced_attempt(self: Any, work: Any, operation: str, *, read_only: bool) -> Any:
+        token = current.set(operation)
+        try:
+            return await attempt(self, work, operation, read_only=read_only)
+        finally:
+            current.reset(token)
+
+    async def traced_fetch(self: Any, query: str, /, *, operation: str, **parameters: Any) -> Any:
+        token = current.set(operation)
+        try:
+            return await fetch_at_once(self, query, operation=operation, **parameters)
+        finally:
+            current.reset(token)
+
+    def traced(original: Any) -> Any:
+        async def call(self: Any, statement: str, *arguments: Any, **options: Any) -> Any:
+            passage = tracer.reach(_point(names, current.get(), statement))
+            result = await original(self, statement, *arguments, **options)
+            passage.done()
+            return result
+
+        return call
+
+    PostgresDatabase._attempt = traced_attempt  # type: ignore[method-assign]
+    PostgresDatabase.fetch_at_once = traced_fetch  # type: ignore[method-assign]
+    for method in ("fetch", "fetchrow", "execute"):
+        setattr(asyncpg.Connection, method, traced(getattr(asyncpg.Connection, method)))
+
+
+def trace_frames(tracer: Tracer, *, asks: Any = None, serves: Any = None) -> None:
+    """Trace every frame that this process sends and takes.
+
+    Args:
+        asks: the request message of the protocol that it speaks as a client.
+        serves: the request message of the protocol that it serves, where its dispatcher does not tell.
+    """
+    from runtara_sdk.protocol.frame import FrameDecoder
+    from runtara_sdk.transport import server
+    from runtara_sdk.transport.client import QuicClient
+    from runtara_sdk.transport.stream import Stream
+
+    # (what this process sends, what it takes, the verb) of the call that the current task is in
+    current: ContextVar[tuple[str, str, str] | None] = ContextVar("call", default=None)
+    served: ContextVar[Any] = ContextVar("served", default=serves)
+    exchange, send, read_frame = QuicClient._exchange, Stream.send, Stream.read_frame
+    respond, read_request = server._respond, server.read_request
+
+    async def traced_exchange(self: Any, connection: Any, request: bytes, *others: Any) -> bytes:
+        decoder = FrameDecoder()
+        decoder.feed(request)
+        frame = decoder.next_frame()
+        token = current.set(("request", "answer", _verb(asks, frame.payload if frame is not None else b"")))
+        try:
+            return await exchange(self, connection, request, *others)
+        finally:
+            current.reset(token)
+
+    def traced_send(self: Any, data: bytes, *, end: bool = False) -> None:
+        call = current.get()
+        if call is None:
+            send(self, data, end=end)
+            return
+        passage = tracer.reach(f"frame send {call[0]} {call[2]}")
+        send(self, data, end=end)
+        _leave(passage, self)
+
+    async def traced_read_frame(self: Any, deadline: float | None = None) -> Any:
+        frame = await read_frame(self, deadline)
+        call = current.get()
+        if call is not None and call[1] == "answer":
+            _leave(tracer.reach(f"frame take {call[1]} {call[2]}"), self)
+        return frame
+
+    async def traced_read_request(stream: Any, deadline: float | None = None) -> bytes:
+        payload = await read_request(stream, deadline)
+        verb = _verb(served.get(), payload)
+        current.set(("answer", "request", verb))  # of this task, which serves this one call
+        _leave(tracer.reach(f"frame take request {verb}"), stream)
+        return payload
+
+    async def traced_respond(answer: Any, seconds: float, stream: Any) -> None:
+        served.set(answer.__self__._request_type)
+        await respond(answer, seconds, stream)
+
+    QuicClient._exchange = traced_exchange  # type: ignore[method-assign]
+    Stream.send = traced_send  # type: ignore[method-assign]
+    Stream.read_frame = traced_read_frame  # type: ignore[method-assign]
+    server.read_request = traced_read_request
+    server._respond = traced_respond
+    if serves is not None:
+        from runtara_environment.wire import handler
+
+        handler.read_request = traced_read_request
+
+
+def _leave(passage: Any, stream: Any) -> None:
+    """After the point: what was sent, or the acknowledgement of what came, has left the socket."""
+    if passage.is_last:
+        stream._connection.transmit()
+    passage.done()
+
+
+def _verb(message_type: Any, payload: bytes) -> str:
+    """`package.call`, with the type of an event or a signal."""
+    message = message_type.FromString(payload)
+    verb = message.WhichOneof("request") or "nothing"
+    call = getattr(message, verb, None)
+    for kind in ("event_type", "signal_type"):
+        field = None if call is None else call.DESCRIPTOR.fields_by_name.get(kind)
+        if field is not None:
+            verb += f":{field.enum_type.values_by_number[getattr(call, kind)].name.partition('_')[2].lower()}"
+    return f"{message_type.DESCRIPTOR.full_name.split('.')[-2]}.{verb}"

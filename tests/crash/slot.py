@@ -1,0 +1,354 @@
+"""A place where one run at a time takes place: ports, a data directory, a database, and the daemons of the run.
+
+Daemons are forks of one parent that has imported the product. A daemon that dies is started again at once, as by the
+process manager of an operator. What is killed when a run is over is a daemon of this slot, or a shim named by a file of
+a launch in its folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from points import Doom, Plan
+from processes import free_ports, guest_of
+from runtara_core.testing.postgres import create_database, database_name, drop_database
+from runtara_sdk.errors import RuntaraError
+from runtara_sdk.management import ManagementSdk, ManagementSettings
+
+DAEMONS = ("core", "environment")
+DEADLINE_SECONDS = 90.0
+TENANT = "demo"
+PROGRAM = Path(__file__).with_name("programs") / "paths.py"
+_LEASE_MS = 6_000
+_POLL_SECONDS = 0.02
+_PAUSE_SECONDS = 0.05
+_EMPTY = """
+    DELETE FROM instances; DELETE FROM launches; DELETE FROM launch_owners; UPDATE first_epochs SET epoch = 0;
+"""
+
+
+class StuckError(Exception):
+    """What had to come did not come in time."""
+
+
+class DaemonParent:
+    """The process whose forks the daemons are; when it ends, they do."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._turn = asyncio.Lock()
+
+    @classmethod
+    async def start(cls) -> DaemonParent:
+        """Start it; it imports while the first order waits."""
+        pipe = asyncio.subprocess.PIPE
+        script = str(Path(__file__).with_name("daemon_parent.py"))
+        return cls(await asyncio.create_subprocess_exec(sys.executable, script, stdin=pipe, stdout=pipe))
+
+    async def fork(self, order: Mapping[str, Any]) -> int:
+        """The pid of a new daemon."""
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        async with self._turn, asyncio.timeout(DEADLINE_SECONDS):
+            stdin.write(json.dumps(order).encode() + b"\n")
+            await stdin.drain()
+            return int(await stdout.readline())
+
+    async def close(self) -> None:
+        """End it with all its forks."""
+        if self._process.returncode is None:
+            self._process.kill()
+        await self._process.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """What every run begins with: certificates, the image of the program, a database that knows it."""
+
+    data_dir: Path
+    database_url: str
+    image_id: str
+
+
+class Slot:
+    """One place for runs, on one database."""
+
+    def __init__(self, directory: Path, parent: DaemonParent, database_url: str, template: Template | None) -> None:
+        self.directory = directory
+        self.data_dir = directory / "data"
+        self.plan = Plan(directory / "plan")
+        self.database_url = database_url
+        self._parent = parent
+        self._template = template
+        self.instance_id = ""
+        self.deaths: list[str] = []
+        self._daemons: dict[str, tuple[int, int]] = {}
+        self._keeping = False
+        self._starting: set[asyncio.Task[None]] = set()
+        self._connection: Any = None
+        ports = free_ports(3)
+        kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
+        self._environment = {
+            **kept,
+            "HOME": str(directory),
+            "DATA_DIR": str(self.data_dir),
+            "RUNTARA_DATABASE_URL": database_url,
+            "RUNTARA_QUIC_PORT": str(ports[0]),
+            "RUNTARA_ADMIN_PORT": str(ports[1]),
+            "RUNTARA_ENV_QUIC_PORT": str(ports[2]),
+            "RUNTARA_CORE_ADDR": f"127.0.0.1:{ports[0]}",
+        }
+        settings = ManagementSettings(
+            server_addr=f"127.0.0.1:{ports[2]}",
+            ca_file=self.data_dir / "tls" / "ca.pem",
+            connect_timeout_ms=2_000,
+            request_timeout_ms=10_000,
+        )
+        self._settings = settings
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the database is a file."""
+        return self.database_url.startswith("sqlite")
+
+    @property
+    def database_name(self) -> str:
+        """Which of the databases it is."""
+        return "sqlite" if self.is_sqlite else "postgres"
+
+    @property
+    def template(self) -> Template:
+        """What runs begin with."""
+        assert self._template is not None
+        return self._template
+
+    @property
+    def modules(self) -> Path:
+        """Where programs find the modules of the tests."""
+        return Path(__file__).parent
+
+    # A run
+
+    async def begin(self, instance_id: str, doom: Doom | None) -> None:
+        """Everything as the template has it, nothing left of the run before, both daemons waiting for work."""
+        self.instance_id = instance_id
+        self.plan.prepare(doom)
+        for path in self.directory.glob("*.log"):
+            path.unlink()
+        if self._template is not None:
+            await self._restore(self._template)
+        self.deaths = []
+        self._keeping = True
+        await asyncio.gather(*(self._start(role) for role in DAEMONS))
+        if self._template is not None:
+            await self.until(self._is_quiet, "daemons that wait for work")
+
+    async def _restore(self, template: Template) -> None:
+        shutil.rmtree(self.data_dir, ignore_errors=True)
+        self.data_dir.mkdir(parents=True)
+        for shared in ("tls", "images"):
+            (self.data_dir / shared).symlink_to(template.data_dir / shared)
+        if self.is_sqlite:
+            path = _file(self.database_url)
+            for suffix in ("", "-wal", "-shm"):
+                Path(f"{path}{suffix}").unlink(missing_ok=True)
+            shutil.copyfile(_file(template.database_url), path)
+            with contextlib.closing(sqlite3.connect(path)) as connection:
+                connection.executescript(_EMPTY)
+            self._connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)
+            self._connection.row_factory = sqlite3.Row
+        else:
+            self._connection = self._connection or await asyncpg.connect(self.database_url)
+            await self._connection.execute(_EMPTY)
+
+    async def _is_quiet(self) -> bool:
+        asked = "environment frame send request management.claim_launches"
+        return any(point.startswith(asked) for point in self.plan.passed(armed=False))
+
+    async def end(self) -> None:
+        """End whatever runs."""
+        self._keeping = False
+        for task in self._starting:
+            task.cancel()
+        await asyncio.gather(*self._starting, return_exceptions=True)
+        for role in tuple(self._daemons):
+            self._kill(role)
+        for claim in self.data_dir.glob(f"{TENANT}/runs*/*/launch-*/shim.json"):
+            guest = guest_of(claim.parent)
+            if guest is not None:
+                guest.kill_shim()
+        if self.is_sqlite and self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    async def close(self) -> None:
+        """End what runs and let the database go."""
+        await self.end()
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None
+
+    # Daemons
+
+    async def _start(self, role: str) -> None:
+        log = self.directory / f"{role}.log"
+        said = log.stat().st_size if log.exists() else 0
+        pid = await self._parent.fork(
+            {
+                "role": role,
+                "log": str(log),
+                "environment": self._environment,
+                "lease_ms": _LEASE_MS,
+                "plan": None if self._template is None else str(self.plan.directory),
+            }
+        )
+        pidfd = os.pidfd_open(pid)
+        self._daemons[role] = (pid, pidfd)
+        asyncio.get_running_loop().add_reader(pidfd, self._on_death, role, pidfd)
+
+        async def serves() -> bool:
+            if self._daemons.get(role) != (pid, pidfd):
+                return True  # it is dead already, and another one is on its way
+            return log.exists() and b" serves" in log.read_bytes()[said:]
+
+        await self.until(serves, f"{role} that serves")
+
+    def _on_death(self, role: str, pidfd: int) -> None:
+        asyncio.get_running_loop().remove_reader(pidfd)
+        os.close(pidfd)
+        self._daemons.pop(role, None)
+        self.deaths.append(role)
+        if self._keeping:
+            task = asyncio.get_running_loop().create_task(self._start(role))
+            self._starting.add(task)
+            task.add_done_callback(self._starting.discard)
+
+    def _kill(self, role: str, number: signal.Signals = signal.SIGKILL) -> None:
+        pidfd = self._daemons[role][1]
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(pidfd, number)
+        if number is signal.SIGKILL:
+            asyncio.get_running_loop().remove_reader(pidfd)
+            os.close(pidfd)
+            del self._daemons[role]
+
+    async def stop(self) -> None:
+        """End both daemons in good order."""
+        self._keeping = False
+        for role in reversed(DAEMONS):
+            self._kill(role, signal.SIGTERM)
+
+            async def is_gone(role: str = role) -> bool:
+                return role not in self._daemons
+
+            await self.until(is_gone, f"the end of {role}")
+
+    def pid_of(self, role: str) -> int | None:
+        """Of a daemon that runs."""
+        return self._daemons[role][0] if role in self._daemons else None
+
+    # What the outside does
+
+    async def until(self, condition: Callable[[], Awaitable[Any]], what: str) -> Any:
+        """The first true value of a condition; `StuckError` when it does not come."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while not (value := await condition()):
+            if time.monotonic() > deadline:
+                raise StuckError(f"waited {DEADLINE_SECONDS:g} s in vain for {what}")
+            await asyncio.sleep(_POLL_SECONDS)
+        return value
+
+    @contextlib.asynccontextmanager
+    async def caller(self) -> Any:
+        """A management client, and a function that makes a call of it until it is answered.
+
+        The function returns (answer or refusal, whether an earlier attempt may have been obeyed).
+        """
+        sdk = ManagementSdk(self._settings)
+        deadline = time.monotonic() + DEADLINE_SECONDS
+
+        async def persist(call: Callable[[ManagementSdk], Awaitable[Any]]) -> tuple[Any, bool]:
+            repeated = False
+            while True:
+                try:
+                    return await call(sdk), repeated
+                except RuntaraError as error:
+                    if not error.retryable:
+                        return error, repeated
+                    if time.monotonic() > deadline:
+                        raise StuckError(f"no answer of the environment: {error}") from error
+                repeated = True
+                await asyncio.sleep(_PAUSE_SECONDS)
+
+        try:
+            yield persist
+        finally:
+            await sdk.close()
+
+    async def rows(self, statement: str) -> list[dict[str, Any]]:
+        """What is stored about this run, read behind the daemons' back; `{id}` stands for the instance."""
+        statement = statement.format(id=f"'{self.instance_id}'")
+        if self.is_sqlite:
+            return [dict(row) for row in self._connection.execute(statement).fetchall()]
+        return [dict(row) for row in await self._connection.fetch(statement)]
+
+    def witness(self) -> list[list[Any]]:
+        """What the program did."""
+        path = self.plan.directory / "witness"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def transcript(self) -> str:
+        """The end of what was said."""
+        logs = [
+            *sorted(self.directory.glob("*.log")),
+            *sorted(self.data_dir.glob(f"{TENANT}/runs*/*/launch-*/stderr.log")),
+        ]
+        return "\n".join(f"--- {log}\n{log.read_text(errors='replace')[-3000:]}" for log in logs)
+
+
+async def make_template(directory: Path, parent: DaemonParent, server_url: str | None) -> Template:
+    """Let both daemons make what every run begins with; PostgreSQL where `server_url` is."""
+    directory.mkdir()
+    url = f"sqlite:///{directory}/runtara.db" if server_url is None else await create_database(server_url)
+    slot = Slot(directory, parent, url, None)
+    try:
+        await slot.begin("", None)
+        async with slot.caller() as persist:
+            image, _ = await persist(lambda sdk: sdk.register_image_stream(TENANT, "paths", PROGRAM))
+        await slot.stop()
+    finally:
+        await slot.close()
+    return Template(slot.data_dir, url, image.image_id)
+
+
+async def make_slot(directory: Path, parent: DaemonParent, template: Template, server_url: str | None) -> Slot:
+    """A slot with a database of its own."""
+    directory.mkdir()
+    url = f"sqlite:///{directory}/runtara.db"
+    if server_url is not None:
+        url = await create_database(server_url, template=database_name(template.database_url))
+    return Slot(directory, parent, url, template)
+
+
+async def drop(slot_or_template: Slot | Template, server_url: str | None) -> None:
+    """Drop the database that was made for it."""
+    if server_url is not None:
+        await drop_database(server_url, slot_or_template.database_url)
+
+
+def _file(database_url: str) -> Path:
+    return Path(database_url.removeprefix("sqlite:///"))
