@@ -30,12 +30,17 @@ class JumpingClock(Clock):
 
     def __init__(self) -> None:
         self.offset_ms = 0
+        self.sleepers = 0
 
     def now_ms(self) -> int:
         return time.time_ns() // 1_000_000 + self.offset_ms
 
     async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+        self.sleepers += 1
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self.sleepers -= 1
 
 
 @dataclass
@@ -215,14 +220,29 @@ class TestWaits:
         await asyncio.sleep(0)
         clock.offset_ms += jump_ms
         core.management._due.ring()
-        assert await asyncio.wait_for(poll, 20) == []
+        assert await asyncio.wait_for(poll, 60) == []
+
+    async def test_a_suspended_host_finds_its_own_launches_again_before_they_are_handed_out(
+        self, core: Core, clock: JumpingClock
+    ) -> None:
+        await core.management.create_instance(NewInstance("running", "tenant", "image", b"{}"))
+        (claim,) = await core.management.claim_launches("one", limit=1, lease_ms=LEASE_MS)
+        poll = asyncio.create_task(core.management.claim_launches("one", limit=1, lease_ms=LEASE_MS, wait_ms=25_000))
+        while not clock.sleepers:
+            await asyncio.sleep(0)
+        clock.offset_ms += HOUR_MS
+        core.management._due.ring()
+        assert await asyncio.wait_for(poll, 60) == []
+        key = LeaseKey("running", claim.epoch)
+        assert await core.management.renew_leases("one", [key], lease_ms=LEASE_MS) == []
+        assert await core.management.claim_launches("one", limit=1, lease_ms=LEASE_MS) == []
 
     async def test_a_long_poll_still_finds_what_becomes_due(self, core: Core, clock: JumpingClock) -> None:
         poll = asyncio.create_task(core.management.claim_launches("one", limit=1, lease_ms=LEASE_MS, wait_ms=20_000))
         await asyncio.sleep(0)
         clock.offset_ms -= 5 * HOUR_MS
         await core.management.create_instance(NewInstance("due", "tenant", "image", b"{}"))
-        (claim,) = await asyncio.wait_for(poll, 10)
+        (claim,) = await asyncio.wait_for(poll, 60)
         assert claim.instance_id == "due"
 
     async def test_a_sleep_in_the_server_notices_that_its_deadline_has_passed(
@@ -236,4 +256,4 @@ class TestWaits:
         while await core.instances.get_checkpoint("sleeper", "nap") is None:
             pass
         clock.offset_ms += 2 * HOUR_MS
-        await asyncio.wait_for(sleep, 10)
+        await asyncio.wait_for(sleep, 60)

@@ -127,7 +127,12 @@ class ManagementService(CoreManagement):
             left_ms = deadline_ms - now_ms
             if claims or left_ms <= 0:
                 return [_signed(claim, secret) for claim in claims]
-            await wait_until_rung(bell, self._clock, min(left_ms, await self._next_look_ms()) / 1000)
+            pause_ms = min(left_ms, await self._next_look_ms())
+            await wait_until_rung(bell, self._clock, pause_ms / 1000)
+            if self._clock.now_ms() - now_ms > pause_ms + lease_ms // 2:
+                # The host was suspended, or its clock put forward: leases of the living look expired. The caller
+                # renews its own before it asks again.
+                return []
         # Never an empty list: an owner that is alive after all would ask again at once, for ever.
         raise InvalidStateError(f"owner {owner} was declared dead: others may launch what it had claimed")
 
