@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from runtara_core.due import DueBell, wait_until_rung
-from runtara_core.instance_service import MAX_STATE_BYTES, InstanceService
+from runtara_core.instance_service import MAX_OUTPUT_BYTES, MAX_STATE_BYTES, InstanceService
 from runtara_core.models import CoreLimits
 from runtara_core.storage import Storage
 from runtara_core.storages import open_storage
@@ -83,6 +83,13 @@ async def test_states_and_payloads_are_bounded(service: InstanceService) -> None
     ):
         with pytest.raises(InvalidInputError, match="more than the"):
             await call
+
+
+async def test_an_output_leaves_room_for_the_input_in_the_answer_to_who_asks(service: InstanceService) -> None:
+    with pytest.raises(InvalidInputError, match="output has"):
+        await service.report_event("instance-1", 1, InstanceEvent(EventType.COMPLETED, bytes(MAX_OUTPUT_BYTES + 1)))
+    largest = InstanceEvent(EventType.COMPLETED, bytes(MAX_OUTPUT_BYTES))
+    assert await service.report_event("instance-1", 1, largest) is InstanceStatus.COMPLETED
 
 
 async def test_the_first_checkpoint_wins(service: InstanceService) -> None:

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from runtara_core.due import DueBell
 from runtara_core.instance_service import InstanceService
-from runtara_core.management_service import MAX_CLAIM_WAIT_MS, ManagementService
+from runtara_core.management_service import MAX_CLAIM_WAIT_MS, MAX_SIGNAL_BYTES, ManagementService
 from runtara_core.models import CoreLimits, EventFilter, ExitReport, InstanceFilter, LeaseKey, NewInstance
 from runtara_core.storage import Storage
 from runtara_core.storages import open_storage
 from runtara_sdk.errors import InvalidInputError, InvalidStateError
-from runtara_sdk.models import EventType, InstanceEvent, InstanceStatus, SignalType, TerminationReason
+from runtara_sdk.models import CustomSignal, EventType, InstanceEvent, InstanceStatus, SignalType, TerminationReason
 from runtara_sdk.testing.clock import ManualClock
 
 LEASE_MS = 30_000
@@ -73,6 +73,16 @@ async def core(tmp_path: Path) -> AsyncIterator[Core]:
         InstanceService(storage, clock, limits, due),
     )
     await storage.close()
+
+
+async def test_payloads_of_signals_are_bounded(core: Core) -> None:
+    await core.create()
+    huge = bytes(MAX_SIGNAL_BYTES + 1)
+    with pytest.raises(InvalidInputError, match="payload has"):
+        await core.service.send_signal("instance-1", SignalType.PAUSE, huge)
+    with pytest.raises(InvalidInputError, match="payload has"):
+        await core.service.send_custom_signal("instance-1", CustomSignal("gate", huge))
+    await core.service.send_custom_signal("instance-1", CustomSignal("gate", bytes(MAX_SIGNAL_BYTES)))
 
 
 async def test_without_waiting_a_claim_answers_at_once(core: Core) -> None:

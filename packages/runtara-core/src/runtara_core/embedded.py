@@ -1,14 +1,25 @@
 """The instance API without a daemon: the same service, on a database opened by the program itself.
 
 Contributed to the SDK through the entry-point group `runtara.backends`. Nobody starts the program again after it exits,
-so it waits out its sleeps in process; deadlines, checkpoints and signals are those of the daemons.
+so it waits out its sleeps in process; deadlines, checkpoints and signals are those of the daemons. So is the patience
+with a database that is away or held by another process: every call is idempotent and is made again for two minutes.
+The concurrency limit is the daemon's: it counts instances whose programs were killed, too.
 """
 
 from __future__ import annotations
 
+import asyncio
+import functools
+import logging
+import random
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
 from runtara_sdk.backend import InstanceBackend
 from runtara_sdk.clock import Clock, SystemClock
-from runtara_sdk.errors import InvalidStateError
+from runtara_sdk.errors import InvalidStateError, StorageError
 from runtara_sdk.models import (
     CallProgress,
     CheckpointResult,
@@ -27,6 +38,42 @@ from runtara_core.instance_service import InstanceService
 from runtara_core.models import CoreLimits
 from runtara_core.storage import Storage
 from runtara_core.storages import open_storage
+
+logger = logging.getLogger(__name__)
+
+PATIENCE_SECONDS = 120.0
+"""How long a call goes on trying while the database is away."""
+
+_FIRST_PAUSE_SECONDS = 0.05
+_LONGEST_PAUSE_SECONDS = 2.0
+
+Arguments = ParamSpec("Arguments")
+Answer = TypeVar("Answer")
+_Verb = Callable[Concatenate["EmbeddedBackend", Arguments], Coroutine[Any, Any, Answer]]
+
+
+def _patient(verb: _Verb[Arguments, Answer]) -> _Verb[Arguments, Answer]:
+    """A verb that is tried again while the database fails in a way that may pass."""
+
+    @functools.wraps(verb)
+    async def persist(self: EmbeddedBackend, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Answer:
+        give_up_at = time.monotonic() + self.patience_seconds
+        pause = _FIRST_PAUSE_SECONDS
+        complained = False
+        while True:
+            try:
+                return await verb(self, *args, **kwargs)
+            except StorageError as error:
+                wait = pause * random.uniform(0.5, 1.0)  # noqa: S311 - spreads callers, keeps no secret
+                if not error.retryable or time.monotonic() + wait > give_up_at:
+                    raise
+                if not complained:
+                    logger.warning("%s; trying again", error.message)
+                    complained = True
+            await asyncio.sleep(wait)
+            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+
+    return persist
 
 
 async def connect_embedded(database_url: str, instance_id: str, tenant_id: str) -> InstanceBackend:
@@ -47,11 +94,12 @@ class EmbeddedBackend(InstanceBackend):
         limits: CoreLimits | None = None,
     ) -> None:
         self._storage = storage
-        self._service = InstanceService(storage, clock or SystemClock(), limits or CoreLimits(), DueBell())
+        self._service = InstanceService(storage, clock or SystemClock(), limits or CoreLimits(sys.maxsize), DueBell())
         self._instance_id = instance_id
         self._tenant_id = tenant_id
         self._epoch: int | None = None
         self._open = False
+        self.patience_seconds = PATIENCE_SECONDS
 
     @property
     def can_suspend(self) -> bool:
@@ -67,6 +115,7 @@ class EmbeddedBackend(InstanceBackend):
             self._open = False
             await self._storage.close()
 
+    @_patient
     async def register(self, checkpoint_id: str | None) -> Registration:
         registration = await self._service.register(
             self._instance_id, self._tenant_id, epoch=None, checkpoint_id=checkpoint_id
@@ -74,15 +123,19 @@ class EmbeddedBackend(InstanceBackend):
         self._epoch = registration.epoch
         return registration
 
+    @_patient
     async def checkpoint(self, checkpoint_id: str, state: bytes) -> CheckpointResult:
         return await self._service.checkpoint(self._instance_id, self._current_epoch(), checkpoint_id, state)
 
+    @_patient
     async def get_checkpoint(self, checkpoint_id: str) -> bytes | None:
         return await self._service.get_checkpoint(self._instance_id, checkpoint_id)
 
+    @_patient
     async def get_progress(self, checkpoint_id: str) -> CallProgress:
-        return await self._service.get_progress(self._instance_id, checkpoint_id)
+        return await self._service.get_progress(self._instance_id, checkpoint_id, self._current_epoch())
 
+    @_patient
     async def sleep(self, checkpoint_id: str, duration_ms: int, state: bytes, *, suspend_above_ms: int) -> SleepOutcome:
         return await self._service.sleep(
             self._instance_id,
@@ -93,17 +146,21 @@ class EmbeddedBackend(InstanceBackend):
             suspend_above_ms=None,
         )
 
+    @_patient
     async def report_event(self, event: InstanceEvent) -> None:
         await self._service.report_event(self._instance_id, self._current_epoch(), event)
 
+    @_patient
     async def poll_signals(self, checkpoint_id: str | None) -> SignalPoll:
         return await self._service.poll_signals(self._instance_id, self._current_epoch(), checkpoint_id)
 
+    @_patient
     async def acknowledge_signal(self, signal: Signal) -> None:
         await self._service.acknowledge_signal(
             self._instance_id, self._current_epoch(), signal.signal_type, signal.signal_id or None
         )
 
+    @_patient
     async def record_retry_attempt(
         self, checkpoint_id: str, attempt: RetryAttempt, *, suspend_above_ms: int
     ) -> SleepOutcome:
@@ -111,11 +168,13 @@ class EmbeddedBackend(InstanceBackend):
             self._instance_id, self._current_epoch(), checkpoint_id, attempt, suspend_above_ms=None
         )
 
+    @_patient
     async def wait_signal(self, checkpoint_id: str, timeout_ms: int | None, *, suspend_above_ms: int) -> SignalWait:
         return await self._service.wait_signal(
             self._instance_id, self._current_epoch(), checkpoint_id, timeout_ms=timeout_ms, suspend_above_ms=None
         )
 
+    @_patient
     async def get_instance_status(self, instance_id: str) -> StatusReport:
         return await self._service.get_instance_status(instance_id, self._tenant_id)
 

@@ -31,6 +31,9 @@ from runtara_core.storage import Storage
 MAX_STATE_BYTES = 64 * 1024 * 1024 - 64 * 1024
 """Largest state or payload of one call: the frame limit less room for the message around it."""
 
+MAX_OUTPUT_BYTES = 56 * 1024 * 1024
+"""Largest output: whoever asks for the status of an instance gets it in one answer with the input."""
+
 MAX_IDENTIFIER_BYTES = 1024
 """Longest instance, tenant or checkpoint id."""
 
@@ -67,7 +70,7 @@ class InstanceService:
         """Store a state under an id unless one is stored; the stored one wins."""
         _require_identifier("instance_id", instance_id)
         _require_identifier("checkpoint_id", checkpoint_id)
-        _require_size("state", state)
+        require_size("state", state)
         return await self._storage.checkpoint(instance_id, epoch, checkpoint_id, state, now_ms=self._clock.now_ms())
 
     async def get_checkpoint(self, instance_id: str, checkpoint_id: str) -> bytes | None:
@@ -93,7 +96,7 @@ class InstanceService:
         """Sleep durably; says whether to go on, to wait in process or to exit."""
         _require_identifier("instance_id", instance_id)
         _require_identifier("checkpoint_id", checkpoint_id)
-        _require_size("state", state)
+        require_size("state", state)
         outcome = await self._storage.sleep(
             instance_id,
             epoch,
@@ -122,7 +125,9 @@ class InstanceService:
     async def report_event(self, instance_id: str, epoch: int | None, event: InstanceEvent) -> InstanceStatus:
         """Record an event and make its state change."""
         _require_identifier("instance_id", instance_id)
-        _require_size("payload", event.payload)
+        if event.event_type is EventType.COMPLETED:
+            require_size("output", event.payload, MAX_OUTPUT_BYTES)
+        require_size("payload", event.payload)
         event = replace(event, payload=redact_bytes(event.payload))
         status = await self._storage.report_event(instance_id, epoch, event, now_ms=self._clock.now_ms())
         if event.event_type in (EventType.COMPLETED, EventType.FAILED, EventType.SUSPENDED):
@@ -229,9 +234,10 @@ def _require_identifier(name: str, value: str) -> None:
         raise InvalidInputError(f"{name} contains a NUL character")
 
 
-def _require_size(name: str, value: bytes) -> None:
-    if len(value) > MAX_STATE_BYTES:
+def require_size(name: str, value: bytes, bound: int = MAX_STATE_BYTES) -> None:
+    """Refuse data that a call, or the answer to a later one, could not carry."""
+    if len(value) > bound:
         raise InvalidInputError(
-            f"{name} has {len(value)} bytes, more than the {MAX_STATE_BYTES} that one call can carry; "
-            "store large data outside and checkpoint a reference to it"
+            f"{name} has {len(value)} bytes, more than the {bound} that one call can carry; "
+            "store large data outside and pass a reference to it"
         )

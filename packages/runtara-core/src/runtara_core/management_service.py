@@ -13,6 +13,7 @@ from runtara_sdk.redaction import redact_text
 
 import runtara_core
 from runtara_core.due import DueBell, wait_until_rung
+from runtara_core.instance_service import require_size
 from runtara_core.management import CoreManagement
 from runtara_core.models import (
     CheckpointPage,
@@ -39,6 +40,9 @@ MAX_CLAIM_WAIT_MS = 30_000
 
 MAX_PAGE = 1_000
 """Most rows of one page."""
+
+MAX_SIGNAL_BYTES = 16 * 1024 * 1024
+"""Largest payload of a signal: several may wait, and the instance gets them in one answer."""
 
 _MAX_RETIRED_OWNERS = 1_000
 _OTHER_PROCESS_INTERVAL_MS = 5_000
@@ -92,11 +96,13 @@ class ManagementService(CoreManagement):
         return await self._storage.list_instances(where)
 
     async def send_signal(self, instance_id: str, signal_type: SignalType, payload: bytes = b"") -> InstanceStatus:
+        require_size("payload", payload, MAX_SIGNAL_BYTES)
         status = await self._storage.send_signal(instance_id, signal_type, payload, now_ms=self._clock.now_ms())
         self._due.ring()
         return status
 
     async def send_custom_signal(self, instance_id: str, signal: CustomSignal) -> None:
+        require_size("payload", signal.payload, MAX_SIGNAL_BYTES)
         await self._storage.send_custom_signal(instance_id, signal, now_ms=self._clock.now_ms())
         self._due.ring()
 

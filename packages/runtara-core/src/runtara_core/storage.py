@@ -272,8 +272,9 @@ class Storage(ABC):
 
         A result that the instance reported itself always wins. Running at this epoch: TIMEOUT and HEARTBEAT_TIMEOUT
         -> failed, CANCELLED -> cancelled; ENVIRONMENT_RESTART and SHUTDOWN_REQUESTED -> suspended and due now; CRASHED
-        with exit code 0 -> failed (it never reported a result); otherwise suspended and due after a backoff, or failed
-        after too many relaunches without a new checkpoint. An unacknowledged cancel turns any of these into cancelled;
+        with exit code 0 -> failed (it never reported a result, and no pause of this launch was withdrawn, which it may
+        have obeyed); otherwise suspended and due after a backoff, or failed after too many relaunches without a new
+        checkpoint. An unacknowledged cancel turns any of these into cancelled;
         an unacknowledged pause turns a suspension or crash into suspended (reason paused), not due.
         """
 

@@ -233,7 +233,7 @@ class ProgramVerbs(Storage):
         record.require_running()
         record.last_contact_at_ms = now_ms
         if signal_type is SignalType.CANCEL:
-            sent.acknowledged = True
+            sent.acknowledged_at_ms = now_ms
             return record.become(InstanceStatus.CANCELLED, TerminationReason.CANCELLED, now_ms)
         # A pause that was withdrawn after the program had read it: launched again at once.
         return record.park(TerminationReason.PAUSED, now_ms, now_ms if sent.acknowledged else None)

@@ -18,7 +18,11 @@ class SentSignal:
 
     signal_id: int
     payload: bytes
-    acknowledged: bool = False
+    acknowledged_at_ms: int | None = None
+
+    @property
+    def acknowledged(self) -> bool:
+        return self.acknowledged_at_ms is not None
 
 
 @dataclass
@@ -133,7 +137,7 @@ class Record:
         """Leave running for a state without a process, where a waiting signal takes effect at once."""
         waiting = self.waiting_signal()
         if waiting is not None:
-            self.signals[waiting.signal_type].acknowledged = True
+            self.signals[waiting.signal_type].acknowledged_at_ms = now_ms
             if waiting.signal_type is SignalType.CANCEL:
                 status, reason, wake_at_ms = InstanceStatus.CANCELLED, TerminationReason.CANCELLED, None
             else:
@@ -151,6 +155,12 @@ class Record:
             if sent is not None and not sent.acknowledged:
                 return Signal(signal_type, sent.payload, sent.signal_id)
         return None
+
+    def obeyed_withdrawn_pause(self) -> bool:
+        """Whether the process may have ended for a pause of its launch that was withdrawn."""
+        pause = self.signals.get(SignalType.PAUSE)
+        closed_at_ms = None if pause is None else pause.acknowledged_at_ms
+        return closed_at_ms is not None and closed_at_ms >= (self.started_at_ms or 0)
 
     def store_checkpoint(self, checkpoint_id: str, state: bytes, now_ms: int) -> bytes | None:
         """Insert if absent; the state that was there before."""

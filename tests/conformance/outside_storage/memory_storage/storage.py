@@ -115,8 +115,8 @@ class MemoryStorage(ProgramVerbs):
         match signal_type:
             case SignalType.RESUME if record.is_running:
                 pause = record.signals.get(SignalType.PAUSE)
-                if pause is not None:
-                    pause.acknowledged = True
+                if pause is not None and not pause.acknowledged:
+                    pause.acknowledged_at_ms = now_ms
             case SignalType.RESUME:
                 record.wake_at_ms = now_ms
             case _ if record.is_running and sent is not None and not sent.acknowledged:
@@ -316,7 +316,7 @@ def _end(record: Record, report: ExitReport, policy: RecoveryPolicy, now_ms: int
         record.park(reason, now_ms, now_ms, error=error)
         return
     exhausted = record.recovery_attempts >= policy.max_recoveries
-    silent = reason is TerminationReason.CRASHED and report.exit_code == 0
+    silent = reason is TerminationReason.CRASHED and report.exit_code == 0 and not record.obeyed_withdrawn_pause()
     if waiting is None and (silent or exhausted):
         record.failed_launches = 0
         text = error if silent else f"{error}; {_gave_up(policy)}"

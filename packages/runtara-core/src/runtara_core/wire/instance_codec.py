@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.models import (
     CallProgress,
@@ -21,6 +23,9 @@ from runtara_sdk.models import (
     StatusReport,
 )
 from runtara_sdk.protocol import instance_pb2 as pb
+from runtara_sdk.protocol.frame import MAX_PAYLOAD_SIZE
+
+_ROOM_BESIDE_STATE = 16 * 1024  # for ids, lengths and the wrapper
 
 _STATUS = {
     InstanceStatus.PENDING: pb.STATUS_PENDING,
@@ -85,11 +90,16 @@ def decode_event(message: pb.InstanceEvent) -> InstanceEvent:
 
 
 def encode_checkpoint_result(instance_id: str, result: CheckpointResult) -> pb.CheckpointResponse:
-    """The answer to a checkpoint call."""
+    """The answer to a checkpoint call. Signals come along as far as there is room; a poll gives them whole."""
     message = pb.CheckpointResponse(found=result.found, state=result.state)
+    room = MAX_PAYLOAD_SIZE - len(result.state) - _ROOM_BESIDE_STATE
     if result.pending_signal is not None:
-        message.pending_signal.CopyFrom(_encode_signal(instance_id, result.pending_signal))
-    if result.custom_signal is not None:
+        signal = result.pending_signal
+        if len(signal.payload) > room:
+            signal = replace(signal, payload=b"")
+        room -= len(signal.payload)
+        message.pending_signal.CopyFrom(_encode_signal(instance_id, signal))
+    if result.custom_signal is not None and len(result.custom_signal.payload) <= room:
         message.custom_signal.CopyFrom(_encode_custom_signal(result.custom_signal))
     return message
 

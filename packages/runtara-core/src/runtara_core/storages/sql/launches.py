@@ -217,7 +217,8 @@ async def report_exit(
         )
         return ExitDecision(status, wake_at_ms)
     if waiting is None or waiting.signal_type is SignalType.RESUME:
-        if report.reason is TerminationReason.CRASHED and report.exit_code == 0:
+        silent = report.reason is TerminationReason.CRASHED and report.exit_code == 0
+        if silent and not await _obeyed_withdrawn_pause(transaction, state):
             return await _fail(transaction, state, TerminationReason.CRASHED, error, now_ms)
         if state.recovery_attempts >= limits.recovery.max_recoveries:
             error = f"{error}; {_gave_up(limits.recovery)}"
@@ -233,6 +234,13 @@ async def report_exit(
         error=error,
     )
     return ExitDecision(status, wake_at_ms)
+
+
+async def _obeyed_withdrawn_pause(transaction: Transaction, state: InstanceState) -> bool:
+    """Whether the process may have ended for a pause of its launch that was withdrawn, and could not say so."""
+    row = await transaction.fetch_one("load_signal", instance_id=state.instance_id, signal_type=SignalType.PAUSE)
+    closed_at_ms = None if row is None else row["acknowledged_at_ms"]
+    return closed_at_ms is not None and closed_at_ms >= (state.started_at_ms or 0)
 
 
 async def report_launch_failure(

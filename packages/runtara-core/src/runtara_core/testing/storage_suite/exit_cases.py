@@ -172,3 +172,14 @@ class ExitCases:
         decision = await _exit(storage, key, ExitReport(TerminationReason.CRASHED, exit_code))
         assert decision == ExitDecision(InstanceStatus.SUSPENDED, None)
         assert (await get(storage, "managed-1")).termination_reason is TerminationReason.PAUSED
+
+    async def test_a_process_that_obeyed_a_withdrawn_pause_is_launched_again(self, storage: Storage) -> None:
+        key = await launched(storage)
+        await send(storage, "managed-1", SignalType.PAUSE)
+        await send(storage, "managed-1", SignalType.RESUME, now_ms=START_MS + 1)
+        silent = ExitReport(TerminationReason.CRASHED, exit_code=0)
+        # It read the pause, and ended before it could acknowledge it.
+        assert await _exit(storage, key, silent) == ExitDecision(InstanceStatus.SUSPENDED, START_MS)
+        # The next one read none: it ends without a result.
+        again = await launch(storage, now_ms=START_MS + 2)
+        assert (await _exit(storage, again, silent)).status is InstanceStatus.FAILED

@@ -1,0 +1,38 @@
+"""Answers to instances: whatever is stored fits into one."""
+
+from __future__ import annotations
+
+import pytest
+from runtara_core.instance_service import MAX_STATE_BYTES
+from runtara_core.management_service import MAX_SIGNAL_BYTES
+from runtara_core.wire.instance_codec import encode_checkpoint_result, encode_signal_poll
+from runtara_sdk.models import CheckpointResult, CustomSignal, Signal, SignalPoll, SignalType
+from runtara_sdk.protocol import instance_pb2 as pb
+from runtara_sdk.protocol.frame import MAX_PAYLOAD_SIZE
+
+LARGEST_CUSTOM = CustomSignal("step", bytes(MAX_SIGNAL_BYTES))
+LARGEST_SIGNAL = Signal(SignalType.PAUSE, bytes(MAX_SIGNAL_BYTES), 7)
+LONGEST_ID = "i" * 255
+
+
+@pytest.mark.parametrize("state_bytes", [0, MAX_STATE_BYTES - MAX_SIGNAL_BYTES, MAX_STATE_BYTES])
+def test_the_answer_to_a_checkpoint_fits_whatever_signals_wait(state_bytes: int) -> None:
+    result = CheckpointResult(True, bytes(state_bytes), LARGEST_SIGNAL, LARGEST_CUSTOM)
+    answer = encode_checkpoint_result(LONGEST_ID, result)
+    assert pb.RpcResponse(checkpoint=answer).ByteSize() <= MAX_PAYLOAD_SIZE
+    assert len(answer.state) == state_bytes
+    # That a signal waits is told in any case.
+    assert (answer.pending_signal.signal_type, answer.pending_signal.signal_id) == (pb.SIGNAL_PAUSE, 7)
+
+
+def test_small_signals_come_along_with_a_checkpoint() -> None:
+    signal, custom = Signal(SignalType.CANCEL, b"why", 3), CustomSignal("step", b"yes")
+    answer = encode_checkpoint_result("i", CheckpointResult(True, bytes(1024), signal, custom))
+    assert answer.pending_signal.payload == b"why"
+    assert answer.custom_signal.payload == b"yes"
+
+
+def test_the_answer_to_a_poll_carries_the_largest_signals() -> None:
+    answer = encode_signal_poll(LONGEST_ID, SignalPoll(LARGEST_SIGNAL, LARGEST_CUSTOM))
+    assert pb.RpcResponse(poll_signals=answer).ByteSize() <= MAX_PAYLOAD_SIZE
+    assert len(answer.custom_signal.payload) == MAX_SIGNAL_BYTES
