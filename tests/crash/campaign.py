@@ -38,6 +38,9 @@ class Target:
     path: str
     doom: Doom
 
+    def __str__(self) -> str:
+        return f"{self.database}, {self.path}: {self.doom}"
+
     @property
     def stratum(self) -> Key:
         """What a sample covers each of."""
@@ -56,6 +59,7 @@ class Result:
     target: Target
     reached: bool
     losses: list[str]
+    seconds: float
     transcript: str = ""
 
 
@@ -91,8 +95,12 @@ class Report:
             **_figures(self.results),
             "seconds": round(self.seconds),
             "paths": paths,
-            "lost": [{"where": _where(each.target), "losses": each.losses} for each in self.losses],
-            "unreached": sorted(_where(each.target) for each in self.results if not each.reached),
+            "lost": [{"where": str(each.target), "losses": each.losses} for each in self.losses],
+            "slowest": [
+                f"{each.seconds:.1f} s: {each.target}"
+                for each in sorted(self.results, key=lambda each: -each.seconds)[:20]
+            ],
+            "unreached": sorted(str(each.target) for each in self.results if not each.reached),
         }
 
     def text(self) -> str:
@@ -113,10 +121,6 @@ def _figures(results: list[Result]) -> dict[str, int]:
         "not_reached": sum(not each.reached for each in results),
         "losses": sum(bool(each.losses) for each in results),
     }
-
-
-def _where(target: Target) -> str:
-    return f"{target.database}, {target.path}: {target.doom}"
 
 
 class Campaign:
@@ -187,7 +191,7 @@ class Campaign:
         result = await self.try_one(target)
         done = len(self.report.results)
         if result.losses:
-            progress(f"{_where(target)}: {'; '.join(result.losses)}")
+            progress(f"{target}: {'; '.join(result.losses)}")
         if done % 100 == 0 or done == total:
             progress(f"{done} of {total} runs, {len(self.report.losses)} losses")
 
@@ -196,6 +200,10 @@ class Campaign:
         strata: dict[Key, list[Target]] = {}
         for target in sorted(targets, key=lambda target: target.rank(self.report.seed)):
             strata.setdefault(target.stratum, []).append(target)
+        databases = itertools.cycle(self._slots)
+        for _, ranked in sorted(strata.items()):
+            first = next(databases)  # each has its share
+            ranked.sort(key=lambda target: target.database != first)
         await asyncio.gather(
             *(
                 self._try_until_reached(ranked[place::size][:_REPLACEMENTS])
@@ -212,13 +220,15 @@ class Campaign:
     async def try_one(self, target: Target) -> Result:
         """One run with one death."""
         async with self._slot(target.database) as slot:
+            began = time.monotonic()
             losses = await self._run(slot, target.scenario, target.doom)
+            seconds = time.monotonic() - began
             transcript = ""
             if losses:
                 transcript = slot.transcript()
                 kept = self._keep / f"{next(self._numbers)}"
                 shutil.copytree(slot.directory, kept, symlinks=True, ignore=shutil.ignore_patterns("tls", "images"))
-            result = Result(target, slot.plan.has_struck, losses, transcript)
+            result = Result(target, slot.plan.has_struck, losses, seconds, transcript)
         self.report.results.append(result)
         return result
 

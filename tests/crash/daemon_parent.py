@@ -2,12 +2,13 @@
 
     python daemon_parent.py < orders > pids
 
-An order is a line of JSON: `role`, `log`, `environment`, `lease_ms`, and `plan` when points are to be traced. The answer
-is the pid of a process in a session of its own, which dies with its parent.
+An order is a line of JSON: `role`, `log`, `environment`, `lease_ms`, and `plan` when points are to be traced. The
+answer is the pid of a process in a session of its own, which dies with its parent.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import json
@@ -37,7 +38,6 @@ def become(order: dict[str, Any]) -> NoReturn:
     try:
         os.setsid()
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
         log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(log, 1)
@@ -64,11 +64,14 @@ def become(order: dict[str, Any]) -> NoReturn:
 
 def main() -> None:
     """Fork a daemon for each line, until there is none."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the dead
     gc.collect()
     gc.freeze()
     for line in sys.stdin:
         order = json.loads(line)
+        # Only now, for the pid of the last one must not be another's before somebody could take hold of it.
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
         pid = os.fork()
         if pid == 0:
             become(order)

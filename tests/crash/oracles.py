@@ -38,7 +38,7 @@ class Ending:
         return cls(
             instance=instance,
             checkpoints={row["checkpoint_id"]: bytes(row["state"]).decode() for row in checkpoints},
-            sleeps=await slot.rows(f"SELECT wake_at_ms, done_at_ms FROM sleeps {where}"),
+            sleeps=await slot.rows(f"SELECT wake_at_ms, done_at_ms FROM sleeps {where} AND checkpoint_id = 'nap'"),
             signals=await slot.rows(f"SELECT signal_type, acknowledged_at_ms FROM pending_signals {where}"),
             events=Counter(row["event_type"] for row in events),
             witness=slot.witness(),
@@ -113,7 +113,7 @@ def _of_the_work(ending: Ending, launches_too_many: int) -> Iterator[str]:
     for checkpoint_id, state in known.items():
         if ending.checkpoints.get(checkpoint_id) != state:
             yield f"{checkpoint_id} was acknowledged as {state}, stored is {ending.checkpoints.get(checkpoint_id)}"
-    for name, count in effects.items():
+    for name in effects:
         if len(keys[name]) > 1:
             yield f"{name} had the idempotency keys {sorted(keys[name])}"
         if f"step::{name}" not in ending.checkpoints and ending.instance["status"] == "completed":

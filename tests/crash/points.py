@@ -12,8 +12,8 @@ statement is done (a COMMIT: durable), a frame has left the socket, or what came
 Where a role passes no point of its own, its death is tied to a point of another role, which then sends the SIGKILL.
 
 The processes of one run share a folder: `armed` begins it, `doom.json` names point, side and victim, `struck` says that
-the death has happened, `trace.NAME` lists what was passed, `pid.ROLE` who plays a role. Nothing here imports the product,
-so an instance's program may.
+the death has happened, `trace.NAME` lists what was passed, `pid.ROLE` who plays a role. Nothing here imports the
+product, so that an instance's program may.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class Passage:
 
     __slots__ = ("_tracer", "is_last")
 
-    def __init__(self, tracer: Tracer, is_last: bool) -> None:  # noqa: FBT001
+    def __init__(self, tracer: Tracer, is_last: bool) -> None:
         self._tracer = tracer
         self.is_last = is_last
 

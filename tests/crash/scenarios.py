@@ -16,6 +16,9 @@ PATHS = ("start", "checkpoint", "complete", "sleep", "wake", "pause", "resume", 
 _PAYLOAD = b'"open"'
 _IN_PROCESS = {"RUNTARA_SLEEP_THRESHOLD": "3600"}
 _PARKED = {"RUNTARA_SLEEP_THRESHOLD": "0.1"}
+_GATE_IS_NEXT = (
+    r"instance@2 frame send request instance\.wait_signal|environment frame take request environment\.send_cu"
+)
 _SECOND_STEP = r"instance@2 frame send request instance\.get_checkpoint #2"
 
 
@@ -111,12 +114,12 @@ async def suspended(slot: Slot, reason: str, *, without_process: bool) -> None:
 
 
 async def waiting(slot: Slot) -> None:
-    """Wait until the program has come to its gate."""
+    """Wait until the program waits at its gate."""
 
-    async def has_noted() -> bool:
-        return ["waiting"] in slot.witness()
+    async def waits() -> bool:
+        return bool(await slot.rows("SELECT wake_at_ms FROM sleeps WHERE instance_id = {id}"))
 
-    await slot.until(has_noted, "a program that waits")
+    await slot.until(waits, "a program that waits")
 
 
 async def send(slot: Slot, signal_type: SignalType) -> None:
@@ -154,8 +157,8 @@ async def _interrupt(slot: Slot, scenario: Scenario, *, armed: SignalType) -> No
         slot.plan.arm()
     await send(slot, SignalType.CANCEL if armed is SignalType.CANCEL else SignalType.PAUSE)
     if armed is not SignalType.CANCEL:
-        # Resumed while the paused process may still be on its way out, or when it is gone.
-        await suspended(slot, "paused", without_process=armed is SignalType.RESUME)
+        # Resumed when the paused process is gone, or while it may still be on its way out.
+        await suspended(slot, "paused", without_process=armed is SignalType.PAUSE)
         if armed is SignalType.RESUME:
             slot.plan.arm()
         await send(slot, SignalType.RESUME)
@@ -198,7 +201,7 @@ SCENARIOS = (
         "pause",
         "gate",
         partial(_interrupt, armed=SignalType.PAUSE),
-        (("pause", ""), (None, r"environment frame take request environment\.send_signal:resume")),
+        (("pause", ""), (None, r"environment frame take request environment\.resume_instance")),
         launches=2,
         environment=_IN_PROCESS,
     ),
@@ -206,7 +209,7 @@ SCENARIOS = (
         "resume",
         "gate",
         partial(_interrupt, armed=SignalType.RESUME),
-        (("resume", ""), (None, r"instance@2 frame send request instance\.wait_signal")),
+        (("resume", ""), (None, _GATE_IS_NEXT)),
         launches=2,
         environment=_IN_PROCESS,
     ),

@@ -24,16 +24,22 @@ def trace_database(tracer: Tracer) -> None:
 
 
 def _learn_query_names(names: dict[str, str]) -> None:
-    from runtara_core.database.queries import Dialect, Query, QuerySet
+    from runtara_core.database.interface import Transaction
+    from runtara_core.database.postgres import PostgresDatabase
 
-    original = QuerySet.for_dialect
+    query_of, at_once = Transaction._query, PostgresDatabase.fetch_at_once
 
-    def for_dialect(self: QuerySet, dialect: Dialect) -> dict[str, Query]:
-        queries = original(self, dialect)
-        names.update({query.text: name for name, query in queries.items()})
-        return queries
+    def traced_query(self: Any, name: str, parameters: Any) -> Any:
+        query = query_of(self, name, parameters)
+        names[query.text] = name  # at each use, for SQLite has queries of the same text
+        return query
 
-    QuerySet.for_dialect = for_dialect  # type: ignore[method-assign]
+    async def traced_at_once(self: Any, query: str, /, **options: Any) -> Any:
+        names[self._queries[query].text] = query
+        return await at_once(self, query, **options)
+
+    Transaction._query = traced_query  # type: ignore[method-assign]
+    PostgresDatabase.fetch_at_once = traced_at_once  # type: ignore[method-assign]
 
 
 def _point(names: dict[str, str], operation: str, statement: str) -> str:

@@ -58,15 +58,16 @@ class DaemonParent:
         script = str(Path(__file__).with_name("daemon_parent.py"))
         return cls(await asyncio.create_subprocess_exec(sys.executable, script, stdin=pipe, stdout=pipe))
 
-    async def fork(self, order: Mapping[str, Any]) -> int:
-        """The pid of a new daemon."""
+    async def fork(self, order: Mapping[str, Any]) -> tuple[int, int]:
+        """A new daemon: its pid and a pidfd of it."""
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
         assert stdout is not None
         async with self._turn, asyncio.timeout(DEADLINE_SECONDS):
             stdin.write(json.dumps(order).encode() + b"\n")
             await stdin.drain()
-            return int(await stdout.readline())
+            pid = int(await stdout.readline())
+            return pid, os.pidfd_open(pid)
 
     async def close(self) -> None:
         """End it with all its forks."""
@@ -153,7 +154,8 @@ class Slot:
             await self._restore(self._template)
         self.deaths = []
         self._keeping = True
-        await asyncio.gather(*(self._start(role) for role in DAEMONS))
+        for role in DAEMONS:
+            await self._start(role)
         if self._template is not None:
             await self.until(self._is_quiet, "daemons that wait for work")
 
@@ -186,7 +188,8 @@ class Slot:
             task.cancel()
         await asyncio.gather(*self._starting, return_exceptions=True)
         for role in tuple(self._daemons):
-            self._kill(role)
+            self._kill(role, signal.SIGKILL)
+        await self.until(self._has_no_daemons, "the end of the daemons")
         for claim in self.data_dir.glob(f"{TENANT}/runs*/*/launch-*/shim.json"):
             guest = guest_of(claim.parent)
             if guest is not None:
@@ -207,7 +210,7 @@ class Slot:
     async def _start(self, role: str) -> None:
         log = self.directory / f"{role}.log"
         said = log.stat().st_size if log.exists() else 0
-        pid = await self._parent.fork(
+        pid, pidfd = await self._parent.fork(
             {
                 "role": role,
                 "log": str(log),
@@ -216,7 +219,6 @@ class Slot:
                 "plan": None if self._template is None else str(self.plan.directory),
             }
         )
-        pidfd = os.pidfd_open(pid)
         self._daemons[role] = (pid, pidfd)
         asyncio.get_running_loop().add_reader(pidfd, self._on_death, role, pidfd)
 
@@ -237,25 +239,19 @@ class Slot:
             self._starting.add(task)
             task.add_done_callback(self._starting.discard)
 
-    def _kill(self, role: str, number: signal.Signals = signal.SIGKILL) -> None:
-        pidfd = self._daemons[role][1]
+    def _kill(self, role: str, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(pidfd, number)
-        if number is signal.SIGKILL:
-            asyncio.get_running_loop().remove_reader(pidfd)
-            os.close(pidfd)
-            del self._daemons[role]
+            signal.pidfd_send_signal(self._daemons[role][1], number)
+
+    async def _has_no_daemons(self) -> bool:
+        return not self._daemons
 
     async def stop(self) -> None:
         """End both daemons in good order."""
         self._keeping = False
-        for role in reversed(DAEMONS):
+        for role in DAEMONS:
             self._kill(role, signal.SIGTERM)
-
-            async def is_gone(role: str = role) -> bool:
-                return role not in self._daemons
-
-            await self.until(is_gone, f"the end of {role}")
+        await self.until(self._has_no_daemons, "the end of the daemons")
 
     def pid_of(self, role: str) -> int | None:
         """Of a daemon that runs."""

@@ -1,8 +1,8 @@
 """Every statement and frame of the checkpoint, complete, sleep, wake, start and signal paths, with a death around it.
 
 Core, the environment or the instance is killed before or after one of its points (see `points`), is started again, and
-the run must end as if nothing had happened (see `oracles`). CI takes a sample: RUNTARA_CRASH_POINTS (1 unless set) deaths
-for each path, role and side, drawn with RUNTARA_CRASH_SEED (1 unless set). Every point there is:
+the run must end as if nothing had happened (see `oracles`). CI takes a sample: RUNTARA_CRASH_POINTS (1 unless set)
+deaths for each path, role and side, drawn with RUNTARA_CRASH_SEED (1 unless set). Every point there is:
 
     RUNTARA_CRASH_POINTS=all uv run pytest -s tests/crash/test_every_point.py
 
@@ -18,7 +18,7 @@ import os
 from pathlib import Path
 
 import pytest
-from campaign import Campaign, timed
+from campaign import Campaign, Report, timed
 from points import ROLES, SIDES
 from scenarios import PATHS
 
@@ -28,11 +28,18 @@ SLOTS = int(os.environ.get("RUNTARA_CRASH_SLOTS", "3"))
 REPORT = os.environ.get("RUNTARA_CRASH_REPORT")
 
 
+def write_report(report: Report) -> None:
+    """The figures so far, if somebody wants them."""
+    if REPORT:
+        Path(REPORT).write_text(json.dumps(report.figures(), indent=2) + "\n")
+
+
 @pytest.mark.timeout(4 * 3600 if POINTS == "all" else 900 * int(POINTS))
 async def test_death_at_every_point(postgres_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def tell(line: str) -> None:
         with capsys.disabled():
             print(line, flush=True)
+        write_report(campaign.report)
 
     servers = {"sqlite": None, "postgres": postgres_url}
     async with Campaign.prepared(tmp_path, SEED, servers, SLOTS) as campaign, timed(campaign.report):
@@ -43,11 +50,8 @@ async def test_death_at_every_point(postgres_url: str, tmp_path: Path, capsys: p
             await campaign.try_sample(targets, int(POINTS))
     report = campaign.report
     print(f"\n{report.text()}")
-    if REPORT:
-        Path(REPORT).write_text(json.dumps(report.figures(), indent=2) + "\n")
+    write_report(report)
     for result in report.losses:
-        print(
-            f"\n{result.target.database}, {result.target.path}: {result.target.doom}\n{result.losses}\n{result.transcript}"
-        )
+        print(f"\n{result.target}\n{result.losses}\n{result.transcript}")
     assert not report.losses
     assert set(itertools.product(PATHS, ROLES, SIDES)) <= report.strata()

@@ -72,8 +72,7 @@ async def main() -> None:
             done.append(await step(sdk, "work-1"))
         else:
             done.append(await step(sdk, "work-0"))
-            note("waiting")
-            done.append((await sdk.wait_for_signal("gate")).decode())
+            done.append((await sdk.wait_for_signal("gate", timeout=1800)).decode())
             done.append(await step(sdk, "work-1"))
         await sdk.completed({"done": done})
 
