@@ -25,6 +25,7 @@ from runtara_sdk.transport import (
     read_request,
     serve,
 )
+from runtara_sdk.transport.datagram import DatagramEndpoint
 
 SETTINGS = ServerSettings()
 LIBRARIES = ("aioquic", "qh3")
@@ -69,6 +70,31 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not condition():
             await asyncio.sleep(0.005)
+
+
+async def test_a_call_costs_one_datagram_each_way(serving: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Acknowledgements ride on requests and answers, although the answer takes a while."""
+    sent = 0
+    send = DatagramEndpoint.send
+
+    def counting(endpoint: DatagramEndpoint, data: bytes, address: object) -> None:
+        nonlocal sent
+        sent += 1
+        send(endpoint, data, address)
+
+    async def think(payload: bytes) -> bytes:
+        for _ in range(10):
+            await asyncio.sleep(0)
+        return payload
+
+    async with serving(answering(think)) as (_, client):
+        for _ in range(20):
+            await client.call(b"before")
+        monkeypatch.setattr(DatagramEndpoint, "send", counting)
+        for _ in range(100):
+            await client.call(b"x" * 230)
+        # Two a call; a busy machine may delay some for so long that they are acknowledged apart.
+        assert sent < 300
 
 
 async def test_calls_one_after_another_use_one_connection(serving: Serve) -> None:

@@ -252,7 +252,7 @@ class QuicClient:
         endpoint = DatagramEndpoint(
             udp_socket,
             on_datagram=lambda data, _: connection.receive(data, address),
-            on_batch_end=lambda: connection.transmit_soon(),
+            on_batch_end=lambda: connection.end_batch(),
             on_error=lambda error: connection.abort(ConnectionLostError(error.strerror or str(error))),
         )
         connection = Connection(

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from runtara_sdk.errors import RuntaraError, TransportError
+from runtara_sdk.transport.accepted_streams import AcceptedStreams
 from runtara_sdk.transport.errors import ConnectionLostError
+from runtara_sdk.transport.lazy_timer import LazyTimer
 from runtara_sdk.transport.library import QuicEngine, QuicLibrary
 from runtara_sdk.transport.load import ConnectionLoad, unbounded_load
 from runtara_sdk.transport.stream import NO_ERROR, NOT_PROCESSED, Stream
@@ -18,6 +20,12 @@ _logger = logging.getLogger(__name__)
 _CRYPTO_ERRORS = range(0x100, 0x200)
 _MAX_SCATTERED_STREAMS = 65_536
 _CHECK_EVERY_BYTES = 256 * 1024
+
+_ACKNOWLEDGE_WITHIN_SECONDS = 0.02
+"""So long an acknowledgement waits for an answer to ride on; peers are told to allow 25 ms for it."""
+
+_ACKNOWLEDGE_AT_ONCE_BYTES = 4 * 1024
+"""Who sends more than this at a time needs acknowledgements to send on."""
 
 
 class Connection:
@@ -53,13 +61,15 @@ class Connection:
         self._on_unanswered = on_unanswered
         self._on_closed = on_closed
         self._streams: dict[int, Stream] = {}
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at: float | None = None
+        self._timer = LazyTimer(self._loop, self._on_timer)
+        self._is_settled = False
+        self._unacknowledged_bytes = 0
+        self._acknowledge_at: float | None = None
         self._transmit_handle: asyncio.Handle | None = None
         self._heard: asyncio.Future[None] | None = None
         self._ping_count = 0
         self._received_when_checked = 0
-        self._accepted: _AcceptedStreams = _AcceptedStreams()
+        self._accepted: AcceptedStreams = AcceptedStreams()
         self.peer_address = peer_address
         self.waiting_writers: set[Stream] = set()
         self.connected: asyncio.Future[None] = self._loop.create_future()
@@ -95,12 +105,13 @@ class Connection:
         self.transmit()
 
     def receive(self, data: bytes, address: Any) -> None:
-        """Process a datagram; call `transmit` when the batch is over."""
+        """Process a datagram; call `end_batch` when the batch of them is over."""
         if self.close_error is not None:
             return
         now = self._loop.time()
         self.last_received_at = now
         self.unanswered_since = None
+        self._unacknowledged_bytes += len(data)
         if self._heard is not None:
             self._heard.set_result(None)
             self._heard = None
@@ -181,6 +192,8 @@ class Connection:
     async def wait_stream_allowed(self) -> None:
         """Return when the peer allows one more stream, or the connection is over."""
         while self.close_error is None and not self.can_open_stream:
+            # The peer allows a new one when it knows that this side has the end of an old one.
+            self.transmit_soon()
             await self.wait_heard()
 
     async def wait_heard(self) -> None:
@@ -201,6 +214,22 @@ class Connection:
         if not self.load.hold_unordered(self._library.unordered_bytes(self._engine)):
             self._end("too many bytes wait for earlier ones")
 
+    def end_batch(self) -> None:
+        """See to it that what was received is acknowledged: with the next answer, if that may be awaited."""
+        if self._transmit_handle is not None or self.close_error is not None:
+            return
+        if (
+            not self._is_settled
+            or self._unacknowledged_bytes > _ACKNOWLEDGE_AT_ONCE_BYTES
+            or self._library.has_unsent(self._engine)
+        ):
+            # The batch that ends the handshake is answered at once, too.
+            self._is_settled = self.connected.done()
+            self.transmit_soon()
+        elif self._acknowledge_at is None:
+            self._acknowledge_at = self._loop.time() + _ACKNOWLEDGE_WITHIN_SECONDS
+            self._timer.set(self._acknowledge_at)
+
     def transmit_soon(self) -> None:
         """Send what is due at the end of this turn of the loop, together with what else is queued by then."""
         if self._transmit_handle is None:
@@ -213,6 +242,8 @@ class Connection:
             self._transmit_handle = None
         if self.closed.done():
             return
+        self._unacknowledged_bytes = 0
+        self._acknowledge_at = None
         try:
             datagrams = self._engine.datagrams_to_send(now=self._loop.time())
         except Exception as error:  # noqa: BLE001 - an engine that cannot go on costs one connection
@@ -220,7 +251,7 @@ class Connection:
             return
         for data, address in datagrams:
             self._send(data, address)
-        self._set_timer()
+        self._timer.set(self._engine.get_timer())
 
     def close(self) -> None:
         """Tell the peer goodbye and end every call."""
@@ -243,9 +274,7 @@ class Connection:
         # Now rather than when cycles are collected: it may hold megabytes.
         self._library.discard_buffers(self._engine)
         self._engine = _ENDED
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._timer.cancel()
         streams = tuple(self._streams.values())
         self._streams.clear()
         for _ in streams:
@@ -276,24 +305,15 @@ class Connection:
         stream = self._streams.get(stream_id)
         return None if stream is None else stream.read_position
 
-    def _set_timer(self) -> None:
+    def _on_timer(self, now: float) -> None:
         due = self._engine.get_timer()
-        if due == self._timer_at and self._timer is not None:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_at = due
-        self._timer = None if due is None or self.closed.done() else self._loop.call_at(due, self._on_timer)
-
-    def _on_timer(self) -> None:
-        now = max(self._timer_at or 0.0, self._loop.time())
-        self._timer = None
-        try:
-            self._engine.handle_timer(now=now)
-        except Exception as error:  # noqa: BLE001 - an engine that cannot go on costs one connection
-            self.abort(ConnectionLostError(f"the QUIC library failed: {error}"))
-            return
-        self._process_events()
+        if due is not None and due <= now:
+            try:
+                self._engine.handle_timer(now=now)
+            except Exception as error:  # noqa: BLE001 - an engine that cannot go on costs one connection
+                self.abort(ConnectionLostError(f"the QUIC library failed: {error}"))
+                return
+            self._process_events()
         self.transmit()
 
     def _process_events(self) -> None:
@@ -372,26 +392,3 @@ class _EndedEngine:
 
 
 _ENDED: Any = _EndedEngine()
-
-
-class _AcceptedStreams:
-    """The numbers of all streams ever accepted, which mostly form one run from zero: a mark and what lies beyond it."""
-
-    def __init__(self) -> None:
-        self._next = 0
-        self._beyond: set[int] = set()
-
-    @property
-    def scattered(self) -> int:
-        """Number of those beyond the mark."""
-        return len(self._beyond)
-
-    def add(self, number: int) -> bool:
-        """Whether the number is new."""
-        if number < self._next or number in self._beyond:
-            return False
-        self._beyond.add(number)
-        while self._next in self._beyond:
-            self._beyond.discard(self._next)
-            self._next += 1
-        return True

@@ -31,6 +31,7 @@ CONNECTION_ID_LENGTH = 8
 _SMALL_DATAGRAM_BYTES = 1_200
 _LOOPBACK_DATAGRAM_BYTES = 14_000
 _INITIAL_PACKET_BITS = 0x00
+_MANY_STREAMS = 16
 _LONG_HEADER = 0x80
 
 Address = Any
@@ -171,6 +172,10 @@ class QuicLibrary:
         """Bytes of a stream that are queued and have not left yet."""
         raise NotImplementedError
 
+    def has_unsent(self, engine: QuicEngine) -> bool:
+        """Whether bytes wait to be sent, which what was just received may have allowed."""
+        raise NotImplementedError
+
     def discard_unsent(self, engine: QuicEngine, stream_id: int) -> None:
         """Let go of the queued bytes of a stream that was reset."""
 
@@ -224,6 +229,10 @@ class Aioquic(QuicLibrary):
         stream = engine._streams.get(stream_id)  # type: ignore[attr-defined]  # noqa: SLF001 - no public way
         return 0 if stream is None else len(stream.sender._buffer)  # noqa: SLF001
 
+    def has_unsent(self, engine: QuicEngine) -> bool:
+        queue = engine._streams_queue  # type: ignore[attr-defined]  # noqa: SLF001 - no public way
+        return len(queue) > _MANY_STREAMS or any(not stream.sender.buffer_is_empty for stream in queue)
+
     def discard_unsent(self, engine: QuicEngine, stream_id: int) -> None:
         # aioquic keeps them until the peer has acknowledged the reset, which it may never do.
         stream = engine._streams.get(stream_id)  # type: ignore[attr-defined]  # noqa: SLF001 - no public way
@@ -271,6 +280,10 @@ class Qh3(QuicLibrary):
     def bytes_to_send(self, engine: QuicEngine, stream_id: int) -> int:
         size: int = engine.get_send_buffer_size(stream_id)  # type: ignore[attr-defined]
         return size
+
+    def has_unsent(self, engine: QuicEngine) -> bool:
+        unsent: int = engine.get_send_buffer_size()  # type: ignore[attr-defined]
+        return unsent > 0
 
     def can_open_stream(self, engine: QuicEngine) -> bool:
         allowed: int = engine.max_concurrent_bidi_streams  # type: ignore[attr-defined]
@@ -353,6 +366,13 @@ def _bounded_connection_class(base: Any, packet: Any) -> Any:
 
     class BoundedConnection(base):  # type: ignore[misc]
         read_position: Callable[[int], int | None] = staticmethod(lambda stream_id: None)
+
+        def _write_application(self, builder: Any, network_path: Any, now: float) -> None:
+            # Acknowledgements ride on whatever is sent; the base class sends them apart, when their own time has come.
+            space = self._loss.spaces[-1]
+            if space.ack_at is not None and space.ack_at > now:
+                space.ack_at = now
+            super()._write_application(builder, network_path, now)
 
         def _write_stream_limits(self, builder: Any, space: Any, stream: Any) -> None:
             if stream.is_blocked:

@@ -150,8 +150,7 @@ class QuicServer:
     def _on_batch_end(self) -> None:
         touched, self._touched = self._touched, set()
         for connection in touched:
-            # After the handlers that this batch started: their answers can carry the acknowledgements.
-            connection.transmit_soon()
+            connection.end_batch()
 
     def _accept(self, header: ReceivedHeader, datagram_bytes: int, address: Any) -> Connection | None:
         if header.version is None or datagram_bytes < _MIN_INITIAL_BYTES or self._closing:
