@@ -43,6 +43,7 @@ _LIMITS = CoreLimits(max_concurrent_instances=1_000_000)
 _FILTER = dict.fromkeys(
     ("statuses", "image_ids", "created_after_ms", "created_before_ms", "finished_after_ms", "finished_before_ms")
 )
+_FAILED = {**_FILTER, "statuses": '["failed"]'}
 
 _NUMBERS = {
     Dialect.POSTGRES: "FROM generate_series(1, {rows}) AS numbers (n)",
@@ -105,7 +106,16 @@ CALLS: dict[str, Call] = {
     "claim one due wake": _claim,
     "next wake": _next_wake,
     "nothing is due": _query("lock_due_wakes", now_ms=0, limit=50),
-    "total of a tenant": _query("count_tenant_instances", tenant_id="tenant-3", **_FILTER),
+    "page of a status": _query(
+        "list_tenant_instances_created_at_desc", tenant_id="tenant-3", **_FAILED, limit=50, offset=0
+    ),
+    "last finished": _query(
+        "list_tenant_instances_finished_at_desc", tenant_id="tenant-3", **_FILTER, limit=50, offset=0
+    ),
+    "total of a tenant": _query("count_all_tenant_instances", tenant_id="tenant-3"),
+    "total of a status": _query("count_tenant_instances", tenant_id="tenant-3", **_FAILED),
+    "total of all": _query("count_all_instances"),
+    "total of all in a status": _query("count_instances", **_FAILED),
 }
 WRITING = {"nothing is due"}
 """They lock what they read, which a read-only transaction refuses."""
@@ -118,7 +128,10 @@ EXPLAINED: dict[str, dict[str, Any]] = {
     "lock_expired_leases": {"now_ms": START_MS, "limit": 50},
     "next_wake": {},
     "count_running": {},
-    "count_tenant_instances": {"tenant_id": "tenant-3", **_FILTER},
+    "list_tenant_instances_finished_at_desc": {"tenant_id": "tenant-3", **_FILTER, "limit": 50, "offset": 0},
+    "count_all_tenant_instances": {"tenant_id": "tenant-3"},
+    "count_tenant_instances": {"tenant_id": "tenant-3", **_FAILED},
+    "count_instances": _FAILED,
 }
 
 
@@ -221,9 +234,9 @@ def main() -> None:
     if options.json:
         print(json.dumps({"rows": [asdict(row) for row in rows], "plans": plans}, indent=2))
         return
-    print(f"{'database':>8}  {'query':<20}{FEW_ROWS:>12} rows{options.rows:>12} rows   ratio")
+    print(f"{'database':>8}  {'query':<26}{FEW_ROWS:>12} rows{options.rows:>12} rows   ratio")
     for row in rows:
-        print(f"{row.database:>8}  {row.query:<20}{row.few_rows_ms:>14} ms{row.many_rows_ms:>14} ms{row.ratio:>8}")
+        print(f"{row.database:>8}  {row.query:<26}{row.few_rows_ms:>14} ms{row.many_rows_ms:>14} ms{row.ratio:>8}")
     if options.explain:
         for database, of_database in plans.items():
             for name, plan in of_database.items():

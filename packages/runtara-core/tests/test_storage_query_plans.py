@@ -1,16 +1,20 @@
-"""The queries that run all the time walk an index, however many rows there are."""
+"""The queries that run all the time walk an index, however many rows there are and whatever SQLite knows of them."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sqlite3
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
 
 import pytest
 from runtara_core import migrations
 from runtara_core.database import Dialect
 from runtara_core.storages.sql import CORE_QUERIES
 
+START_MS = 1_700_000_000_000
 INDEX_OF = {
     "lock_instance": "sqlite_autoindex_instances_1",
     "count_running": "instances_running",
@@ -21,25 +25,91 @@ INDEX_OF = {
     "list_checkpoints": "checkpoints_order",
     "list_events_descending": "instance_events_order",
     "list_events_ascending": "instance_events_order",
-    "list_instances_created_at_desc": "instances_created",
-    "list_tenant_instances_created_at_desc": "instances_tenant_created",
-    "count_tenant_instances": "instances_tenant",
     "load_waiting_signals": "sqlite_autoindex_pending_signals_1",
     "load_custom_signal": "sqlite_autoindex_custom_signals_1",
+    "next_wake": "instances_(wake|lease)",
 }
+LISTS = [
+    f"list_{kind}_{column}_{way}"
+    for kind in ("instances", "tenant_instances")
+    for column in ("created_at", "finished_at")
+    for way in ("desc", "asc")
+]
+TOTALS = ["count_instances", "count_tenant_instances", "count_all_tenant_instances", "count_all_instances"]
+
+# Many that are over and many that sleep, some due, a few that run: as a database looks after some months.
+ROWS = f"""
+WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 10000)
+INSERT INTO instances (instance_id, tenant_id, image_id, status, termination_reason, epoch, created_at_ms, wake_at_ms,
+                       finished_at_ms, lease_owner, lease_until_ms)
+SELECT 'instance-' || n, 'tenant-' || (n % 7), 'image-' || (n % 3),
+       CASE WHEN n % 100 = 0 THEN 'running' WHEN n % 2 THEN 'suspended' ELSE 'completed' END,
+       CASE WHEN n % 100 = 0 THEN NULL WHEN n % 2 THEN 'sleeping' ELSE 'completed' END, 1, {START_MS} + n,
+       CASE WHEN n % 2 AND n % 100 THEN {START_MS} + n END, CASE WHEN n % 2 = 0 AND n % 100 THEN {START_MS} + n END,
+       CASE WHEN n % 100 = 0 THEN 'owner' END, CASE WHEN n % 100 = 0 THEN {START_MS} + n END
+FROM numbers;
+INSERT INTO instance_inputs SELECT instance_id, '', '{{}}' FROM instances;
+INSERT INTO checkpoints (instance_id, checkpoint_id, created_at_ms, state)
+SELECT instance_id, 'step', 0, '' FROM instances UNION ALL SELECT instance_id, 'other', 0, '' FROM instances;
+INSERT INTO instance_events (instance_id, epoch, event_type, created_at_ms)
+SELECT instance_id, 1, 'started', 0 FROM instances UNION ALL SELECT instance_id, 1, 'custom', 0 FROM instances;
+INSERT INTO pending_signals (instance_id, signal_type, created_at_ms, payload)
+SELECT instance_id, 'cancel', 0, '' FROM instances;
+INSERT INTO custom_signals (instance_id, checkpoint_id, created_at_ms, payload)
+SELECT instance_id, 'step', 0, '' FROM instances;
+"""
 
 
-@pytest.mark.parametrize("name", [*INDEX_OF, "next_wake"])
-async def test_a_frequent_query_walks_its_index(tmp_path: Path, name: str) -> None:
-    await migrations.run(str(tmp_path / "core.db"))
+@pytest.fixture(scope="module", params=["no rows", "rows", "rows that were analyzed"])
+def connection(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[sqlite3.Connection]:
+    path = tmp_path_factory.mktemp("plans") / "core.db"
+    asyncio.run(migrations.run(str(path)))
+    with closing(sqlite3.connect(path)) as connection:
+        if request.param != "no rows":
+            connection.executescript(ROWS)
+        if request.param == "rows that were analyzed":
+            connection.executescript("ANALYZE")
+        yield connection
+
+
+def _plan(connection: sqlite3.Connection, name: str, **parameters: Any) -> list[str]:
     query = CORE_QUERIES.for_dialect(Dialect.SQLITE)[name]
-    connection = sqlite3.connect(tmp_path / "core.db")
-    rows = connection.execute(f"EXPLAIN QUERY PLAN {query.text}", dict.fromkeys(query.parameters))
-    plan = [detail for *_, detail in rows]
-    connection.close()
+    given = {**dict.fromkeys(query.parameters), **parameters}
+    return [detail for *_, detail in connection.execute(f"EXPLAIN QUERY PLAN {query.text}", given)]
+
+
+@pytest.mark.parametrize("name", INDEX_OF)
+def test_a_frequent_query_walks_its_index(connection: sqlite3.Connection, name: str) -> None:
+    plan = _plan(connection, name)
     tables = [step for step in plan if re.search(r"instances|checkpoints|events|signals", step)]
     assert tables
     for step in tables:
-        assert "INDEX" in step, plan
-        assert INDEX_OF.get(name, "instances_") in step, plan
+        assert re.search(rf"INDEX {INDEX_OF[name]}\b", step), plan
+        assert name == "count_running" or step.startswith("SEARCH"), plan
     assert not any("TEMP B-TREE" in step for step in plan if "RIGHT PART" not in step), plan
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_list_reads_whole_rows_for_its_page_alone(connection: sqlite3.Connection, name: str) -> None:
+    plan = _plan(connection, name, tenant_id="tenant-3", limit=50, offset=0)
+    kind = "instances_tenant_listing" if "tenant" in name else "instances_listing"
+    chosen = [step for step in plan if re.search(r"instances", step)]
+    assert chosen[0].startswith("SEARCH" if "tenant" in name else "SCAN"), plan
+    assert f"USING COVERING INDEX {kind}" in chosen[0], plan
+    assert "sqlite_autoindex_instances_1 (instance_id=?)" in chosen[1], plan
+    assert len(chosen) == 2, plan
+    if "created" in name:
+        # What is sorted is the page; nothing before it is materialized.
+        page = plan.index(next(step for step in plan if step.startswith("SCAN page")))
+        assert not any("TEMP B-TREE" in step for step in plan[:page]), plan
+
+
+@pytest.mark.parametrize("name", TOTALS)
+def test_a_total_reads_no_row(connection: sqlite3.Connection, name: str) -> None:
+    steps = [step for step in _plan(connection, name, tenant_id="tenant-3") if "instances" in step]
+    assert len(steps) == 1
+    assert "USING COVERING INDEX" in steps[0]
+    if "tenant" in name:
+        assert steps[0].startswith("SEARCH instances USING COVERING INDEX instances_tenant_listing (tenant_id=?)")

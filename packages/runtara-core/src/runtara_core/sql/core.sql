@@ -27,8 +27,9 @@ SELECT /*include summary_columns*/, instances.output, instances.stderr, instance
 FROM instances LEFT JOIN instance_inputs ON instance_inputs.instance_id = instances.instance_id
 WHERE instances.instance_id = :instance_id;
 
+-- SQLite, which knows nothing of how many rows have which status, would count through the wider index of the lists.
 -- name: count_running
-SELECT COUNT(*) AS running FROM instances WHERE status = 'running';
+SELECT COUNT(*) AS running FROM instances /*sqlite INDEXED BY instances_running*/ WHERE status = 'running';
 
 -- name: insert_instance
 INSERT INTO instances (instance_id, tenant_id, image_id, status, epoch, created_at_ms, wake_at_ms)
@@ -255,7 +256,8 @@ WHERE instance_id = :instance_id AND finished_at_ms < :finished_before_ms
 -- name: reclaim_page
 /*sqlite PRAGMA incremental_vacuum(1)*/ /*postgres SELECT 0 AS reclaimed*/;
 
--- Listing. A tenant's list and everybody's are queries of their own, so that each walks its index.
+-- Listing. A tenant's list and everybody's are queries of their own, so that each walks its index. All that a filter
+-- may name is in that index: whole rows are read for those of the page alone, and for the total not at all.
 
 -- fragment: instance_filter
   AND (CAST(:statuses AS TEXT) IS NULL OR status IN (
@@ -267,41 +269,62 @@ WHERE instance_id = :instance_id AND finished_at_ms < :finished_before_ms
   AND (CAST(:finished_after_ms AS BIGINT) IS NULL OR finished_at_ms >= :finished_after_ms)
   AND (CAST(:finished_before_ms AS BIGINT) IS NULL OR finished_at_ms < :finished_before_ms)
 
+-- fragment: instances_of
+SELECT /*include summary_columns*/ FROM instances JOIN (SELECT instance_id FROM instances
+
 -- fragment: all_instances
-SELECT /*include summary_columns*/ FROM instances WHERE 1 = 1 /*include instance_filter*/
+/*include instances_of*/ WHERE 1 = 1 /*include instance_filter*/
 
 -- fragment: tenant_instances
-SELECT /*include summary_columns*/ FROM instances WHERE tenant_id = :tenant_id /*include instance_filter*/
+/*include instances_of*/ WHERE tenant_id = :tenant_id /*include instance_filter*/
 
 -- fragment: page
-LIMIT :limit OFFSET :offset
+LIMIT :limit OFFSET :offset) AS page ON page.instance_id = instances.instance_id
+
+-- fragment: created_at_desc
+ORDER BY instances.created_at_ms DESC, instances.instance_id DESC
+
+-- fragment: created_at_asc
+ORDER BY instances.created_at_ms, instances.instance_id
+
+-- fragment: finished_at_desc
+ORDER BY instances.finished_at_ms DESC NULLS LAST, instances.instance_id DESC
+
+-- fragment: finished_at_asc
+ORDER BY instances.finished_at_ms NULLS LAST, instances.instance_id
 
 -- name: list_instances_created_at_desc
-/*include all_instances*/ ORDER BY created_at_ms DESC, instance_id DESC /*include page*/;
+/*include all_instances*/ /*include created_at_desc*/ /*include page*/ /*include created_at_desc*/;
 
 -- name: list_instances_created_at_asc
-/*include all_instances*/ ORDER BY created_at_ms, instance_id /*include page*/;
+/*include all_instances*/ /*include created_at_asc*/ /*include page*/ /*include created_at_asc*/;
 
 -- name: list_instances_finished_at_desc
-/*include all_instances*/ ORDER BY finished_at_ms DESC NULLS LAST, instance_id DESC /*include page*/;
+/*include all_instances*/ /*include finished_at_desc*/ /*include page*/ /*include finished_at_desc*/;
 
 -- name: list_instances_finished_at_asc
-/*include all_instances*/ ORDER BY finished_at_ms NULLS LAST, instance_id /*include page*/;
+/*include all_instances*/ /*include finished_at_asc*/ /*include page*/ /*include finished_at_asc*/;
 
 -- name: count_instances
 SELECT COUNT(*) AS total FROM instances WHERE 1 = 1 /*include instance_filter*/;
 
 -- name: list_tenant_instances_created_at_desc
-/*include tenant_instances*/ ORDER BY created_at_ms DESC, instance_id DESC /*include page*/;
+/*include tenant_instances*/ /*include created_at_desc*/ /*include page*/ /*include created_at_desc*/;
 
 -- name: list_tenant_instances_created_at_asc
-/*include tenant_instances*/ ORDER BY created_at_ms, instance_id /*include page*/;
+/*include tenant_instances*/ /*include created_at_asc*/ /*include page*/ /*include created_at_asc*/;
 
 -- name: list_tenant_instances_finished_at_desc
-/*include tenant_instances*/ ORDER BY finished_at_ms DESC NULLS LAST, instance_id DESC /*include page*/;
+/*include tenant_instances*/ /*include finished_at_desc*/ /*include page*/ /*include finished_at_desc*/;
 
 -- name: list_tenant_instances_finished_at_asc
-/*include tenant_instances*/ ORDER BY finished_at_ms NULLS LAST, instance_id /*include page*/;
+/*include tenant_instances*/ /*include finished_at_asc*/ /*include page*/ /*include finished_at_asc*/;
 
 -- name: count_tenant_instances
 SELECT COUNT(*) AS total FROM instances WHERE tenant_id = :tenant_id /*include instance_filter*/;
+
+-- name: count_all_instances
+SELECT COUNT(*) AS total FROM instances;
+
+-- name: count_all_tenant_instances
+SELECT COUNT(*) AS total FROM instances WHERE tenant_id = :tenant_id;

@@ -46,13 +46,27 @@ async def list_instances(transaction: Transaction, where: InstanceFilter) -> Ins
         "finished_after_ms": where.finished_after_ms,
         "finished_before_ms": where.finished_before_ms,
     }
-    kind = "instances"
+    kind, tenant = "instances", {}
     if where.tenant_id is not None:
-        kind = "tenant_instances"
-        conditions["tenant_id"] = where.tenant_id
-    rows = await transaction.fetch_all(f"list_{kind}_{where.order_by}", **conditions, limit=limit, offset=offset)
-    total = await transaction.fetch_one(f"count_{kind}", **conditions)
-    return InstancePage(tuple(_instance(row, whole=False) for row in rows), 0 if total is None else total["total"])
+        kind, tenant = "tenant_instances", {"tenant_id": where.tenant_id}
+    rows = await transaction.fetch_all(
+        f"list_{kind}_{where.order_by}", **tenant, **conditions, limit=limit, offset=offset
+    )
+    if len(rows) < limit and (rows or not offset):
+        total = offset + len(rows)  # the last page says itself how many there are
+    else:
+        total = await _count(transaction, kind, tenant, conditions)
+    return InstancePage(tuple(_instance(row, whole=False) for row in rows), total)
+
+
+async def _count(
+    transaction: Transaction, kind: str, tenant: dict[str, str], conditions: dict[str, str | int | None]
+) -> int:
+    if all(value is None for value in conditions.values()):
+        row = await transaction.fetch_one(f"count_all_{kind}", **tenant)
+    else:
+        row = await transaction.fetch_one(f"count_{kind}", **tenant, **conditions)
+    return 0 if row is None else int(row["total"])
 
 
 def _instance(row: Row, *, whole: bool) -> Instance:
