@@ -30,6 +30,7 @@ from runtara_core.models import (
     LeaseKey,
     NewInstance,
     RecoveryPolicy,
+    WatchedInstance,
 )
 from runtara_core.storage import Storage
 from runtara_core.storages import open_storage
@@ -231,6 +232,7 @@ class StorageMachine(RuleBasedStateMachine):
     def renew(self, data: st.DataObject, owner: str) -> None:
         name, epoch = self.some(data, InstanceStatus.RUNNING)
         keys = [LeaseKey(name, epoch), LeaseKey("unknown", 1)]
+        self.act("record_contacts", lambda storage: storage.record_contacts(keys, now_ms=self.now_ms))
         self.act(
             "renew_leases",
             lambda storage: storage.renew_leases(owner, keys, lease_ms=LEASE_MS, now_ms=self.now_ms),
@@ -535,6 +537,12 @@ class StorageMachine(RuleBasedStateMachine):
             if row is not None:
                 poll = storage.poll_signals(name, row.epoch, "gate", now_ms=self.now_ms)
                 shown.append(comparable(await poll))
+                signal = (await storage.poll_signals(name, row.epoch, None, now_ms=self.now_ms)).signal
+                for known in (0, signal.signal_id if signal else 2**40):
+                    for epoch in (row.epoch, row.epoch + 1):
+                        watched = [WatchedInstance(name, epoch, known, gate) for gate in (None, "gate")]
+                        news = await storage.find_news(watched)
+                        shown.append([each in news for each in watched])
             if final:
                 shown += [await storage.get_checkpoint(name, each) for each in CHECKPOINTS]
             return shown
@@ -545,6 +553,7 @@ class StorageMachine(RuleBasedStateMachine):
             operation
             for operation, reached in (
                 ("poll_signals", row is not None),
+                ("find_news", row is not None),
                 ("load_checkpoint", states),
                 ("get_progress", retried),
                 ("get_checkpoint", final),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
@@ -32,6 +33,8 @@ class MemoryCore:
         self.acknowledged: list[int] = []
         self.faults: list[BaseException] = []
         self.calls: list[str] = []
+        self.held_polls: list[pb.PollSignalsRequest] = []
+        self.holds_polls = False
         self.closed = 0
         self.lose_answers = 0
 
@@ -46,6 +49,8 @@ class MemoryCore:
         request = pb.RpcRequest.FromString(payload)
         verb = request.WhichOneof("request")
         assert verb is not None
+        if verb == "poll_signals" and request.poll_signals.wait_ms:
+            return await self._held_poll(request)
         self.calls.append(verb)
         if self.faults:
             raise self.faults.pop(0)
@@ -58,6 +63,28 @@ class MemoryCore:
             self.lose_answers -= 1
             raise lost()
         return answer.SerializeToString()
+
+    async def _held_poll(self, request: pb.RpcRequest) -> bytes:
+        """As by `runtara-core` when `holds_polls`, else as by a core of the original protocol."""
+        poll = request.poll_signals
+        self.held_polls.append(poll)
+        ends_at_ms = self.clock.now_ms() + poll.wait_ms
+        while True:
+            if request.epoch != self.epoch:
+                return pb.RpcResponse(
+                    error=pb.RpcError(code="STALE_EPOCH", message="a newer launch owns it")
+                ).SerializeToString()
+            answer = self._poll_signals(poll)
+            if not self.holds_polls:
+                return answer.SerializeToString()
+            answer.poll_signals.status = self.status
+            signal_id = self.signal.signal_id if self.signal else 0
+            ended = self.status in (pb.STATUS_COMPLETED, pb.STATUS_FAILED, pb.STATUS_CANCELLED)
+            if ended or signal_id != poll.known_signal_id or answer.poll_signals.HasField("custom_signal"):
+                return answer.SerializeToString()
+            if self.clock.now_ms() >= ends_at_ms:
+                return pb.RpcResponse(poll_signals=pb.PollSignalsResponse()).SerializeToString()
+            await asyncio.sleep(0)
 
     def reported(self, event_type: pb.InstanceEventType) -> list[bytes]:
         return [event.payload for event in self.events if event.event_type == event_type]

@@ -191,7 +191,7 @@ class TestWaitForSignal:
     async def test_a_short_wait_polls_here(self, core, clock, make_sdk):
         async with make_sdk() as sdk:
             waiting = asyncio.create_task(sdk.wait_for_signal("approval", timeout=20))
-            await until(lambda: core.calls.count("poll_signals") >= 3, clock)
+            await until(lambda: [poll.checkpoint_id for poll in core.held_polls].count("approval") >= 3, clock)
             assert not waiting.done()
             core.custom_signals["approval"] = b"yes"
             await until(waiting.done, clock)

@@ -36,6 +36,7 @@ from runtara_sdk.models import (
 from runtara_core.due import DueBell
 from runtara_core.instance_service import InstanceService
 from runtara_core.models import CoreLimits
+from runtara_core.signal_watch import SignalWatch
 from runtara_core.storage import Storage
 from runtara_core.storages import open_storage
 
@@ -92,9 +93,12 @@ class EmbeddedBackend(InstanceBackend):
         *,
         clock: Clock | None = None,
         limits: CoreLimits | None = None,
+        watch: SignalWatch | None = None,
     ) -> None:
         self._storage = storage
-        self._service = InstanceService(storage, clock or SystemClock(), limits or CoreLimits(sys.maxsize), DueBell())
+        self._service = InstanceService(
+            storage, clock or SystemClock(), limits or CoreLimits(sys.maxsize), DueBell(), watch
+        )
         self._instance_id = instance_id
         self._tenant_id = tenant_id
         self._epoch: int | None = None
@@ -113,6 +117,7 @@ class EmbeddedBackend(InstanceBackend):
     async def close(self) -> None:
         if self._open:
             self._open = False
+            await self._service.close()
             await self._storage.close()
 
     @_patient
@@ -151,8 +156,16 @@ class EmbeddedBackend(InstanceBackend):
         await self._service.report_event(self._instance_id, self._current_epoch(), event)
 
     @_patient
-    async def poll_signals(self, checkpoint_id: str | None) -> SignalPoll:
-        return await self._service.poll_signals(self._instance_id, self._current_epoch(), checkpoint_id)
+    async def poll_signals(
+        self, checkpoint_id: str | None, *, wait_ms: int = 0, known_signal_id: int = 0
+    ) -> SignalPoll:
+        return await self._service.poll_signals(
+            self._instance_id,
+            self._current_epoch(),
+            checkpoint_id,
+            wait_ms=wait_ms,
+            known_signal_id=known_signal_id,
+        )
 
     @_patient
     async def acknowledge_signal(self, signal: Signal) -> None:

@@ -26,6 +26,7 @@ from runtara_sdk.redaction import redact_bytes, redact_text
 
 from runtara_core.due import DueBell
 from runtara_core.models import CoreLimits
+from runtara_core.signal_watch import SignalWatch
 from runtara_core.storage import Storage
 
 MAX_STATE_BYTES = 64 * 1024 * 1024 - 64 * 1024
@@ -43,11 +44,18 @@ _LONGEST_WAIT_MS = 60_000  # then the deadline is looked at again, as clocks jum
 class InstanceService:
     """Serves the instances, whichever way their calls come in."""
 
-    def __init__(self, storage: Storage, clock: Clock, limits: CoreLimits, due: DueBell) -> None:
+    def __init__(
+        self, storage: Storage, clock: Clock, limits: CoreLimits, due: DueBell, watch: SignalWatch | None = None
+    ) -> None:
         self._storage = storage
         self._clock = clock
         self._limits = limits
         self._due = due
+        self._watch = watch or SignalWatch(storage, clock)
+
+    async def close(self) -> None:
+        """Answer the polls that are held, and hold no more."""
+        await self._watch.close()
 
     async def register(
         self, instance_id: str, tenant_id: str, *, epoch: int | None, checkpoint_id: str | None
@@ -55,7 +63,7 @@ class InstanceService:
         """Make the caller the process that advances the instance."""
         _require_identifier("instance_id", instance_id)
         _require_identifier("tenant_id", tenant_id)
-        return await self._storage.register_instance(
+        registration = await self._storage.register_instance(
             instance_id,
             tenant_id,
             epoch=epoch,
@@ -63,6 +71,8 @@ class InstanceService:
             limits=self._limits,
             now_ms=self._clock.now_ms(),
         )
+        self._watch.ring(instance_id)
+        return registration
 
     async def checkpoint(
         self, instance_id: str, epoch: int | None, checkpoint_id: str, state: bytes
@@ -134,9 +144,24 @@ class InstanceService:
             self._due.ring()
         return status
 
-    async def poll_signals(self, instance_id: str, epoch: int | None, checkpoint_id: str | None) -> SignalPoll:
-        """What is waiting for the instance; consumes nothing."""
+    async def poll_signals(
+        self,
+        instance_id: str,
+        epoch: int | None,
+        checkpoint_id: str | None,
+        *,
+        wait_ms: int = 0,
+        known_signal_id: int = 0,
+    ) -> SignalPoll:
+        """What is waiting for the instance; consumes nothing.
+
+        With `wait_ms`, for a caller that knows its epoch, the answer is held back until it is news; see `SignalWatch`.
+        """
         _require_identifier("instance_id", instance_id)
+        if wait_ms > 0 and epoch is not None:
+            return await self._watch.poll(
+                instance_id, epoch, checkpoint_id or None, wait_ms=wait_ms, known_signal_id=known_signal_id
+            )
         return await self._storage.poll_signals(instance_id, epoch, checkpoint_id or None, now_ms=self._clock.now_ms())
 
     async def acknowledge_signal(

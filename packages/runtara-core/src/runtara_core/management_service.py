@@ -33,6 +33,7 @@ from runtara_core.models import (
     NewInstance,
 )
 from runtara_core.security import InstanceToken, TokenAuthority, TokenSecret
+from runtara_core.signal_watch import SignalWatch
 from runtara_core.storage import Storage
 
 MAX_CLAIM_WAIT_MS = 30_000
@@ -59,12 +60,14 @@ class ManagementService(CoreManagement):
         limits: CoreLimits,
         due: DueBell,
         tokens: TokenAuthority | None = None,
+        watch: SignalWatch | None = None,
     ) -> None:
         self._storage = storage
         self._tokens = tokens or TokenAuthority(storage.credentials, clock)
         self._clock = clock
         self._limits = limits
         self._due = due
+        self._watch = watch or SignalWatch(storage, clock)
         self._started_at_ms = clock.now_ms()
         # Owners known to be dead: a claim call of theirs that still waits here must not be handed anything.
         self._retired_owners: deque[str] = deque(maxlen=_MAX_RETIRED_OWNERS)
@@ -98,12 +101,14 @@ class ManagementService(CoreManagement):
     async def send_signal(self, instance_id: str, signal_type: SignalType, payload: bytes = b"") -> InstanceStatus:
         require_size("payload", payload, MAX_SIGNAL_BYTES)
         status = await self._storage.send_signal(instance_id, signal_type, payload, now_ms=self._clock.now_ms())
+        self._watch.ring(instance_id)
         self._due.ring()
         return status
 
     async def send_custom_signal(self, instance_id: str, signal: CustomSignal) -> None:
         require_size("payload", signal.payload, MAX_SIGNAL_BYTES)
         await self._storage.send_custom_signal(instance_id, signal, now_ms=self._clock.now_ms())
+        self._watch.ring(instance_id)
         self._due.ring()
 
     async def claim_launches(
@@ -123,6 +128,8 @@ class ManagementService(CoreManagement):
                 limits=self._limits,
                 now_ms=self._clock.now_ms(),
             )
+            for claim in claims:
+                self._watch.ring(claim.instance_id)
             if claims and owner in self._retired_owners:
                 # It was declared dead while the claim was under way.
                 await self.expire_leases(owner)
@@ -165,6 +172,7 @@ class ManagementService(CoreManagement):
     async def report_exit(self, key: LeaseKey, report: ExitReport) -> ExitDecision:
         report = replace(report, stderr_tail=redact_text(report.stderr_tail))
         decision = await self._storage.report_exit(key, report, limits=self._limits, now_ms=self._clock.now_ms())
+        self._watch.ring(key.instance_id)
         self._due.ring()
         return decision
 
@@ -172,6 +180,7 @@ class ManagementService(CoreManagement):
         decision = await self._storage.report_launch_failure(
             key, redact_text(error), permanent=permanent, limits=self._limits, now_ms=self._clock.now_ms()
         )
+        self._watch.ring(key.instance_id)
         self._due.ring()
         return decision
 

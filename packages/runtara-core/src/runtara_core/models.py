@@ -118,6 +118,22 @@ class LeaseKey:
 
 
 @dataclass(frozen=True, slots=True)
+class WatchedInstance:
+    """What a process that waits for signals knows of its instance: news is whatever differs from it.
+
+    Attributes:
+        epoch: of the process.
+        signal_id: of the most urgent unacknowledged signal; 0 when there is none.
+        checkpoint_id: a custom signal to it is waited for too.
+    """
+
+    instance_id: str
+    epoch: int
+    signal_id: int = 0
+    checkpoint_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ExitReport:
     """How the process of a launch ended.
 

@@ -42,8 +42,12 @@ from runtara_core.models import (
     LaunchClaim,
     LeaseKey,
     NewInstance,
+    WatchedInstance,
 )
 from runtara_core.security.credentials import CredentialStore
+
+MAX_WATCHED = 10_000
+"""Most instances of one `find_news` or `record_contacts`."""
 
 
 class Storage(ABC):
@@ -148,7 +152,22 @@ class Storage(ABC):
     async def poll_signals(
         self, instance_id: str, epoch: int | None, checkpoint_id: str | None, *, now_ms: int
     ) -> SignalPoll:
-        """Read the most urgent signal and one custom signal; consumes neither. Stamps the last contact."""
+        """Read the status, the most urgent signal and one custom signal; consumes neither. Stamps the last contact."""
+
+    @abstractmethod
+    async def find_news(self, watched: Sequence[WatchedInstance]) -> list[WatchedInstance]:
+        """Those of `watched` that are no longer as said; at most `MAX_WATCHED` at a time. Writes nothing.
+
+        They were removed, or are at another epoch, or terminal, or have another most urgent signal, or the custom
+        signal is there.
+        """
+
+    @abstractmethod
+    async def record_contacts(self, keys: Sequence[LeaseKey], *, now_ms: int) -> None:
+        """Stamp the last contact of the running instances of `keys` whose epoch is current; misses ones in use.
+
+        At most `MAX_WATCHED` at a time.
+        """
 
     @abstractmethod
     async def acknowledge_signal(

@@ -70,8 +70,14 @@ class InstanceBackend(ABC):
         """Record an event; completed, failed and suspended also change the state of the instance."""
 
     @abstractmethod
-    async def poll_signals(self, checkpoint_id: str | None) -> SignalPoll:
-        """The most urgent pending signal, and the custom signal for `checkpoint_id` when given."""
+    async def poll_signals(
+        self, checkpoint_id: str | None, *, wait_ms: int = 0, known_signal_id: int = 0
+    ) -> SignalPoll:
+        """The most urgent pending signal, and the custom signal for `checkpoint_id` when given.
+
+        With `wait_ms` the answer may be held back for so long, as long as the most urgent signal is the one of
+        `known_signal_id` (0: none), the custom signal is not there, and the instance has not ended.
+        """
 
     @abstractmethod
     async def acknowledge_signal(self, signal: Signal) -> None:

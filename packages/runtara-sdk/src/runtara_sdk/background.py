@@ -1,7 +1,10 @@
-"""What an instance does beside its own work: heartbeats, and the poll that notices signals and newer launches.
+"""What an instance does beside its own work: it hears of signals and newer launches, and shows that it is alive.
 
 Both make calls of their own, so that no call of the program can hold them up. A failing call is noted and made again at
 the next turn: the program's own calls meet the same trouble and decide about it.
+
+A poll that the store holds is a sign of life, too. While there is one, heartbeats are sent only if they were asked for
+more often than the store notes such a poll.
 """
 
 from __future__ import annotations
@@ -13,10 +16,11 @@ from collections.abc import Awaitable, Callable
 from runtara_sdk.clock import Clock
 from runtara_sdk.errors import InstanceSuperseded, RuntaraError
 from runtara_sdk.interruption import InterruptionWatch
+from runtara_sdk.signal_polls import SignalPolls
 
 logger = logging.getLogger(__name__)
 
-_LONGEST_POLL_INTERVAL_MS = 1_000
+_CONTACT_BY_POLL_MS = 30_000
 _STOP_SECONDS = 5.0
 
 
@@ -26,8 +30,7 @@ class BackgroundCalls:
     Args:
         watch: tells when there is nothing left to learn.
         clock: source of the waits.
-        poll: asks for signals; makes the answer known to the watch.
-        poll_interval_ms: milliseconds between polls, at most a second.
+        polls: hear of signals.
         beat: sends a heartbeat.
         beat_interval_ms: milliseconds between heartbeats; 0 sends none.
     """
@@ -37,15 +40,13 @@ class BackgroundCalls:
         watch: InterruptionWatch,
         clock: Clock,
         *,
-        poll: Callable[[], Awaitable[object]],
-        poll_interval_ms: int,
+        polls: SignalPolls,
         beat: Callable[[], Awaitable[object]],
         beat_interval_ms: int,
     ) -> None:
         self._watch = watch
         self._clock = clock
-        self._poll = poll
-        self._poll_interval_ms = min(poll_interval_ms, _LONGEST_POLL_INTERVAL_MS)
+        self._polls = polls
         self._beat = beat
         self._beat_interval_ms = beat_interval_ms
         self._tasks: list[asyncio.Task[None]] = []
@@ -68,19 +69,22 @@ class BackgroundCalls:
 
     async def _poll_on(self) -> None:
         while not self._watch.is_final:
-            await self._clock.sleep(self._poll_interval_ms / 1000)
-            await self._attempt(self._poll())
+            if not await self._succeeds(self._polls.hear()):
+                await self._clock.sleep(self._polls.interval_ms / 1000)
 
     async def _beat_on(self) -> None:
         # Goes on after a cancel: the program may take its time to wind down.
         while not self._watch.is_superseded:
             await self._clock.sleep(self._beat_interval_ms / 1000)
-            await self._attempt(self._beat())
+            if not self._polls.is_held or self._beat_interval_ms < _CONTACT_BY_POLL_MS:
+                await self._succeeds(self._beat())
 
-    async def _attempt(self, call: Awaitable[object]) -> None:
+    async def _succeeds(self, call: Awaitable[object]) -> bool:
         try:
             await call
         except RuntaraError as error:
             logger.debug("background call failed: %s", error)
-        except InstanceSuperseded:
-            logger.warning("a newer launch has taken over this instance")
+            return False
+        except InstanceSuperseded as news:
+            logger.warning("this program stops: %s", news)
+        return True

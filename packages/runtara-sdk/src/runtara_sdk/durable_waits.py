@@ -8,27 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import NoReturn, Protocol, TypeVar
+from typing import NoReturn
 
 from runtara_sdk.backend import InstanceBackend
 from runtara_sdk.clock import Clock
 from runtara_sdk.errors import InstanceSuspended, InvalidInputError, SignalTimeoutError
 from runtara_sdk.interruption import InterruptionWatch
 from runtara_sdk.models import RetryAttempt, SignalWaitState, SleepState
-
-Result = TypeVar("Result")
+from runtara_sdk.signal_polls import SignalPolls, StoreCall
 
 LONGEST_WAIT_MS = 60_000
 """Then the deadline is asked for again, as clocks jump and machines sleep."""
-
-_LONGEST_POLL_INTERVAL_MS = 1_000
-
-
-class StoreCall(Protocol):
-    """Awaits a call of the store and turns a stale epoch into an interruption."""
-
-    async def __call__(self, call: Awaitable[Result]) -> Result:
-        """The answer."""
 
 
 class DurableWaits:
@@ -39,8 +29,8 @@ class DurableWaits:
         ask: awaits a call of it.
         watch: ends waits early.
         clock: source of the waits.
+        polls: hear of custom signals.
         threshold_ms: a wait with more than this left ends the process where it can, milliseconds.
-        poll_interval_ms: between two looks for a custom signal, milliseconds; at most a second.
         check_signals: raises when a cancel or a pause is pending.
         prepare_to_suspend: called before `InstanceSuspended` is raised.
     """
@@ -52,8 +42,8 @@ class DurableWaits:
         ask: StoreCall,
         watch: InterruptionWatch,
         clock: Clock,
+        polls: SignalPolls,
         threshold_ms: int,
-        poll_interval_ms: int,
         check_signals: Callable[[], Awaitable[None]],
         prepare_to_suspend: Callable[[], Awaitable[None]],
     ) -> None:
@@ -62,7 +52,7 @@ class DurableWaits:
         self._watch = watch
         self._clock = clock
         self._threshold_ms = threshold_ms
-        self._poll_interval_ms = min(poll_interval_ms, _LONGEST_POLL_INTERVAL_MS)
+        self._polls = polls
         self._check_signals = check_signals
         self._prepare_to_suspend = prepare_to_suspend
 
@@ -115,13 +105,13 @@ class DurableWaits:
         """Return when the signal has come, when nothing is left to wait for, or after `LONGEST_WAIT_MS`."""
         if remaining_ms is None or remaining_ms > self._threshold_ms:
             await self._check_signals()
-        ends_at_ms = self._clock.now_ms() + min(
-            LONGEST_WAIT_MS if remaining_ms is None else remaining_ms, LONGEST_WAIT_MS
-        )
+        wait_ms = LONGEST_WAIT_MS if remaining_ms is None else min(remaining_ms, LONGEST_WAIT_MS)
+        await self._watch.race(self._hear(checkpoint_id, wait_ms), pause_too=True)
+
+    async def _hear(self, checkpoint_id: str, wait_ms: int) -> None:
+        ends_at_ms = self._clock.now_ms() + wait_ms
         while (left_ms := ends_at_ms - self._clock.now_ms()) > 0:
-            await self._pause(min(left_ms, self._poll_interval_ms))
-            poll = await self._ask(self._store().poll_signals(checkpoint_id))
-            self._watch.observe(poll.signal)
+            poll = await self._polls.hear(checkpoint_id, wait_ms=left_ms)
             if poll.custom_signal is not None:
                 return
 

@@ -1,13 +1,15 @@
 """What one instance knows of its pending interruptions, and waits that end early because of one.
 
-Three sources feed it: the poller, the answers of checkpoints, and the first call refused for its epoch. A cancel and a
-supersession stay; a pause may be withdrawn (by a resume) until it is obeyed. Precedence: superseded, cancel, pause.
+Three sources feed it: the held polls, the answers of checkpoints, and the first call refused for its epoch. A cancel
+and a supersession stay; a pause may be withdrawn (by a resume) until it is obeyed. An instance that was ended or
+removed from outside counts as superseded. Precedence: superseded, cancel, pause.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from runtara_sdk.errors import InstanceCancelled, InstanceInterrupted, InstancePaused, InstanceSuperseded
@@ -23,20 +25,22 @@ class InterruptionWatch:
     """State of one `RuntaraSdk`; used from one event loop."""
 
     def __init__(self) -> None:
-        self._superseded = False
+        self._superseded_by: str | None = None
+        self._own_ends = 0
+        self._withdrawn: asyncio.Future[None] | None = None
         self._cancel: Signal | None = None
         self._pause: Signal | None = None
         self._waiters: set[asyncio.Future[None]] = set()
 
     @property
     def is_superseded(self) -> bool:
-        """Whether a newer launch owns the instance."""
-        return self._superseded
+        """Whether this program no longer advances the instance."""
+        return self._superseded_by is not None
 
     @property
     def is_final(self) -> bool:
         """Whether nothing that could still be learnt changes what has to happen: superseded or cancelled."""
-        return self._superseded or self._cancel is not None
+        return self.is_superseded or self._cancel is not None
 
     @property
     def signal(self) -> Signal | None:
@@ -46,7 +50,7 @@ class InterruptionWatch:
     def observe(self, signal: Signal | None) -> None:
         """Take in what an answer said of the pending signal."""
         if signal is None or signal.signal_type is SignalType.RESUME:
-            self._pause = None
+            self._forget_pause()
             return
         if signal.signal_type is SignalType.CANCEL:
             self._cancel = signal
@@ -59,17 +63,47 @@ class InterruptionWatch:
         if signal.signal_type is SignalType.CANCEL:
             self._cancel = None
         elif signal.signal_type is SignalType.PAUSE:
-            self._pause = None
+            self._forget_pause()
+
+    async def withdrawal(self) -> None:
+        """Return when a pause that is known is forgotten."""
+        if self._withdrawn is None:
+            self._withdrawn = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._withdrawn)
 
     def supersede(self) -> None:
         """Note that a newer launch owns the instance."""
-        self._superseded = True
+        self._supersede("a newer launch owns the instance")
+
+    def end(self, reason: str) -> None:
+        """Note that the instance has ended, unless that is the program's own doing."""
+        if not self._own_ends:
+            self._supersede(reason)
+
+    @contextmanager
+    def ending(self) -> Iterator[None]:
+        """Within it, and for good once it is left without an error, the program itself ends the instance."""
+        self._own_ends += 1
+        try:
+            yield
+        except BaseException:
+            self._own_ends -= 1
+            raise
+
+    def _supersede(self, reason: str) -> None:
+        self._superseded_by = self._superseded_by or reason
         self._wake()
+
+    def _forget_pause(self) -> None:
+        if self._pause is not None and self._withdrawn is not None:
+            self._withdrawn.set_result(None)
+            self._withdrawn = None
+        self._pause = None
 
     def interruption(self, *, pause_too: bool) -> InstanceInterrupted | None:
         """The exception to raise now, if any."""
-        if self._superseded:
-            return InstanceSuperseded("a newer launch owns the instance")
+        if self._superseded_by is not None:
+            return InstanceSuperseded(self._superseded_by)
         if self._cancel is not None:
             return InstanceCancelled("a cancel signal reached the instance")
         if pause_too and self._pause is not None:

@@ -211,10 +211,14 @@ class SignalWait:
 
 @dataclass(frozen=True, slots=True)
 class SignalPoll:
-    """What is waiting for an instance: its most urgent signal and the custom signal asked for."""
+    """What is waiting for an instance: its most urgent signal and the custom signal asked for.
+
+    `status` is that of the instance; None by a core that does not tell it.
+    """
 
     signal: Signal | None = None
     custom_signal: CustomSignal | None = None
+    status: InstanceStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)

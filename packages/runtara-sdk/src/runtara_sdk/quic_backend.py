@@ -195,13 +195,21 @@ class QuicBackend(InstanceBackend):
         if not response.instance_event.success:
             raise error_from_code("INSTANCE_EVENT_ERROR", response.instance_event.error or "core refused the event")
 
-    async def poll_signals(self, checkpoint_id: str | None) -> SignalPoll:
-        message = pb.PollSignalsRequest(instance_id=self._settings.instance_id, checkpoint_id=checkpoint_id)
-        response = await self._call(pb.RpcRequest(poll_signals=message), "poll_signals")
+    async def poll_signals(
+        self, checkpoint_id: str | None, *, wait_ms: int = 0, known_signal_id: int = 0
+    ) -> SignalPoll:
+        message = pb.PollSignalsRequest(
+            instance_id=self._settings.instance_id,
+            checkpoint_id=checkpoint_id,
+            wait_ms=wait_ms,
+            known_signal_id=known_signal_id,
+        )
+        response = await self._call(pb.RpcRequest(poll_signals=message), "poll_signals", held_ms=wait_ms)
         answer = response.poll_signals
         return SignalPoll(
             signal=_signal(answer.signal) if answer.HasField("signal") else None,
             custom_signal=_custom_signal(answer.custom_signal) if answer.HasField("custom_signal") else None,
+            status=_STATUSES.get(answer.status),
         )
 
     async def acknowledge_signal(self, signal: Signal) -> None:
@@ -267,7 +275,7 @@ class QuicBackend(InstanceBackend):
             error=answer.error if answer.HasField("error") else None,
         )
 
-    async def _call(self, request: pb.RpcRequest, verb: str) -> pb.RpcResponse:
+    async def _call(self, request: pb.RpcRequest, verb: str, *, held_ms: int = 0) -> pb.RpcResponse:
         if self._epoch is not None:
             request.epoch = self._epoch
         if self._token is not None:
@@ -277,7 +285,7 @@ class QuicBackend(InstanceBackend):
         payload = request.SerializeToString()
 
         async def attempt() -> pb.RpcResponse:
-            answer = await self._client.call(payload, timeout_ms=self._settings.request_timeout_ms)
+            answer = await self._client.call(payload, timeout_ms=self._settings.request_timeout_ms + held_ms)
             return _decode(answer, verb)
 
         return await self._persist(verb, attempt)

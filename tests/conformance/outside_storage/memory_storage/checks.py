@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from runtara_core.storage import MAX_WATCHED
 from runtara_sdk.errors import InvalidInputError
 
 MAX_DURATION_MS = 2**52
@@ -38,3 +41,8 @@ def page(rows: list, limit: int, offset: int) -> tuple:  # type: ignore[type-arg
 def tail(text: str, bound: int) -> str:
     """The end of a program's text in a storable form."""
     return text[-bound:].replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
+
+
+def require_few(items: Sequence[object]) -> None:
+    if len(items) > MAX_WATCHED:
+        raise InvalidInputError(f"{len(items)} are more than {MAX_WATCHED}")

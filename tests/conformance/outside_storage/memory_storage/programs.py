@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from runtara_core.models import CoreLimits, EventRecord
+from runtara_core.models import CoreLimits, EventRecord, LeaseKey, WatchedInstance
 from runtara_core.storage import Storage
 from runtara_sdk.errors import (
     ConcurrencyLimitError,
@@ -32,7 +32,7 @@ from runtara_sdk.models import (
     TerminationReason,
 )
 
-from memory_storage.checks import require_duration, require_name, require_text, tail
+from memory_storage.checks import require_duration, require_few, require_name, require_text, tail
 from memory_storage.record import ERROR_CHARACTERS, Attempt, Deadline, Record
 
 ADOPTION_LEASE_MS = 60_000
@@ -217,7 +217,27 @@ class ProgramVerbs(Storage):
     ) -> SignalPoll:
         record = self.current(instance_id, epoch)
         record.heard_of(now_ms)
-        return SignalPoll(record.waiting_signal(), _custom(record, checkpoint_id))
+        return SignalPoll(record.waiting_signal(), _custom(record, checkpoint_id), record.status)
+
+    async def find_news(self, watched: Sequence[WatchedInstance]) -> list[WatchedInstance]:
+        require_few(watched)
+        return [each for each in watched if self._has_news(each)]
+
+    def _has_news(self, watched: WatchedInstance) -> bool:
+        record = self.records.get(watched.instance_id)
+        if record is None or record.epoch != watched.epoch or record.status.is_terminal:
+            return True
+        signal = record.waiting_signal()
+        return (
+            signal.signal_id if signal else 0
+        ) != watched.signal_id or watched.checkpoint_id in record.custom_signals
+
+    async def record_contacts(self, keys: Sequence[LeaseKey], *, now_ms: int) -> None:
+        require_few(keys)
+        for key in keys:
+            record = self.records.get(key.instance_id)
+            if record is not None and record.epoch == key.epoch and record.is_running:
+                record.heard_of(now_ms, always=True)
 
     async def acknowledge_signal(
         self, instance_id: str, epoch: int | None, signal_type: SignalType, signal_id: int | None, *, now_ms: int

@@ -184,6 +184,49 @@ WHERE instance_id = :instance_id AND signal_type = :signal_type AND acknowledged
 -- name: load_custom_signal
 SELECT payload FROM custom_signals WHERE instance_id = :instance_id AND checkpoint_id = :checkpoint_id;
 
+-- fragment: watched
+/*postgres json_to_recordset(CAST(:watched AS JSON))
+    AS watched (position BIGINT, instance_id TEXT, epoch BIGINT, signal_id BIGINT, checkpoint_id TEXT)*/
+/*sqlite (
+    SELECT json_extract(value, '$.position') AS position, json_extract(value, '$.instance_id') AS instance_id,
+        json_extract(value, '$.epoch') AS epoch, json_extract(value, '$.signal_id') AS signal_id,
+        json_extract(value, '$.checkpoint_id') AS checkpoint_id
+    FROM json_each(:watched)
+) AS watched*/
+
+-- Scalar subqueries, so that each is a walk down an index however many instances there are. The types of signals sort in
+-- the order of their precedence.
+
+-- name: find_news
+SELECT watched.position FROM /*include watched*/
+WHERE watched.epoch <> COALESCE((
+    SELECT CASE WHEN status IN ('completed', 'failed', 'cancelled') THEN -1 ELSE epoch END
+    FROM instances WHERE instances.instance_id = watched.instance_id
+  ), -1)
+  OR watched.signal_id <> COALESCE((
+    SELECT id FROM pending_signals
+    WHERE pending_signals.instance_id = watched.instance_id AND acknowledged_at_ms IS NULL
+    ORDER BY signal_type LIMIT 1
+  ), 0)
+  OR 0 < (
+    SELECT COUNT(*) FROM custom_signals
+    WHERE custom_signals.instance_id = watched.instance_id AND custom_signals.checkpoint_id = watched.checkpoint_id
+  );
+
+-- name: record_contacts
+UPDATE instances SET last_contact_at_ms = :now_ms
+WHERE instance_id /*postgres = ANY (ARRAY*/ /*sqlite IN*/ (
+    SELECT running.instance_id FROM /*include watched*/
+    /*postgres CROSS JOIN LATERAL (
+        SELECT instance_id FROM instances
+        WHERE instances.instance_id = watched.instance_id AND instances.epoch = watched.epoch
+          AND instances.status = 'running'
+        LIMIT 1 FOR UPDATE SKIP LOCKED
+    ) AS running*/
+    /*sqlite CROSS JOIN instances AS running
+    WHERE running.instance_id = watched.instance_id AND running.epoch = watched.epoch AND running.status = 'running'*/
+)/*postgres )*/;
+
 -- name: upsert_custom_signal
 INSERT INTO custom_signals (instance_id, checkpoint_id, payload, created_at_ms)
 VALUES (:instance_id, :checkpoint_id, :payload, :now_ms)

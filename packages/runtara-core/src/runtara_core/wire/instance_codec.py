@@ -152,7 +152,7 @@ def encode_signal_wait(wait: SignalWait) -> pb.WaitSignalResponse:
 
 def encode_signal_poll(instance_id: str, poll: SignalPoll) -> pb.PollSignalsResponse:
     """The answer to a poll."""
-    message = pb.PollSignalsResponse()
+    message = pb.PollSignalsResponse(status=None if poll.status is None else _STATUS[poll.status])
     if poll.signal is not None:
         message.signal.CopyFrom(_encode_signal(instance_id, poll.signal))
     if poll.custom_signal is not None:

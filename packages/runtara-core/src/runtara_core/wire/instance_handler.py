@@ -150,6 +150,8 @@ class InstanceHandler:
             call.instance_id,
             _epoch(request),
             call.checkpoint_id if call.HasField("checkpoint_id") else None,
+            wait_ms=call.wait_ms,
+            known_signal_id=call.known_signal_id,
         )
         return pb.RpcResponse(poll_signals=encode_signal_poll(call.instance_id, poll))
 

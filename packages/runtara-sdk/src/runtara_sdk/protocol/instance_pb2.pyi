@@ -307,20 +307,26 @@ class SignalAckResponse(_message.Message):
     def __init__(self, success: _Optional[bool] = ..., status: _Optional[_Union[InstanceStatus, str]] = ...) -> None: ...
 
 class PollSignalsRequest(_message.Message):
-    __slots__ = ("instance_id", "checkpoint_id")
+    __slots__ = ("instance_id", "checkpoint_id", "wait_ms", "known_signal_id")
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
+    WAIT_MS_FIELD_NUMBER: _ClassVar[int]
+    KNOWN_SIGNAL_ID_FIELD_NUMBER: _ClassVar[int]
     instance_id: str
     checkpoint_id: str
-    def __init__(self, instance_id: _Optional[str] = ..., checkpoint_id: _Optional[str] = ...) -> None: ...
+    wait_ms: int
+    known_signal_id: int
+    def __init__(self, instance_id: _Optional[str] = ..., checkpoint_id: _Optional[str] = ..., wait_ms: _Optional[int] = ..., known_signal_id: _Optional[int] = ...) -> None: ...
 
 class PollSignalsResponse(_message.Message):
-    __slots__ = ("signal", "custom_signal")
+    __slots__ = ("signal", "custom_signal", "status")
     SIGNAL_FIELD_NUMBER: _ClassVar[int]
     CUSTOM_SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
     signal: Signal
     custom_signal: CustomSignal
-    def __init__(self, signal: _Optional[_Union[Signal, _Mapping]] = ..., custom_signal: _Optional[_Union[CustomSignal, _Mapping]] = ...) -> None: ...
+    status: InstanceStatus
+    def __init__(self, signal: _Optional[_Union[Signal, _Mapping]] = ..., custom_signal: _Optional[_Union[CustomSignal, _Mapping]] = ..., status: _Optional[_Union[InstanceStatus, str]] = ...) -> None: ...
 
 class GetInstanceStatusRequest(_message.Message):
     __slots__ = ("instance_id", "tenant_id")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from runtara_sdk.errors import InvalidInputError
 
 MAX_INSTANCE_ID_BYTES = 255
@@ -32,6 +34,12 @@ def require_checkpoint_id(checkpoint_id: str) -> None:
 def require_event_key(event_key: str) -> None:
     """Refuse an event key that cannot be stored."""
     _require_text("event_key", event_key, MAX_CHECKPOINT_ID_BYTES)
+
+
+def require_few(items: Sequence[object], bound: int, what: str) -> None:
+    """Refuse more than one statement should be given."""
+    if len(items) > bound:
+        raise InvalidInputError(f"{len(items)} {what} are more than {bound}: ask in several calls")
 
 
 def bounded_page(limit: int, offset: int) -> tuple[int, int]:

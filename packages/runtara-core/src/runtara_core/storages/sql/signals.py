@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+
 from runtara_sdk.errors import InstanceNotFoundError, InvalidInputError
 from runtara_sdk.models import CustomSignal, InstanceStatus, SignalPoll, SignalType, TerminationReason
 
 from runtara_core.database import Row, Transaction
-from runtara_core.storages.sql.limits import require_checkpoint_id
+from runtara_core.models import LeaseKey, WatchedInstance
+from runtara_core.storage import MAX_WATCHED
+from runtara_core.storages.sql.limits import require_checkpoint_id, require_few
 from runtara_core.storages.sql.state import (
     InstanceState,
     change_state,
@@ -40,8 +45,32 @@ async def poll_signals(
     custom = None
     if checkpoint_id is not None:
         custom = await load_custom_signal(transaction, instance_id, checkpoint_id)
-    poll = SignalPoll(await most_urgent_signal(transaction, instance_id), custom)
+    poll = SignalPoll(await most_urgent_signal(transaction, instance_id), custom, state.status)
     return poll, state.contact_is_old(now_ms)
+
+
+async def find_news(transaction: Transaction, watched: Sequence[WatchedInstance]) -> list[WatchedInstance]:
+    """Those that are no longer as said."""
+    require_few(watched, MAX_WATCHED, "watched instances")
+    given = [
+        {
+            "position": position,
+            "instance_id": each.instance_id,
+            "epoch": each.epoch,
+            "signal_id": each.signal_id,
+            "checkpoint_id": each.checkpoint_id,
+        }
+        for position, each in enumerate(watched)
+    ]
+    rows = await transaction.fetch_all("find_news", watched=json.dumps(given))
+    return [watched[row["position"]] for row in rows]
+
+
+async def record_contacts(transaction: Transaction, keys: Sequence[LeaseKey], *, now_ms: int) -> None:
+    """Stamp the contact of many; who is being written to at the moment needs no stamp."""
+    require_few(keys, MAX_WATCHED, "contacts")
+    given = [{"instance_id": key.instance_id, "epoch": key.epoch} for key in keys]
+    await transaction.execute("record_contacts", watched=json.dumps(given), now_ms=now_ms)
 
 
 async def record_contact(transaction: Transaction, instance_id: str, epoch: int | None, *, now_ms: int) -> None:

@@ -36,6 +36,7 @@ from runtara_core.models import (
     LaunchClaim,
     LeaseKey,
     NewInstance,
+    WatchedInstance,
 )
 from runtara_core.security.credentials import CredentialStore
 from runtara_core.storage import Storage
@@ -164,6 +165,12 @@ class SqlStorage(Storage):
         if contact_due:
             await self._write(signals.record_contact, instance_id, epoch, now_ms=now_ms)
         return poll
+
+    async def find_news(self, watched: Sequence[WatchedInstance]) -> list[WatchedInstance]:
+        return await self._read(signals.find_news, watched)
+
+    async def record_contacts(self, keys: Sequence[LeaseKey], *, now_ms: int) -> None:
+        await self._write(signals.record_contacts, keys, now_ms=now_ms)
 
     async def acknowledge_signal(
         self, instance_id: str, epoch: int | None, signal_type: SignalType, signal_id: int | None, *, now_ms: int

@@ -22,6 +22,7 @@ from runtara_core.testing.storage_suite.retention_cases import RetentionCases
 from runtara_core.testing.storage_suite.retry_cases import RetryCases
 from runtara_core.testing.storage_suite.signal_cases import SignalCases
 from runtara_core.testing.storage_suite.signal_wait_cases import SignalWaitCases
+from runtara_core.testing.storage_suite.watch_cases import WatchCases
 
 __all__ = ["StorageConformance"]
 
@@ -33,6 +34,7 @@ class StorageConformance(
     RetryCases,
     SignalCases,
     SignalWaitCases,
+    WatchCases,
     LaunchCases,
     LeaseCases,
     ExitCases,

@@ -45,7 +45,8 @@ class SignalCases:
 
     async def test_a_running_instance_finds_its_signal_until_it_acknowledges(self, storage: Storage) -> None:
         key = await launched(storage)
-        assert await storage.poll_signals("managed-1", key.epoch, "gate", now_ms=START_MS) == SignalPoll()
+        empty = SignalPoll(status=InstanceStatus.RUNNING)
+        assert await storage.poll_signals("managed-1", key.epoch, "gate", now_ms=START_MS) == empty
         assert await storage.send_signal("managed-1", SignalType.PAUSE, b"why", now_ms=START_MS) == "running"
         signal = await _poll(storage, key)
         assert signal is not None
