@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import asyncpg
@@ -53,7 +53,15 @@ async def together(*calls: Any) -> list[Any]:
     return await asyncio.gather(*calls, return_exceptions=True)
 
 
-async def test_each_request_of_a_batch_has_its_own_outcome(storage: PostgresStorage) -> None:
+async def one_by_one(*calls: Any) -> list[Any]:
+    """The same of calls that are each a batch of their own."""
+    return [(await together(call))[0] for call in calls]
+
+
+@pytest.mark.parametrize("gather", [together, one_by_one])
+async def test_each_request_of_a_batch_has_its_own_outcome(
+    storage: PostgresStorage, gather: Callable[..., Awaitable[list[Any]]]
+) -> None:
     await register(storage, "one", "two", "three", "done")
     done = InstanceEvent(EventType.COMPLETED)
     await storage.report_event("done", 1, done, now_ms=NOW_MS)
@@ -73,7 +81,7 @@ async def test_each_request_of_a_batch_has_its_own_outcome(storage: PostgresStor
         ("three", 1, "nul\0"): InvalidInputError,
         ("three", 1, "lone \ud800"): InvalidInputError,
     }
-    results = await together(*(storage.checkpoint(*call, b"state", now_ms=NOW_MS + 5) for call in calls))
+    results = await gather(*(storage.checkpoint(*call, b"state", now_ms=NOW_MS + 5) for call in calls))
     for result, expected in zip(results, calls.values(), strict=True):
         assert isinstance(result, expected), result
     one, two, *_ = results
@@ -114,6 +122,23 @@ async def test_a_row_that_somebody_holds_delays_only_its_own_checkpoint(
         await other_connection.execute("UPDATE instances SET epoch = 2 WHERE instance_id = 'held'")
     with pytest.raises(StaleEpochError):
         await held
+
+
+async def test_a_lone_checkpoint_sees_what_changed_while_it_waited_for_its_turn(
+    storage: PostgresStorage, other_connection: asyncpg.Connection[Any]
+) -> None:
+    await register(storage, "one")
+    await storage.checkpoint("one", 1, "first", b"1", now_ms=NOW_MS)
+    async with other_connection.transaction():
+        await other_connection.execute(
+            "UPDATE instances SET checkpoint_count = checkpoint_count + 1 WHERE instance_id = 'one'"
+        )
+        waits = asyncio.create_task(storage.checkpoint("one", 1, "second", b"2", now_ms=NOW_MS))
+        assert (await storage.get_checkpoint("one", "first")) == b"1"
+    assert not (await waits).found
+    instance = await storage.get_instance("one")
+    assert instance is not None
+    assert (instance.checkpoint_id, instance.checkpoint_count) == ("second", 3)
 
 
 async def test_a_cancelled_caller_takes_nobody_along(storage: PostgresStorage) -> None:

@@ -1,4 +1,4 @@
-"""PostgreSQL through a pool of asyncpg connections.
+"""PostgreSQL through a pool of asyncpg connections, and one more for statements that run all the time.
 
 Works run at READ COMMITTED and lock the rows that they decide on. After a deadlock or serialization failure, or when
 the connection broke before the commit was sent, nothing has happened and the work runs again, a bounded number of
@@ -18,6 +18,7 @@ from asyncpg.transaction import Transaction as ServerTransaction
 from runtara_sdk.errors import ConfigurationError, InvalidInputError, StorageError
 
 from runtara_core.database.interface import Database, Row, Transaction, Value, Work, with_builtin_queries
+from runtara_core.database.postgres_statements import StatementConnection
 from runtara_core.database.queries import Dialect, Query, QuerySet
 from runtara_core.database.urls import DatabaseUrl
 
@@ -32,6 +33,11 @@ _ATTEMPTS = 5
 _RETRY_PAUSE_S = 0.02
 _LOCK_TIMEOUT_MS = 15_000
 _IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000
+_SESSION = {
+    "application_name": "runtara",
+    "lock_timeout": str(_LOCK_TIMEOUT_MS),
+    "idle_in_transaction_session_timeout": str(_IDLE_IN_TRANSACTION_TIMEOUT_MS),
+}
 
 _CONFLICTS = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 _DISCONNECTS = (
@@ -98,6 +104,7 @@ class PostgresDatabase(Database):
         self._queries = with_builtin_queries(queries).for_dialect(self.dialect)
         self._pool_size = pool_size
         self._pool: asyncpg.Pool[Any] | None = None
+        self._statements: StatementConnection | None = None
 
     @property
     def location(self) -> str:
@@ -113,13 +120,15 @@ class PostgresDatabase(Database):
                 command_timeout=_COMMAND_TIMEOUT_S,
                 # Works leave nothing on a session that would have to be reset, which would cost a round trip each.
                 reset=_keep_session,
-                server_settings={
-                    "application_name": "runtara",
-                    "lock_timeout": str(_LOCK_TIMEOUT_MS),
-                    "idle_in_transaction_session_timeout": str(_IDLE_IN_TRANSACTION_TIMEOUT_MS),
-                },
+                server_settings=_SESSION,
             )
             self._pool = await pool
+            self._statements = StatementConnection(
+                self._url.url,
+                connect_timeout_s=_CONNECT_TIMEOUT_S,
+                command_timeout_s=_COMMAND_TIMEOUT_S,
+                server_settings=_SESSION,
+            )
         except (ValueError, asyncpg.ClientConfigurationError) as error:
             raise ConfigurationError(
                 f"the database URL of {self.location} is not usable: use postgres://USER:PASSWORD@HOST:PORT/NAME"
@@ -136,6 +145,9 @@ class PostgresDatabase(Database):
             ) from error
 
     async def close(self) -> None:
+        statements, self._statements = self._statements, None
+        if statements is not None:
+            await statements.close()
         pool, self._pool = self._pool, None
         if pool is None:
             return
@@ -171,22 +183,18 @@ class PostgresDatabase(Database):
         raise StorageError(f"{operation}: gave up after {_ATTEMPTS} attempts")
 
     async def fetch_at_once(
-        self, query: str, /, *, operation: str, **parameters: Sequence[str | bytes | int | None]
+        self, query: str, /, *, operation: str, **parameters: Value | Sequence[Value]
     ) -> Sequence[Row]:
-        """Run one statement over arrays as a transaction of its own: one round trip. Returns its rows, durable.
+        """Run one statement as a transaction of its own: one round trip. Returns its rows, durable.
 
         Raises `StatementFailed` when it did not succeed, and `StorageError` when the database does not answer. The
-        caller sees to it that texts and integers are storable.
+        caller sees to it that texts and integers are storable. Statements run one after the other.
         """
-        if self._pool is None:
+        if self._statements is None:
             raise StorageError(f"{operation}: the database is closed", retryable=False)
         statement = self._queries[query]
         try:
-            async with self._pool.acquire(timeout=_ACQUIRE_TIMEOUT_S) as connection:
-                rows: Sequence[Row] = await connection.fetch(
-                    statement.text, *(parameters[name] for name in statement.parameters)
-                )
-                return rows
+            return await self._statements.fetch(statement.text, [parameters[name] for name in statement.parameters])
         except TimeoutError as error:
             raise StorageError(f"{operation}: the database did not answer in time") from error
         except _DRIVER_ERRORS as error:

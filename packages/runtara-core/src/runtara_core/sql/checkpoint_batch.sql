@@ -53,3 +53,31 @@ LEFT JOIN LATERAL (
     WHERE custom_signals.instance_id = stored.instance_id AND custom_signals.checkpoint_id = stored.checkpoint_id
     LIMIT 1
 ) AS custom ON TRUE;
+
+-- name: checkpoint_alone
+-- The same for a batch of one.
+WITH locked AS MATERIALIZED (
+    SELECT instance_id FROM instances
+    WHERE instance_id = :instance_id AND status = 'running'
+      AND CASE WHEN CAST(:epoch AS BIGINT) IS NULL THEN image_id IS NULL ELSE epoch = CAST(:epoch AS BIGINT) END
+    FOR UPDATE SKIP LOCKED
+), inserted AS (
+    INSERT INTO checkpoints (instance_id, checkpoint_id, created_at_ms, state)
+    SELECT instance_id, CAST(:checkpoint_id AS TEXT), CAST(:now_ms AS BIGINT), CAST(:state AS BYTEA) FROM locked
+    ON CONFLICT (instance_id, checkpoint_id) DO NOTHING
+    RETURNING instance_id
+), advanced AS (
+    UPDATE instances
+    SET checkpoint_id = :checkpoint_id, checkpoint_count = checkpoint_count + 1, recovery_attempts = 0,
+        last_contact_at_ms = :now_ms
+    FROM inserted WHERE instances.instance_id = inserted.instance_id
+)
+SELECT 1 AS position, signal.id AS signal_id, signal.signal_type, signal.payload AS signal_payload,
+       (SELECT payload FROM custom_signals WHERE instance_id = :instance_id AND checkpoint_id = :checkpoint_id)
+           AS custom_payload
+FROM inserted
+LEFT JOIN LATERAL (
+    SELECT id, signal_type, payload FROM pending_signals
+    WHERE pending_signals.instance_id = inserted.instance_id AND acknowledged_at_ms IS NULL
+    ORDER BY CASE signal_type WHEN 'cancel' THEN 1 WHEN 'pause' THEN 2 ELSE 3 END LIMIT 1
+) AS signal ON TRUE;

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from runtara_sdk.errors import StorageError
@@ -111,17 +111,31 @@ class CheckpointBatches:
             size += len(request.state)
         return batch, repeated
 
+    async def _store(self, batch: list[_Request]) -> Sequence[Row]:
+        if len(batch) == 1:
+            alone = batch[0]
+            return await self._database.fetch_at_once(
+                "checkpoint_alone",
+                operation="checkpoint",
+                instance_id=alone.instance_id,
+                epoch=alone.epoch,
+                checkpoint_id=alone.checkpoint_id,
+                state=alone.state,
+                now_ms=alone.now_ms,
+            )
+        return await self._database.fetch_at_once(
+            "checkpoint_batch",
+            operation="checkpoint",
+            instance_ids=[request.instance_id for request in batch],
+            epochs=[request.epoch for request in batch],
+            checkpoint_ids=[request.checkpoint_id for request in batch],
+            states=[request.state for request in batch],
+            times_ms=[request.now_ms for request in batch],
+        )
+
     async def _commit(self, batch: list[_Request]) -> None:
         try:
-            rows = await self._database.fetch_at_once(
-                "checkpoint_batch",
-                operation="checkpoint",
-                instance_ids=[request.instance_id for request in batch],
-                epochs=[request.epoch for request in batch],
-                checkpoint_ids=[request.checkpoint_id for request in batch],
-                states=[request.state for request in batch],
-                times_ms=[request.now_ms for request in batch],
-            )
+            rows = await self._store(batch)
         except StatementFailed:
             rows = []
         except StorageError as error:
