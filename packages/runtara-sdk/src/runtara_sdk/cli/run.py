@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import shlex
-import signal
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from runtara_sdk.identifiers import validate_identifier
 from runtara_sdk.models import InstanceStatus
 from runtara_sdk.plugins import load_one
 from runtara_sdk.services import CompilerService, LocalPlatform, RunOutcome
+from runtara_sdk.stop_signals import stop_at_signals
 
 EXIT_UNFINISHED = 3
 _ENVELOPE_KEYS = frozenset({"data", "variables"})
@@ -122,9 +122,7 @@ def run(
 async def _run(request: RunRequest) -> RunOutcome:
     task = asyncio.current_task()
     if task is not None:
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup leaves it
-                asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        stop_at_signals(task.cancel)
     compiler: CompilerService = load_one(
         "runtara.services", "compiler", package="runtara-compiler", needed_by="`runtara run`"
     )()
