@@ -11,6 +11,8 @@ import ipaddress
 import json
 import re
 import ssl
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
@@ -624,6 +626,32 @@ async def test_tls_is_verified_and_a_private_authority_can_be_named(
         assert (await friend.invoke("request", {"url": secure_server.url}))["success"]
         await stranger.close()
         await friend.close()
+
+
+async def test_authorities_that_cannot_be_read_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*_certificate(tmp_path))
+    text = tmp_path / "text.pem"
+    text.write_text("nothing")
+    async for secure_server in _started(context):
+        for path in (text, tmp_path / "absent.pem"):
+            monkeypatch.setenv("SSL_CERT_FILE", str(path))
+            agent = AgentDefinition.of(HttpAgent())
+            error = await _error(agent, url=secure_server.url)
+            assert (error.code, error.retryable) == ("HTTP_TLS_ERROR", False)
+            assert str(path) in error.message
+            await agent.close()
+
+
+def test_only_what_a_call_needs_is_imported() -> None:
+    code = (
+        "import asyncio, sys; from runtara_agents_http.client import HttpClientPool\n"
+        "async def main(): HttpClientPool('x').client()\n"
+        "asyncio.run(main()); print(*sys.modules)"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "httpx" in loaded
+    assert not {"rich", "click", "pygments", "httpx._main"} & set(loaded)
 
 
 def _python_blocks(readme: Path) -> Iterable[str]:

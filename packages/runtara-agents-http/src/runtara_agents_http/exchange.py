@@ -64,9 +64,10 @@ async def _follow(
     body: RequestBody | None,
     credentials: Credentials,
 ) -> HttpResponse:
+    client = pool.client()  # which imports httpx in a way of its own
+
     import httpx
 
-    client = pool.client()
     shown = without_credentials(request.url)
     try:
         # Both sides of the comparison of origins come from the parser that sends the request.
