@@ -19,6 +19,7 @@ from runtara_core.retention import keep_removing_finished
 from runtara_core.security import KeyRing, TokenAuthority, require_key_when_exposed
 from runtara_core.server_identity import IdentitySource, ServerIdentity, follow_identity
 from runtara_core.settings import CoreSettings
+from runtara_core.signal_watch import DEFAULT_MAX_HELD, SignalWatch
 from runtara_core.storage import Storage
 from runtara_core.storages import open_storage
 from runtara_core.wire.instance_gate import InstanceGate
@@ -56,6 +57,7 @@ class CoreDaemon:
         self._clock = clock or SystemClock()
         self._serve_management = serve_management
         self._storage: Storage | None = None
+        self._watch: SignalWatch | None = None
         self._servers: list[QuicServer] = []
         self._identity_source = IdentitySource(settings.data_dir, settings.server_names, settings.tls)
         self._following: asyncio.Task[None] | None = None
@@ -83,8 +85,10 @@ class CoreDaemon:
             self.keys = KeyRing(storage.credentials, self._clock, always_required=exposed)
             tokens = TokenAuthority(storage.credentials, self._clock)
             due = DueBell()
-            self.management = ManagementService(storage, self._clock, settings.limits, due, tokens)
-            instances = InstanceService(storage, self._clock, settings.limits, due)
+            watch = SignalWatch(storage, self._clock, max_held=self._most_held_polls())
+            self._watch = watch
+            self.management = ManagementService(storage, self._clock, settings.limits, due, tokens, watch)
+            instances = InstanceService(storage, self._clock, settings.limits, due, watch)
             handler = InstanceHandler(instances, InstanceGate(instances, tokens, self.keys))
             await self._listen(handler.dispatcher.serve, settings.instance_port, self._instance_port_setting)
             if self._serve_management:
@@ -104,10 +108,18 @@ class CoreDaemon:
             await self.close()
             raise
 
-    async def _listen(self, serve_payload: Callable[[bytes], Awaitable[bytes]], port: int, setting: str) -> None:
-        server_settings = ServerSettings.from_environment(
+    def _most_held_polls(self) -> int:
+        # Half of the handlers stay free for calls that do something.
+        max_handlers = self._server_settings(0, "").max_handlers
+        return min(DEFAULT_MAX_HELD, max_handlers // 2) if max_handlers else DEFAULT_MAX_HELD
+
+    def _server_settings(self, port: int, setting: str) -> ServerSettings:
+        return ServerSettings.from_environment(
             EnvironmentReader(), host=self._settings.bind_address, port=port, port_setting=setting
         )
+
+    async def _listen(self, serve_payload: Callable[[bytes], Awaitable[bytes]], port: int, setting: str) -> None:
+        server_settings = self._server_settings(port, setting)
         handler = payload_handler(serve_payload, server_settings)
         self._servers.append(await serve(handler, server_settings, self.identity.tls))
 
@@ -118,6 +130,9 @@ class CoreDaemon:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._watch is not None:
+            await self._watch.close()
+            self._watch = None
         for server in self._servers:
             with contextlib.suppress(Exception):
                 await server.close(_CLOSE_GRACE_SECONDS)
