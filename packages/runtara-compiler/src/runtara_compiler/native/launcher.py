@@ -25,7 +25,6 @@ EXIT_UNUSABLE = 126
 def main() -> None:
     """Run the workflow, or check modules; does not return when all is well."""
     gc.disable()  # the program of the workflow turns it on once everything is imported
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # discovery at run time, for nothing
     arguments = sys.argv[1:]
     if not arguments:
         _stop(EXIT_USAGE, "usage: runtara-base WORKFLOW_DIRECTORY [ARGUMENT...]")
@@ -33,10 +32,12 @@ def main() -> None:
         for name in arguments[1:]:
             importlib.import_module(name)
         return
+    from runtara_sdk.workflow.program import main as run_program
+    from runtara_sdk.workflow.program import prepare
+
+    prepare()
     workflow = _load_workflow(arguments[0])
     sys.argv[1:2] = []
-    from runtara_sdk.workflow.program import main as run_program
-
     run_program(workflow)
 
 

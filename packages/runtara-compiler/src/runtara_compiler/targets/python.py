@@ -29,8 +29,11 @@ import gc
 
 gc.disable()  # until everything is imported
 
+from runtara_sdk.workflow.program import main, prepare
+
+prepare()
+
 from {module} import workflow
-from runtara_sdk.workflow.program import main
 
 main(workflow)
 """

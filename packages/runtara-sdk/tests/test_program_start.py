@@ -1,0 +1,40 @@
+"""What a compiled program loads before its first step."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+_PROGRAM = """
+import sys
+from runtara_sdk.workflow.program import prepare
+assert "pydantic" not in sys.modules
+prepare()
+from pydantic import BaseModel
+class Order(BaseModel):
+    id: int
+assert Order.model_validate({"id": "1"}).id == 1
+print(*sys.modules)
+"""
+
+
+def loaded(**variables: str) -> set[str]:
+    environment = {name: value for name, value in os.environ.items() if name != "PYDANTIC_DISABLE_PLUGINS"}
+    done = subprocess.run(
+        [sys.executable, "-c", _PROGRAM],
+        env={**environment, **variables},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return set(done.stdout.split())
+
+
+def test_models_are_built_without_reading_what_is_installed() -> None:
+    assert not {"importlib.metadata", "email"} & loaded()
+
+
+def test_plugins_of_pydantic_can_be_left_on() -> None:
+    assert "importlib.metadata" in loaded(PYDANTIC_DISABLE_PLUGINS="one,other")
