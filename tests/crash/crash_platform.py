@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sqlite3
 import sys
@@ -47,6 +48,10 @@ class Platform:
         }
         self._daemons: list[Daemon] = []
         self._images: dict[Path, str] = {}
+
+    def set_variable(self, name: str, value: str) -> None:
+        """Set a variable of the daemons that are started from now on."""
+        self._env[name] = value
 
     # Daemons
 
@@ -202,6 +207,16 @@ class Platform:
         found: Guest = await eventually(find, f"a program of {instance_id}", details=self.transcript)
         return found
 
+    async def running_or_ended_guest(self, instance_id: str, *, above_epoch: int) -> Guest:
+        """The newest launch, once its program has been started."""
+
+        async def find() -> Guest | None:
+            guest = self.guest(instance_id)
+            return guest if guest is not None and guest.program is not None and guest.epoch > above_epoch else None
+
+        found: Guest = await self.eventually(find, f"a program of {instance_id}")
+        return found
+
     # What is stored
 
     async def fetch(self, statement: str) -> list[Any]:
@@ -221,6 +236,12 @@ class Platform:
             return connection.execute(statement).fetchall()
         finally:
             connection.close()
+
+    def change(self, statement: str) -> None:
+        """Change rows behind the back of daemons that are dead (SQLite)."""
+        with contextlib.closing(sqlite3.connect(self.database_url.removeprefix("sqlite:///"))) as connection:
+            connection.execute(statement)
+            connection.commit()
 
     async def checkpoints(self, instance_id: str) -> set[str]:
         """Ids of the stored checkpoints."""
