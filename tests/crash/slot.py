@@ -184,8 +184,7 @@ class Slot:
     async def end(self) -> None:
         """End whatever runs."""
         self._keeping = False
-        for task in self._starting:
-            task.cancel()
+        # Seen through: the answer to an order that nobody reads would be taken for that to the next one.
         await asyncio.gather(*self._starting, return_exceptions=True)
         for role in tuple(self._daemons):
             self._kill(role, signal.SIGKILL)
