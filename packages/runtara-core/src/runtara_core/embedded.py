@@ -141,7 +141,9 @@ class EmbeddedBackend(InstanceBackend):
         return await self._service.get_progress(self._instance_id, checkpoint_id, self._current_epoch())
 
     @_patient
-    async def sleep(self, checkpoint_id: str, duration_ms: int, state: bytes, *, suspend_above_ms: int) -> SleepOutcome:
+    async def sleep(
+        self, checkpoint_id: str, duration_ms: int, state: bytes, *, suspend_above_ms: int | None
+    ) -> SleepOutcome:
         return await self._service.sleep(
             self._instance_id,
             self._current_epoch(),
@@ -175,14 +177,16 @@ class EmbeddedBackend(InstanceBackend):
 
     @_patient
     async def record_retry_attempt(
-        self, checkpoint_id: str, attempt: RetryAttempt, *, suspend_above_ms: int
+        self, checkpoint_id: str, attempt: RetryAttempt, *, suspend_above_ms: int | None
     ) -> SleepOutcome:
         return await self._service.record_retry_attempt(
             self._instance_id, self._current_epoch(), checkpoint_id, attempt, suspend_above_ms=None
         )
 
     @_patient
-    async def wait_signal(self, checkpoint_id: str, timeout_ms: int | None, *, suspend_above_ms: int) -> SignalWait:
+    async def wait_signal(
+        self, checkpoint_id: str, timeout_ms: int | None, *, suspend_above_ms: int | None
+    ) -> SignalWait:
         return await self._service.wait_signal(
             self._instance_id, self._current_epoch(), checkpoint_id, timeout_ms=timeout_ms, suspend_above_ms=None
         )

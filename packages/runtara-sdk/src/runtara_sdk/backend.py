@@ -59,10 +59,13 @@ class InstanceBackend(ABC):
         """The stored state or, without one, the attempt that comes next, in one round trip. Never writes."""
 
     @abstractmethod
-    async def sleep(self, checkpoint_id: str, duration_ms: int, state: bytes, *, suspend_above_ms: int) -> SleepOutcome:
+    async def sleep(
+        self, checkpoint_id: str, duration_ms: int, state: bytes, *, suspend_above_ms: int | None
+    ) -> SleepOutcome:
         """Sleep durably under `checkpoint_id`; the deadline is fixed by the first call.
 
-        Suspends the instance when more than `suspend_above_ms` remain and `can_suspend` is true.
+        Suspends the instance when more than `suspend_above_ms` remain and `can_suspend` is true; never with None, as in
+        the other waits.
         """
 
     @abstractmethod
@@ -85,7 +88,7 @@ class InstanceBackend(ABC):
 
     @abstractmethod
     async def record_retry_attempt(
-        self, checkpoint_id: str, attempt: RetryAttempt, *, suspend_above_ms: int
+        self, checkpoint_id: str, attempt: RetryAttempt, *, suspend_above_ms: int | None
     ) -> SleepOutcome:
         """Record that an attempt is about to run, and when; the first record of its number decides.
 
@@ -93,7 +96,9 @@ class InstanceBackend(ABC):
         """
 
     @abstractmethod
-    async def wait_signal(self, checkpoint_id: str, timeout_ms: int | None, *, suspend_above_ms: int) -> SignalWait:
+    async def wait_signal(
+        self, checkpoint_id: str, timeout_ms: int | None, *, suspend_above_ms: int | None
+    ) -> SignalWait:
         """Wait for the custom signal `checkpoint_id`; the deadline is fixed by the first call with a timeout.
 
         The payload that is found becomes the state of that checkpoint. Suspends the instance when more than

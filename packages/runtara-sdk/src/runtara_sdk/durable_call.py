@@ -70,14 +70,15 @@ async def call_durably(
         raise ConfigurationError(f"{key} calls itself under the same key, which names one piece of work: give it a key")
     token = _surrounding.set(surrounding | {key})
     try:
-        async with sdk.turn_of_call(key):
-            progress = await sdk.get_progress(key)
-            if progress.state is not None:
-                return decode_result(codec, key, progress.state)
-            encoded, result = await _attempt(sdk, key, work, progress.retry, policy, codec, describe)
-            answer = await _record(sdk, key, encoded)
-            sdk.raise_if_interrupted()
-            return decode_result(codec, key, answer.state) if answer.found else result
+        with sdk.under_way.operation():
+            async with sdk.turn_of_call(key):
+                progress = await sdk.get_progress(key)
+                if progress.state is not None:
+                    return decode_result(codec, key, progress.state)
+                encoded, result = await _attempt(sdk, key, work, progress.retry, policy, codec, describe)
+                answer = await _record(sdk, key, encoded)
+                sdk.raise_if_interrupted()
+                return decode_result(codec, key, answer.state) if answer.found else result
     finally:
         _surrounding.reset(token)
 

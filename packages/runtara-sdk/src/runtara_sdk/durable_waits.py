@@ -2,10 +2,12 @@
 
 All three ask the store, which fixes the deadline once and says what to do: go on, wait here for what is left, or exit,
 because the instance is suspended and somebody starts the program again. What waits here ends early by an interruption.
+A wait beside other durable work does not suspend: see `runtara_sdk.under_way`.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import NoReturn
@@ -16,6 +18,7 @@ from runtara_sdk.errors import InstanceSuspended, InvalidInputError, SignalTimeo
 from runtara_sdk.interruption import InterruptionWatch
 from runtara_sdk.models import RetryAttempt, SignalWaitState, SleepState
 from runtara_sdk.signal_polls import SignalPolls, StoreCall
+from runtara_sdk.under_way import OperationsUnderWay
 
 LONGEST_WAIT_MS = 60_000
 """Then the deadline is asked for again, as clocks jump and machines sleep."""
@@ -28,6 +31,7 @@ class DurableWaits:
         store: gives the connected backend.
         ask: awaits a call of it.
         watch: ends waits early.
+        under_way: tells whether a wait is alone.
         clock: source of the waits.
         polls: hear of custom signals.
         threshold_ms: a wait with more than this left ends the process where it can, milliseconds.
@@ -41,6 +45,7 @@ class DurableWaits:
         store: Callable[[], InstanceBackend],
         ask: StoreCall,
         watch: InterruptionWatch,
+        under_way: OperationsUnderWay,
         clock: Clock,
         polls: SignalPolls,
         threshold_ms: int,
@@ -50,6 +55,7 @@ class DurableWaits:
         self._store = store
         self._ask = ask
         self._watch = watch
+        self._under_way = under_way
         self._clock = clock
         self._threshold_ms = threshold_ms
         self._polls = polls
@@ -58,43 +64,52 @@ class DurableWaits:
 
     async def sleep(self, duration_ms: int, checkpoint_id: str, state: bytes) -> None:
         """Return once `duration_ms` have passed since this checkpoint id slept first."""
-        while True:
-            outcome = await self._ask(
-                self._store().sleep(checkpoint_id, duration_ms, state, suspend_above_ms=self._threshold_ms)
-            )
-            if outcome.state is SleepState.DONE:
-                return
-            if outcome.state is SleepState.SUSPENDED:
-                await self._suspend(f"sleeping under {checkpoint_id!r} until {outcome.wake_at_ms} ms")
-            await self._wait_here(outcome.remaining_ms)
+        with self._under_way.operation():
+            await _let_others_begin()
+            while True:
+                outcome = await self._ask(
+                    self._store().sleep(checkpoint_id, duration_ms, state, suspend_above_ms=self._suspend_above_ms)
+                )
+                if outcome.state is SleepState.DONE:
+                    return
+                if outcome.state is SleepState.SUSPENDED:
+                    await self._suspend(f"sleeping under {checkpoint_id!r} until {outcome.wake_at_ms} ms")
+                await self._wait_here(outcome.remaining_ms)
 
     async def before_attempt(self, checkpoint_id: str, attempt: RetryAttempt) -> None:
         """Record an attempt and return when it may run."""
-        while True:
-            outcome = await self._ask(
-                self._store().record_retry_attempt(checkpoint_id, attempt, suspend_above_ms=self._threshold_ms)
-            )
-            if outcome.state is SleepState.DONE:
-                return
-            if outcome.state is SleepState.SUSPENDED:
-                await self._suspend(f"{checkpoint_id!r} is tried again at {outcome.wake_at_ms} ms")
-            await self._wait_here(outcome.remaining_ms)
-            if outcome.remaining_ms <= LONGEST_WAIT_MS:
-                return  # nothing marks the end of this wait, so there is nothing to ask
+        with self._under_way.operation():
+            while True:
+                outcome = await self._ask(
+                    self._store().record_retry_attempt(checkpoint_id, attempt, suspend_above_ms=self._suspend_above_ms)
+                )
+                if outcome.state is SleepState.DONE:
+                    return
+                if outcome.state is SleepState.SUSPENDED:
+                    await self._suspend(f"{checkpoint_id!r} is tried again at {outcome.wake_at_ms} ms")
+                await self._wait_here(outcome.remaining_ms)
+                if outcome.remaining_ms <= LONGEST_WAIT_MS:
+                    return  # nothing marks the end of this wait, so there is nothing to ask
 
     async def signal(self, checkpoint_id: str, timeout_ms: int | None) -> bytes:
         """The payload of the custom signal, once it has come; raises `SignalTimeoutError` at the deadline."""
-        while True:
-            wait = await self._ask(
-                self._store().wait_signal(checkpoint_id, timeout_ms, suspend_above_ms=self._threshold_ms)
-            )
-            if wait.state is SignalWaitState.RECEIVED:
-                return wait.payload
-            if wait.state is SignalWaitState.TIMED_OUT:
-                raise SignalTimeoutError(f"no signal {checkpoint_id!r} came until {wait.deadline_ms} ms")
-            if wait.state is SignalWaitState.SUSPENDED:
-                await self._suspend(f"waiting for signal {checkpoint_id!r}")
-            await self._look_out(checkpoint_id, wait.remaining_ms)
+        with self._under_way.operation():
+            await _let_others_begin()
+            while True:
+                wait = await self._ask(
+                    self._store().wait_signal(checkpoint_id, timeout_ms, suspend_above_ms=self._suspend_above_ms)
+                )
+                if wait.state is SignalWaitState.RECEIVED:
+                    return wait.payload
+                if wait.state is SignalWaitState.TIMED_OUT:
+                    raise SignalTimeoutError(f"no signal {checkpoint_id!r} came until {wait.deadline_ms} ms")
+                if wait.state is SignalWaitState.SUSPENDED:
+                    await self._suspend(f"waiting for signal {checkpoint_id!r}")
+                await self._look_out(checkpoint_id, wait.remaining_ms)
+
+    @property
+    def _suspend_above_ms(self) -> int | None:
+        return self._threshold_ms if self._under_way.is_alone else None
 
     async def _wait_here(self, remaining_ms: int) -> None:
         if remaining_ms > self._threshold_ms:
@@ -121,6 +136,11 @@ class DurableWaits:
     async def _suspend(self, why: str) -> NoReturn:
         await self._prepare_to_suspend()
         raise InstanceSuspended(why)
+
+
+async def _let_others_begin() -> None:
+    """Tasks that were made together, as by `asyncio.gather`, begin one by one: the first is not alone for long."""
+    await asyncio.sleep(0)
 
 
 def duration_ms(duration: timedelta | float, what: str) -> int:

@@ -34,6 +34,7 @@ from runtara_sdk.models import (
     SignalType,
     StatusReport,
 )
+from runtara_sdk.under_way import OperationsUnderWay
 
 if TYPE_CHECKING:
     from runtara_sdk.retry import RetryPolicy
@@ -62,11 +63,13 @@ class RuntaraSdk(InstanceLifecycle):
     ) -> None:
         super().__init__(settings, backend=backend, clock=clock)
         self._last_poll_ms: int | None = None
+        self.under_way = OperationsUnderWay()
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._waits = DurableWaits(
             store=lambda: self._backend,
             ask=self._ask,
             watch=self._watch,
+            under_way=self.under_way,
             clock=self._clock,
             polls=self._polls,
             threshold_ms=settings.sleep_threshold_ms,

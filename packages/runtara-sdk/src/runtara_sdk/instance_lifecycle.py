@@ -36,6 +36,8 @@ from runtara_sdk.errors import (
     InstanceInterrupted,
     InstancePaused,
     InstanceSuperseded,
+    InstanceSuspended,
+    InvalidStateError,
     RuntaraError,
     StaleEpochError,
     StorageError,
@@ -43,7 +45,7 @@ from runtara_sdk.errors import (
 )
 from runtara_sdk.instance_settings import InstanceSettings
 from runtara_sdk.interruption import InterruptionWatch
-from runtara_sdk.models import EventType, InstanceEvent, Signal, SignalType
+from runtara_sdk.models import EventType, InstanceEvent, InstanceStatus, Signal, SignalType
 from runtara_sdk.outcome import describe_error, encode_json, find_interruption, was_caused_by
 from runtara_sdk.signal_polls import SignalPolls
 
@@ -248,9 +250,25 @@ class InstanceLifecycle:
         except StaleEpochError as error:
             self._watch.supersede()
             raise InstanceSuperseded(error.message) from error
+        except InvalidStateError as error:
+            if (interruption := await self._stopped_meanwhile(error)) is not None:
+                raise interruption from error
+            raise
         except _STORE_AWAY as error:
             self._store_failures.add(error)
             raise
+
+    async def _stopped_meanwhile(self, refusal: InvalidStateError) -> InstanceInterrupted | None:
+        """The interruption behind a refusal: what one part of a program suspended, its other parts hear of here."""
+        if not self._registered or self._result_reported:
+            return None
+        status = (await self._backend.get_instance_status(self.settings.instance_id)).status
+        if status is InstanceStatus.SUSPENDED:
+            return InstanceSuspended(refusal.message)
+        if status is not None and status.is_terminal:
+            self._watch.end(refusal.message)
+            return InstanceSuperseded(refusal.message) if self._watch.is_superseded else None
+        return None
 
     async def _report(self, event: InstanceEvent) -> None:
         await self._ask(self._backend.report_event(event))

@@ -166,7 +166,9 @@ class QuicBackend(InstanceBackend):
             retry=_retry_state(answer.retry) if answer.HasField("retry") else None,
         )
 
-    async def sleep(self, checkpoint_id: str, duration_ms: int, state: bytes, *, suspend_above_ms: int) -> SleepOutcome:
+    async def sleep(
+        self, checkpoint_id: str, duration_ms: int, state: bytes, *, suspend_above_ms: int | None
+    ) -> SleepOutcome:
         message = pb.SleepRequest(
             instance_id=self._settings.instance_id,
             duration_ms=duration_ms,
@@ -222,7 +224,7 @@ class QuicBackend(InstanceBackend):
         await self._call(pb.RpcRequest(signal_ack=message), "signal_ack")
 
     async def record_retry_attempt(
-        self, checkpoint_id: str, attempt: RetryAttempt, *, suspend_above_ms: int
+        self, checkpoint_id: str, attempt: RetryAttempt, *, suspend_above_ms: int | None
     ) -> SleepOutcome:
         now_ms = time.time_ns() // 1_000_000
         message = pb.RetryAttemptEvent(
@@ -240,7 +242,9 @@ class QuicBackend(InstanceBackend):
         answer = response.retry_attempt
         return SleepOutcome(_sleep_state(answer.state, "retry_attempt"), answer.next_attempt_at_ms, answer.remaining_ms)
 
-    async def wait_signal(self, checkpoint_id: str, timeout_ms: int | None, *, suspend_above_ms: int) -> SignalWait:
+    async def wait_signal(
+        self, checkpoint_id: str, timeout_ms: int | None, *, suspend_above_ms: int | None
+    ) -> SignalWait:
         message = pb.WaitSignalRequest(
             instance_id=self._settings.instance_id,
             checkpoint_id=checkpoint_id,
