@@ -38,3 +38,12 @@ def test_models_are_built_without_reading_what_is_installed() -> None:
 
 def test_plugins_of_pydantic_can_be_left_on() -> None:
     assert "importlib.metadata" in loaded(PYDANTIC_DISABLE_PLUGINS="one,other")
+
+
+def test_a_program_without_agents_loads_no_models() -> None:
+    code = (
+        "import sys, runtara_sdk.workflow.program, runtara_sdk.instance, runtara_sdk.quic_backend; "
+        "print(*sys.modules)"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
+    assert not {"pydantic", "httpx", "click", "cryptography", "importlib.metadata"} & set(shown.split())
