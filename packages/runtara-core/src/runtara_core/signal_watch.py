@@ -107,6 +107,16 @@ class SignalWatch:
         """Number of polls that are held now."""
         return self._held
 
+    @property
+    def waiting(self) -> int:
+        """Number of polls that have looked and wait for news."""
+        return sum(entry.held for entry in self._all() if entry.signal_id is not None)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is watched, so that the database is not asked."""
+        return not self._entries and (self._looking is None or self._looking.done())
+
     def ring(self, instance_id: str) -> None:
         """Say that something of an instance may have changed."""
         launches = self._instances.get(instance_id)
