@@ -5,6 +5,7 @@ The daemon puts the QUIC port in front of it; the one-process mode uses it as it
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from runtara_environment.service import EnvironmentService
 from runtara_environment.settings import SupervisionSettings
 from runtara_environment.supervision.guest import CoreAccess
 from runtara_environment.supervision.launcher import Launcher
+from runtara_environment.supervision.run_directory_sweep import RunDirectorySweep
 from runtara_environment.supervision.supervisor import Supervisor
 
 logger = logging.getLogger(__name__)
@@ -56,6 +58,8 @@ class Environment:
         self._clock = clock
         self._settings = settings
         self._supervisor: Supervisor | None = None
+        self._sweep: RunDirectorySweep | None = None
+        self._sweeping: asyncio.Task[None] | None = None
 
     async def open(self, *, only_instance: str | None = None) -> None:
         """Connect, migrate, choose the runner. Claims nothing yet; `start` does.
@@ -83,13 +87,17 @@ class Environment:
         self._supervisor = Supervisor(
             self._core, launcher, launches, owner, self._clock, self._settings, only_instance=only_instance
         )
+        if only_instance is None:
+            self._sweep = RunDirectorySweep(self._data_dir, self._core, launches, self._clock)
         self.service = EnvironmentService(self._core, self.registry, self._supervisor, self._clock)
 
     async def start(self) -> None:
-        """Take over what dead environments of this host left, and launch what is due."""
+        """Take over what dead environments of this host left, launch what is due, and sweep old run directories."""
         if self._supervisor is None:
             raise RuntimeError("open() comes before start()")
         await self._supervisor.start()
+        if self._sweep is not None:
+            self._sweeping = asyncio.create_task(self._sweep.keep_sweeping(), name="sweep run directories")
 
     async def close(self, *, stop_guests: bool) -> None:
         """Stop supervising. Guests run on for the next environment of this host, unless `stop_guests`.
@@ -97,7 +105,11 @@ class Environment:
         Harmless after an `open` that failed, and to repeat.
         """
         supervisor, self._supervisor = self._supervisor, None
+        sweeping, self._sweeping = self._sweeping, None
         try:
+            if sweeping is not None:
+                sweeping.cancel()
+                await asyncio.gather(sweeping, return_exceptions=True)
             if supervisor is not None:
                 await supervisor.close(stop_guests=stop_guests)
         finally:

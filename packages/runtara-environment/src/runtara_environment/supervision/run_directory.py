@@ -2,7 +2,7 @@
 
 Instance ids belong to a database, and one data directory may serve several (a local run on SQLite and one on
 PostgreSQL, or a database that was deleted and made anew). So a directory carries the name of its database, and the
-instance of another one gets a directory beside it.
+instance of another one gets a directory beside it. It carries the instance's id as well, which its own name may hash.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.identifiers import path_component
 
 _MARKER = "database-id"
+_INSTANCE = "instance-id"
+_MAX_MARKER_BYTES = 4_096
 
 
 def choose_run_directory(data_dir: Path, tenant_id: str, instance_id: str, database_id: str) -> Path:
@@ -26,21 +28,36 @@ def choose_run_directory(data_dir: Path, tenant_id: str, instance_id: str, datab
     name = path_component("instance_id", instance_id)
     for candidate in (runs / name, runs / f"{name}~{database_id[:12]}"):
         candidate.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if _owner(candidate, database_id) == database_id:
+        if _marked(candidate / _MARKER, database_id) == database_id:
+            _marked(candidate / _INSTANCE, instance_id)
             return candidate
     raise InvalidInputError(f"the run directories of instance {instance_id} in {runs} belong to other databases")
 
 
-def _owner(directory: Path, database_id: str) -> str:
-    """The database that a directory belongs to: `database_id` when it belonged to none."""
-    marker = directory / _MARKER
+def instance_of(directory: Path, database_id: str) -> str | None:
+    """Whose directory it is; None unless it carries the names of this database and of an instance."""
+    try:
+        if _read(directory / _MARKER) != database_id:
+            return None
+        return _read(directory / _INSTANCE) or None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _marked(marker: Path, value: str) -> str:
+    """What the marker says: `value` when it was missing."""
     if not marker.exists():
-        temporary = directory / f"{_MARKER}.{uuid.uuid4().hex}"
-        temporary.write_text(database_id, encoding="ascii")
+        temporary = marker.with_name(f"{marker.name}.{uuid.uuid4().hex}")
+        temporary.write_text(value, encoding="utf-8")
         try:
             os.link(temporary, marker)  # whole or not at all, and never over another's
         except FileExistsError:
             pass
         finally:
             temporary.unlink()
-    return marker.read_text(encoding="ascii")
+    return _read(marker)
+
+
+def _read(marker: Path) -> str:
+    with marker.open("rb") as file:
+        return file.read(_MAX_MARKER_BYTES).decode()
