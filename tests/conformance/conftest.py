@@ -20,7 +20,7 @@ from runtara_sdk.instance_settings import InstanceSettings
 from runtara_sdk.models import InstanceStatus
 
 TENANT = "tenant-1"
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 60.0
 
 
 def now_ms() -> int:

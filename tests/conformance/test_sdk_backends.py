@@ -40,7 +40,7 @@ from runtara_sdk.workflow.retry import DurableCalls
 from .conftest import TENANT, Home, now_ms, until
 
 PROGRAM = Path(__file__).with_name("programs") / "patient_buyer.py"
-PROMPT_SECONDS = 3.0  # the poller looks every second
+PROMPT_SECONDS = 60.0  # far below the hour that everything waits for
 HOUR_MS = 3_600_000
 
 
@@ -93,18 +93,16 @@ class Failing:
 class TestResults:
     async def test_a_later_run_finds_everything_and_repeats_nothing(self, home: Home) -> None:
         shop = Shop()
-        for _ in range(2):
+        for run in (1, 2):
             async with home.sdk() as sdk:
                 assert (await sdk.checkpoint("first", b"1")).state in (b"", b"1")
                 assert await sdk.step("second", lambda: shop.buy("S-1")) == "receipt of S-1"
                 assert await durable(shop.buy)("A-1") == "receipt of A-1"
-                started = time.monotonic()
-                await sdk.durable_sleep(0.2, "nap")
-                slept = time.monotonic() - started
+                async with asyncio.timeout(PROMPT_SECONDS):
+                    await sdk.durable_sleep(0.2 if run == 1 else 3_600, "nap")
                 await home.send_custom("approval", b"yes")
                 assert await sdk.wait_for_signal("approval") == b"yes"
         assert shop.calls == 2
-        assert slept < 0.2
         assert (await home.row()).status == "running"
 
     @pytest.mark.parametrize("end", ["completed", "failed", "cancelled"])
@@ -156,11 +154,8 @@ class TestSignals:
             running = asyncio.create_task(wait(sdk))
             if wait in (nap, back_off):
                 await home.waits("step::wait" if wait is back_off else "wait")
-            started = time.monotonic()
             await home.send(SignalType.CANCEL)
-            await asyncio.wait([running], timeout=PROMPT_SECONDS)
-            assert time.monotonic() - started < PROMPT_SECONDS
-            await running
+            await asyncio.wait_for(running, PROMPT_SECONDS)
         assert isinstance(sdk.interruption, InstanceCancelled)
         row = await home.row()
         assert (row.status, row.termination_reason) == ("cancelled", TerminationReason.CANCELLED)
@@ -178,8 +173,9 @@ class TestSignals:
         assert (row.status, row.termination_reason, row.wake_at_ms) == ("suspended", TerminationReason.PAUSED, None)
         await home.send(SignalType.RESUME)
         async with home.sdk() as again:
-            await again.durable_sleep(4, "wait")
-            assert 3.9 < time.monotonic() - started < 3.9 + PROMPT_SECONDS
+            async with asyncio.timeout(PROMPT_SECONDS):
+                await again.durable_sleep(3_600, "wait")
+            assert time.monotonic() - started > 3.9
             await again.completed()
 
     async def test_pause_in_a_backoff_leaves_its_count(self, home: Home) -> None:
@@ -195,9 +191,11 @@ class TestSignals:
         assert isinstance(sdk.interruption, InstancePaused)
         assert shop.calls == 1
         await home.send(SignalType.RESUME)
+        later_buy = durable(shop.buy, max_retries=1, delay=HOUR_MS)
         async with home.sdk() as again:
-            assert await buy("A-1") == "receipt of A-1"
-            assert 3.9 < time.monotonic() - started < 3.9 + PROMPT_SECONDS
+            async with asyncio.timeout(PROMPT_SECONDS):
+                assert await later_buy("A-1") == "receipt of A-1"
+            assert time.monotonic() - started > 3.9
             await again.completed()
         assert shop.calls == 2
 
@@ -289,7 +287,7 @@ class TestKilled:
             await process.wait()
         await home.send_custom("approval", b"yes", "killed")
         async with _program(home, ledger) as process:
-            assert await asyncio.wait_for(process.wait(), 30) == 0
+            assert await asyncio.wait_for(process.wait(), 60) == 0
         assert ledger.read_text().splitlines() == ["reserve", "buy A-1", "buy A-1", "buy A-1"]
         row = await home.row("killed")
         assert row.status == "completed"

@@ -130,7 +130,7 @@ class Background:
             pytest.fail(f"{' '.join(self.argv)} did not end within {seconds:g} s:\n{self.said()}")
         return Finished(" ".join(self.argv), code, self.out.read_text(), self.log.read_text())
 
-    def stop(self, number: signal.Signals = signal.SIGTERM, *, seconds: float = 20.0) -> Finished:
+    def stop(self, number: signal.Signals = signal.SIGTERM, *, seconds: float = DEADLINE_SECONDS) -> Finished:
         """Signal it and wait for its end."""
         if self.is_running:
             self.send(number)
@@ -203,7 +203,7 @@ class Product:
         for process in self._background:
             if process.is_running:
                 process.send(signal.SIGKILL)
-                process.finish(seconds=10)
+                process.finish()
         for _ in range(3):
             for pid in self.processes():
                 with suppress(ProcessLookupError):

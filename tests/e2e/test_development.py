@@ -26,7 +26,7 @@ def test_serves_operators_and_ends_with_all_its_processes(product, service, numb
     service.wait_for_held("/orders")
     assert product.ctl("health")["active_instances"] == 1
 
-    finished = served.stop(number, seconds=15)
+    finished = served.stop(number)
     assert finished.exit_code == 0, finished
     assert "Traceback" not in finished.stderr
     assert product.processes() == {}
@@ -36,5 +36,5 @@ def test_serves_operators_and_ends_with_all_its_processes(product, service, numb
     product.env["RUNTARA_ENVIRONMENT_ADDR"] = again.wait_for(r"the environment serves on (127\.0\.0\.1:\d+)")[1]
     ended = product.ctl("wait", instance_id, "--poll", 50, "--timeout", 60)
     assert (ended["status"], ended["output"]) == ("completed", {"processed": 3})
-    assert again.stop(seconds=15).exit_code == 0
+    assert again.stop().exit_code == 0
     assert product.processes() == {}

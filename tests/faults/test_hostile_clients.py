@@ -29,7 +29,7 @@ MEBIBYTE = 1024 * 1024
 BUFFERS = 48 * MEBIBYTE
 MEMORY = 2 * BUFFERS + 112 * MEBIBYTE
 """Twice the bound, as shares may add up to, and what engines, streams and freed but unreturned memory take."""
-CALL_SECONDS = 8.0
+CALL_SECONDS = 30.0
 VARIABLES = {
     "RUNTARA_QUIC_MAX_BUFFERED_BYTES": str(BUFFERS),
     "RUNTARA_QUIC_MAX_STREAMS": "3000",
@@ -82,7 +82,7 @@ async def under_attack(target: DaemonProcess, port: str = "instance") -> AsyncIt
     assert witness.calls >= 2
     assert witness.peak_bytes - before < MEMORY
     await victim.close()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while (await target.load())[port] != Load(0, 0, 0):
             await asyncio.sleep(0.1)
 
@@ -214,7 +214,7 @@ async def test_many_tiny_frames_on_one_stream(target: DaemonProcess, rounds: int
 
 async def test_many_tiny_calls(target: DaemonProcess, rounds: int) -> None:
     client = target.client("instance", library="qh3")
-    async with under_attack(target), asyncio.timeout(60):
+    async with under_attack(target), asyncio.timeout(200):
         for _ in range(10 * rounds):
             await asyncio.gather(*(client.call(b"") for _ in range(100)))
         await client.close()
@@ -231,7 +231,7 @@ async def test_uploads_that_go_on_after_their_answer(target: DaemonProcess) -> N
             yield bytes(65_536)
 
     async with under_attack(target, "environment"):
-        answer = await client.call_streaming(request, endless(), timeout_ms=20_000)
+        answer = await client.call_streaming(request, endless(), timeout_ms=60_000)
         response = environment_pb2.RpcResponse.FromString(answer)
         assert response.WhichOneof("response") == "error" or not response.register_image.success
         await client.close()

@@ -101,7 +101,7 @@ async def test_nothing_acknowledged_is_lost_and_nobody_has_to_help(
                 await fault(server)
             stop.set()
 
-        async with asyncio.timeout(120), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(200), asyncio.TaskGroup() as group:
             for name in names:
                 group.create_task(run_instance(sdk_of(core, name), STEPS, acknowledged[name]))
             group.create_task(creator.run(stop))
@@ -140,7 +140,7 @@ async def test_while_the_database_is_away_callers_are_told_at_once_and_health_sa
     async with running_core(url) as core:
         await asyncio.to_thread(server.stop)
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 with pytest.raises(StorageError, match="create_instance") as refusal:
                     await core.management.create_instance(NewInstance("away", TENANT, "image", b"{}"))
                 assert refusal.value.retryable

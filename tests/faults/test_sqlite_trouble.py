@@ -143,7 +143,7 @@ async def test_a_file_locked_for_too_long_is_told_as_retryable(
     running_core: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runtara_core.database.sqlite._BUSY_TIMEOUT_MS", 300)
-    async with asyncio.timeout(30), running_core() as core, impatient_backend(core) as backend:
+    async with asyncio.timeout(60), running_core() as core, impatient_backend(core) as backend:
         await backend.checkpoint("before", b"1")
         async with locked_by_another_process(tmp_path / "core.db"):
             with pytest.raises(StorageError, match="another process holds the database file locked") as refusal:
@@ -154,7 +154,7 @@ async def test_a_file_locked_for_too_long_is_told_as_retryable(
 
 
 async def test_a_file_locked_for_a_moment_only_delays(running_core: Any, tmp_path: Path) -> None:
-    async with asyncio.timeout(30), running_core() as core, impatient_backend(core) as backend:
+    async with asyncio.timeout(60), running_core() as core, impatient_backend(core) as backend:
         async with locked_by_another_process(tmp_path / "core.db"):
             write = asyncio.create_task(backend.checkpoint("during", b"2"))
             assert await backend.get_checkpoint("during") is None
@@ -207,7 +207,7 @@ async def test_a_file_that_becomes_read_only_under_the_daemon_is_no_retry(
     running_core: Any,
 ) -> None:
     """As when the file system is remounted after an error of the disk."""
-    async with asyncio.timeout(30), running_core() as core, impatient_backend(core) as backend:
+    async with asyncio.timeout(60), running_core() as core, impatient_backend(core) as backend:
         await backend.checkpoint("before", b"1")
         await refuse_writes(core)
         with pytest.raises(StorageError, match="the database file is read-only") as refusal:

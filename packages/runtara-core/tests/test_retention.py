@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from runtara_core.models import CoreLimits, InstanceFilter
 from runtara_core.retention import keep_removing_finished, remove_finished
-from runtara_core.settings import CoreSettings, RetentionSettings
+from runtara_core.retention_settings import RetentionSettings
+from runtara_core.settings import CoreSettings
 from runtara_core.storage import Storage
 from runtara_core.storages import open_storage
 from runtara_sdk.errors import ConfigurationError, StorageError
@@ -42,7 +43,7 @@ async def count(storage: Storage) -> int:
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await condition():
             await asyncio.sleep(0)
 
