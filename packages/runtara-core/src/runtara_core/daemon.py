@@ -73,6 +73,16 @@ class CoreDaemon:
         """The bound management port; None when it is not served."""
         return self._servers[1].port if len(self._servers) > 1 else None
 
+    @property
+    def polls_held(self) -> int:
+        """Number of polls for signals that are held now."""
+        return self._watch.held if self._watch is not None else 0
+
+    @property
+    def polls_waiting(self) -> int:
+        """Those of them that have looked, and would be ended by news."""
+        return self._watch.waiting if self._watch is not None else 0
+
     async def start(self) -> None:
         """Open everything, or nothing: a failure closes what was opened and raises a `RuntaraError`."""
         settings = self._settings
