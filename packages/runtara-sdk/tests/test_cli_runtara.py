@@ -181,6 +181,7 @@ class TestRun:
             (["order.json", "--input", "[1]"], "object"),
             (["order.json", "--input", '{"data": 1}'], "data must be"),
             (["order.json", "--input", "@absent.json"], "absent.json"),
+            (["order.json", "--input", "@"], "a file name is missing behind @"),
             (["order.json", "--runner", "oci"], "--runner native"),
             (["order.json", "--child", "a=b"], "--child"),
             (["order.json", "--unknown"], "--unknown"),

@@ -17,6 +17,8 @@ def read_text(value: str, option: str) -> str:
     if not value.startswith("@"):
         return value
     name = value[1:]
+    if not name:
+        raise InvalidInputError(f"{option}: a file name is missing behind @: give @FILE, or @- for standard input")
     try:
         if name == "-":
             return sys.stdin.read(_LARGEST_BYTES)
