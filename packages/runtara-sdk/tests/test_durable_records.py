@@ -51,6 +51,44 @@ async def test_a_call_is_named_after_its_first_parameter(make_sdk):
         await sdk.completed()
 
 
+def make_durable(kind: str):
+    if kind == "charge":
+
+        @durable
+        async def act(order: str) -> str:
+            return f"charged {order}"
+    else:
+
+        @durable
+        async def act(order: str) -> str:
+            return f"refunded {order}"
+
+    return act
+
+
+async def test_two_functions_never_share_results(make_sdk):
+    charge, refund, charge_again = make_durable("charge"), make_durable("refund"), make_durable("charge")
+    async with make_sdk() as sdk:
+        assert await charge("A-1") == "charged A-1"
+        with pytest.raises(ConfigurationError, match="two functions have this name"):
+            await refund("A-1")
+        assert await charge_again("A-1") == "charged A-1"
+        await sdk.completed()
+    with pytest.raises(ConfigurationError, match="all lambdas share this name"):
+        durable(lambda order: charge(order))
+
+
+async def test_lambdas_are_told_apart_by_their_key_functions(make_sdk):
+    async def act(what: str) -> str:
+        return what
+
+    charge = durable(key=lambda order: f"charge {order}")(lambda order: act(f"charged {order}"))
+    refund = durable(key=lambda order: f"refund {order}")(lambda order: act(f"refunded {order}"))
+    async with make_sdk() as sdk:
+        assert (await charge("A-1"), await refund("A-1")) == ("charged A-1", "refunded A-1")
+        await sdk.completed()
+
+
 async def test_a_result_that_cannot_be_read_again_is_not_recorded(core, make_sdk):
     @durable(codec=Offer)
     async def ask(_article: str) -> Offer:

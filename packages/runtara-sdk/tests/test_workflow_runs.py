@@ -14,7 +14,7 @@ import pytest
 from pydantic import BaseModel
 from runtara_sdk.agents import AgentDefinition, AgentError, CapabilityContext, capability
 from runtara_sdk.backend import InstanceBackend
-from runtara_sdk.errors import StaleEpochError, TransportError
+from runtara_sdk.errors import InstanceSuperseded, StaleEpochError, TransportError
 from runtara_sdk.instance import RuntaraSdk
 from runtara_sdk.instance_settings import InstanceSettings
 from runtara_sdk.models import (
@@ -562,6 +562,17 @@ async def test_debug_events_redact_and_shorten() -> None:
     assert end["outputs"]["_preview"].startswith('{"echo":"éé')
     assert end["duration_ms"] >= 0
     assert not any(b"token" in event.payload for event in backend.events)
+
+
+def test_a_launch_that_is_superseded_before_it_registers_says_so_by_its_exit_code(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused(_workflow: Workflow) -> int:
+        raise InstanceSuperseded("instance i is at epoch 2, the call came from epoch 1")
+
+    monkeypatch.setattr("runtara_sdk.workflow.program._run", refused)
+    assert run_workflow(workflow_of(FinishStep(id="end"))) == EXIT_SUPERSEDED
+    assert capsys.readouterr().err == "error: instance i is at epoch 2, the call came from epoch 1\n"
 
 
 def test_command_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,8 +103,9 @@ def durable(
         non_retryable: types that are not retried.
         key: makes the last part of the checkpoint id from the arguments. Default is what is passed for the function's
             first parameter (after `self`), by place or by name; it must be a text, a number, a date, a UUID or an Enum
-            member. Calls that differ in other arguments only are one call, and so are those of functions that share
-            a module and a qualified name. The id is `durable::<module>:<qualified name>::<that part as JSON>`.
+            member. Calls that differ in other arguments only are one call, and so are those of closures that one piece
+            of code has made; two pieces of code under one name are refused. The id is
+            `durable::<module>:<qualified name>::<that part as JSON>`.
         codec: how the result is stored: None for JSON, `bytes`, a pydantic model (or any type that pydantic knows), or
             a `ResultCodec`.
 
@@ -127,11 +128,16 @@ def durable(
 
     def decorate(work: Callable[Parameters, Awaitable[Result]]) -> Callable[Parameters, Awaitable[Result]]:
         name = f"{work.__module__}:{work.__qualname__}"
+        if key is None and name.endswith("<lambda>"):
+            raise ConfigurationError(f"@durable {name}: all lambdas share this name: use a function, or give key=")
+        code = getattr(inspect.unwrap(work), "__code__", None)
         first_argument = _FirstArgument(name, inspect.signature(work))
 
         @functools.wraps(work)
         async def call(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
             sdk = current_sdk()
+            if key is None:
+                sdk.require_one_function(name, code)
             part = key(*args, **kwargs) if key is not None else first_argument.of(args, kwargs)
             checkpoint_id = f"durable::{name}::{_key_part(name, part)}"
 

@@ -17,13 +17,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from types import CodeType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 from weakref import WeakValueDictionary
 
 from runtara_sdk.backend import InstanceBackend
 from runtara_sdk.clock import Clock
 from runtara_sdk.durable_waits import DurableWaits, duration_ms
-from runtara_sdk.errors import InstancePaused, InvalidInputError
+from runtara_sdk.errors import ConfigurationError, InstancePaused, InvalidInputError
 from runtara_sdk.instance_lifecycle import InstanceLifecycle, current_instance
 from runtara_sdk.instance_settings import InstanceSettings
 from runtara_sdk.models import (
@@ -64,6 +65,7 @@ class RuntaraSdk(InstanceLifecycle):
         super().__init__(settings, backend=backend, clock=clock)
         self._last_poll_ms: int | None = None
         self.under_way = OperationsUnderWay()
+        self._functions: dict[str, CodeType | None] = {}
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._waits = DurableWaits(
             store=lambda: self._backend,
@@ -117,6 +119,14 @@ class RuntaraSdk(InstanceLifecycle):
         if lock is None:
             lock = self._turns[checkpoint_id] = asyncio.Lock()
         return lock
+
+    def require_one_function(self, name: str, code: CodeType | None) -> None:
+        """Refuse a second function under a name that durable calls are found by: it would be given the first's results.
+
+        Raises `ConfigurationError`.
+        """
+        if self._functions.setdefault(name, code) != code:
+            raise ConfigurationError(f"@durable {name}: two functions have this name: rename one, or give both key=")
 
     async def step(
         self,

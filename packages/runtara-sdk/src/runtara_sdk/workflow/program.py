@@ -85,6 +85,9 @@ def run_workflow(workflow: Workflow, argv: Sequence[str] | None = None) -> int:
     except RuntaraError as error:
         _complain(error.message)
         return EXIT_FAILED
+    except InstanceSuperseded as superseded:  # at the registration already, outside of any block
+        _complain(str(superseded))
+        return EXIT_SUPERSEDED
     except asyncio.CancelledError:
         _complain("stopped by SIGTERM; the next launch goes on")
         return EXIT_STOPPED
