@@ -25,6 +25,8 @@ def test_the_nearest_candidate_within_half_the_length_plus_two():
     assert suggest("ab", ["abcde"]) == "abcde"
     assert suggest("ab", ["abcdef"]) is None
     assert suggest("x", []) is None
+    assert suggest("x", ["abc"]) is None
+    assert suggest("ab", ["cde", "xyz"]) is None
     assert suggest("cat", ["rat", "bat"]) == "bat"
     assert did_you_mean("zzzzzzzz", ["a"]) == ""
 

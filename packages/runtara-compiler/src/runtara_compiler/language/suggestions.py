@@ -11,8 +11,8 @@ MAXIMUM_CANDIDATES = 1000
 def suggest(name: str, candidates: Iterable[str]) -> str | None:
     """The candidate nearest to a name by edit distance in lower case, if at most half the name's length plus two.
 
-    Of equally near ones the first in alphabetical order is given. Very long names and lists are cut, so that
-    hostile input stays cheap.
+    One that has nothing in common with the name is none. Of equally near ones the first in alphabetical order is given.
+    Very long names and lists are cut, so that hostile input stays cheap.
     """
     wanted = name[:MAXIMUM_NAME_CHARACTERS].lower()
     nearest: str | None = None
@@ -22,7 +22,7 @@ def suggest(name: str, candidates: Iterable[str]) -> str | None:
         if abs(len(lowered) - len(wanted)) >= limit:
             continue
         distance = edit_distance(wanted, lowered)
-        if distance < limit:
+        if distance < min(limit, max(len(wanted), len(lowered))):
             nearest, limit = candidate, distance
     return nearest
 
