@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from oracles import Ending, violations
-from points import ROLES, SIDES, Doom, role_of
+from points import ROLES, SIDES, Doom, occurrence_of, role_of
 from scenarios import PATHS, SCENARIOS, Scenario
 from slot import DaemonParent, Slot, StuckError, drop, make_slot, make_template
 
@@ -203,7 +203,8 @@ class Campaign:
         databases = itertools.cycle(self._slots)
         for _, ranked in sorted(strata.items()):
             first = next(databases)  # each has its share
-            ranked.sort(key=lambda target: target.database != first)
+            # Those that a poll passes now and then come last.
+            ranked.sort(key=lambda target: (target.database != first, occurrence_of(target.doom.point) > 2))
         await asyncio.gather(
             *(
                 self._try_until_reached(ranked[place::size][:_REPLACEMENTS])

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import importlib
 import json
 import os
 import signal
@@ -21,16 +22,26 @@ from typing import Any, NoReturn
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import asyncpg  # noqa: F401 - imported once for all
-import runtara_environment.daemon  # noqa: F401
-import runtara_sdk.quic_backend  # noqa: F401
 from doomed_daemon import serve_core, serve_environment
 from points import Plan, Tracer
 from runtara_core.daemon_logging import configure_logging
 from runtara_sdk.protocol import environment_pb2, management_pb2
+from runtara_sdk.transport.library import select_library
 from seams import trace_database, trace_frames
 
 _PR_SET_PDEATHSIG = 1
+_IMPORTED_ONCE = (
+    "asyncpg",
+    "runtara_core.certificates",
+    "runtara_core.database.sqlite",
+    "runtara_core.security.instance_tokens",
+    "runtara_core.storages.postgres",
+    "runtara_core.storages.sqlite",
+    "runtara_environment.daemon",
+    "runtara_environment.runners.leftovers",
+    "runtara_environment.runners.native",
+)
+"""What a daemon imports, some of it only when it needs it."""
 
 
 def become(order: dict[str, Any]) -> NoReturn:
@@ -64,6 +75,9 @@ def become(order: dict[str, Any]) -> NoReturn:
 
 def main() -> None:
     """Fork a daemon for each line, until there is none."""
+    for module in _IMPORTED_ONCE:
+        importlib.import_module(module)
+    select_library(None)
     gc.collect()
     gc.freeze()
     for line in sys.stdin:

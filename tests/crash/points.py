@@ -52,6 +52,11 @@ def role_of(point: str) -> str:
     return point.partition(" ")[0].partition("@")[0]
 
 
+def occurrence_of(point: str) -> int:
+    """How often its name has come up."""
+    return int(point.rpartition("#")[2])
+
+
 class Plan:
     """The folder that the harness and the processes of one run share."""
 

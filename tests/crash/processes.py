@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import random
 import signal
 import socket
 import subprocess
@@ -19,6 +20,8 @@ from runtara_environment.runners.process_identity import ProcessHandle, ProcessI
 
 DEADLINE_SECONDS = 60.0
 _POLL_SECONDS = 0.01
+_PORTS = (15_000, 32_000)
+"""Below those that Linux gives to sockets without a port of their own."""
 
 
 async def eventually(
@@ -129,11 +132,14 @@ def launch_epoch(launch: Path) -> int:
 
 
 def free_ports(count: int) -> list[int]:
-    """UDP ports that nobody has now."""
-    probes = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [int(probe.getsockname()[1]) for probe in probes]
-    for probe in probes:
-        probe.close()
+    """UDP ports that nobody has now, nor gets from the system while their daemon is away."""
+    ports: list[int] = []
+    while len(ports) < count:
+        port = random.randrange(*_PORTS)
+        with (
+            contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as probe,
+            contextlib.suppress(OSError),
+        ):
+            probe.bind(("127.0.0.1", port))
+            ports += [port] if port not in ports else []
     return ports
