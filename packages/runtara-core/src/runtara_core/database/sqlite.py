@@ -1,5 +1,7 @@
 """SQLite: one writer thread, one reader thread, write-ahead log, every commit flushed.
 
+A lone caller's transactions run without the threads (`sqlite_inline`).
+
 Several processes may share a file: writers take turns through SQLite's lock, for which each waits a bounded time.
 """
 
@@ -17,6 +19,7 @@ from runtara_sdk.errors import ConfigurationError, StorageError
 from runtara_core.database.interface import Database, Work, with_builtin_queries
 from runtara_core.database.queries import Dialect, QuerySet
 from runtara_core.database.sqlite_errors import sqlite_reason
+from runtara_core.database.sqlite_inline import InlineWriter
 from runtara_core.database.sqlite_worker import SqliteWorker
 from runtara_core.database.urls import DatabaseUrl, require_meant_path
 
@@ -47,6 +50,7 @@ class SqliteDatabase(Database):
         self._reader = SqliteWorker(
             lambda: self._connect(read_only=True), self._queries, read_only=True, name="runtara-sqlite-reader"
         )
+        self._inline = InlineWriter(self._writer, lambda: self._try_to_connect(read_only=False, inline=True))
 
     @property
     def location(self) -> str:
@@ -72,10 +76,21 @@ class SqliteDatabase(Database):
     async def close(self) -> None:
         if self._url.path is not None:
             await self._reader.close(_ANSWER_DEADLINE_S)
+        self._inline.close()
         await self._writer.close(_ANSWER_DEADLINE_S)
 
     async def run(self, work: Work[T], *, operation: str, read_only: bool = False) -> T:
         worker = self._reader if read_only and self._url.path is not None else self._writer
+        # A database in memory belongs to its one connection.
+        if worker is self._writer and self._url.path is not None and not worker.is_closed:
+            outcome = self._inline.run(work, operation) if self._inline.is_turn_of(asyncio.current_task()) else None
+            if outcome is not None:
+                # Whoever goes on at once must not keep the loop from everybody else.
+                await asyncio.sleep(0)
+                if outcome.error is not None:
+                    raise outcome.error
+                done: T = outcome.result
+                return done
         answer = worker.submit(work, operation)
         try:
             async with asyncio.timeout(_ANSWER_DEADLINE_S):
@@ -107,7 +122,7 @@ class SqliteDatabase(Database):
                 time.sleep(_OPEN_RETRY_S)
         raise AssertionError("unreachable")
 
-    def _try_to_connect(self, *, read_only: bool) -> sqlite3.Connection:
+    def _try_to_connect(self, *, read_only: bool, inline: bool = False) -> sqlite3.Connection:
         path = self._url.path
         if path is not None:
             require_meant_path(path)
@@ -117,8 +132,9 @@ class SqliteDatabase(Database):
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         connection = sqlite3.connect(
             ":memory:" if path is None else path,
-            timeout=_BUSY_TIMEOUT_MS / 1000,
+            timeout=0 if inline else _BUSY_TIMEOUT_MS / 1000,
             isolation_level=None,
+            check_same_thread=not inline,
             cached_statements=256,
         )
         try:

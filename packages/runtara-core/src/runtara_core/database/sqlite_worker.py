@@ -74,7 +74,9 @@ class _Job:
 
 
 @dataclass(slots=True)
-class _Outcome:
+class Outcome:
+    """What came of a work."""
+
     job: _Job
     result: Any = None
     error: BaseException | None = None
@@ -144,6 +146,11 @@ class SqliteWorker:
             self._jobs.put(job)
         return job.future
 
+    def run_alone(self, connection: sqlite3.Connection, work: Work[Any], operation: str) -> Outcome:
+        """Run one work on a connection of the calling thread's, as a batch of its own."""
+        loop = asyncio.get_running_loop()
+        return self._run_batch(connection, [_Job(work, operation, loop.create_future(), loop)])[0]
+
     def _serve(self) -> None:
         try:
             connection = self._connect()
@@ -189,8 +196,8 @@ class SqliteWorker:
             except queue.Empty:
                 return batch, False
 
-    def _run_batch(self, connection: sqlite3.Connection, batch: Sequence[_Job]) -> list[_Outcome]:
-        outcomes: list[_Outcome] = []
+    def _run_batch(self, connection: sqlite3.Connection, batch: Sequence[_Job]) -> list[Outcome]:
+        outcomes: list[Outcome] = []
         try:
             connection.execute("BEGIN IMMEDIATE")
             size = 0
@@ -207,10 +214,10 @@ class SqliteWorker:
                 connection.execute("ROLLBACK")
             # What had failed on its own keeps its error; nothing else was committed.
             failed = {id(outcome.job): outcome for outcome in outcomes if outcome.error is not None}
-            return [failed.get(id(job)) or _Outcome(job, error=storage_error(error, job.operation)) for job in batch]
+            return [failed.get(id(job)) or Outcome(job, error=storage_error(error, job.operation)) for job in batch]
         return outcomes
 
-    def _run_isolated(self, connection: sqlite3.Connection, job: _Job, *, alone: bool) -> _Outcome:
+    def _run_isolated(self, connection: sqlite3.Connection, job: _Job, *, alone: bool) -> Outcome:
         if not alone:
             connection.execute("SAVEPOINT work")
         try:
@@ -224,20 +231,20 @@ class SqliteWorker:
             else:
                 connection.execute("ROLLBACK TO work")
                 connection.execute("RELEASE work")
-            return _Outcome(job, error=storage_error(error, job.operation))
+            return Outcome(job, error=storage_error(error, job.operation))
         if not alone:
             connection.execute("RELEASE work")
-        return _Outcome(job, result=result)
+        return Outcome(job, result=result)
 
-    def _run_reads(self, connection: sqlite3.Connection, batch: Sequence[_Job]) -> list[_Outcome]:
-        outcomes: list[_Outcome] = []
+    def _run_reads(self, connection: sqlite3.Connection, batch: Sequence[_Job]) -> list[Outcome]:
+        outcomes: list[Outcome] = []
         size = 0
         for job in batch:
             try:
                 connection.execute("BEGIN")
-                outcome = _Outcome(job, result=_drive(job.work(SqliteTransaction(connection, self._queries))))
+                outcome = Outcome(job, result=_drive(job.work(SqliteTransaction(connection, self._queries))))
             except BaseException as error:  # noqa: BLE001 - handed to the caller
-                outcome = _Outcome(job, error=storage_error(error, job.operation))
+                outcome = Outcome(job, error=storage_error(error, job.operation))
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             outcomes.append(outcome)
@@ -246,8 +253,8 @@ class SqliteWorker:
                 break
         return outcomes
 
-    def _deliver(self, outcomes: Sequence[_Outcome]) -> None:
-        by_loop: defaultdict[asyncio.AbstractEventLoop, list[_Outcome]] = defaultdict(list)
+    def _deliver(self, outcomes: Sequence[Outcome]) -> None:
+        by_loop: defaultdict[asyncio.AbstractEventLoop, list[Outcome]] = defaultdict(list)
         for outcome in outcomes:
             by_loop[outcome.job.loop].append(outcome)
         for loop, answered in by_loop.items():
@@ -256,7 +263,7 @@ class SqliteWorker:
             if not _call(loop, self._resolve_all, answered, counted) and counted:
                 self._deliverable.release()
 
-    def _resolve_all(self, outcomes: Sequence[_Outcome], counted: bool) -> None:  # noqa: FBT001
+    def _resolve_all(self, outcomes: Sequence[Outcome], counted: bool) -> None:  # noqa: FBT001
         if counted:
             self._deliverable.release()
         for outcome in outcomes:

@@ -1,4 +1,5 @@
--- The batch of runtara_core.storages.postgres_batches; PostgreSQL only.
+-- The batch of runtara_core.storages.postgres_batches; PostgreSQL only. The types of
+-- signals sort in the order of their precedence.
 
 -- name: checkpoint_batch
 -- Stores what can be stored at once and answers for that alone. A row that another transaction holds is skipped, so a
@@ -46,7 +47,7 @@ FROM stored
 LEFT JOIN LATERAL (
     SELECT id, signal_type, payload FROM pending_signals
     WHERE pending_signals.instance_id = stored.instance_id AND acknowledged_at_ms IS NULL
-    ORDER BY CASE signal_type WHEN 'cancel' THEN 1 WHEN 'pause' THEN 2 ELSE 3 END LIMIT 1
+    ORDER BY signal_type LIMIT 1
 ) AS signal ON TRUE
 LEFT JOIN LATERAL (
     SELECT payload FROM custom_signals
@@ -79,5 +80,5 @@ FROM inserted
 LEFT JOIN LATERAL (
     SELECT id, signal_type, payload FROM pending_signals
     WHERE pending_signals.instance_id = inserted.instance_id AND acknowledged_at_ms IS NULL
-    ORDER BY CASE signal_type WHEN 'cancel' THEN 1 WHEN 'pause' THEN 2 ELSE 3 END LIMIT 1
+    ORDER BY signal_type LIMIT 1
 ) AS signal ON TRUE;

@@ -15,10 +15,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from runtara_sdk.errors import StorageError
-from runtara_sdk.models import CheckpointResult, CustomSignal, Signal, SignalType
+from runtara_sdk.models import CheckpointResult
 
 from runtara_core.database import QuerySet, Row
 from runtara_core.database.postgres import PostgresDatabase, StatementFailed
+from runtara_core.storages.plain_checkpoints import fits_columns, result_of_plain_checkpoint
 from runtara_core.storages.sql.limits import require_checkpoint_id
 from runtara_core.storages.sql.storage import CORE_QUERIES, SqlStorage
 
@@ -30,7 +31,6 @@ _MAX_BATCHED_STATE_BYTES = 256 * 1024
 """A larger state would hold up the others of its batch for longer than a flush takes."""
 
 _MAX_WAITING = 10_000
-_MAX_INTEGER = 2**63 - 1
 
 
 @dataclass(slots=True, eq=False)
@@ -60,8 +60,7 @@ class CheckpointBatches:
             or len(self._waiting) >= _MAX_WAITING
             or not _storable(instance_id)
             or not _storable(checkpoint_id)
-            or (epoch is not None and not 0 <= epoch <= _MAX_INTEGER)
-            or not 0 <= now_ms <= _MAX_INTEGER
+            or not fits_columns(epoch, now_ms)
         ):
             return None
         answer: asyncio.Future[CheckpointResult | None] = asyncio.get_running_loop().create_future()
@@ -147,7 +146,7 @@ class CheckpointBatches:
         for row in rows:
             request = batch[row["position"] - 1]
             if not request.answer.done():
-                request.answer.set_result(_result(request, row))
+                request.answer.set_result(result_of_plain_checkpoint(request.checkpoint_id, row))
 
 
 class PostgresStorage(SqlStorage):
@@ -190,15 +189,3 @@ def _storable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _result(request: _Request, row: Row) -> CheckpointResult:
-    signal_type, custom = row["signal_type"], row["custom_payload"]
-    return CheckpointResult(
-        found=False,
-        state=b"",
-        pending_signal=None
-        if signal_type is None
-        else Signal(SignalType(signal_type), payload=row["signal_payload"], signal_id=row["signal_id"]),
-        custom_signal=None if custom is None else CustomSignal(request.checkpoint_id, payload=custom),
-    )

@@ -7,7 +7,7 @@ from runtara_core.database.sqlite import SqliteDatabase
 from runtara_core.database.urls import url_scheme
 from runtara_core.hookspecs import hookimpl
 from runtara_core.storage import Storage
-from runtara_core.storages.sql import CORE_QUERIES, SqlStorage
+from runtara_core.storages.sqlite_storage import SQLITE_QUERIES, SqliteStorage
 
 
 @hookimpl
@@ -15,4 +15,4 @@ def runtara_storage(database_url: str) -> Storage | None:
     """SQLite for `sqlite://` and plain paths."""
     if url_scheme(database_url) not in {"", "sqlite"}:
         return None
-    return SqlStorage(SqliteDatabase(DatabaseUrl.parse(database_url), CORE_QUERIES))
+    return SqliteStorage(SqliteDatabase(DatabaseUrl.parse(database_url), SQLITE_QUERIES))
