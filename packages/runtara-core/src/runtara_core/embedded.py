@@ -15,6 +15,7 @@ import random
 import sys
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from runtara_sdk.backend import InstanceBackend
@@ -32,10 +33,13 @@ from runtara_sdk.models import (
     SleepOutcome,
     StatusReport,
 )
+from runtara_sdk.settings import EnvironmentReader
 
 from runtara_core.due import DueBell
 from runtara_core.instance_service import InstanceService
 from runtara_core.models import CoreLimits
+from runtara_core.retention import keep_removing_finished
+from runtara_core.retention_settings import RetentionSettings
 from runtara_core.signal_watch import SignalWatch
 from runtara_core.storage import Storage
 from runtara_core.storages import open_storage
@@ -45,6 +49,8 @@ logger = logging.getLogger(__name__)
 PATIENCE_SECONDS = 120.0
 """How long a call goes on trying while the database is away."""
 
+_REMOVED_AT_ONCE = 10
+_REMOVAL_PAUSE_SECONDS = 0.5
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 2.0
 
@@ -78,12 +84,20 @@ def _patient(verb: _Verb[Arguments, Answer]) -> _Verb[Arguments, Answer]:
 
 
 async def connect_embedded(database_url: str, instance_id: str, tenant_id: str) -> InstanceBackend:
-    """A backend on the database of `database_url`; opened by its `connect`."""
-    return EmbeddedBackend(await open_storage(database_url), instance_id, tenant_id)
+    """A backend on the database of `database_url`; opened by its `connect`.
+
+    Raises `ConfigurationError` when a variable of retention (RUNTARA_DB_CLEANUP_*) is wrong.
+    """
+    retention = RetentionSettings.from_environment(EnvironmentReader())
+    return EmbeddedBackend(await open_storage(database_url), instance_id, tenant_id, retention=retention)
 
 
 class EmbeddedBackend(InstanceBackend):
-    """Durable operations of one instance on a storage in this process."""
+    """Durable operations of one instance on a storage in this process.
+
+    Nobody else removes what finished long ago in its database. So it does, as `retention` says (None: never), beside
+    the program: in small batches, with pauses, and until `close`; the next program goes on.
+    """
 
     def __init__(
         self,
@@ -94,11 +108,13 @@ class EmbeddedBackend(InstanceBackend):
         clock: Clock | None = None,
         limits: CoreLimits | None = None,
         watch: SignalWatch | None = None,
+        retention: RetentionSettings | None = None,
     ) -> None:
         self._storage = storage
-        self._service = InstanceService(
-            storage, clock or SystemClock(), limits or CoreLimits(sys.maxsize), DueBell(), watch
-        )
+        self._clock = clock or SystemClock()
+        self._retention = retention
+        self._removing: asyncio.Task[None] | None = None
+        self._service = InstanceService(storage, self._clock, limits or CoreLimits(sys.maxsize), DueBell(), watch)
         self._instance_id = instance_id
         self._tenant_id = tenant_id
         self._epoch: int | None = None
@@ -113,10 +129,20 @@ class EmbeddedBackend(InstanceBackend):
         if not self._open:
             await self._storage.open()
             self._open = True
+            if self._retention is not None and self._retention.enabled:
+                settings = replace(self._retention, batch_size=min(self._retention.batch_size, _REMOVED_AT_ONCE))
+                self._removing = asyncio.create_task(
+                    keep_removing_finished(self._storage, self._clock, settings, pause_seconds=_REMOVAL_PAUSE_SECONDS),
+                    name="remove finished instances",
+                )
 
     async def close(self) -> None:
         if self._open:
             self._open = False
+            if self._removing is not None:
+                self._removing.cancel()
+                await asyncio.gather(self._removing, return_exceptions=True)
+                self._removing = None
             await self._service.close()
             await self._storage.close()
 

@@ -1,4 +1,4 @@
-"""Settings of the core daemon; the one place that knows the names of its variables."""
+"""Settings of the core daemon; with `retention_settings` the one place that knows the names of its variables."""
 
 from __future__ import annotations
 
@@ -9,37 +9,8 @@ from runtara_sdk.settings import EnvironmentReader
 from runtara_sdk.transport import TlsIdentity
 
 from runtara_core.models import CoreLimits
+from runtara_core.retention_settings import RetentionSettings
 from runtara_core.server_identity import given_identity
-
-
-@dataclass(frozen=True, slots=True)
-class RetentionSettings:
-    """When finished instances are removed.
-
-    Attributes:
-        enabled: whether they are at all (RUNTARA_DB_CLEANUP_ENABLED).
-        max_age_days: how long they stay after their end (RUNTARA_DB_CLEANUP_MAX_AGE_DAYS).
-        poll_interval_seconds: from one pass to the next; the first is at the start
-            (RUNTARA_DB_CLEANUP_POLL_INTERVAL_SECS).
-        batch_size: most instances of one transaction (RUNTARA_DB_CLEANUP_BATCH_SIZE).
-    """
-
-    enabled: bool = True
-    max_age_days: int = 3
-    poll_interval_seconds: int = 3_600
-    batch_size: int = 100
-
-    @classmethod
-    def from_environment(cls, reader: EnvironmentReader) -> RetentionSettings:
-        """Read the variables; raises `ConfigurationError` naming what is wrong."""
-        return cls(
-            enabled=reader.boolean("RUNTARA_DB_CLEANUP_ENABLED", default=True),
-            max_age_days=reader.integer("RUNTARA_DB_CLEANUP_MAX_AGE_DAYS", 3, minimum=1, maximum=36_500),
-            poll_interval_seconds=reader.integer(
-                "RUNTARA_DB_CLEANUP_POLL_INTERVAL_SECS", 3_600, minimum=1, maximum=31_536_000
-            ),
-            batch_size=reader.integer("RUNTARA_DB_CLEANUP_BATCH_SIZE", 100, minimum=1, maximum=1_000),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +37,7 @@ class CoreSettings:
     server_names: tuple[str, ...] = ()
     tls: TlsIdentity | None = None
     limits: CoreLimits = field(default_factory=CoreLimits)
-    retention: RetentionSettings = RetentionSettings()
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
 
     @classmethod
     def from_environment(cls, reader: EnvironmentReader | None = None) -> CoreSettings:
