@@ -61,6 +61,7 @@ class SignalPolls:
         self._interval_ms = min(interval_ms, _LONGEST_INTERVAL_MS)
         self._asked_at_ms: dict[object, int] = {}
         self._last_heard: Signal | None = None
+        self._held_until_ms = 0
 
     @property
     def interval_ms(self) -> int:
@@ -69,9 +70,12 @@ class SignalPolls:
 
     @property
     def is_held(self) -> bool:
-        """Whether the store holds a poll, which tells it that the program is alive."""
+        """Whether the store holds a poll, or did until now, which tells it that the program is alive."""
         now_ms = self._clock.now_ms()
-        return any(now_ms - asked_at_ms >= self._interval_ms for asked_at_ms in self._asked_at_ms.values())
+        since_ms = now_ms - self._interval_ms
+        return 0 <= now_ms - self._held_until_ms <= self._interval_ms or any(
+            asked_at_ms <= since_ms for asked_at_ms in self._asked_at_ms.values()
+        )
 
     async def hear(self, checkpoint_id: str | None = None, *, wait_ms: int = LONGEST_HOLD_MS) -> SignalPoll:
         """Return at news, at the custom signal for `checkpoint_id`, or after about `wait_ms`.
@@ -83,7 +87,10 @@ class SignalPolls:
         hold_ms = min(wait_ms, LONGEST_HOLD_MS) if len(self._asked_at_ms) < MAX_HELD else 0
         poll = await self._poll(checkpoint_id, known, hold_ms, asked_at_ms)
         if poll is None:
+            self._last_heard = None
             return SignalPoll()
+        if (now_ms := self._clock.now_ms()) - asked_at_ms >= self._interval_ms:
+            self._held_until_ms = now_ms
         is_news = poll.signal != self._last_heard
         self._last_heard = poll.signal
         self._watch.observe(poll.signal)
