@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,13 @@ async def service(storage: Storage, clock: ManualClock, bell: Bell) -> InstanceS
     made = InstanceService(storage, clock, CoreLimits(), bell)
     await made.register("instance-1", "tenant-1", epoch=None, checkpoint_id=None)
     return made
+
+
+async def test_the_status_of_another_tenants_instance_is_that_of_none(service: InstanceService) -> None:
+    foreign = await service.get_instance_status("instance-1", "tenant-2")
+    unknown = await service.get_instance_status("instance-2", "tenant-2")
+    assert not foreign.found
+    assert foreign == replace(unknown, instance_id="instance-1")
 
 
 @pytest.mark.parametrize("bad", ["", "x" * 1025, "nul\0"])

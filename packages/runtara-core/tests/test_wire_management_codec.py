@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from runtara_core.models import (
     CheckpointRecord,
@@ -91,6 +91,7 @@ def models(model_type: type[Any], message_type: type[Message]) -> st.SearchStrat
 
 
 @pytest.mark.parametrize(("model_type", "message_type"), PAIRS)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_models_survive_the_wire(model_type: type[Any], message_type: type[Message], data: st.DataObject) -> None:
     model = data.draw(models(model_type, message_type))

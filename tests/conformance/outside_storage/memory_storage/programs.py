@@ -79,7 +79,7 @@ class ProgramVerbs(Storage):
         else:
             record = self.record(instance_id)
         if record.tenant_id != tenant_id:
-            raise InvalidInputError(f"instance {instance_id} does not belong to tenant {tenant_id}")
+            raise InvalidInputError(f"instance id {instance_id} is taken: choose another")
         if epoch is not None:
             record.require_current(epoch)
             if record.status not in (InstanceStatus.RUNNING, InstanceStatus.PENDING):

@@ -46,7 +46,7 @@ async def create_instance(transaction: Transaction, new: NewInstance, *, now_ms:
     if not inserted:
         existing = await lock_instance(transaction, new.instance_id)
         if (existing.tenant_id, existing.image_id) != (new.tenant_id, new.image_id):
-            raise InstanceExistsError(f"instance id {new.instance_id} is taken: choose another")
+            raise InstanceExistsError(_taken(new.instance_id))
         return CreatedInstance(new.instance_id, deduplicated=True)
     await transaction.execute(
         "insert_instance_input",
@@ -55,6 +55,11 @@ async def create_instance(transaction: Transaction, new: NewInstance, *, now_ms:
         launch_options=new.launch_options,
     )
     return CreatedInstance(new.instance_id, deduplicated=False)
+
+
+def _taken(instance_id: str) -> str:
+    # All that anybody may learn of another tenant's instance.
+    return f"instance id {instance_id} is taken: choose another"
 
 
 async def register_instance(
@@ -74,7 +79,7 @@ async def register_instance(
     await transaction.fetch_one("lock_admission")
     state = await _lock_or_create(transaction, instance_id, tenant_id, epoch, now_ms)
     if state.tenant_id != tenant_id:
-        raise InvalidInputError(f"instance {instance_id} does not belong to tenant {tenant_id}")
+        raise InvalidInputError(_taken(instance_id))
     _require_registrable(state, epoch)
     if checkpoint_id is not None:
         require_checkpoint_id(checkpoint_id)

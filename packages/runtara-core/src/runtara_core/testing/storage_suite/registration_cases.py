@@ -90,6 +90,23 @@ class RegistrationCases:
             await register(storage, tenant_id="tenant-2")
         assert (await get(storage, "own-1")).epoch == 1
 
+    async def test_a_registration_learns_no_more_of_a_taken_id_than_that(self, storage: Storage) -> None:
+        """Whatever another tenant's instance is and does, the refusal is the same."""
+        await create(storage, "pending")
+        await launched(storage, "running")
+        await register(storage, "own")
+        done = await launched(storage, "done")
+        await report(storage, done, EventType.COMPLETED, b"result")
+        refusals = set()
+        for instance_id in ("pending", "running", "own", "done"):
+            for checkpoint_id in (None, "step"):
+                with pytest.raises(InvalidInputError) as refusal:
+                    await register(storage, instance_id, tenant_id="tenant-2", checkpoint_id=checkpoint_id)
+                refusals.add(refusal.value.message.replace(instance_id, "ID"))
+        (text,) = refusals
+        for secret in (TENANT, "image-1", "pending", "running", "completed", "environment"):
+            assert secret not in text
+
     async def test_registration_needs_a_known_checkpoint(self, storage: Storage) -> None:
         with pytest.raises(InvalidInputError):
             await register(storage, checkpoint_id="unheard-of")
