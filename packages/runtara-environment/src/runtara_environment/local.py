@@ -21,6 +21,7 @@ from runtara_sdk.clock import Clock, SystemClock
 from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.models import InstanceStatus, SignalType
 from runtara_sdk.services import CompiledScenario, Progress, RunOutcome
+from runtara_sdk.transport.library import select_library
 
 from runtara_environment.environment import Environment
 from runtara_environment.launch_options import LaunchOptions
@@ -29,6 +30,9 @@ from runtara_environment.sql.queries import environment_queries
 from runtara_environment.supervision.guest import CoreAccess
 
 _POLL_SECONDS = 0.02
+_WARM_UP_AFTER_SECONDS = 0.1
+"""By then the program's process is there."""
+
 _LOG_POLLS = 10
 _EVENTS_PAGE = 100
 _CHECKPOINTS_PAGE = 20
@@ -132,6 +136,8 @@ class LocalPlatform:
             if environment.isolation == "none":
                 progress(f"instance {instance_id} runs as a plain process (isolation: none)")
             await environment.start()
+            # While the program starts; core then answers its first call the sooner.
+            asyncio.get_running_loop().call_later(_WARM_UP_AFTER_SECONDS, select_library().warm_up)
             return _outcome(await _follow(core.management, instance_id, progress))
 
     @staticmethod
