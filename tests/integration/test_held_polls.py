@@ -30,7 +30,7 @@ from runtara_sdk.testing.clock import ManualClock
 from runtara_sdk.transport import QuicClient
 
 TENANT = "tenant-1"
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 120.0
 
 
 @pytest.fixture(params=["aioquic", "qh3"], autouse=True)

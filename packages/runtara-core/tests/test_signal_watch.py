@@ -27,7 +27,7 @@ from runtara_sdk.models import (
 )
 from runtara_sdk.testing.clock import ManualClock
 
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 120.0
 WAIT_MS = 30_000
 
 

@@ -45,7 +45,7 @@ class MemoryCore:
     async def close(self) -> None:
         self.closed += 1
 
-    async def call(self, payload: bytes, *, timeout_ms: int | None = None) -> bytes:
+    async def call(self, payload: bytes, *, timeout_ms: int | None = None, is_held: bool = False) -> bytes:
         request = pb.RpcRequest.FromString(payload)
         verb = request.WhichOneof("request")
         assert verb is not None

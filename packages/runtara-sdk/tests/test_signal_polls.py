@@ -13,7 +13,7 @@ from runtara_sdk.models import Signal
 from runtara_sdk.protocol import instance_pb2 as pb
 from runtara_sdk.signal_polls import LONGEST_HOLD_MS, MAX_HELD
 
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 120.0
 
 
 @pytest.fixture(autouse=True)

@@ -99,8 +99,11 @@ class RequestClient(Protocol):
     async def close(self) -> None:
         """Close the connection."""
 
-    async def call(self, payload: bytes, *, timeout_ms: int | None = None) -> bytes:
-        """Send one request and return the answer, both as the bytes of their wrapper message."""
+    async def call(self, payload: bytes, *, timeout_ms: int | None = None, is_held: bool = False) -> bytes:
+        """Send one request and return the answer, both as the bytes of their wrapper message.
+
+        One that `is_held` is not expected to be answered soon.
+        """
 
 
 class QuicBackend(InstanceBackend):
@@ -289,7 +292,8 @@ class QuicBackend(InstanceBackend):
         payload = request.SerializeToString()
 
         async def attempt() -> pb.RpcResponse:
-            answer = await self._client.call(payload, timeout_ms=self._settings.request_timeout_ms + held_ms)
+            timeout_ms = self._settings.request_timeout_ms + held_ms
+            answer = await self._client.call(payload, timeout_ms=timeout_ms, is_held=held_ms > 0)
             return _decode(answer, verb)
 
         return await self._persist(verb, attempt)

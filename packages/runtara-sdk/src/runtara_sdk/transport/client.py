@@ -39,6 +39,9 @@ _CALL_PING_SECONDS = 2.0
 """While calls wait for answers, a server that was silent for so long is asked for a sign of life: it may have died
 after it had acknowledged the requests."""
 
+_HELD_PING_SECONDS = 5.0
+"""The same while all of these calls are held by the server: a thousand idle clients should cost it little."""
+
 _UNCERTAIN_AFTER_SECONDS = 1.0
 """A connection that was silent for so long is asked for a sign of life before it carries a call."""
 
@@ -88,6 +91,7 @@ class QuicClient:
         self._keep_alive_timer: asyncio.TimerHandle | None = None
         self._closed = False
         self._calls_in_flight = 0
+        self._calls_held = 0
 
     @property
     def is_connected(self) -> bool:
@@ -112,13 +116,19 @@ class QuicClient:
             self._connection.close()
             self._connection = None
 
-    async def call(self, payload: bytes, *, timeout_ms: int | None = None) -> bytes:
-        """Send a request, return the payload of its response.
+    async def call(self, payload: bytes, *, timeout_ms: int | None = None, is_held: bool = False) -> bytes:
+        """Send a request, return the payload of its response. One that `is_held` is not expected to be answered soon.
 
         Raises `TransportError` when the request was not processed, `ConnectionLostError` when it may have been,
         `DeadlineExceededError` when no answer came in time, `ProtocolError` when the answer is none.
         """
-        return await self._call(encode_frame(FrameType.REQUEST, payload), None, timeout_ms)
+        if not is_held:
+            return await self._call(encode_frame(FrameType.REQUEST, payload), None, timeout_ms)
+        self._calls_held += 1
+        try:
+            return await self._call(encode_frame(FrameType.REQUEST, payload), None, timeout_ms)
+        finally:
+            self._calls_held -= 1
 
     async def call_streaming(
         self, payload: bytes, chunks: AsyncIterable[bytes], *, timeout_ms: int | None = None
@@ -335,8 +345,11 @@ class QuicClient:
         self._keep_alive_timer = None
         connection = self._connection
         now = asyncio.get_running_loop().time()
-        if connection is not None and connection.is_open:
-            patience = min(self._keep_alive, _CALL_PING_SECONDS) if self._calls_in_flight else self._keep_alive
-            if now - connection.last_received_at >= patience:
-                connection.ping()
+        if connection is not None and connection.is_open and now - connection.last_received_at >= self._patience():
+            connection.ping()
         self._schedule_keep_alive()
+
+    def _patience(self) -> float:
+        if self._calls_in_flight > self._calls_held:
+            return min(self._keep_alive, _CALL_PING_SECONDS)
+        return min(self._keep_alive, _HELD_PING_SECONDS) if self._calls_held else self._keep_alive
