@@ -23,6 +23,14 @@ _ENVIRONMENT_LINE = re.compile(r"environment serves on (\S+)")
 
 
 @dataclass(frozen=True, slots=True)
+class Environment:
+    """A running environment: a client of it, and its process."""
+
+    sdk: ManagementSdk
+    process_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class Core:
     """A running core.
 
@@ -57,8 +65,8 @@ class Core:
             await client.close()
 
     @asynccontextmanager
-    async def environment(self) -> AsyncIterator[ManagementSdk]:
-        """An environment on this core as long as the block lasts, and a client of it."""
+    async def environment(self) -> AsyncIterator[Environment]:
+        """An environment on this core as long as the block lasts."""
         variables = {
             "RUNTARA_DATABASE_URL": self.database_url,
             "RUNTARA_CORE_ADDR": self.address,
@@ -66,10 +74,18 @@ class Core:
             "RUNTARA_ENV_QUIC_PORT": "0",
         }
         async with (
-            _daemon("runtara-environment", self.directory, variables, _ENVIRONMENT_LINE) as (said, _),
+            _daemon("runtara-environment", self.directory, variables, _ENVIRONMENT_LINE) as (said, process_id),
             ManagementSdk(ManagementSettings(server_addr=said[1], ca_file=self.ca_file)) as sdk,
         ):
-            yield sdk
+            yield Environment(sdk, process_id)
+
+
+def processor_seconds(process_id: int) -> tuple[float, float]:
+    """Processor time that a process has used so far, and that its children used which have ended."""
+    fields = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
+    own, children = int(fields[11]) + int(fields[12]), int(fields[13]) + int(fields[14])
+    ticks = os.sysconf("SC_CLK_TCK")
+    return own / ticks, children / ticks
 
 
 @asynccontextmanager

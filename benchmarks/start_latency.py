@@ -252,11 +252,11 @@ async def measure_all(options: argparse.Namespace) -> list[Row]:
             url = f"sqlite:///{directory}/runtara.db"
         else:
             url = await create_database(stack.enter_context(running_postgres()).url)
-        async with running_core(directory / "data", url) as core, core.environment() as sdk:
+        async with running_core(directory / "data", url) as core, core.environment() as environment:
             return [
                 row
                 for kind, artifact in artifacts.items()
-                for row in await measure(core, sdk, kind, artifact, options.starts)
+                for row in await measure(core, environment.sdk, kind, artifact, options.starts)
             ]
 
 
