@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from runtara_core.testing.ports import choose_port
 from runtara_core.testing.postgres import create_database, drop_database
 
 REPOSITORY = Path(__file__).parents[2]
@@ -226,21 +227,13 @@ def _processes_naming(text: str) -> dict[int, str]:
     return found
 
 
-def free_port() -> int:
-    """A UDP port that nobody uses now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 class Daemons:
     """Core and environment apart, on free ports, with one data directory and one database."""
 
     def __init__(self, product: Product, database_url: str, **env: str) -> None:
         self.product = product
         self.database_url = database_url
-        self.core_port, self.admin_port, self.environment_port = free_port(), free_port(), free_port()
+        self.core_port, self.admin_port, self.environment_port = (choose_port(socket.SOCK_DGRAM) for _ in range(3))
         product.env.update(
             RUNTARA_DATABASE_URL=database_url,
             RUNTARA_QUIC_PORT=str(self.core_port),

@@ -26,6 +26,7 @@ def test_serves_operators_and_ends_with_all_its_processes(product, service, numb
     service.wait_for_held("/orders")
     assert product.ctl("health")["active_instances"] == 1
 
+    served.send(number)
     finished = served.stop(number)
     assert finished.exit_code == 0, finished
     assert "Traceback" not in finished.stderr

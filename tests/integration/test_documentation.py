@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from runtara_core.testing.ports import choose_port
 
 REPOSITORY = Path(__file__).parents[2]
 PACKAGES = sorted(path.parent for path in REPOSITORY.glob("packages/*/pyproject.toml"))
@@ -56,13 +57,6 @@ def prose(path: Path) -> str:
 
 def code_spans(path: Path) -> list[str]:
     return re.findall(r"`([^`\n]+)`", prose(path))
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def outside_variables(**given: str) -> dict[str, str]:
@@ -229,7 +223,7 @@ def test_programs_in_readmes_run(program: str, printed: str | None, tmp_path: Pa
 def test_the_shell_session_of_the_environment_runs(tmp_path: Path) -> None:
     readme = REPOSITORY / "packages" / "runtara-environment" / "README.md"
     (session,) = [block.text for block in blocks(readme) if block.language == "sh run"]
-    core, management, environment = free_port(), free_port(), free_port()
+    core, management, environment = (choose_port(socket.SOCK_DGRAM) for _ in range(3))
     done = subprocess.run(
         ["bash", "-euc", session],
         cwd=tmp_path,
@@ -243,7 +237,7 @@ def test_the_shell_session_of_the_environment_runs(tmp_path: Path) -> None:
         ),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
     )
     assert done.returncode == 0, done.stderr
     assert '"status": "completed"' in done.stdout

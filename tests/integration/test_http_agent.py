@@ -580,7 +580,7 @@ async def test_cancellation_ends_a_call_and_leaves_the_client_usable(http: Agent
 
     server.handlers["/hang"] = hang
     task = asyncio.ensure_future(http.invoke("request", {"url": f"{server.url}/hang"}))
-    await asyncio.wait_for(arrived.wait(), 10)
+    await asyncio.wait_for(arrived.wait(), 60)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

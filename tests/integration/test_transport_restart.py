@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from runtara_core.testing.ports import choose_port
 from runtara_sdk.errors import TransportError
 from runtara_sdk.testing.certificates import make_test_authority
 from runtara_sdk.transport import ConnectionLostError, QuicClient, TlsIdentity
@@ -28,7 +29,7 @@ class ServerProcess:
         self._library = library
         self._identity = identity
         self._process: asyncio.subprocess.Process | None = None
-        self.port = 0
+        self.port = choose_port(socket.SOCK_DGRAM)
 
     async def start(self) -> None:
         self._process = await asyncio.create_subprocess_exec(
@@ -41,7 +42,7 @@ class ServerProcess:
             stdout=asyncio.subprocess.PIPE,
         )
         assert self._process.stdout is not None
-        self.port = int(await asyncio.wait_for(self._process.stdout.readline(), 30))
+        self.port = int(await asyncio.wait_for(self._process.stdout.readline(), WAIT_SECONDS))
 
     async def kill(self) -> None:
         if self._process is not None and self._process.returncode is None:
@@ -138,9 +139,6 @@ async def test_a_server_that_only_stands_still_keeps_its_calls(pair: tuple[QuicC
 async def test_a_server_that_appears_late_is_reached(tmp_path: Path) -> None:
     ca_file, identity = make_test_authority(tmp_path)
     server = ServerProcess("aioquic", identity)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as reserved:
-        reserved.bind(("127.0.0.1", 0))
-        server.port = reserved.getsockname()[1]
     client = QuicClient(f"127.0.0.1:{server.port}", ca_file=ca_file)
     with pytest.raises(TransportError, match="Connection refused"):
         await client.connect()

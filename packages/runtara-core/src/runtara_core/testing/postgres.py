@@ -24,9 +24,11 @@ from typing import Any
 
 import asyncpg
 
+from runtara_core.testing.ports import choose_port
+
 _UNPRIVILEGED_USERS = ("postgres", "nobody")
 _START_DEADLINE_S = 60.0
-_STOP_DEADLINE_S = 20.0
+_STOP_DEADLINE_S = 60.0
 _POLL_S = 0.05
 _database_numbers = itertools.count(1)
 
@@ -68,7 +70,7 @@ class PostgresServer:
         """Start the server and wait until it accepts connections; creates the data folder the first time."""
         if not self._data.exists():
             self._initialize()
-        self._port = self._port or _free_port()
+        self._port = self._port or choose_port(socket.SOCK_STREAM)
         log = (self._root / "log").open("ab")
         with log:
             self._process = subprocess.Popen(
@@ -232,13 +234,6 @@ def _unprivileged_user() -> pwd.struct_passwd | None:
         with suppress(KeyError):
             return pwd.getpwnam(name)
     raise PostgresUnavailableError("PostgreSQL refuses to run as root and there is no user `postgres` or `nobody`")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _last_line(text: str) -> str:

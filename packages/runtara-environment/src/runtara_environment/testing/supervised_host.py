@@ -176,7 +176,7 @@ class SupervisedHost:
         return instance
 
     async def until(self, condition: Callable[[], Awaitable[Any]], what: str, *, advance_ms: int = 0) -> Any:
-        """The first true value of `condition`; fails after 10 s."""
+        """The first true value of `condition`; fails after `WAIT_SECONDS`."""
         give_up = time.monotonic() + WAIT_SECONDS
         while not (value := await condition()):
             if time.monotonic() > give_up:
