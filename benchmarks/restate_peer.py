@@ -9,10 +9,9 @@ The server comes from the npm package `@restatedev/restate-server`, the SDK from
 are installed on first use and kept for the next run. For ratios run `checkpoints.py`, where all take turns.
 
 The server runs with its default configuration but for two things that are not measured: it listens on Unix sockets in a
-folder of its own, so that ports of another server are no obstacle, and sends no telemetry. What it flushes by default:
-the log of its 24 partitions, once for every batch of records that waits (`log-server.rocksdb-disable-wal-fsync =
-false`). The tables made of the log are not flushed; after a crash they are made again. A step costs one record, and is
-acknowledged when it has been flushed and applied.
+folder of its own, so that ports of another server are no obstacle, and sends no telemetry. By default it flushes the
+log of its partitions, and nothing else while steps are made: `strace` saw `fdatasync` on files of `log-store` only, 1.3
+times a step with one invocation and 0.8 times with 16, where a flush serves several.
 """
 
 from __future__ import annotations
