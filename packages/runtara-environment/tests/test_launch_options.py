@@ -14,6 +14,21 @@ def test_a_start_may_tune_timing_but_not_identity_address_or_trust() -> None:
             require_acceptable_variables({name: "x"})
 
 
+@pytest.mark.parametrize(
+    ("env", "reason"),
+    [
+        ({f"V{number}": "" for number in range(201)}, "201 variables"),
+        ({"N" * 256: ""}, "longer than 255 characters"),
+        ({"V": "\u00fc" * 17_000}, "longer than 32768 bytes"),
+        ({f"V{number}": "x" * 32_000 for number in range(40)}, "more than 1048576"),
+    ],
+)
+def test_variables_that_no_program_could_be_started_with_are_refused(env: dict[str, str], reason: str) -> None:
+    with pytest.raises(InvalidInputError, match=reason) as caught:
+        require_acceptable_variables(env)
+    assert len(caught.value.message) < 300
+
+
 def test_options_come_back_as_they_were_stored() -> None:
     options = LaunchOptions(digest="ab", timeout_seconds=5, env={"MINE": "1"})
     assert LaunchOptions.decode(options.encode()) == options

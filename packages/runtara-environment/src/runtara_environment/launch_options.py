@@ -23,7 +23,9 @@ _TUNABLE_NAMES = frozenset(
 
 _RESERVED_NAMES = frozenset({"DATA_DIR", "PATH", "LD_PRELOAD", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME"})
 _MAX_VARIABLES = 200
+_MAX_NAME_CHARACTERS = 255
 _MAX_VARIABLE_BYTES = 32 * 1024
+_MAX_VARIABLES_BYTES = 1024 * 1024  # Linux starts no program with more than 2 MiB of them, its arguments included
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +74,21 @@ def require_acceptable_variables(env: Mapping[str, str]) -> None:
     """Refuse variables that would override the system's; raises `InvalidInputError` naming the variable."""
     if len(env) > _MAX_VARIABLES:
         raise InvalidInputError(f"env has {len(env)} variables; at most {_MAX_VARIABLES} are accepted")
+    total_bytes = 0
     for name, value in env.items():
         if (name.startswith(_RESERVED_PREFIX) and name not in _TUNABLE_NAMES) or name in _RESERVED_NAMES:
             raise InvalidInputError(f"env: {name} is reserved for the system; choose another name")
         if not name or "=" in name or "\0" in name or "\0" in value:
             raise InvalidInputError(f"env: {name!r} is not usable as a variable")
-        if len(value.encode("utf-8", "surrogatepass")) > _MAX_VARIABLE_BYTES:
+        if len(name) > _MAX_NAME_CHARACTERS:
+            raise InvalidInputError(
+                f"env: the name {name[:40]!r}... is longer than {_MAX_NAME_CHARACTERS} characters; choose a shorter one"
+            )
+        value_bytes = len(value.encode("utf-8", "surrogatepass"))
+        total_bytes += len(name.encode("utf-8", "surrogatepass")) + value_bytes + 2
+        if value_bytes > _MAX_VARIABLE_BYTES:
             raise InvalidInputError(f"env: {name} is longer than {_MAX_VARIABLE_BYTES} bytes; pass it in the input")
+    if total_bytes > _MAX_VARIABLES_BYTES:
+        raise InvalidInputError(
+            f"env has {total_bytes} bytes, more than {_MAX_VARIABLES_BYTES}; pass large values in the input"
+        )
