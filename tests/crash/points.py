@@ -105,7 +105,9 @@ class Plan:
 
     def enter(self, role: str) -> None:
         """This process plays a role."""
-        (self.directory / f"pid.{role}").write_text(str(os.getpid()))
+        written = self.directory / f".pid.{role}.{os.getpid()}"
+        written.write_text(str(os.getpid()))
+        written.replace(self.directory / f"pid.{role}")
 
     def passed(self, *, armed: bool = True) -> list[str]:
         """The points that were passed, in the order of time; with `armed` False those before the arming."""

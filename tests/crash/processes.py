@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import random
 import signal
 import socket
 import subprocess
@@ -16,12 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from runtara_core.testing.ports import choose_port
 from runtara_environment.runners.process_identity import ProcessHandle, ProcessIdentity
 
 DEADLINE_SECONDS = 60.0
 _POLL_SECONDS = 0.01
-_PORTS = (15_000, 32_000)
-"""Below those that Linux gives to sockets without a port of their own."""
 
 
 async def eventually(
@@ -132,14 +130,8 @@ def launch_epoch(launch: Path) -> int:
 
 
 def free_ports(count: int) -> list[int]:
-    """UDP ports that nobody has now, nor gets from the system while their daemon is away."""
-    ports: list[int] = []
+    """UDP ports that nobody has now, nor is given while their daemon is away."""
+    ports: set[int] = set()
     while len(ports) < count:
-        port = random.randrange(*_PORTS)
-        with (
-            contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as probe,
-            contextlib.suppress(OSError),
-        ):
-            probe.bind(("127.0.0.1", port))
-            ports += [port] if port not in ports else []
-    return ports
+        ports.add(choose_port(socket.SOCK_DGRAM))
+    return list(ports)

@@ -185,9 +185,17 @@ def test_variables_are_documented_where_they_are_read(package: Path) -> None:
     assert named - everywhere == set(), "in the README, but nothing reads it"
 
 
+def variables_of_tests() -> set[str]:
+    """Environment variables by which the tests outside of packages are tuned."""
+    read = re.compile(r"os\.environ\.get\(\"(RUNTARA_[A-Z0-9_]+)\"")
+    return set().union(
+        *(read.findall(path.read_text(encoding="utf-8")) for path in (REPOSITORY / "tests").rglob("*.py"))
+    )
+
+
 @pytest.mark.parametrize("path", ROOT_DOCUMENTS, ids=DOCUMENT_NAMES[: len(ROOT_DOCUMENTS)])
 def test_variables_that_the_documents_name_exist(path: Path) -> None:
-    everywhere = set().union(*(variables_of(package) for package in PACKAGES))
+    everywhere = set().union(*(variables_of(package) for package in PACKAGES), variables_of_tests())
     named = set(re.findall(r"\b(?:TEST_)?RUNTARA_[A-Z0-9_]*[A-Z0-9]\b(?!_)", path.read_text(encoding="utf-8")))
     assert named - everywhere == set()
 
