@@ -125,7 +125,6 @@ class NativeProcess(LaunchedProcess):
             raise StopError(f"processes of {self._directory.path} survive their shim and do not die")
         return ProcessExit(None)
 
-
     def _silent_reason(self) -> str:
         """Why a shim ended without a word: a full disk also takes what it says."""
         try:
