@@ -38,6 +38,10 @@ CALLS: dict[str, dict[str, Any]] = {
     "lock_finished": {"finished_before_ms": START_MS, "limit": 50},
     "load_waiting_signals": {"instance_id": "instance-7"},
     "load_custom_signal": {"instance_id": "instance-7", "checkpoint_id": "step"},
+    "find_news": {
+        "watched": '[{"position": 0, "instance_id": "instance-7", "epoch": 1, "signal_id": 0, "checkpoint_id": "step"}]'
+    },
+    "record_contacts": {"watched": '[{"instance_id": "instance-7", "epoch": 1}]', "now_ms": START_MS},
     "checkpoint_batch": {
         "instance_ids": ["instance-7", "instance-8"],
         "epochs": [1, None],

@@ -30,6 +30,8 @@ INDEX_OF = {
     "load_waiting_signals": "sqlite_autoindex_pending_signals_1",
     "load_custom_signal": "sqlite_autoindex_custom_signals_1",
     "next_wake": "instances_(wake|lease)",
+    "find_news": "sqlite_autoindex_(instances|pending_signals|custom_signals)_1",
+    "record_contacts": "(sqlite_autoindex_instances_1|instances_running)",
 }
 LISTS = [
     f"list_{kind}_{column}_{way}"
