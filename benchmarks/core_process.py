@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from runtara_core.daemon import CoreDaemon
+from runtara_core.database import Database
 from runtara_core.models import CoreLimits
 from runtara_core.settings import CoreSettings
 from runtara_sdk import InstanceSettings
@@ -29,12 +32,18 @@ class CoreProcess:
     process_id: int
     address: str
     ca_file: Path
+    output: asyncio.StreamReader
 
     def settings(self, instance_id: str) -> InstanceSettings:
         """What an instance needs to reach it; without heartbeats, which would blur a measurement."""
         return InstanceSettings(
             instance_id, "benchmark", server_addr=self.address, ca_file=self.ca_file, heartbeat_interval_ms=0
         )
+
+    async def transactions(self) -> int:
+        """Transactions of the database begun so far."""
+        os.kill(self.process_id, signal.SIGUSR1)
+        return int(await asyncio.wait_for(self.output.readline(), _START_SECONDS))
 
     def memory_bytes(self) -> int:
         """Resident memory now."""
@@ -64,7 +73,7 @@ async def running_core(database_url: str, quic_library: str) -> AsyncIterator[Co
             line = await asyncio.wait_for(process.stdout.readline(), _START_SECONDS)
             if not line:
                 raise SystemExit("the core daemon did not start; its reason is above")
-            yield CoreProcess(process.pid, line.decode().strip(), Path(directory) / "tls" / "ca.pem")
+            yield CoreProcess(process.pid, line.decode().strip(), Path(directory) / "tls" / "ca.pem", process.stdout)
         finally:
             if process.returncode is None:
                 process.terminate()
@@ -75,8 +84,24 @@ async def running_core(database_url: str, quic_library: str) -> AsyncIterator[Co
                 await process.wait()
 
 
+def _count_transactions(database_type: type[Database]) -> Callable[[], int]:
+    """Count what is begun from now on; the result tells how much it is."""
+    run: Any = database_type.run
+    begun = 0
+
+    def counted(database: Database, *arguments: Any, **options: Any) -> Any:
+        nonlocal begun
+        begun += 1
+        return run(database, *arguments, **options)
+
+    database_type.run = counted  # type: ignore[method-assign]
+    return lambda: begun
+
+
 async def _serve(database_url: str, data_dir: Path) -> None:
     from runtara_core.daemon import run_core
+    from runtara_core.database.postgres import PostgresDatabase
+    from runtara_core.database.sqlite import SqliteDatabase
 
     settings = CoreSettings(
         database_url,
@@ -85,6 +110,9 @@ async def _serve(database_url: str, data_dir: Path) -> None:
         data_dir=data_dir,
         limits=CoreLimits(max_concurrent_instances=_MANY_INSTANCES),
     )
+
+    begun = _count_transactions(PostgresDatabase if "postgres" in database_url else SqliteDatabase)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lambda: print(begun(), flush=True))
 
     def announce(daemon: CoreDaemon) -> None:
         print(daemon.instance_address, flush=True)
