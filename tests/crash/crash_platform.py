@@ -195,12 +195,12 @@ class Platform:
         launches = sorted(self.directory.glob(f"*/{TENANT}/runs/{instance_id}/launch-*"), key=launch_epoch)
         return next((guest for launch in reversed(launches) if (guest := guest_of(launch)) is not None), None)
 
-    async def running_guest(self, instance_id: str, *, abovelaunch_epoch: int = 0) -> Guest:
+    async def running_guest(self, instance_id: str, *, above_epoch: int = 0) -> Guest:
         """The newest launch, once its program runs."""
 
         async def find() -> Guest | None:
             guest = self.guest(instance_id)
-            if guest is None or guest.program is None or guest.epoch <= abovelaunch_epoch:
+            if guest is None or guest.program is None or guest.epoch <= above_epoch:
                 return None
             return guest if guest.program.is_alive else None
 

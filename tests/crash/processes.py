@@ -18,7 +18,7 @@ import pytest
 from runtara_core.testing.ports import choose_port
 from runtara_environment.runners.process_identity import ProcessHandle, ProcessIdentity
 
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 120.0
 _POLL_SECONDS = 0.01
 
 

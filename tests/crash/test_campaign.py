@@ -43,7 +43,7 @@ async def strike(platform: Platform, instance_id: str, victim: str, losses: Loss
             await asyncio.gather(platform.start_core(), platform.start_environment())
 
 
-@pytest.mark.timeout(60 + 30 * ROUNDS)
+@pytest.mark.timeout(120 + 60 * ROUNDS)
 async def test_random_kills(each_platform: Platform, service: Service, losses: Losses) -> None:
     dice = random.Random(SEED)
     orders = ORDERS_PER_KILL * (ROUNDS + 1)

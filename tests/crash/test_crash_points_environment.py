@@ -87,7 +87,7 @@ async def test_row_3_a_fast_result_is_kept(platform: Platform, service: Service)
 
 async def test_row_4_the_timeout_outlives_the_environment(platform: Platform, service: Service) -> None:
     await platform.replace("environment")
-    instance_id = await platform.start(STUBBORN, {}, timeout_seconds=2)
+    instance_id = await platform.start(STUBBORN, {}, timeout_seconds=20)
     await platform.progressed(instance_id, 1)
     await platform.replace("environment")
     info = await platform.ended(instance_id)
@@ -146,7 +146,7 @@ async def test_row_20_killed_in_the_middle_of_a_stop(platform: Platform, at: str
 async def test_row_19_an_old_process_is_fenced_off(own_platform: Platform, service: Service, losses: Losses) -> None:
     """Two hosts: the first one's process is frozen, its environment dies, the second host takes the instance over."""
     platform = own_platform
-    platform.lease_ms = 2_000
+    platform.lease_ms = 10_000
     await platform.ensure_running()
     instance_id = await platform.start_batch(service, orders=60)
     await platform.progressed(instance_id, 20)
