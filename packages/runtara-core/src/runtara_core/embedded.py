@@ -14,6 +14,7 @@ import logging
 import random
 import sys
 import time
+import uuid
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -146,10 +147,17 @@ class EmbeddedBackend(InstanceBackend):
             await self._service.close()
             await self._storage.close()
 
-    @_patient
     async def register(self, checkpoint_id: str | None) -> Registration:
+        return await self._register(checkpoint_id, uuid.uuid4().hex)
+
+    @_patient
+    async def _register(self, checkpoint_id: str | None, registration_key: str) -> Registration:
         registration = await self._service.register(
-            self._instance_id, self._tenant_id, epoch=None, checkpoint_id=checkpoint_id
+            self._instance_id,
+            self._tenant_id,
+            epoch=None,
+            checkpoint_id=checkpoint_id,
+            registration_key=registration_key,
         )
         self._epoch = registration.epoch
         return registration

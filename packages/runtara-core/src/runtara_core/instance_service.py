@@ -58,7 +58,13 @@ class InstanceService:
         await self._watch.close()
 
     async def register(
-        self, instance_id: str, tenant_id: str, *, epoch: int | None, checkpoint_id: str | None
+        self,
+        instance_id: str,
+        tenant_id: str,
+        *,
+        epoch: int | None,
+        checkpoint_id: str | None,
+        registration_key: str | None = None,
     ) -> Registration:
         """Make the caller the process that advances the instance."""
         _require_identifier("instance_id", instance_id)
@@ -68,6 +74,7 @@ class InstanceService:
             tenant_id,
             epoch=epoch,
             checkpoint_id=checkpoint_id or None,
+            registration_key=registration_key or None,
             limits=self._limits,
             now_ms=self._clock.now_ms(),
         )

@@ -85,6 +85,7 @@ class Storage(ABC):
         *,
         epoch: int | None,
         checkpoint_id: str | None,
+        registration_key: str | None = None,
         limits: CoreLimits,
         now_ms: int,
     ) -> Registration:
@@ -94,7 +95,10 @@ class Storage(ABC):
         Without: creates the instance when unknown; takes over a pending, running or suspended instance that no
         environment manages, under a new epoch. `InvalidStateError` when it is terminal or managed, `InvalidInputError`
         when the tenant differs or `checkpoint_id` is unknown, `ConcurrencyLimitError` at the limit.
-        Sets started_at, clears wake time and finished_at; appends event `started`.
+        Sets started_at, clears wake time and finished_at; appends event `started`. Repeated with the `registration_key`
+        of the registration that the running process made, it changes nothing and gives the same epoch; with that of an
+        older one, or once the instance has stopped running, it is `StaleEpochError`: a call that was held up on its way
+        must not take the instance from who came after it.
         """
 
     @abstractmethod

@@ -97,8 +97,10 @@ class RuntaraSdk(InstanceLifecycle):
     # Durable state
 
     async def checkpoint(self, checkpoint_id: str, state: bytes = b"") -> CheckpointResult:
-        """Store `state` under `checkpoint_id` unless an earlier run did: then its state is returned instead.
+        """Store `state` under `checkpoint_id` unless something is stored there: then that is returned instead.
 
+        It may be of this very call, when the answer was lost and the call made again. So a program that skips work that
+        is "found" may skip work that was never done; record results after the work, as `step` and `@durable` do.
         The answer says whether a cancel or a pause is pending; nothing is raised for it.
         """
         result = await self._ask(self._backend.checkpoint(checkpoint_id, state))

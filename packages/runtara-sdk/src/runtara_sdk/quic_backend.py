@@ -1,9 +1,10 @@
 """The backend of an instance whose core is a daemon: the instance protocol over QUIC.
 
-Every call is idempotent by design (checkpoints are insert-if-absent, events carry keys, acknowledgements name a
-signal), so a call whose answer was lost is simply made again: with growing pauses, on a fresh connection, until
-`reconnect_deadline_ms` have passed; so is one that core could not serve and says so of it. A core that is killed and
-comes back only delays the workflow. An answer that refuses the call, a stale epoch above all, is never asked for twice.
+Every call is idempotent by design (checkpoints are insert-if-absent, registrations and events carry keys,
+acknowledgements name a signal), so a call whose answer was lost is simply made again: with growing pauses, on a fresh
+connection, until `reconnect_deadline_ms` have passed; so is one that core could not serve and says so of it. A core
+that is killed and comes back only delays the workflow. An answer that refuses the call, a stale epoch above all, is
+never asked for twice.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import asyncio
 import logging
 import random
 import time
+import uuid
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
@@ -134,6 +136,7 @@ class QuicBackend(InstanceBackend):
             instance_id=self._settings.instance_id,
             tenant_id=self._settings.tenant_id,
             checkpoint_id=checkpoint_id,
+            registration_key=uuid.uuid4().hex,
         )
         response = await self._call(pb.RpcRequest(register_instance=message), "register_instance")
         answer = response.register_instance

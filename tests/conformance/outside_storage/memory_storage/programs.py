@@ -13,6 +13,7 @@ from runtara_sdk.errors import (
     InstanceNotFoundError,
     InvalidInputError,
     InvalidStateError,
+    StaleEpochError,
 )
 from runtara_sdk.models import (
     CallProgress,
@@ -69,17 +70,24 @@ class ProgramVerbs(Storage):
         *,
         epoch: int | None,
         checkpoint_id: str | None,
+        registration_key: str | None = None,
         limits: CoreLimits,
         now_ms: int,
     ) -> Registration:
         require_name("instance_id", instance_id)
         require_name("tenant_id", tenant_id)
+        if registration_key is not None:
+            require_name("event_key", f"registration:{registration_key}")
         if epoch is None and instance_id not in self.records:
             record = Record(instance_id, tenant_id, None, self.first_epoch, now_ms)
         else:
             record = self.record(instance_id)
         if record.tenant_id != tenant_id:
             raise InvalidInputError(f"instance id {instance_id} is taken: choose another")
+        if registration_key is not None and registration_key in record.registrations:
+            if not record.is_running or record.registrations[registration_key] != record.epoch:
+                raise StaleEpochError(f"instance {instance_id}: the registration is of the past")
+            return Registration(record.epoch)
         if epoch is not None:
             record.require_current(epoch)
             if record.status not in (InstanceStatus.RUNNING, InstanceStatus.PENDING):
@@ -102,6 +110,8 @@ class ProgramVerbs(Storage):
         record.started_at_ms = record.last_contact_at_ms = now_ms
         record.finished_at_ms = record.wake_at_ms = None
         record.failed_launches = 0
+        if registration_key is not None:
+            record.registrations[registration_key] = record.epoch
         self._append(record, EventType.STARTED, now_ms, checkpoint_id=checkpoint_id)
         return Registration(record.epoch)
 

@@ -77,6 +77,7 @@ class Record:
     attempts: dict[str, dict[int, Attempt]] = field(default_factory=dict)
     events: list[EventRecord] = field(default_factory=list)
     event_keys: set[str] = field(default_factory=set)
+    registrations: dict[str, int] = field(default_factory=dict)
     signals: dict[SignalType, SentSignal] = field(default_factory=dict)
     custom_signals: dict[str, bytes] = field(default_factory=dict)
 

@@ -137,6 +137,9 @@ ON CONFLICT (instance_id, event_key) WHERE event_key IS NOT NULL DO NOTHING;
 -- name: has_event_key
 SELECT 1 AS found FROM instance_events WHERE instance_id = :instance_id AND event_key = :event_key;
 
+-- name: load_event_epoch
+SELECT epoch FROM instance_events WHERE instance_id = :instance_id AND event_key = :event_key;
+
 -- fragment: event_filter
 WHERE instance_id = :instance_id
   AND (CAST(:event_type AS TEXT) IS NULL OR event_type = :event_type)

@@ -71,6 +71,7 @@ class InstanceHandler:
                 call.tenant_id,
                 epoch=_epoch(request),
                 checkpoint_id=call.checkpoint_id if call.HasField("checkpoint_id") else None,
+                registration_key=call.registration_key if call.HasField("registration_key") else None,
             )
         except StorageError:
             # Not a refusal: the caller may try again, which only an error answer says.

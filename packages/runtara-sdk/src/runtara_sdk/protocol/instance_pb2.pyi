@@ -67,14 +67,16 @@ WAIT_SIGNAL_SUSPENDED: WaitSignalState
 WAIT_SIGNAL_TIMED_OUT: WaitSignalState
 
 class RegisterInstanceRequest(_message.Message):
-    __slots__ = ("instance_id", "tenant_id", "checkpoint_id")
+    __slots__ = ("instance_id", "tenant_id", "checkpoint_id", "registration_key")
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
+    REGISTRATION_KEY_FIELD_NUMBER: _ClassVar[int]
     instance_id: str
     tenant_id: str
     checkpoint_id: str
-    def __init__(self, instance_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., checkpoint_id: _Optional[str] = ...) -> None: ...
+    registration_key: str
+    def __init__(self, instance_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., checkpoint_id: _Optional[str] = ..., registration_key: _Optional[str] = ...) -> None: ...
 
 class RegisterInstanceResponse(_message.Message):
     __slots__ = ("success", "error", "epoch", "error_code", "instance_token")

@@ -8,12 +8,18 @@ from runtara_sdk.errors import (
     InstanceNotFoundError,
     InvalidInputError,
     InvalidStateError,
+    StaleEpochError,
 )
 from runtara_sdk.models import EventType, InstanceStatus, Registration
 
 from runtara_core.database import Transaction
 from runtara_core.models import CoreLimits, CreatedInstance, NewInstance
-from runtara_core.storages.sql.limits import require_checkpoint_id, require_instance_id, require_tenant_id
+from runtara_core.storages.sql.limits import (
+    require_checkpoint_id,
+    require_event_key,
+    require_instance_id,
+    require_tenant_id,
+)
 from runtara_core.storages.sql.retention import first_epoch
 from runtara_core.storages.sql.state import (
     InstanceState,
@@ -69,17 +75,23 @@ async def register_instance(
     *,
     epoch: int | None,
     checkpoint_id: str | None,
+    registration_key: str | None,
     limits: CoreLimits,
     now_ms: int,
 ) -> Registration:
     """Make the caller the process of the instance."""
     require_instance_id(instance_id)
     require_tenant_id(tenant_id)
+    event_key = None if registration_key is None else f"registration:{registration_key}"
+    if event_key is not None:
+        require_event_key(event_key)
     # Admission is locked before any row, as claims do, so that the two never wait for each other in a circle.
     await transaction.fetch_one("lock_admission")
     state = await _lock_or_create(transaction, instance_id, tenant_id, epoch, now_ms)
     if state.tenant_id != tenant_id:
         raise InvalidInputError(_taken(instance_id))
+    if event_key is not None and await _was_made(transaction, state, event_key):
+        return Registration(state.epoch)
     _require_registrable(state, epoch)
     if checkpoint_id is not None:
         require_checkpoint_id(checkpoint_id)
@@ -108,7 +120,7 @@ async def register_instance(
         event_type=EventType.STARTED,
         subtype=None,
         checkpoint_id=checkpoint_id,
-        event_key=None,
+        event_key=event_key,
         now_ms=now_ms,
         payload=None,
     )
@@ -134,6 +146,18 @@ async def _lock_or_create(
     )
     # Whether this call inserted it or a concurrent one did: the row decides.
     return await lock_instance(transaction, instance_id)
+
+
+async def _was_made(transaction: Transaction, state: InstanceState, event_key: str) -> bool:
+    """Whether this registration is repeated; refuses one that others have followed."""
+    row = await transaction.fetch_one("load_event_epoch", instance_id=state.instance_id, event_key=event_key)
+    if row is None:
+        return False
+    if row["epoch"] != state.epoch or state.status is not InstanceStatus.RUNNING:
+        raise StaleEpochError(
+            f"instance {state.instance_id} is {state.status} at epoch {state.epoch}, the registration is of the past"
+        )
+    return True
 
 
 def _require_registrable(state: InstanceState, epoch: int | None) -> None:

@@ -105,6 +105,7 @@ class SqlStorage(Storage):
         *,
         epoch: int | None,
         checkpoint_id: str | None,
+        registration_key: str | None = None,
         limits: CoreLimits,
         now_ms: int,
     ) -> Registration:
@@ -114,6 +115,7 @@ class SqlStorage(Storage):
             tenant_id,
             epoch=epoch,
             checkpoint_id=checkpoint_id,
+            registration_key=registration_key,
             limits=limits,
             now_ms=now_ms,
         )

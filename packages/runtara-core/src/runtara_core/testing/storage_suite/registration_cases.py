@@ -137,6 +137,30 @@ class RegistrationCases:
         with pytest.raises(InvalidStateError):
             await register(storage, "managed-1", epoch=key.epoch)
 
+    async def test_a_registration_that_is_repeated_changes_nothing(self, storage: Storage) -> None:
+        assert await register(storage, registration_key="a") == 1
+        assert await register(storage, registration_key="a", limits=limit_of(1), now_ms=START_MS + 5) == 1
+        assert (await get(storage, "own-1")).started_at_ms == START_MS
+        assert await event_types(storage, "own-1") == ["started"]
+        key = await launched(storage)
+        assert await register(storage, "managed-1", epoch=key.epoch, registration_key="b") == key.epoch
+        assert await register(storage, "managed-1", epoch=key.epoch, registration_key="b") == key.epoch
+        with pytest.raises(InvalidInputError):
+            await register(storage, registration_key="x" * 2_001)
+
+    async def test_a_registration_that_comes_late_takes_the_instance_from_nobody(self, storage: Storage) -> None:
+        await register(storage, registration_key="first")
+        assert await register(storage, registration_key="second") == 2
+        with pytest.raises(StaleEpochError):
+            await register(storage, registration_key="first")
+        await report(storage, LeaseKey("own-1", 2), EventType.SUSPENDED)
+        # Its process has stopped: nobody would be there to run it.
+        for key in ("first", "second"):
+            with pytest.raises(StaleEpochError):
+                await register(storage, registration_key=key)
+        assert (await get(storage, "own-1")).status is InstanceStatus.SUSPENDED
+        assert await register(storage, registration_key="third") == 3
+
     async def test_an_epoch_of_an_unknown_instance_is_not_found(self, storage: Storage) -> None:
         with pytest.raises(InstanceNotFoundError):
             await register(storage, epoch=1)

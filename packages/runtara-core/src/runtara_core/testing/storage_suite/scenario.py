@@ -30,12 +30,19 @@ async def register(
     epoch: int | None = None,
     tenant_id: str = TENANT,
     checkpoint_id: str | None = None,
+    registration_key: str | None = None,
     limits: CoreLimits = LIMITS,
     now_ms: int = START_MS,
 ) -> int:
     """Register a process; returns its epoch."""
     registration = await storage.register_instance(
-        instance_id, tenant_id, epoch=epoch, checkpoint_id=checkpoint_id, limits=limits, now_ms=now_ms
+        instance_id,
+        tenant_id,
+        epoch=epoch,
+        checkpoint_id=checkpoint_id,
+        registration_key=registration_key,
+        limits=limits,
+        now_ms=now_ms,
     )
     return registration.epoch
 
