@@ -96,7 +96,7 @@ async def test_row_11_long_sleep(platform: Platform, service: Service) -> None:
 
 async def test_row_14_claimed_and_the_answer_lost(own_platform: Platform, service: Service) -> None:
     platform = own_platform
-    platform.lease_ms = 2_000
+    platform.lease_ms = 10_000
     await platform.ensure_running()
     instance_id = await run_through(platform, service, f"{MANAGEMENT}.claim_launches", whens=("after",))
     # The environment lives and never learns of the launch: the lease ends.

@@ -217,7 +217,7 @@ async def test_row_23_a_failed_lookup_repeats_no_work(platform: Platform, tmp_pa
 async def test_row_24_two_processes_write_one_checkpoint(own_platform: Platform, tmp_path: Path) -> None:
     """The first process is frozen, its environment dies, and another host starts the second one."""
     platform = own_platform
-    platform.lease_ms = 2_000
+    platform.lease_ms = 10_000
     await platform.ensure_running()
     instance_id = await start(platform, "same", tmp_path)
     await marked(platform, tmp_path / "ready-1")
