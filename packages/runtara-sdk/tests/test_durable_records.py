@@ -22,11 +22,11 @@ class HeldCore:
         self._serve = core.call
         core.call = self._call
 
-    async def _call(self, payload, *, timeout_ms=None):
+    async def _call(self, payload, **options):
         if pb.RpcRequest.FromString(payload).WhichOneof("request") == self.verb and not self.asked.is_set():
             self.asked.set()
             await asyncio.get_running_loop().create_future()
-        return await self._serve(payload, timeout_ms=timeout_ms)
+        return await self._serve(payload, **options)
 
 
 async def test_a_call_is_named_after_its_first_parameter(make_sdk):
@@ -122,12 +122,12 @@ async def test_the_record_of_done_work_is_finished_when_its_caller_is_cancelled(
 async def test_what_core_could_not_serve_is_asked_again(core, make_sdk):
     serve, refused = core.call, []
 
-    async def call(payload, *, timeout_ms=None):
+    async def call(payload, **options):
         if pb.RpcRequest.FromString(payload).WhichOneof("request") == "checkpoint" and not refused:
             refused.append(True)
             error = pb.RpcError(code="CHECKPOINT_ERROR", message="checkpoint failed inside the server", retryable=True)
             return pb.RpcResponse(error=error).SerializeToString()
-        return await serve(payload, timeout_ms=timeout_ms)
+        return await serve(payload, **options)
 
     core.call = call
     async with make_sdk() as sdk:
