@@ -6,8 +6,9 @@ import asyncio
 import json
 import os
 import signal
+import sqlite3
 import sys
-import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -84,13 +85,13 @@ async def test_killed_and_run_again(
     await command.wait()
     if victims == "command_and_children":
         assert guest.kill_shim()
-    began = time.monotonic()
+    # Who waits for the lease of the dead command to end misses the deadline.
+    with closing(sqlite3.connect(own_platform.database_url.removeprefix("sqlite:///"))) as database, database:
+        database.execute("UPDATE instances SET lease_until_ms = lease_until_ms + 3600000")
     again = await start()
     output, progress = await asyncio.wait_for(again.communicate(), DEADLINE_SECONDS)
     assert again.returncode == 0, progress.decode()
     assert json.loads(output) == {"done": "A-1"}
-    # A lease lasts 30 s: nobody waited for it.
-    assert time.monotonic() - began < 25
     assert service.counts("/orders") == {"A-1": 1}
     assert service.counts("/notify") == {"A-1": 1}
     assert not guest.program.is_alive
