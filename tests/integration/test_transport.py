@@ -72,6 +72,25 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
+async def test_a_connection_that_answers_survives_the_second_handshake(serving: Serve) -> None:
+    """Also when a new call has just been sent at the moment at which the handshake completes."""
+    async with serving(answering(echo)) as (_, client):
+        await client.call(b"first")
+        first = client._connection
+        done = False
+
+        async def call_on() -> None:
+            while not done:
+                await client.call(b"on")
+
+        calls = asyncio.create_task(call_on())
+        for _ in range(10):
+            await client._dial_once()
+        done = True
+        await calls
+        assert client._connection is first
+
+
 async def test_a_call_costs_one_datagram_each_way(serving: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """Acknowledgements ride on requests and answers, although the answer takes a while."""
     sent = 0

@@ -87,6 +87,7 @@ class QuicClient:
         self._slots = asyncio.Semaphore(self._library.concurrent_streams)
         self._connection: Connection | None = None
         self._dialling: asyncio.Task[Connection] | None = None
+        self._dialled_at = 0.0
         self._suspicion_timer: asyncio.TimerHandle | None = None
         self._keep_alive_timer: asyncio.TimerHandle | None = None
         self._closed = False
@@ -213,6 +214,7 @@ class QuicClient:
 
     def _dial_once(self) -> asyncio.Task[Connection]:
         if self._dialling is None or self._dialling.done():
+            self._dialled_at = asyncio.get_running_loop().time()
             self._dialling = asyncio.get_running_loop().create_task(self._dial())
             self._dialling.add_done_callback(self._on_dialled)
         return self._dialling
@@ -225,15 +227,15 @@ class QuicClient:
                 found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_DGRAM)
                 error: RuntaraError | None = None
                 for family, _, _, _, address in found:
-                    started_at = loop.time()
+                    asked_at = loop.time()
                     try:
                         connection = await self._handshake(family, address)
                     except TransportError as refused:
                         error = error or refused
                     else:
-                        await self._give_former_a_chance(loop.time() - started_at)
-                        self._adopt(connection)
-                        return connection
+                        await self._give_former_a_chance(asked_at)
+                        self._adopt(connection, asked_at)
+                        return self._connection or connection
         except TimeoutError:
             raise TransportError(
                 f"cannot reach {self._address}: no answer within {self._connect_timeout:g} s"
@@ -281,19 +283,20 @@ class QuicClient:
             raise
         return connection
 
-    async def _give_former_a_chance(self, handshake_seconds: float) -> None:
+    async def _give_former_a_chance(self, asked_at: float) -> None:
         # An acknowledgement may be delayed for longer than a handshake takes, and a busy server is slow with both.
         former = self._connection
-        if former is not None and former.is_open and former.unanswered_since is not None:
+        if former is not None and _is_silent(former, asked_at):
+            handshake_seconds = asyncio.get_running_loop().time() - asked_at
             former.ping()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(_LAST_CHANCE_SECONDS, 2 * handshake_seconds)):
                     await former.wait_heard()
 
-    def _adopt(self, connection: Connection) -> None:
+    def _adopt(self, connection: Connection, asked_at: float) -> None:
         former = self._connection
         if former is not None and former.is_open:
-            if former.unanswered_since is None:
+            if not _is_silent(former, asked_at):
                 # It was only slow: keep the calls it carries.
                 connection.close()
                 return
@@ -306,7 +309,7 @@ class QuicClient:
         if dialling.cancelled() or (error := dialling.exception()) is None:
             return
         connection = self._connection
-        if connection is not None and connection.is_open and connection.unanswered_since is not None:
+        if connection is not None and _is_silent(connection, self._dialled_at):
             connection.abort(ConnectionLostError(f"the connection is silent, and {error}"))
 
     # Signs of life
@@ -353,3 +356,8 @@ class QuicClient:
         if self._calls_in_flight > self._calls_held:
             return min(self._keep_alive, _CALL_PING_SECONDS)
         return min(self._keep_alive, _HELD_PING_SECONDS) if self._calls_held else self._keep_alive
+
+
+def _is_silent(connection: Connection, since: float) -> bool:
+    """Whether an open connection owes a reaction and has not been heard since: calls made meanwhile don't count."""
+    return connection.is_open and connection.unanswered_since is not None and connection.last_received_at < since

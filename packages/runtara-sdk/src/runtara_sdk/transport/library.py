@@ -326,6 +326,11 @@ def _load(name: LibraryName) -> QuicLibrary:
         ) from None
 
 
+def short_header_destination(data: bytes) -> bytes | None:
+    """The destination id of a packet with a short header, as nearly all have; None for one with a long header."""
+    return None if not data or data[0] & _LONG_HEADER else data[1 : 1 + CONNECTION_ID_LENGTH]
+
+
 def parse_header(data: bytes) -> ReceivedHeader | None:
     """Read the invariant part (RFC 8999) of a datagram's first packet; None when it is not QUIC."""
     if len(data) < 1 + CONNECTION_ID_LENGTH:

@@ -25,6 +25,7 @@ from runtara_sdk.transport.library import (
     ReceivedHeader,
     parse_header,
     select_library,
+    short_header_destination,
 )
 from runtara_sdk.transport.load import ConnectionLoad, ServerLoad
 from runtara_sdk.transport.retry import RetryTokens
@@ -136,14 +137,16 @@ class QuicServer:
     # Datagrams
 
     def _on_datagram(self, data: bytes, address: Any) -> None:
-        header = parse_header(data)
-        if header is None:
-            return
-        connection = self._by_id.get(header.destination_id)
-        if connection is None:
-            connection = self._accept(header, len(data), address)
-            if connection is None:
+        destination_id = short_header_destination(data)
+        if destination_id is not None:
+            connection = self._by_id.get(destination_id)
+        else:
+            header = parse_header(data)
+            if header is None:
                 return
+            connection = self._by_id.get(header.destination_id) or self._accept(header, len(data), address)
+        if connection is None:
+            return
         self._touched.add(connection)
         connection.receive(data, address)
 
