@@ -24,12 +24,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from core_process import CoreProcess, running_core
+from processor_time import family_seconds, own_seconds
+from quic_echo import echo, running_echo
 from restate_peer import RestatePeer, running_restate
 from runtara_core.testing.postgres import PostgresServer, create_database, running_postgres
 from runtara_sdk import InstanceSettings, RuntaraSdk
@@ -50,18 +53,24 @@ class Measured:
     Attributes:
         latencies: of every operation, seconds, over all rounds.
         seconds: measured time of all rounds.
-        processor_seconds: that the daemon used; None where there is none.
+        processor_seconds: that the daemon, the clients and PostgreSQL used; empty where it is not known.
     """
 
     subject: str
     instances: int
     latencies: list[float] = field(default_factory=list)
     seconds: float = 0.0
-    processor_seconds: float | None = None
+    processor_seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
 
     @property
     def per_second(self) -> float:
         return len(self.latencies) / self.seconds if self.seconds else 0.0
+
+    def microseconds_of(self, who: str) -> float | None:
+        """Processor time of an operation."""
+        if who not in self.processor_seconds:
+            return None
+        return round(self.processor_seconds[who] / max(1, len(self.latencies)) * 1e6)
 
     def percentile_ms(self, percent: int) -> float:
         if len(self.latencies) < 2:
@@ -79,6 +88,8 @@ class Row:
     p50_ms: float
     p99_ms: float
     daemon_us_per_call: float | None
+    clients_us_per_call: float | None
+    database_us_per_call: float | None
     rate_to_dbos: float | None
     rate_to_pgbench: float | None
     p50_to_dbos: float | None
@@ -117,14 +128,32 @@ async def _load(settings_of: Callable[[str], InstanceSettings], instances: int, 
             await sdk.__aexit__(None, None, None)
 
 
-def daemon_subject(core: CoreProcess, library: str) -> Subject:
+def daemon_subject(core: CoreProcess, library: str, database: PostgresServer | None) -> Subject:
     """Instances that talk to a daemon over QUIC."""
+
+    def used() -> dict[str, float]:
+        seconds = {"core": core.processor_seconds(), "clients": own_seconds()}
+        if database is not None:
+            seconds["database"] = family_seconds(database.process_id)
+        return seconds
 
     async def measure(instances: int, seconds: float, into: Measured) -> None:
         os.environ["RUNTARA_QUIC_LIBRARY"] = library
-        before = core.processor_seconds()
+        before = used()
         await _load(core.settings, instances, seconds, into)
-        into.processor_seconds = (into.processor_seconds or 0.0) + core.processor_seconds() - before
+        for who, now in used().items():
+            into.processor_seconds[who] += now - before[who]
+
+    return measure
+
+
+def echo_subject(library: str, port: int) -> Subject:
+    """Calls of the QUIC library alone, a connection for each instance."""
+
+    async def measure(instances: int, seconds: float, into: Measured) -> None:
+        latencies, took = await echo(library, port, instances, seconds, STATE)
+        into.latencies += latencies
+        into.seconds += took
 
     return measure
 
@@ -269,7 +298,9 @@ async def _subjects(
             if wanted(name):
                 url = f"sqlite:///{directory}/{library}.db" if kind == "sqlite" else await create_database(server.url)
                 core = await stack.enter_async_context(running_core(url, library))
-                subjects[name] = daemon_subject(core, library)
+                subjects[name] = daemon_subject(core, library, server if kind == "postgres" else None)
+        if wanted(f"echo {library}"):
+            subjects[f"echo {library}"] = echo_subject(library, await stack.enter_async_context(running_echo(library)))
     if wanted("embedded sqlite"):
         subjects["embedded sqlite"] = embedded_subject(directory / "embedded.db")
     subjects["flush"] = flush_subject(directory / "flushed")
@@ -300,14 +331,15 @@ def _row(measured: Measured, of: dict[tuple[str, int], Measured]) -> Row:
     restate = of.get(("restate", measured.instances))
     flush = of.get(("flush", 1)) if measured.instances == 1 else None
     p50 = measured.percentile_ms(50)
-    processor = measured.processor_seconds
     return Row(
         measured.subject,
         measured.instances,
         round(measured.per_second, 1),
         round(p50, 3),
         round(measured.percentile_ms(99), 3),
-        None if processor is None else round(processor / max(1, len(measured.latencies)) * 1e6),
+        measured.microseconds_of("core"),
+        measured.microseconds_of("clients"),
+        measured.microseconds_of("database"),
         ratio(measured.per_second, dbos, lambda peer: peer.per_second),
         ratio(measured.per_second, pgbench, lambda peer: peer.per_second),
         ratio(p50, dbos, lambda peer: peer.percentile_ms(50)),
@@ -339,6 +371,8 @@ def _table(rows: list[Row]) -> str:
         "p50 ms",
         "p99 ms",
         "core us/call",
+        "clients us",
+        "database us",
         "x dbos",
         "x pgbench",
         "p50/dbos",
