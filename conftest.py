@@ -6,6 +6,12 @@ import os
 from collections.abc import Generator
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Examples take as long as the machine lets them: how long says nothing about what they test.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("any machine in CI", settings.get_profile("any machine"), derandomize=True)
+settings.load_profile("any machine in CI" if os.environ.get("CI") else "any machine")
 
 
 @pytest.hookimpl(wrapper=True)
