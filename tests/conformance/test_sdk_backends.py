@@ -21,6 +21,7 @@ from runtara_sdk import (
     CustomSignal,
     InstanceCancelled,
     InstancePaused,
+    InstanceShutdown,
     InstanceSuperseded,
     InstanceSuspended,
     InvalidInputError,
@@ -198,6 +199,29 @@ class TestSignals:
             assert time.monotonic() - started > 3.9
             await again.completed()
         assert shop.calls == 2
+
+    @pytest.mark.parametrize("wait", [nap, back_off, wait_for_approval])
+    async def test_shutdown_ends_a_wait_and_the_next_run_goes_on(
+        self, home: Home, wait: Callable[[RuntaraSdk], Awaitable[None]]
+    ) -> None:
+        sdk = home.sdk()
+        async with sdk:
+            await sdk.checkpoint("first", b"1")
+            running = asyncio.create_task(wait(sdk))
+            if wait in (nap, back_off):
+                await home.waits("step::wait" if wait is back_off else "wait")
+            await home.send(SignalType.SHUTDOWN)
+            await asyncio.wait_for(running, PROMPT_SECONDS)
+        assert isinstance(sdk.interruption, InstanceShutdown)
+        row = await home.row()
+        assert (row.status, row.termination_reason) == ("suspended", TerminationReason.SHUTDOWN_REQUESTED)
+        assert row.wake_at_ms is not None
+        assert row.wake_at_ms <= now_ms()
+        async with home.sdk() as again:
+            assert await again.poll_signal_now() is None
+            assert (await again.checkpoint("first", b"2")).existing_state == b"1"
+            await again.completed()
+        assert (await home.row()).status == "completed"
 
     @pytest.mark.parametrize("order", [("cancel", "pause"), ("pause", "cancel")])
     async def test_cancel_comes_before_pause(self, home: Home, order: tuple[str, str]) -> None:

@@ -251,8 +251,7 @@ class StorageMachine(RuleBasedStateMachine):
                 TerminationReason.TIMEOUT,
                 TerminationReason.HEARTBEAT_TIMEOUT,
                 TerminationReason.CANCELLED,
-                TerminationReason.ENVIRONMENT_RESTART,
-                TerminationReason.SHUTDOWN_REQUESTED,
+                *(TerminationReason.ENVIRONMENT_RESTART, TerminationReason.SHUTDOWN_REQUESTED) * 2,
             )
         ),
         exit_code=st.sampled_from((0, 1, -9, None)),
@@ -263,7 +262,10 @@ class StorageMachine(RuleBasedStateMachine):
         key, report = LeaseKey(name, epoch - stale), ExitReport(reason, exit_code, "a\0b\nlast", 7, None)
         self.act("report_exit", lambda storage: storage.report_exit(key, report, limits=LIMITS, now_ms=self.now_ms))
 
-    @rule(times=st.integers(1, 2), unread=st.sampled_from((None, None, SignalType.PAUSE, SignalType.CANCEL)))
+    @rule(
+        times=st.integers(1, 2),
+        unread=st.sampled_from((None, None, SignalType.PAUSE, SignalType.CANCEL, SignalType.SHUTDOWN)),
+    )
     def environment_vanishes(self, times: int, unread: SignalType | None) -> None:
         """Leases run out, and whoever claims next finds instances that are running, some with a signal unread."""
         for left in reversed(range(times)):
@@ -288,12 +290,26 @@ class StorageMachine(RuleBasedStateMachine):
     @rule(
         data=st.data(),
         # Cancels end an instance, so they come less often than what leads on.
-        signal_type=st.sampled_from((SignalType.PAUSE, SignalType.RESUME) * 3 + (SignalType.CANCEL,)),
+        signal_type=st.sampled_from(
+            (SignalType.PAUSE, SignalType.RESUME) * 3 + (SignalType.SHUTDOWN, SignalType.CANCEL)
+        ),
         payload=payloads,
     )
     def send(self, data: st.DataObject, signal_type: SignalType, payload: bytes) -> None:
         name, _ = self.some(data, InstanceStatus.RUNNING, InstanceStatus.SUSPENDED)
         self._send(name, signal_type, payload)
+
+    @rule(data=st.data(), also=st.sampled_from((None, None, SignalType.PAUSE, SignalType.CANCEL)))
+    def shut_down(self, data: st.DataObject, also: SignalType | None) -> None:
+        """A program obeys a shutdown, not knowing what else it was sent."""
+        name, epoch = self.some(data, InstanceStatus.RUNNING)
+        for signal_type in (SignalType.SHUTDOWN, also):
+            if signal_type is not None:
+                self._send(name, signal_type, b"")
+        self.act(
+            "acknowledge_signal",
+            lambda storage: storage.acknowledge_signal(name, epoch, SignalType.SHUTDOWN, None, now_ms=self.now_ms),
+        )
 
     def _send(self, name: str, signal_type: SignalType, payload: bytes) -> None:
         self.touched.add(name)

@@ -131,6 +131,27 @@ async def test_a_running_batch_is_paused_and_resumed(daemons, service) -> None:
         assert [service.calls("/orders", f"order-{n}") for n in range(4)] == [1] * 4
 
 
+async def test_a_running_batch_is_shut_down_and_goes_on_in_another_process(daemons, service) -> None:
+    product = daemons.product
+    async with daemons.sdk() as sdk:
+        image = await sdk.register_image_stream(TENANT, new_id("batch"), BATCH)
+        service.hold("/orders")
+        started = await sdk.start_instance(image.image_id, TENANT, input_envelope=batch_input(service, 4))
+        instance_id = started.instance_id
+        await asyncio.to_thread(service.wait_for_held, "/orders")
+        told = product.guests(instance_id)
+        assert told
+        await sdk.shutdown_instance(instance_id)
+        service.release("/orders")
+        ended = await sdk.wait_for_completion(instance_id, poll_interval=0.05, timeout=WAIT_SECONDS)
+        assert (ended.status, ended.output) == (InstanceStatus.COMPLETED, {"processed": 4})
+        assert ended.epoch == 2
+        assert [service.calls("/orders", f"order-{n}") for n in range(4)] == [1] * 4
+        with pytest.raises(InvalidStateError):
+            await sdk.shutdown_instance(instance_id)
+        await product.wait_for_no_guest(instance_id)
+
+
 async def test_a_running_batch_is_cancelled(daemons, service) -> None:
     async with daemons.sdk() as sdk:
         image = await sdk.register_image_stream(TENANT, new_id("batch"), BATCH)

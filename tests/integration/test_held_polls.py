@@ -8,20 +8,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from runtara_core.daemon import CoreDaemon
+from runtara_core.models import NewInstance
 from runtara_core.settings import CoreSettings
 from runtara_core.storages import open_storage
 from runtara_sdk import (
     CustomSignal,
     InstanceCancelled,
     InstancePaused,
+    InstanceShutdown,
     InstanceSuperseded,
     RuntaraSdk,
     SignalType,
+    TerminationReason,
 )
 from runtara_sdk.clock import SystemClock
 from runtara_sdk.instance_settings import InstanceSettings
@@ -104,6 +108,7 @@ class TestAtOnce:
         [
             (for_ever, SignalType.CANCEL, InstanceCancelled),
             (nap, SignalType.PAUSE, InstancePaused),
+            (nap, SignalType.SHUTDOWN, InstanceShutdown),
             (wait_for_signal, SignalType.CANCEL, InstanceCancelled),
             (wait_for_signal, CustomSignal("gate", b"yes"), type(None)),
             (nap, None, InstanceSuperseded),
@@ -133,6 +138,32 @@ class TestAtOnce:
             assert isinstance(await asyncio.wait_for(running, DEADLINE_SECONDS), expected)
             await newer.close()
             await until(lambda: core.polls_held == 0)
+
+    async def test_a_sleeper_that_is_told_to_shut_down_is_due_at_once(self, tmp_path: Path, database_url: str) -> None:
+        clock = ManualClock()
+        async with running_core(tmp_path, database_url, clock=clock) as core:
+            await core.management.create_instance(NewInstance("i", TENANT, "image", b"{}", b"{}"))
+
+            async def launch(owner: str) -> RuntaraSdk:
+                (claim,) = await core.management.claim_launches(owner, limit=1, lease_ms=10**6)
+                launched = replace(settings_of(core), launch_epoch=claim.epoch, instance_token=claim.token or None)
+                return RuntaraSdk(launched, clock=ManualClock())
+
+            running = asyncio.create_task(run(await launch("here"), nap))
+            await until(lambda: core.polls_waiting == 1 or running.done())
+            await core.management.send_signal("i", SignalType.SHUTDOWN)
+            assert isinstance(await asyncio.wait_for(running, DEADLINE_SECONDS), InstanceShutdown)
+            row = await core.management.get_instance("i")
+            assert row is not None
+            assert (row.status, row.termination_reason) == ("suspended", TerminationReason.SHUTDOWN_REQUESTED)
+            assert (row.wake_at_ms, row.recovery_attempts) == (clock.now_ms(), 0)
+            async with await launch("elsewhere") as again:
+                assert await again.poll_signal_now() is None
+                assert await again.get_checkpoint("nap") == b""
+                await again.completed()
+            row = await core.management.get_instance("i")
+            assert row is not None
+            assert (row.status, row.epoch) == ("completed", 2)
 
 
 class TestOtherProcesses:

@@ -25,7 +25,7 @@ from runtara_environment.migrations.runner import ENVIRONMENT_MIGRATIONS
 from runtara_environment.registry import ImageRegistry
 from runtara_environment.sql.queries import environment_queries
 from runtara_sdk.errors import ConfigurationError
-from runtara_sdk.models import InstanceStatus
+from runtara_sdk.models import InstanceStatus, SignalType
 
 SETS = (migrations.CORE_MIGRATIONS, ENVIRONMENT_MIGRATIONS)
 START_MS = 1_700_000_000_000
@@ -90,7 +90,9 @@ ROWS = {
         INSERT INTO instance_events (instance_id, epoch, event_type, event_key, created_at_ms, payload)
         VALUES ('running', 3, 'custom', 'key', {START_MS}, :bytes), ('done', 1, 'completed', NULL, {START_MS}, NULL);
         INSERT INTO pending_signals (instance_id, signal_type, created_at_ms, payload)
-        VALUES ('running', 'pause', {START_MS}, :bytes);
+        VALUES ('running', 'cancel', {START_MS}, :bytes), ('running', 'pause', {START_MS}, :bytes),
+            ('asleep', 'pause', {START_MS}, :bytes);
+        DELETE FROM pending_signals WHERE signal_type = 'cancel' OR instance_id = 'asleep';
         INSERT INTO custom_signals VALUES ('running', 'gate', {START_MS}, :bytes);
         INSERT INTO retry_attempts (instance_id, checkpoint_id, attempt_number, error, created_at_ms)
         VALUES ('running', 'call', 2, 'no', {START_MS})""",
@@ -312,6 +314,15 @@ async def _serves(url: str, tmp_path: Path, environment: int | None) -> None:
         "new", instance_id=None, limit=9, lease_ms=1, limits=CoreLimits(), now_ms=START_MS
     )
     assert (claimed.instance_id, claimed.input) == ("pending", b"{}")
+    signal = (await storage.poll_signals("running", 3, None, now_ms=START_MS)).signal
+    assert signal is not None
+    assert (signal.signal_type, signal.signal_id, signal.payload) == (SignalType.PAUSE, 2, b"{}")
+    await storage.send_signal("running", SignalType.RESUME, b"", now_ms=START_MS)
+    await storage.send_signal("running", SignalType.SHUTDOWN, b"", now_ms=START_MS)
+    signal = (await storage.poll_signals("running", 3, None, now_ms=START_MS)).signal
+    assert signal is not None
+    # The id of one that is gone is not given out again.
+    assert (signal.signal_type, signal.signal_id) == (SignalType.SHUTDOWN, 4)
     assert await storage.delete_finished(finished_before_ms=LATER_MS, limit=9) == 1
     assert await storage.get_checkpoint("done", "step") is None
     await storage.close()

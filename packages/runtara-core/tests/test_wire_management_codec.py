@@ -170,7 +170,7 @@ def test_unknown_statuses_are_errors(number: int) -> None:
         decode_status(number)
 
 
-@pytest.mark.parametrize("number", [3, 99, -1])
+@pytest.mark.parametrize("number", [4, 99, -1])
 def test_unknown_signals_are_errors_and_never_a_cancel(number: int) -> None:
     with pytest.raises(InvalidInputError, match=str(number)):
         decode_signal_type(number)

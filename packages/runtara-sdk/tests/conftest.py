@@ -151,9 +151,10 @@ class MemoryCore:
     def _signal_ack(self, request: pb.SignalAck) -> pb.RpcResponse:
         self.acknowledged.append(request.signal_id)
         self.signal = None
-        self.status = {pb.SIGNAL_CANCEL: pb.STATUS_CANCELLED, pb.SIGNAL_PAUSE: pb.STATUS_SUSPENDED}.get(
-            request.signal_type, self.status
-        )
+        if request.signal_type == pb.SIGNAL_CANCEL:
+            self.status = pb.STATUS_CANCELLED
+        elif request.signal_type in (pb.SIGNAL_PAUSE, pb.SIGNAL_SHUTDOWN):
+            self.status = pb.STATUS_SUSPENDED
         return pb.RpcResponse(signal_ack=pb.SignalAckResponse(success=True, status=self.status))
 
     def _retry_attempt(self, request: pb.RetryAttemptEvent) -> pb.RpcResponse:

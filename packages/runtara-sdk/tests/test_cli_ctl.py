@@ -105,6 +105,7 @@ def test_unhealthy_is_exit_code_one(command):
         (pb.RpcResponse(stop_instance=pb.StopInstanceResponse(success=True)), ["stop", "i"]),
         (pb.RpcResponse(send_signal=pb.SendSignalResponse(success=True)), ["cancel", "i"]),
         (pb.RpcResponse(send_signal=pb.SendSignalResponse(success=True)), ["pause", "i"]),
+        (pb.RpcResponse(send_signal=pb.SendSignalResponse(success=True)), ["shutdown", "i"]),
         (pb.RpcResponse(resume_instance=pb.ResumeInstanceResponse(success=True)), ["resume", "i"]),
         (pb.RpcResponse(send_custom_signal=pb.SendCustomSignalResponse(success=True)), ["signal", "i", "c"]),
         (pb.RpcResponse(delete_image=pb.DeleteImageResponse(success=True)), ["delete-image", "im", "t"]),

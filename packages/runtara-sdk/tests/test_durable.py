@@ -10,6 +10,7 @@ from runtara_sdk import (
     DeadlineExceededError,
     InstanceCancelled,
     InstancePaused,
+    InstanceShutdown,
     InstanceSuspended,
     InvalidInputError,
     ProtocolError,
@@ -365,16 +366,19 @@ class TestOptions:
         assert cancelled.is_set()
         assert core.attempts == []
 
-    async def test_pause_ends_the_wait_and_the_next_run_goes_on(self, core, clock, make_sdk):
+    @pytest.mark.parametrize(
+        ("number", "expected"), [(pb.SIGNAL_PAUSE, InstancePaused), (pb.SIGNAL_SHUTDOWN, InstanceShutdown)]
+    )
+    async def test_a_suspension_ends_the_wait_and_the_next_run_goes_on(self, core, clock, make_sdk, number, expected):
         shop = Shop(failures=1)
         durably = durable(shop.order, delay=20_000)
         sdk = make_sdk()
         async with sdk:
             task = asyncio.create_task(durably("A-1"))
             await shop.called.wait()
-            core.send(pb.SIGNAL_PAUSE)
+            core.send(number)
             await finish(task, clock)
-        assert isinstance(sdk.interruption, InstancePaused)
+        assert isinstance(sdk.interruption, expected)
         clock.advance(20_000)
         async with make_sdk() as again:
             assert (await durably("A-1"))["call"] == 2

@@ -9,6 +9,7 @@ from runtara_sdk import (
     InstanceCancelled,
     InstanceInterrupted,
     InstancePaused,
+    InstanceShutdown,
     InstanceSuperseded,
     InstanceSuspended,
     InvalidInputError,
@@ -112,9 +113,15 @@ class TestCheckpoints:
     async def test_tells_of_signals_without_raising(self, core, make_sdk):
         async with make_sdk() as sdk:
             core.send(pb.SIGNAL_PAUSE)
-            assert (await sdk.checkpoint("a", b"")).should_pause
+            pause = await sdk.checkpoint("a", b"")
+            assert (pause.should_cancel, pause.should_pause, pause.should_suspend, pause.should_exit) == (0, 1, 1, 1)
+            core.send(pb.SIGNAL_SHUTDOWN)
+            shutdown = await sdk.checkpoint("b", b"")
+            assert (shutdown.should_cancel, shutdown.should_pause) == (False, False)
+            assert (shutdown.should_suspend, shutdown.should_exit) == (True, True)
             core.send(pb.SIGNAL_CANCEL)
-            assert (await sdk.checkpoint("b", b"")).should_cancel
+            cancel = await sdk.checkpoint("c", b"")
+            assert (cancel.should_cancel, cancel.should_suspend, cancel.should_exit) == (True, False, True)
 
 
 class TestSleep:
@@ -150,7 +157,12 @@ class TestSleep:
             assert core.status == pb.STATUS_RUNNING
 
     @pytest.mark.parametrize(
-        ("number", "expected"), [(pb.SIGNAL_CANCEL, InstanceCancelled), (pb.SIGNAL_PAUSE, InstancePaused)]
+        ("number", "expected"),
+        [
+            (pb.SIGNAL_CANCEL, InstanceCancelled),
+            (pb.SIGNAL_PAUSE, InstancePaused),
+            (pb.SIGNAL_SHUTDOWN, InstanceShutdown),
+        ],
     )
     async def test_signals_end_the_wait(self, core, clock, make_sdk, number, expected):
         sdk = make_sdk()
@@ -219,7 +231,12 @@ class TestWaitForSignal:
         assert core.status == pb.STATUS_SUSPENDED
 
     @pytest.mark.parametrize(
-        ("number", "expected"), [(pb.SIGNAL_CANCEL, InstanceCancelled), (pb.SIGNAL_PAUSE, InstancePaused)]
+        ("number", "expected"),
+        [
+            (pb.SIGNAL_CANCEL, InstanceCancelled),
+            (pb.SIGNAL_PAUSE, InstancePaused),
+            (pb.SIGNAL_SHUTDOWN, InstanceShutdown),
+        ],
     )
     async def test_signals_end_the_wait(self, core, clock, make_sdk, number, expected):
         sdk = make_sdk()
@@ -238,6 +255,7 @@ class TestInterruptions:
         [
             (pb.SIGNAL_CANCEL, InstanceCancelled, pb.STATUS_CANCELLED),
             (pb.SIGNAL_PAUSE, InstancePaused, pb.STATUS_SUSPENDED),
+            (pb.SIGNAL_SHUTDOWN, InstanceShutdown, pb.STATUS_SUSPENDED),
         ],
     )
     async def test_block_acknowledges_after_clean_up_and_ends_quietly(self, core, make_sdk, number, expected, status):

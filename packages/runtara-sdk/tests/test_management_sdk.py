@@ -214,6 +214,7 @@ async def test_signals(sdk, environment):
     environment.answers += [
         done,
         done,
+        done,
         pb.RpcResponse(resume_instance=pb.ResumeInstanceResponse(success=True)),
         pb.RpcResponse(send_custom_signal=pb.SendCustomSignalResponse(success=True)),
         pb.RpcResponse(stop_instance=pb.StopInstanceResponse(success=True)),
@@ -221,6 +222,7 @@ async def test_signals(sdk, environment):
     ]
     await sdk.cancel_instance("i", "changed my mind")
     await sdk.pause_instance("i")
+    await sdk.shutdown_instance("i")
     await sdk.send_signal("i", SignalType.RESUME)
     await sdk.send_custom_signal("i", "approval", b"yes")
     await sdk.stop_instance("i", grace_period_seconds=1, reason="r")
@@ -229,12 +231,15 @@ async def test_signals(sdk, environment):
     assert kinds == [
         "send_signal",
         "send_signal",
+        "send_signal",
         "resume_instance",
         "send_custom_signal",
         "stop_instance",
         "delete_image",
     ]
     assert environment.requests[0].send_signal.payload == b"changed my mind"
+    sent = [request.send_signal.signal_type for request in environment.requests[:3]]
+    assert sent == [pb.SIGNAL_CANCEL, pb.SIGNAL_PAUSE, pb.SIGNAL_SHUTDOWN]
 
 
 class TickingClock:

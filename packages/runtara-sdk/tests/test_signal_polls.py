@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from runtara_sdk import InstanceCancelled, InstancePaused, InstanceSuperseded, SignalType
+from runtara_sdk import InstanceCancelled, InstancePaused, InstanceShutdown, InstanceSuperseded, SignalType
 from runtara_sdk.interruption import InterruptionWatch
 from runtara_sdk.models import Signal
 from runtara_sdk.protocol import instance_pb2 as pb
@@ -35,7 +35,11 @@ class TestNews:
 
     @pytest.mark.parametrize(
         ("signal", "interruption"),
-        [(pb.SIGNAL_CANCEL, InstanceCancelled), (pb.SIGNAL_PAUSE, InstancePaused)],
+        [
+            (pb.SIGNAL_CANCEL, InstanceCancelled),
+            (pb.SIGNAL_PAUSE, InstancePaused),
+            (pb.SIGNAL_SHUTDOWN, InstanceShutdown),
+        ],
     )
     async def test_a_signal_ends_a_sleep(self, core: Any, make_sdk: Any, signal: Any, interruption: Any) -> None:
         sdk = make_sdk()
@@ -163,6 +167,20 @@ class TestWatch:
         assert not withdrawal.done()
         watch.observe(None)
         await asyncio.wait_for(withdrawal, DEADLINE_SECONDS)
+
+    @pytest.mark.parametrize("order", [("pause", "shutdown"), ("shutdown", "pause")])
+    async def test_what_takes_its_place_ends_the_wait_too(self, order: tuple[str, str]) -> None:
+        watch = InterruptionWatch()
+        watch.observe(Signal(SignalType(order[0])))
+        withdrawal = asyncio.create_task(watch.withdrawal())
+        await asyncio.sleep(0)
+        watch.observe(Signal(SignalType(order[1])))
+        await asyncio.wait_for(withdrawal, DEADLINE_SECONDS)
+        expected = InstancePaused if order[1] == "pause" else InstanceShutdown
+        assert isinstance(watch.interruption(suspension_too=True), expected)
+        assert watch.interruption(suspension_too=False) is None
+        watch.obeyed(Signal(SignalType(order[1])))
+        assert watch.interruption(suspension_too=True) is None
 
     def test_an_end_that_failed_to_be_reported_may_still_come_from_outside(self) -> None:
         watch = InterruptionWatch()

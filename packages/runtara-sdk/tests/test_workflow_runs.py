@@ -466,7 +466,7 @@ async def test_failed_mapping_names_the_step() -> None:
     assert (failure["code"], failure["stepId"]) == ("TYPE_COERCION_ERROR", "end")
 
 
-@pytest.mark.parametrize("signal_type", [SignalType.CANCEL, SignalType.PAUSE])
+@pytest.mark.parametrize("signal_type", [SignalType.CANCEL, SignalType.PAUSE, SignalType.SHUTDOWN])
 async def test_signal_is_obeyed_after_the_checkpoint(signal_type: SignalType) -> None:
     tester, backend = RecordingAgent(), MemoryBackend(signal=Signal(signal_type))
     workflow = workflow_of(tester.step("first", then=("second",)), tester.step("second"))

@@ -177,7 +177,11 @@ class Storage(ABC):
     async def acknowledge_signal(
         self, instance_id: str, epoch: int | None, signal_type: SignalType, signal_id: int | None, *, now_ms: int
     ) -> InstanceStatus:
-        """Mark a signal obeyed: cancel -> cancelled, pause -> suspended (reason paused). Repeating is a no-op."""
+        """Mark a signal obeyed. Repeating is a no-op.
+
+        cancel -> cancelled; pause -> suspended (reason paused); shutdown -> suspended (reason shutdown_requested), due
+        now. A more urgent one that waits decides instead; none waits afterwards.
+        """
 
     @abstractmethod
     async def record_retry_attempt(
@@ -248,7 +252,8 @@ class Storage(ABC):
         """Leave a signal for a running instance; on a pending or suspended one it takes effect at once.
 
         cancel: -> cancelled, wake cleared. pause: -> suspended (reason paused), wake cleared. resume: suspended -> due
-        now; on a running one it withdraws an unacknowledged pause. `InvalidStateError` when terminal.
+        now; on a running one it withdraws an unacknowledged pause. shutdown: nothing where no process runs.
+        `InvalidStateError` when terminal.
         """
 
     @abstractmethod
@@ -275,7 +280,8 @@ class Storage(ABC):
         whose lease has expired. Never more than `limits.max_concurrent_instances` run; ones over it stay due.
 
         A running one whose lease has expired is not launched again when an unacknowledged cancel or pause waits, which
-        takes effect, nor after too many launches in a row without a new checkpoint: -> failed (reason orphaned).
+        takes effect, nor after too many launches in a row without a new checkpoint: -> failed (reason orphaned). An
+        unacknowledged shutdown was meant for the process that is gone: the claim closes it.
         """
 
     @abstractmethod
@@ -298,7 +304,8 @@ class Storage(ABC):
         with exit code 0 -> failed (it never reported a result, and no pause of this launch was withdrawn, which it may
         have obeyed); otherwise suspended and due after a backoff, or failed after too many relaunches without a new
         checkpoint. An unacknowledged cancel turns any of these into cancelled;
-        an unacknowledged pause turns a suspension or crash into suspended (reason paused), not due.
+        an unacknowledged pause turns a suspension or crash into suspended (reason paused), not due; an unacknowledged
+        shutdown turns a CRASHED with exit code 0 into suspended (reason shutdown_requested), due now.
         """
 
     @abstractmethod

@@ -84,7 +84,7 @@ class InstanceBackend(ABC):
 
     @abstractmethod
     async def acknowledge_signal(self, signal: Signal) -> None:
-        """Say that the signal was obeyed; cancel and pause change the state of the instance."""
+        """Say that the signal was obeyed; cancel, pause and shutdown change the state of the instance."""
 
     @abstractmethod
     async def record_retry_attempt(

@@ -110,8 +110,8 @@ def durable(
             a `ResultCodec`.
 
     The function runs inside `async with RuntaraSdk...`. A failure whose attribute `retryable` is false is raised at
-    once; other exceptions are retried, and the last one is raised. A cancel interrupts attempts and waits, a pause
-    interrupts waits; a signal that is pending once the result is recorded is raised then.
+    once; other exceptions are retried, and the last one is raised. A cancel interrupts attempts and waits, a pause or
+    a shutdown waits; a signal that is pending once the result is recorded is raised then.
     """
     policy = RetryPolicy(
         max_retries=max_retries,

@@ -35,7 +35,7 @@ class DurableWaits:
         clock: source of the waits.
         polls: hear of custom signals.
         threshold_ms: a wait with more than this left ends the process where it can, milliseconds.
-        check_signals: raises when a cancel or a pause is pending.
+        check_signals: raises when a cancel, a pause or a shutdown is pending.
         prepare_to_suspend: called before `InstanceSuspended` is raised.
     """
 
@@ -121,7 +121,7 @@ class DurableWaits:
         if remaining_ms is None or remaining_ms > self._threshold_ms:
             await self._check_signals()
         wait_ms = LONGEST_WAIT_MS if remaining_ms is None else min(remaining_ms, LONGEST_WAIT_MS)
-        await self._watch.race(self._hear(checkpoint_id, wait_ms), pause_too=True)
+        await self._watch.race(self._hear(checkpoint_id, wait_ms), suspension_too=True)
 
     async def _hear(self, checkpoint_id: str, wait_ms: int) -> None:
         ends_at_ms = self._clock.now_ms() + wait_ms
@@ -131,7 +131,7 @@ class DurableWaits:
                 return
 
     async def _pause(self, wait_ms: int) -> None:
-        await self._watch.race(self._clock.sleep(wait_ms / 1000), pause_too=True)
+        await self._watch.race(self._clock.sleep(wait_ms / 1000), suspension_too=True)
 
     async def _suspend(self, why: str) -> NoReturn:
         await self._prepare_to_suspend()

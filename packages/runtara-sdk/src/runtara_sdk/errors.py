@@ -170,6 +170,10 @@ class InstancePaused(InstanceInterrupted):
     """A pause signal reached the instance."""
 
 
+class InstanceShutdown(InstanceInterrupted):
+    """A shutdown signal reached the instance: this process ends, and the next launch goes on at once."""
+
+
 class InstanceSuspended(InstanceInterrupted):
     """The instance sleeps beyond the threshold: the process ends, and the wake queue starts it again."""
 

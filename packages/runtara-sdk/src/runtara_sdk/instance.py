@@ -101,7 +101,7 @@ class RuntaraSdk(InstanceLifecycle):
 
         It may be of this very call, when the answer was lost and the call made again. So a program that skips work that
         is "found" may skip work that was never done; record results after the work, as `step` and `@durable` do.
-        The answer says whether a cancel or a pause is pending; nothing is raised for it.
+        The answer says whether a cancel, a pause or a shutdown is pending; nothing is raised for it.
         """
         result = await self._ask(self._backend.checkpoint(checkpoint_id, state))
         self._watch.observe(result.pending_signal)
@@ -151,8 +151,8 @@ class RuntaraSdk(InstanceLifecycle):
         """Sleep until `duration` (a timedelta, or seconds) after the *first* time this checkpoint id slept.
 
         With more left than the threshold the instance is suspended and `InstanceSuspended` raised, where somebody
-        starts the program again at the deadline; else this waits here, and a cancel or a pause ends the wait by
-        raising.
+        starts the program again at the deadline; else this waits here, and a cancel, a pause or a shutdown ends the
+        wait by raising.
         A sleep that has ended, in this run or an earlier one, returns at once.
         """
         wait_ms = duration_ms(duration, f"sleep {checkpoint_id!r}")
@@ -215,27 +215,28 @@ class RuntaraSdk(InstanceLifecycle):
 
         Raises `SignalTimeoutError` when the time is over, in this run and each later one. With more than the sleep
         threshold left the instance is suspended and `InstanceSuspended` raised, where somebody starts the program again
-        when the signal or the deadline comes; else this waits here, and a cancel or a pause ends the wait by raising.
+        when the signal or the deadline comes; else this waits here, and a cancel, a pause or a shutdown ends the wait
+        by raising.
         """
         timeout_ms = None if timeout is None else duration_ms(timeout, f"wait for signal {signal_id!r}")
         return await self._waits.signal(signal_id, timeout_ms)
 
     async def check_signals(self) -> None:
-        """Raise `InstanceCancelled` or `InstancePaused` when such a signal is pending.
+        """Raise `InstanceCancelled`, `InstancePaused` or `InstanceShutdown` when such a signal is pending.
 
         The signal is acknowledged when the exception leaves the block, after the program's own clean-up (which may
         still write checkpoints); a program that goes on instead meets the signal again.
         """
-        await self._check(pause_too=True)
+        await self._check(suspension_too=True)
 
     def raise_if_interrupted(self) -> None:
         """As `check_signals`, for what is known already; asks nobody."""
-        if (interruption := self._watch.interruption(pause_too=True)) is not None:
+        if (interruption := self._watch.interruption(suspension_too=True)) is not None:
             raise interruption
 
     async def check_cancelled(self) -> None:
         """As `check_signals`, for cancel alone."""
-        await self._check(pause_too=False)
+        await self._check(suspension_too=False)
 
     async def check_paused(self) -> None:
         """As `check_signals`, for pause alone."""
@@ -246,14 +247,14 @@ class RuntaraSdk(InstanceLifecycle):
     async def run_interruptible(self, awaitable: Awaitable[Result]) -> Result:
         """The result of `awaitable`, cancelled as soon as the instance is cancelled or superseded.
 
-        Raises `InstanceCancelled` or `InstanceSuperseded` then. For calls to the outside and waits; a pause lets them
-        finish.
+        Raises `InstanceCancelled` or `InstanceSuperseded` then. For calls to the outside and waits; a pause and a
+        shutdown let them finish.
         """
-        return await self._watch.race(awaitable, pause_too=False)
+        return await self._watch.race(awaitable, suspension_too=False)
 
     async def wait_interruptibly(self, wait_ms: int) -> None:
-        """Wait in process, not durably; a cancel, a pause or a supersession ends the wait by raising."""
-        await self._watch.race(self._clock.sleep(wait_ms / 1000), pause_too=True)
+        """Wait in process, not durably; a cancel, pause, shutdown or supersession ends the wait by raising."""
+        await self._watch.race(self._clock.sleep(wait_ms / 1000), suspension_too=True)
 
     # Status
 
@@ -267,9 +268,9 @@ class RuntaraSdk(InstanceLifecycle):
 
     # Inside
 
-    async def _check(self, *, pause_too: bool) -> None:
+    async def _check(self, *, suspension_too: bool) -> None:
         signal = await self.poll_signal()
         if signal is not None and signal.signal_type is SignalType.RESUME:
             await self.acknowledge_signal(signal)
-        if (interruption := self._watch.interruption(pause_too=pause_too)) is not None:
+        if (interruption := self._watch.interruption(suspension_too=suspension_too)) is not None:
             raise interruption

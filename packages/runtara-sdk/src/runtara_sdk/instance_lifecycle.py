@@ -5,9 +5,9 @@ ends:
 
 * nothing: the result is what the block reported with `completed`, `failed` or `suspended`. A block that reported
   nothing leaves the instance running (a warning is logged): the next start of the program goes on with it.
-* an interruption (`InstanceInterrupted`): a cancel or a pause is acknowledged, at most 5 s; a suspension and a
-  supersession need nothing. The block ends quietly, as a cancel scope does; `interruption` tells which it was, and the
-  program ends with exit code 0.
+* an interruption (`InstanceInterrupted`): a cancel, a pause or a shutdown is acknowledged, at most 5 s; a suspension
+  and a supersession need nothing. The block ends quietly, as a cancel scope does; `interruption` tells which it was,
+  and the program ends with exit code 0.
 * an ordinary exception: it is reported with `failed` and goes on up, so the program ends with exit code 1. Two kinds
   are not reported, because the run has not failed: the store of the durable state could not be reached, and
   exceptions beyond `Exception` (`KeyboardInterrupt`, `SystemExit`, cancellation of the task). The instance stays
@@ -35,6 +35,7 @@ from runtara_sdk.errors import (
     InstanceCancelled,
     InstanceInterrupted,
     InstancePaused,
+    InstanceShutdown,
     InstanceSuperseded,
     InstanceSuspended,
     InvalidStateError,
@@ -178,7 +179,7 @@ class InstanceLifecycle:
         return False
 
     async def obey(self, interruption: InstanceInterrupted) -> None:
-        """Tell the store that the program winds down: acknowledges a cancel or a pause, within 5 s.
+        """Tell the store that the program winds down: acknowledges a cancel, a pause or a shutdown, within 5 s.
 
         Done by the end of the `async with` block; for programs without one, the last call before `close`.
         """
@@ -188,6 +189,8 @@ class InstanceLifecycle:
             await self._acknowledge_at_exit(SignalType.CANCEL)
         elif isinstance(interruption, InstancePaused):
             await self._acknowledge_at_exit(SignalType.PAUSE)
+        elif isinstance(interruption, InstanceShutdown):
+            await self._acknowledge_at_exit(SignalType.SHUTDOWN)
 
     # Events
 
@@ -222,7 +225,7 @@ class InstanceLifecycle:
         await self._report(InstanceEvent(EventType.CUSTOM, payload, subtype, checkpoint_id, key))
 
     async def acknowledge_signal(self, signal: Signal | SignalType) -> None:
-        """Say that a signal was obeyed: a cancel ends the instance, a pause suspends it. Waits at most 5 s."""
+        """Say that a signal was obeyed, within 5 s: a cancel ends the instance, a pause or a shutdown suspends it."""
         if isinstance(signal, SignalType):
             pending = self._watch.signal
             signal = pending if pending and pending.signal_type is signal else Signal(signal)

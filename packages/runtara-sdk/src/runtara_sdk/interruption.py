@@ -1,8 +1,8 @@
 """What one instance knows of its pending interruptions, and waits that end early because of one.
 
 Three sources feed it: the held polls, the answers of checkpoints, and the first call refused for its epoch. A cancel
-and a supersession stay; a pause may be withdrawn (by a resume) until it is obeyed. An instance that was ended or
-removed from outside counts as superseded. Precedence: superseded, cancel, pause.
+and a supersession stay; a pause may be withdrawn (by a resume) until it is obeyed, and a shutdown gives way to it. An
+instance that was ended or removed from outside counts as superseded. Precedence: superseded, cancel, pause, shutdown.
 """
 
 from __future__ import annotations
@@ -12,7 +12,13 @@ from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from runtara_sdk.errors import InstanceCancelled, InstanceInterrupted, InstancePaused, InstanceSuperseded
+from runtara_sdk.errors import (
+    InstanceCancelled,
+    InstanceInterrupted,
+    InstancePaused,
+    InstanceShutdown,
+    InstanceSuperseded,
+)
 from runtara_sdk.models import Signal, SignalType
 
 Result = TypeVar("Result")
@@ -29,7 +35,7 @@ class InterruptionWatch:
         self._own_ends = 0
         self._withdrawn: asyncio.Future[None] | None = None
         self._cancel: Signal | None = None
-        self._pause: Signal | None = None
+        self._suspension: Signal | None = None  # a pause or a shutdown; the store names the more urgent one
         self._waiters: set[asyncio.Future[None]] = set()
 
     @property
@@ -45,28 +51,30 @@ class InterruptionWatch:
     @property
     def signal(self) -> Signal | None:
         """The most urgent signal that has not been withdrawn."""
-        return self._cancel or self._pause
+        return self._cancel or self._suspension
 
     def observe(self, signal: Signal | None) -> None:
         """Take in what an answer said of the pending signal."""
         if signal is None or signal.signal_type is SignalType.RESUME:
-            self._forget_pause()
+            self._forget_suspension()
             return
         if signal.signal_type is SignalType.CANCEL:
             self._cancel = signal
         else:
-            self._pause = signal
+            if self._suspension is not None and self._suspension.signal_type is not signal.signal_type:
+                self._forget_suspension()
+            self._suspension = signal
         self._wake()
 
     def obeyed(self, signal: Signal) -> None:
         """Forget a signal that has been acknowledged."""
         if signal.signal_type is SignalType.CANCEL:
             self._cancel = None
-        elif signal.signal_type is SignalType.PAUSE:
-            self._forget_pause()
+        elif signal.signal_type is not SignalType.RESUME:
+            self._forget_suspension()
 
     async def withdrawal(self) -> None:
-        """Return when a pause that is known is forgotten."""
+        """Return when a pause or shutdown that is known is forgotten."""
         if self._withdrawn is None:
             self._withdrawn = asyncio.get_running_loop().create_future()
         await asyncio.shield(self._withdrawn)
@@ -94,23 +102,25 @@ class InterruptionWatch:
         self._superseded_by = self._superseded_by or reason
         self._wake()
 
-    def _forget_pause(self) -> None:
-        if self._pause is not None and self._withdrawn is not None:
+    def _forget_suspension(self) -> None:
+        if self._suspension is not None and self._withdrawn is not None:
             self._withdrawn.set_result(None)
             self._withdrawn = None
-        self._pause = None
+        self._suspension = None
 
-    def interruption(self, *, pause_too: bool) -> InstanceInterrupted | None:
-        """The exception to raise now, if any."""
+    def interruption(self, *, suspension_too: bool) -> InstanceInterrupted | None:
+        """The exception to raise now, if any; one for a pause or a shutdown only with `suspension_too`."""
         if self._superseded_by is not None:
             return InstanceSuperseded(self._superseded_by)
         if self._cancel is not None:
             return InstanceCancelled("a cancel signal reached the instance")
-        if pause_too and self._pause is not None:
+        if suspension_too and self._suspension is not None:
+            if self._suspension.signal_type is SignalType.SHUTDOWN:
+                return InstanceShutdown("a shutdown signal reached the instance")
             return InstancePaused("a pause signal reached the instance")
         return None
 
-    async def race(self, awaitable: Awaitable[Result], *, pause_too: bool) -> Result:
+    async def race(self, awaitable: Awaitable[Result], *, suspension_too: bool) -> Result:
         """The result of `awaitable`, unless an interruption comes first: then it is cancelled and that is raised.
 
         Work that ignores its cancellation is left behind after `WIND_DOWN_SECONDS`.
@@ -118,7 +128,7 @@ class InterruptionWatch:
         work = asyncio.ensure_future(awaitable)
         try:
             while not work.done():
-                if (interruption := self.interruption(pause_too=pause_too)) is not None:
+                if (interruption := self.interruption(suspension_too=suspension_too)) is not None:
                     await _wind_down(work)
                     if work.done() and not work.cancelled() and work.exception() is None:
                         break

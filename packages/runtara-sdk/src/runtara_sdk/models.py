@@ -29,11 +29,15 @@ _TERMINAL = frozenset({InstanceStatus.COMPLETED, InstanceStatus.FAILED, Instance
 
 
 class SignalType(StrEnum):
-    """An instance-wide signal, in falling precedence: cancel before pause before resume."""
+    """An instance-wide signal, in falling precedence: cancel before pause before shutdown before resume."""
 
     CANCEL = "cancel"
     PAUSE = "pause"
+    SHUTDOWN = "shutdown"
     RESUME = "resume"
+
+
+_SUSPENDING = frozenset({SignalType.PAUSE, SignalType.SHUTDOWN})
 
 
 class EventType(StrEnum):
@@ -115,9 +119,14 @@ class CheckpointResult:
         return self.pending_signal is not None and self.pending_signal.signal_type is SignalType.PAUSE
 
     @property
+    def should_suspend(self) -> bool:
+        """Whether a pause or a shutdown signal is pending: acknowledging either leaves the instance suspended."""
+        return self.pending_signal is not None and self.pending_signal.signal_type in _SUSPENDING
+
+    @property
     def should_exit(self) -> bool:
-        """Whether the program should wind down: cancel or pause."""
-        return self.should_cancel or self.should_pause
+        """Whether the program should wind down: cancel, pause or shutdown."""
+        return self.should_cancel or self.should_suspend
 
 
 @dataclass(frozen=True, slots=True)

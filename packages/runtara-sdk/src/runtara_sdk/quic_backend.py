@@ -62,6 +62,7 @@ _SIGNALS = {
     pb.SIGNAL_CANCEL: SignalType.CANCEL,
     pb.SIGNAL_PAUSE: SignalType.PAUSE,
     pb.SIGNAL_RESUME: SignalType.RESUME,
+    pb.SIGNAL_SHUTDOWN: SignalType.SHUTDOWN,
 }
 _SIGNAL_NUMBERS = {signal_type: number for number, signal_type in _SIGNALS.items()}
 _SLEEP_STATES = {

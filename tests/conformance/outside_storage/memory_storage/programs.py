@@ -105,6 +105,8 @@ class ProgramVerbs(Storage):
         self.records[instance_id] = record
         if record.image_id is not None and record.lease_until_ms is None:
             record.lease_until_ms = now_ms + ADOPTION_LEASE_MS
+        if record.is_running and epoch is None:
+            record.close_signal(SignalType.SHUTDOWN, now_ms)
         record.status, record.reason, record.error = InstanceStatus.RUNNING, None, None
         record.epoch = record.epoch + 1 if epoch is None else epoch
         record.started_at_ms = record.last_contact_at_ms = now_ms
@@ -265,6 +267,8 @@ class ProgramVerbs(Storage):
         if signal_type is SignalType.CANCEL:
             sent.acknowledged_at_ms = now_ms
             return record.become(InstanceStatus.CANCELLED, TerminationReason.CANCELLED, now_ms)
+        if signal_type is SignalType.SHUTDOWN:
+            return record.park(TerminationReason.SHUTDOWN_REQUESTED, now_ms, now_ms)
         # A pause that was withdrawn after the program had read it: launched again at once.
         return record.park(TerminationReason.PAUSED, now_ms, now_ms if sent.acknowledged else None)
 

@@ -137,12 +137,12 @@ class Record:
     ) -> InstanceStatus:
         """Leave running for a state without a process, where a waiting signal takes effect at once."""
         waiting = self.waiting_signal()
-        if waiting is not None:
-            self.signals[waiting.signal_type].acknowledged_at_ms = now_ms
-            if waiting.signal_type is SignalType.CANCEL:
-                status, reason, wake_at_ms = InstanceStatus.CANCELLED, TerminationReason.CANCELLED, None
-            else:
-                status, reason, wake_at_ms = InstanceStatus.SUSPENDED, TerminationReason.PAUSED, None
+        if waiting is not None and waiting.signal_type is SignalType.CANCEL:
+            status, reason, wake_at_ms = InstanceStatus.CANCELLED, TerminationReason.CANCELLED, None
+        elif waiting is not None and waiting.signal_type is SignalType.PAUSE:
+            status, reason, wake_at_ms = InstanceStatus.SUSPENDED, TerminationReason.PAUSED, None
+        for signal_type in self.signals:
+            self.close_signal(signal_type, now_ms)
         return self.become(status, reason, now_ms, wake_at_ms=wake_at_ms, error=error)
 
     def sleep_until(self, reason: TerminationReason, now_ms: int, wake_at_ms: int | None) -> None:
@@ -151,11 +151,22 @@ class Record:
 
     def waiting_signal(self) -> Signal | None:
         """The most urgent signal that is not acknowledged."""
-        for signal_type in (SignalType.CANCEL, SignalType.PAUSE):
+        for signal_type in (SignalType.CANCEL, SignalType.PAUSE, SignalType.SHUTDOWN):
             sent = self.signals.get(signal_type)
             if sent is not None and not sent.acknowledged:
                 return Signal(signal_type, sent.payload, sent.signal_id)
         return None
+
+    def waiting_for(self, *signal_types: SignalType) -> bool:
+        """Whether the most urgent signal that is not acknowledged is one of these."""
+        waiting = self.waiting_signal()
+        return waiting is not None and waiting.signal_type in signal_types
+
+    def close_signal(self, signal_type: SignalType, now_ms: int) -> None:
+        """Acknowledge a signal if it waits."""
+        sent = self.signals.get(signal_type)
+        if sent is not None and not sent.acknowledged:
+            sent.acknowledged_at_ms = now_ms
 
     def obeyed_withdrawn_pause(self) -> bool:
         """Whether the process may have ended for a pause of its launch that was withdrawn."""

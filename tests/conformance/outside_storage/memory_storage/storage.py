@@ -114,9 +114,7 @@ class MemoryStorage(ProgramVerbs):
         sent = record.signals.get(signal_type)
         match signal_type:
             case SignalType.RESUME if record.is_running:
-                pause = record.signals.get(SignalType.PAUSE)
-                if pause is not None and not pause.acknowledged:
-                    pause.acknowledged_at_ms = now_ms
+                record.close_signal(SignalType.PAUSE, now_ms)
             case SignalType.RESUME:
                 record.wake_at_ms = now_ms
             case _ if record.is_running and sent is not None and not sent.acknowledged:
@@ -203,9 +201,7 @@ class MemoryStorage(ProgramVerbs):
         record.failed_launches += 1
         failures, reason = record.failed_launches, TerminationReason.LAUNCH_FAILED
         text = tail(error, ERROR_CHARACTERS) or "the launch failed without an error text"
-        waiting = record.waiting_signal()
-        cancelled = waiting is not None and waiting.signal_type is SignalType.CANCEL
-        if not cancelled and (permanent or failures >= limits.recovery.max_failed_launches):
+        if not record.waiting_for(SignalType.CANCEL) and (permanent or failures >= limits.recovery.max_failed_launches):
             record.become(InstanceStatus.FAILED, reason, now_ms, error=text)
         else:
             status = InstanceStatus.PENDING if record.started_at_ms is None else InstanceStatus.SUSPENDED
@@ -273,7 +269,7 @@ def _matches(record: Record, where: InstanceFilter) -> bool:
 
 def _claim(record: Record, owner: str, lease_until_ms: int, policy: RecoveryPolicy, now_ms: int) -> LaunchClaim | None:
     if record.is_running:
-        if record.waiting_signal() is not None:
+        if record.waiting_for(SignalType.CANCEL, SignalType.PAUSE):
             record.recovery_attempts += 1
             record.park(TerminationReason.ORPHANED, now_ms, now_ms, error="its environment vanished")
             return None
@@ -282,6 +278,7 @@ def _claim(record: Record, owner: str, lease_until_ms: int, policy: RecoveryPoli
             record.become(InstanceStatus.FAILED, TerminationReason.ORPHANED, now_ms, error=error)
             return None
         record.recovery_attempts += 1
+        record.close_signal(SignalType.SHUTDOWN, now_ms)
     record.status, record.reason, record.error = InstanceStatus.RUNNING, None, None
     record.epoch += 1
     record.finished_at_ms = record.wake_at_ms = None
@@ -306,9 +303,8 @@ def _end(record: Record, report: ExitReport, policy: RecoveryPolicy, now_ms: int
     if reason is TerminationReason.CANCELLED:
         record.become(InstanceStatus.CANCELLED, reason, now_ms)
         return
-    waiting = record.waiting_signal()
-    cancelled = waiting is not None and waiting.signal_type is SignalType.CANCEL
-    if reason in (TerminationReason.TIMEOUT, TerminationReason.HEARTBEAT_TIMEOUT) and not cancelled:
+    timed_out = reason in (TerminationReason.TIMEOUT, TerminationReason.HEARTBEAT_TIMEOUT)
+    if timed_out and not record.waiting_for(SignalType.CANCEL):
         record.failed_launches = 0
         record.become(InstanceStatus.FAILED, reason, now_ms, error=error)
         return
@@ -316,8 +312,12 @@ def _end(record: Record, report: ExitReport, policy: RecoveryPolicy, now_ms: int
         record.park(reason, now_ms, now_ms, error=error)
         return
     exhausted = record.recovery_attempts >= policy.max_recoveries
-    silent = reason is TerminationReason.CRASHED and report.exit_code == 0 and not record.obeyed_withdrawn_pause()
-    if waiting is None and (silent or exhausted):
+    silent = reason is TerminationReason.CRASHED and report.exit_code == 0
+    if silent and record.waiting_for(SignalType.SHUTDOWN):
+        record.park(TerminationReason.SHUTDOWN_REQUESTED, now_ms, now_ms)
+        return
+    silent = silent and not record.obeyed_withdrawn_pause()
+    if not record.waiting_for(SignalType.CANCEL, SignalType.PAUSE) and (silent or exhausted):
         record.failed_launches = 0
         text = error if silent else f"{error}; {_gave_up(policy)}"
         record.become(InstanceStatus.FAILED, TerminationReason.CRASHED if silent else reason, now_ms, error=text)

@@ -184,6 +184,10 @@ VALUES (:instance_id, :signal_type, :payload, :now_ms);
 UPDATE pending_signals SET acknowledged_at_ms = :now_ms
 WHERE instance_id = :instance_id AND signal_type = :signal_type AND acknowledged_at_ms IS NULL;
 
+-- name: acknowledge_waiting_signals
+UPDATE pending_signals SET acknowledged_at_ms = :now_ms
+WHERE instance_id = :instance_id AND acknowledged_at_ms IS NULL;
+
 -- name: load_custom_signal
 SELECT payload FROM custom_signals WHERE instance_id = :instance_id AND checkpoint_id = :checkpoint_id;
 
@@ -198,7 +202,7 @@ SELECT payload FROM custom_signals WHERE instance_id = :instance_id AND checkpoi
 ) AS watched*/
 
 -- Scalar subqueries, so that each is a walk down an index however many instances there are. The types of signals sort in
--- the order of their precedence.
+-- the order of their precedence (a resume never waits).
 
 -- name: find_news
 SELECT watched.position FROM /*include watched*/

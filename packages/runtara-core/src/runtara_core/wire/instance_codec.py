@@ -39,6 +39,7 @@ _SIGNAL = {
     SignalType.CANCEL: pb.SIGNAL_CANCEL,
     SignalType.PAUSE: pb.SIGNAL_PAUSE,
     SignalType.RESUME: pb.SIGNAL_RESUME,
+    SignalType.SHUTDOWN: pb.SIGNAL_SHUTDOWN,
 }
 _SIGNAL_TYPE: dict[int, SignalType] = {number: signal_type for signal_type, number in _SIGNAL.items()}
 _EVENT_TYPE = {
@@ -72,7 +73,9 @@ def decode_signal_type(number: int) -> SignalType:
     try:
         return _SIGNAL_TYPE[number]
     except KeyError:
-        raise InvalidInputError(f"signal type {number} is not known: use 0 cancel, 1 pause or 2 resume") from None
+        raise InvalidInputError(
+            f"signal type {number} is not known: use 0 cancel, 1 pause, 2 resume or 3 shutdown"
+        ) from None
 
 
 def decode_event(message: pb.InstanceEvent) -> InstanceEvent:

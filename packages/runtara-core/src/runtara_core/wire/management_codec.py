@@ -33,6 +33,7 @@ _SIGNAL_NUMBER: dict[SignalType, pb.SignalType] = {
     SignalType.CANCEL: pb.SIGNAL_CANCEL,
     SignalType.PAUSE: pb.SIGNAL_PAUSE,
     SignalType.RESUME: pb.SIGNAL_RESUME,
+    SignalType.SHUTDOWN: pb.SIGNAL_SHUTDOWN,
 }
 _SIGNAL: dict[int, SignalType] = {number: signal for signal, number in _SIGNAL_NUMBER.items()}
 
@@ -60,7 +61,9 @@ def decode_signal_type(number: int) -> SignalType:
     try:
         return _SIGNAL[number]
     except KeyError:
-        raise InvalidInputError(f"signal type {number} is not known: use 0 cancel, 1 pause or 2 resume") from None
+        raise InvalidInputError(
+            f"signal type {number} is not known: use 0 cancel, 1 pause, 2 resume or 3 shutdown"
+        ) from None
 
 
 def encode_model(model: Any, message: MessageT) -> MessageT:

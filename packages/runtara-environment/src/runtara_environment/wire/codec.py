@@ -25,6 +25,7 @@ _SIGNAL_OF_NUMBER: dict[int, SignalType] = {
     pb.SIGNAL_CANCEL: SignalType.CANCEL,
     pb.SIGNAL_PAUSE: SignalType.PAUSE,
     pb.SIGNAL_RESUME: SignalType.RESUME,
+    pb.SIGNAL_SHUTDOWN: SignalType.SHUTDOWN,
 }
 _RUNNER_TYPE: dict[str, pb.RunnerType] = {"oci": pb.RUNNER_OCI, "native": pb.RUNNER_NATIVE}
 _RUNNER_OF_NUMBER: dict[int, str] = {number: name for name, number in _RUNNER_TYPE.items()}
@@ -42,7 +43,7 @@ def decode_signal_type(number: int) -> SignalType:
     """The signal type of a wire number; an unknown number is an error, never a cancel."""
     signal_type = _SIGNAL_OF_NUMBER.get(number)
     if signal_type is None:
-        raise InvalidInputError(f"signal type {number} is not known: use 0 cancel, 1 pause or 2 resume")
+        raise InvalidInputError(f"signal type {number} is not known: use 0 cancel, 1 pause, 2 resume or 3 shutdown")
     return signal_type
 
 

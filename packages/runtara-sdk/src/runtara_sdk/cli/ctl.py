@@ -347,6 +347,23 @@ def pause(instance_id: str) -> None:
 @ctl.command()
 @click.argument("instance_id")
 @_common_options
+def shutdown(instance_id: str) -> None:
+    """Ask a running instance to go on in a new process.
+
+    Its process ends at the next checkpoint or wait, and another one goes on
+    from there at once. Nothing changes while no process runs.
+
+    \b
+    Example:
+      runtara-ctl shutdown order-A-1
+    """
+    _ask(lambda sdk: sdk.shutdown_instance(instance_id))
+    _print_done(instance_id, "shutdown signal sent")
+
+
+@ctl.command()
+@click.argument("instance_id")
+@_common_options
 def resume(instance_id: str) -> None:
     """Let a suspended instance go on.
 

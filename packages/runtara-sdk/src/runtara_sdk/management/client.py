@@ -314,7 +314,7 @@ class ManagementSdk:
     # Signals
 
     async def send_signal(self, instance_id: str, signal_type: SignalType, payload: bytes = b"") -> None:
-        """Cancel, pause or resume an instance; raises `InvalidStateError` when it has ended."""
+        """Cancel, pause, shut down or resume an instance; raises `InvalidStateError` when it has ended."""
         if signal_type is SignalType.RESUME:
             await self.resume_instance(instance_id)
             return
@@ -334,6 +334,13 @@ class ManagementSdk:
     async def pause_instance(self, instance_id: str) -> None:
         """Ask an instance to suspend itself until it is resumed."""
         await self.send_signal(instance_id, SignalType.PAUSE)
+
+    async def shutdown_instance(self, instance_id: str) -> None:
+        """Ask a running instance to end its process, and to go on at once in another, wherever there is room.
+
+        Changes nothing of an instance that is pending or suspended.
+        """
+        await self.send_signal(instance_id, SignalType.SHUTDOWN)
 
     async def send_custom_signal(self, instance_id: str, checkpoint_id: str, payload: bytes = b"") -> None:
         """Leave a payload for the checkpoint that waits for it; the last one sent counts."""

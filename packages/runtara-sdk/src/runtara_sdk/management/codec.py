@@ -25,6 +25,7 @@ SIGNAL_NUMBERS = {
     SignalType.CANCEL: pb.SIGNAL_CANCEL,
     SignalType.PAUSE: pb.SIGNAL_PAUSE,
     SignalType.RESUME: pb.SIGNAL_RESUME,
+    SignalType.SHUTDOWN: pb.SIGNAL_SHUTDOWN,
 }
 RUNNER_NUMBERS = {
     models.RunnerType.OCI: pb.RUNNER_OCI,

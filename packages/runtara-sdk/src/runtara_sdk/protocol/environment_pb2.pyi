@@ -28,6 +28,7 @@ class SignalType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SIGNAL_CANCEL: _ClassVar[SignalType]
     SIGNAL_PAUSE: _ClassVar[SignalType]
     SIGNAL_RESUME: _ClassVar[SignalType]
+    SIGNAL_SHUTDOWN: _ClassVar[SignalType]
 
 class MetricsGranularity(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -46,6 +47,7 @@ STATUS_CANCELLED: InstanceStatus
 SIGNAL_CANCEL: SignalType
 SIGNAL_PAUSE: SignalType
 SIGNAL_RESUME: SignalType
+SIGNAL_SHUTDOWN: SignalType
 GRANULARITY_HOURLY: MetricsGranularity
 GRANULARITY_DAILY: MetricsGranularity
 

@@ -22,6 +22,7 @@ class SignalType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SIGNAL_CANCEL: _ClassVar[SignalType]
     SIGNAL_PAUSE: _ClassVar[SignalType]
     SIGNAL_RESUME: _ClassVar[SignalType]
+    SIGNAL_SHUTDOWN: _ClassVar[SignalType]
 
 class InstanceEventType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -53,6 +54,7 @@ STATUS_CANCELLED: InstanceStatus
 SIGNAL_CANCEL: SignalType
 SIGNAL_PAUSE: SignalType
 SIGNAL_RESUME: SignalType
+SIGNAL_SHUTDOWN: SignalType
 EVENT_HEARTBEAT: InstanceEventType
 EVENT_COMPLETED: InstanceEventType
 EVENT_FAILED: InstanceEventType

@@ -22,6 +22,7 @@ class SignalType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SIGNAL_CANCEL: _ClassVar[SignalType]
     SIGNAL_PAUSE: _ClassVar[SignalType]
     SIGNAL_RESUME: _ClassVar[SignalType]
+    SIGNAL_SHUTDOWN: _ClassVar[SignalType]
 STATUS_UNKNOWN: InstanceStatus
 STATUS_PENDING: InstanceStatus
 STATUS_RUNNING: InstanceStatus
@@ -32,6 +33,7 @@ STATUS_CANCELLED: InstanceStatus
 SIGNAL_CANCEL: SignalType
 SIGNAL_PAUSE: SignalType
 SIGNAL_RESUME: SignalType
+SIGNAL_SHUTDOWN: SignalType
 
 class HealthCheckRequest(_message.Message):
     __slots__ = ()

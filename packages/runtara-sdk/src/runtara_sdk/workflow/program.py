@@ -2,7 +2,7 @@
 
 | Exit code | Meaning |
 |---|---|
-| 0 | completed, cancelled, paused, or asleep until its wake time |
+| 0 | completed, cancelled, paused, told to shut down, or asleep until its wake time |
 | 1 | failed (reported), or the store cannot be reached or refused the run (the instance stays as it is) |
 | 2 | unknown command line |
 | 3 | a newer launch owns the instance; nothing was reported |

@@ -23,8 +23,10 @@ from runtara_core.storages.sql.limits import (
     storable_text,
 )
 from runtara_core.storages.sql.state import (
+    LASTING_SIGNALS,
     InstanceState,
     change_state,
+    close_signal,
     lock_instance,
     most_urgent_signal,
     park,
@@ -52,9 +54,9 @@ async def claim_launches(
     A lease that expired means that nobody is left to obey a signal, so one that waits takes effect now, however often
     the instance was launched before: a cancel ends it as cancelled, a pause leaves it paused until somebody resumes it.
     A process that lives on after all finds that state at its next call. Only then counts the cap: over it, the instance
-    fails as orphaned. Nothing else stands in the way of another launch. A shutdown is no signal but the end of an
-    environment; custom signals are kept, and the next launch takes them, but they are no progress; the timeout is that
-    of one launch, kept by its environment, and begins anew with the next.
+    fails as orphaned. Nothing else stands in the way of another launch. A shutdown was meant for the process that is
+    gone; custom signals are kept, and the next launch takes them, but they are no progress; the timeout is that of one
+    launch, kept by its environment, and begins anew with the next.
     """
     limit = min(limit, MAX_PAGE)
     if limit <= 0:
@@ -110,6 +112,7 @@ async def _claim(
         recoveries += 1
         if await _ends_with_environment(transaction, state, recoveries, policy, now_ms):
             return None
+        await close_signal(transaction, state.instance_id, SignalType.SHUTDOWN, now_ms)
     data = await transaction.fetch_one("load_instance_input", instance_id=state.instance_id)
     changed = await transaction.execute(
         "enter_launch",
@@ -140,7 +143,8 @@ async def _ends_with_environment(
     transaction: Transaction, state: InstanceState, recoveries: int, policy: RecoveryPolicy, now_ms: int
 ) -> bool:
     """Leave running, when a signal waits or the launches are used up, instead of launching once more."""
-    if await most_urgent_signal(transaction, state.instance_id) is not None:
+    waiting = await most_urgent_signal(transaction, state.instance_id)
+    if waiting is not None and waiting.signal_type in LASTING_SIGNALS:
         await park(
             transaction,
             state,
@@ -216,8 +220,14 @@ async def report_exit(
             transaction, state, report.reason, now_ms=now_ms, wake_at_ms=now_ms, error=error
         )
         return ExitDecision(status, wake_at_ms)
-    if waiting is None or waiting.signal_type is SignalType.RESUME:
-        silent = report.reason is TerminationReason.CRASHED and report.exit_code == 0
+    silent = report.reason is TerminationReason.CRASHED and report.exit_code == 0
+    if silent and waiting is not None and waiting.signal_type is SignalType.SHUTDOWN:
+        # It ended because it was told to, and could not say so.
+        status, wake_at_ms = await park(
+            transaction, state, TerminationReason.SHUTDOWN_REQUESTED, now_ms=now_ms, wake_at_ms=now_ms
+        )
+        return ExitDecision(status, wake_at_ms)
+    if waiting is None or waiting.signal_type not in LASTING_SIGNALS:
         if silent and not await _obeyed_withdrawn_pause(transaction, state):
             return await _fail(transaction, state, TerminationReason.CRASHED, error, now_ms)
         if state.recovery_attempts >= limits.recovery.max_recoveries:

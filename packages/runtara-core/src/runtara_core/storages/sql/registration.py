@@ -10,7 +10,7 @@ from runtara_sdk.errors import (
     InvalidStateError,
     StaleEpochError,
 )
-from runtara_sdk.models import EventType, InstanceStatus, Registration
+from runtara_sdk.models import EventType, InstanceStatus, Registration, SignalType
 
 from runtara_core.database import Transaction
 from runtara_core.models import CoreLimits, CreatedInstance, NewInstance
@@ -23,6 +23,7 @@ from runtara_core.storages.sql.limits import (
 from runtara_core.storages.sql.retention import first_epoch
 from runtara_core.storages.sql.state import (
     InstanceState,
+    close_signal,
     lock_instance,
     require_changed,
     require_current,
@@ -113,6 +114,9 @@ async def register_instance(
         now_ms=now_ms,
     )
     require_changed(state, changed)
+    if new_epoch != state.epoch and state.status is InstanceStatus.RUNNING:
+        # It was meant for the process that this one replaces.
+        await close_signal(transaction, instance_id, SignalType.SHUTDOWN, now_ms)
     await transaction.execute(
         "insert_event",
         instance_id=instance_id,

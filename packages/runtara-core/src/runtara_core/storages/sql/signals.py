@@ -114,14 +114,17 @@ async def _obey(
             last_contact_at_ms=now_ms,
         )
         return InstanceStatus.CANCELLED
-    # The pause was withdrawn by a resume after the process had read it: it stops now, so it is launched again at once.
-    withdrawn = row["acknowledged_at_ms"] is not None
+    if signal_type is SignalType.SHUTDOWN:
+        reason, again_at_once = TerminationReason.SHUTDOWN_REQUESTED, True
+    else:
+        # Withdrawn by a resume after the process had read it: it stops now, so it is launched again at once.
+        reason, again_at_once = TerminationReason.PAUSED, row["acknowledged_at_ms"] is not None
     status, _ = await park(
         transaction,
         state,
-        TerminationReason.PAUSED,
+        reason,
         now_ms=now_ms,
-        wake_at_ms=now_ms if withdrawn else None,
+        wake_at_ms=now_ms if again_at_once else None,
         last_contact_at_ms=now_ms,
     )
     return status
@@ -147,6 +150,8 @@ async def send_signal(
         case SignalType.RESUME:
             await transaction.execute("reschedule", instance_id=instance_id, wake_at_ms=now_ms)
             return state.status
+        case SignalType.SHUTDOWN:
+            return state.status  # no process is there to be ended
     await change_state(transaction, state, status, reason, now_ms=now_ms)
     return status
 

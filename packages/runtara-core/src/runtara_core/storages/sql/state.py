@@ -17,7 +17,10 @@ from runtara_core.database import Row, Transaction
 CONTACT_RESOLUTION_MS = 10_000
 """A contact that changes nothing else is stored only when the stored one is this old."""
 
-_PRECEDENCE = (SignalType.CANCEL, SignalType.PAUSE, SignalType.RESUME)
+LASTING_SIGNALS = frozenset({SignalType.CANCEL, SignalType.PAUSE})
+"""Those that still have an effect when the process is gone; the end of the process is all that a shutdown asks for."""
+
+_PRECEDENCE = (SignalType.CANCEL, SignalType.PAUSE, SignalType.SHUTDOWN, SignalType.RESUME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +169,7 @@ async def park(
 ) -> tuple[InstanceStatus, int | None]:
     """Leave running for a state that no process belongs to; returns the status and wake time that came of it.
 
-    A cancel or pause that still waits takes effect now, for nobody is left to obey it later.
+    A cancel or pause that still waits takes effect now, for nobody is left to obey it later; none waits afterwards.
     """
     waiting = await most_urgent_signal(transaction, state.instance_id)
     if waiting is not None and waiting.signal_type is SignalType.CANCEL:
@@ -174,7 +177,7 @@ async def park(
     elif waiting is not None and waiting.signal_type is SignalType.PAUSE:
         status, reason, wake_at_ms = InstanceStatus.SUSPENDED, TerminationReason.PAUSED, None
     if waiting is not None:
-        await close_signal(transaction, state.instance_id, waiting.signal_type, now_ms)
+        await transaction.execute("acknowledge_waiting_signals", instance_id=state.instance_id, now_ms=now_ms)
     await change_state(transaction, state, status, reason, now_ms=now_ms, wake_at_ms=wake_at_ms, **columns)
     return status, wake_at_ms
 

@@ -20,6 +20,7 @@ from runtara_core.testing.storage_suite.race_cases import RaceCases
 from runtara_core.testing.storage_suite.registration_cases import RegistrationCases
 from runtara_core.testing.storage_suite.retention_cases import RetentionCases
 from runtara_core.testing.storage_suite.retry_cases import RetryCases
+from runtara_core.testing.storage_suite.shutdown_cases import ShutdownCases
 from runtara_core.testing.storage_suite.signal_cases import SignalCases
 from runtara_core.testing.storage_suite.signal_wait_cases import SignalWaitCases
 from runtara_core.testing.storage_suite.watch_cases import WatchCases
@@ -33,6 +34,7 @@ class StorageConformance(
     EventCases,
     RetryCases,
     SignalCases,
+    ShutdownCases,
     SignalWaitCases,
     WatchCases,
     LaunchCases,
