@@ -146,7 +146,7 @@ class StorageMachine(RuleBasedStateMachine):
         self.now_ms = 1_750_000_000_000
         self.touched: set[str] = set()
 
-    @initialize(launched=st.integers(1, 3))
+    @initialize(launched=st.integers(1, 4))
     def begin(self, launched: int) -> None:
         """Some instances that run, or little would come of the first steps."""
         for name in MANAGED[:launched]:
