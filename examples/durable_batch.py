@@ -48,7 +48,7 @@ async def process(service: str, number: int) -> bytes:
 async def main() -> None:
     """Process the batch."""
     batch = read_input()
-    # An interruption (cancel, pause, a long sleep) leaves the block quietly, and the process ends.
+    # An interruption (cancel, pause, shutdown, a long sleep) leaves the block quietly, and the process ends.
     async with RuntaraSdk.from_env() as sdk:
         processed = 0
         for number in range(batch["orders"]):
