@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from runtara_core.wire import dispatch
 from runtara_core.wire.dispatch import RpcDispatcher
 from runtara_sdk.errors import InstanceNotFoundError, ProtocolError, StorageError
 from runtara_sdk.protocol import management_pb2 as pb
@@ -82,3 +83,14 @@ async def test_what_nobody_foresaw_tells_no_internals() -> None:
     error = await error_of(dispatcher(health_check=fail), HEALTH)
     assert (error.code, error.retryable) == ("HEALTH_CHECK_ERROR", True)
     assert "secret" not in error.message
+
+
+async def test_an_answer_beyond_a_frame_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatch, "MAX_PAYLOAD_SIZE", 100)
+
+    async def events(_request: Any) -> pb.RpcResponse:
+        return pb.RpcResponse(health_check=pb.HealthCheckResponse(version="x" * 200))
+
+    error = await error_of(dispatcher(health_check=events), HEALTH)
+    assert (error.code, error.retryable) == ("ANSWER_TOO_LARGE", False)
+    assert "a smaller limit" in error.message

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 from runtara_sdk.errors import ProtocolError, RuntaraError
+from runtara_sdk.protocol import MAX_PAYLOAD_SIZE
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +78,14 @@ class RpcDispatcher:
         except Exception:
             logger.exception("%s failed", verb)
             return self._error(f"{verb.upper()}_ERROR", f"{verb} failed inside the server", retryable=True)
+        size = response.ByteSize()
+        if size > MAX_PAYLOAD_SIZE:
+            return self._error(
+                "ANSWER_TOO_LARGE",
+                f"the answer to {verb} has {size} bytes, more than the {MAX_PAYLOAD_SIZE} of a frame; "
+                "ask for less: a smaller limit, or a narrower filter",
+                retryable=False,
+            )
         return bytes(response.SerializeToString())
 
     def _error(self, code: str, message: str, *, retryable: bool) -> bytes:
