@@ -11,7 +11,7 @@ from typing import Any
 from runtara_sdk.models import SignalType
 from slot import TENANT, Slot, StuckError
 
-PATHS = ("start", "checkpoint", "complete", "sleep", "wake", "pause", "resume", "cancel", "custom")
+PATHS = ("start", "checkpoint", "complete", "sleep", "wake", "pause", "resume", "cancel", "shutdown", "custom")
 
 _PAYLOAD = b'"open"'
 _IN_PROCESS = {"RUNTARA_SLEEP_THRESHOLD": "3600"}
@@ -166,6 +166,24 @@ async def _interrupt(slot: Slot, scenario: Scenario, *, armed: SignalType) -> No
     await ended(slot)
 
 
+async def _shut_down(slot: Slot, scenario: Scenario) -> None:
+    await start(slot, scenario)
+    await waiting(slot)
+    slot.plan.arm()
+    await send(slot, SignalType.SHUTDOWN)
+
+    async def is_launched_again() -> bool:
+        rows = await slot.rows("SELECT epoch, status FROM instances WHERE instance_id = {id}")
+        waiting = await slot.rows(
+            "SELECT id FROM pending_signals WHERE instance_id = {id} AND acknowledged_at_ms IS NULL"
+        )
+        return rows[0]["epoch"] > 1 and rows[0]["status"] == "running" and not waiting
+
+    await slot.until(is_launched_again, "a new launch after the shutdown")
+    await open_gate(slot)
+    await ended(slot)
+
+
 async def _wake_by_signal(slot: Slot, scenario: Scenario) -> None:
     slot.plan.arm()
     await start(slot, scenario)
@@ -219,6 +237,14 @@ SCENARIOS = (
         partial(_interrupt, armed=SignalType.CANCEL),
         (("cancel", ""),),
         status="cancelled",
+        environment=_IN_PROCESS,
+    ),
+    Scenario(
+        "shutdown",
+        "gate",
+        _shut_down,
+        (("shutdown", ""), (None, _GATE_IS_NEXT)),
+        launches=2,
         environment=_IN_PROCESS,
     ),
     Scenario(
