@@ -6,9 +6,10 @@ conditions, with deadlines. RUNTARA_LONG_TESTS=1 adds more seeds and rounds.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,15 @@ LONG = os.environ.get("RUNTARA_LONG_TESTS", "") not in {"", "0"}
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "seed" in metafunc.fixturenames:
         metafunc.parametrize("seed", range(20) if LONG else range(2), ids=lambda seed: f"seed{seed}")
+
+
+@pytest.fixture(autouse=True, scope="package")
+def no_garbage_of_earlier_tests() -> Iterator[None]:
+    """Attackers and those who must be served share this process: both stall while it goes through old objects."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture
