@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import sqlite3
 import sys
 import uuid
@@ -14,7 +13,7 @@ from typing import Any
 
 import asyncpg
 from counting_service import REPOSITORY, CountingService, Losses
-from processes import Daemon, Guest, eventually, free_ports, guest_of, launch_epoch
+from processes import Daemon, Guest, daemon_variables, eventually, free_ports, guest_of, launch_epoch
 from runtara_sdk.errors import RuntaraError
 from runtara_sdk.management import ManagementSdk, ManagementSettings
 from runtara_sdk.management.models import InstanceInfo
@@ -33,19 +32,7 @@ class Platform:
         self.core: Daemon | None = None
         self.environment: Daemon | None = None
         self.lease_ms = 30_000
-        ports = free_ports(3)
-        kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
-        self._env = {
-            **kept,
-            "HOME": str(directory),
-            "DATA_DIR": str(self.data_dir),
-            "RUNTARA_DATABASE_URL": database_url,
-            "RUNTARA_QUIC_PORT": str(ports[0]),
-            "RUNTARA_ADMIN_PORT": str(ports[1]),
-            "RUNTARA_ENV_QUIC_PORT": str(ports[2]),
-            "RUNTARA_CORE_ADDR": f"127.0.0.1:{ports[0]}",
-            "PYTHONWARNINGS": "ignore",
-        }
+        self._env = {**daemon_variables(directory, database_url), "PYTHONWARNINGS": "ignore"}
         self._daemons: list[Daemon] = []
         self._images: dict[Path, str] = {}
 

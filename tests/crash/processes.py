@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -20,6 +21,21 @@ from runtara_environment.runners.process_identity import ProcessHandle, ProcessI
 
 DEADLINE_SECONDS = 120.0
 _POLL_SECONDS = 0.01
+
+
+def daemon_variables(directory: Path, database_url: str) -> dict[str, str]:
+    """The environment of core and environment on one database, with data below `directory` and ports of their own."""
+    core, management, environment = free_ports(3)
+    return {
+        **{name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ},
+        "HOME": str(directory),
+        "DATA_DIR": str(directory / "data"),
+        "RUNTARA_DATABASE_URL": database_url,
+        "RUNTARA_QUIC_PORT": str(core),
+        "RUNTARA_ADMIN_PORT": str(management),
+        "RUNTARA_ENV_QUIC_PORT": str(environment),
+        "RUNTARA_CORE_ADDR": f"127.0.0.1:{core}",
+    }
 
 
 async def eventually(

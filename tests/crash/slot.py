@@ -23,7 +23,7 @@ from typing import Any
 
 import asyncpg
 from points import Doom, Plan
-from processes import free_ports, guest_of
+from processes import daemon_variables, guest_of
 from runtara_core.testing.postgres import create_database, database_name, drop_database
 from runtara_sdk.errors import RuntaraError
 from runtara_sdk.management import ManagementSdk, ManagementSettings
@@ -101,20 +101,9 @@ class Slot:
         self._keeping = False
         self._starting: set[asyncio.Task[None]] = set()
         self._connection: Any = None
-        ports = free_ports(3)
-        kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
-        self._environment = {
-            **kept,
-            "HOME": str(directory),
-            "DATA_DIR": str(self.data_dir),
-            "RUNTARA_DATABASE_URL": database_url,
-            "RUNTARA_QUIC_PORT": str(ports[0]),
-            "RUNTARA_ADMIN_PORT": str(ports[1]),
-            "RUNTARA_ENV_QUIC_PORT": str(ports[2]),
-            "RUNTARA_CORE_ADDR": f"127.0.0.1:{ports[0]}",
-        }
+        self._environment = daemon_variables(directory, database_url)
         settings = ManagementSettings(
-            server_addr=f"127.0.0.1:{ports[2]}",
+            server_addr=f"127.0.0.1:{self._environment['RUNTARA_ENV_QUIC_PORT']}",
             ca_file=self.data_dir / "tls" / "ca.pem",
             connect_timeout_ms=2_000,
             request_timeout_ms=10_000,
