@@ -127,6 +127,25 @@ async def test_a_claim_wakes_at_the_due_time(core: Core) -> None:
     assert await soon(task) == ["instance-1"]
 
 
+async def test_what_gets_due_while_a_claim_looks_is_claimed_at_once(
+    core: Core, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await core.create()
+    await core.claim()
+    await core.instances.register("instance-1", "tenant-1", epoch=1, checkpoint_id=None)
+    await core.instances.sleep("instance-1", 1, "rest", b"", duration_ms=3_000, suspend_above_ms=0)
+    await core.service.report_exit(LeaseKey("instance-1", 1), ExitReport(TerminationReason.CRASHED, 0))
+    core.clock.advance(2_999)
+    next_wake_at_ms = core.storage.next_wake_at_ms
+
+    async def take_a_while() -> int | None:
+        core.clock.advance(2)
+        return await next_wake_at_ms()
+
+    monkeypatch.setattr(core.storage, "next_wake_at_ms", take_a_while)
+    assert await soon(asyncio.create_task(core.claim(wait_ms=60_000))) == ["instance-1"]
+
+
 async def test_a_claim_finds_what_another_core_created(core: Core) -> None:
     task = await core.waiting_claim()
     await core.create(quietly=True)

@@ -120,13 +120,14 @@ class ManagementService(CoreManagement):
             bell = self._due.listen()
             # Before the claim: a claim that cannot be signed would be lost until its lease ends.
             secret = await self._tokens.signing_secret()
+            looked_at_ms = self._clock.now_ms()
             claims = await self._storage.claim_launches(
                 owner,
                 instance_id=instance_id,
                 limit=min(limit, MAX_PAGE),
                 lease_ms=lease_ms,
                 limits=self._limits,
-                now_ms=self._clock.now_ms(),
+                now_ms=looked_at_ms,
             )
             for claim in claims:
                 self._watch.ring(claim.instance_id)
@@ -140,7 +141,7 @@ class ManagementService(CoreManagement):
             left_ms = deadline_ms - now_ms
             if claims or left_ms <= 0:
                 return [_signed(claim, secret) for claim in claims]
-            pause_ms = min(left_ms, await self._next_look_ms())
+            pause_ms = min(left_ms, await self._next_look_ms(looked_at_ms))
             await wait_until_rung(bell, self._clock, pause_ms / 1000)
             if self._clock.now_ms() - now_ms > pause_ms + lease_ms // 2:
                 # The host was suspended, or its clock put forward: leases of the living look expired. The caller
@@ -149,16 +150,15 @@ class ManagementService(CoreManagement):
         # Never an empty list: an owner that is alive after all would ask again at once, for ever.
         raise InvalidStateError(f"owner {owner} was declared dead: others may launch what it had claimed")
 
-    async def _next_look_ms(self) -> int:
-        """How long nothing can become due, as far as the database tells."""
+    async def _next_look_ms(self, looked_at_ms: int) -> int:
+        """How long nothing can become due after a look in vain, as far as the database tells."""
         wake_at_ms = await self._storage.next_wake_at_ms()
         if wake_at_ms is None:
             return _OTHER_PROCESS_INTERVAL_MS
-        until_due_ms = wake_at_ms - self._clock.now_ms()
-        if until_due_ms <= 0:
-            # Something is due and was not claimed: the concurrency limit is reached.
+        if wake_at_ms <= looked_at_ms:
+            # It was due and was not claimed: the concurrency limit is reached. What has become due since is not meant.
             return _AT_LIMIT_INTERVAL_MS
-        return min(until_due_ms, _OTHER_PROCESS_INTERVAL_MS)
+        return max(0, min(wake_at_ms - self._clock.now_ms(), _OTHER_PROCESS_INTERVAL_MS))
 
     async def renew_leases(self, owner: str, keys: Sequence[LeaseKey], *, lease_ms: int) -> list[LeaseKey]:
         return await self._storage.renew_leases(owner, keys, lease_ms=lease_ms, now_ms=self._clock.now_ms())
