@@ -243,7 +243,8 @@ class Campaign:
         struck = doom is not None and doom.victim in slot.deaths
         unexpected = [role for role in slot.deaths if not struck or slot.deaths.count(role) > 1 or role != doom.victim]
         undisturbed = self._undisturbed.get((slot.database_name, scenario.name))
-        lost = violations(scenario, doom, await Ending.of(slot), undisturbed)
+        too_many = (doom is not None) + slot.repeated_shutdown
+        lost = violations(scenario, await Ending.of(slot), undisturbed, launches_too_many=too_many)
         return [*lost, *(f"{role} died by itself" for role in unexpected)]
 
     @asynccontextmanager

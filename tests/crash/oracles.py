@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from points import Doom
 from scenarios import Scenario
 from slot import Slot
 
@@ -51,11 +50,13 @@ class Ending:
         return None if output is None else bytes(output)
 
 
-def violations(scenario: Scenario, doom: Doom | None, ending: Ending, undisturbed: Ending | None) -> list[str]:
-    """Every promise that was not kept, in words."""
+def violations(
+    scenario: Scenario, ending: Ending, undisturbed: Ending | None, *, launches_too_many: int
+) -> list[str]:
+    """Every promise that was not kept, in words; at most `launches_too_many` more than undisturbed are right."""
     found = [*_of_the_end(scenario, ending, undisturbed), *_of_the_rows(ending)]
     more = ending.instance["epoch"] - scenario.launches
-    if not 0 <= more <= (0 if doom is None else 1):
+    if not 0 <= more <= launches_too_many:
         found.append(f"{ending.instance['epoch']} launches, {scenario.launches} are right: a wake was lost or doubled")
     return [*found, *_of_the_processes(ending), *_of_the_work(ending, max(more, 0))]
 

@@ -128,6 +128,9 @@ async def send(slot: Slot, signal_type: SignalType) -> None:
         answer, repeated = await persist(lambda sdk: sdk.send_signal(slot.instance_id, signal_type))
     if not repeated:
         _require(answer)
+    elif signal_type is SignalType.SHUTDOWN:
+        # The first one may have been obeyed before the second one came: each ends a process.
+        slot.repeated_shutdown = True
 
 
 async def open_gate(slot: Slot) -> None:

@@ -97,6 +97,7 @@ class Slot:
         self._template = template
         self.instance_id = ""
         self.deaths: list[str] = []
+        self.repeated_shutdown = False
         self._daemons: dict[str, tuple[int, int]] = {}
         self._keeping = False
         self._starting: set[asyncio.Task[None]] = set()
@@ -142,6 +143,7 @@ class Slot:
         if self._template is not None:
             await self._restore(self._template)
         self.deaths = []
+        self.repeated_shutdown = False
         self._keeping = True
         for role in DAEMONS:
             await self._start(role)
