@@ -1,4 +1,4 @@
-"""Below the messages: sockets are reused, break, stay silent, or are given up; nothing is kept but them."""
+"""The client on the network: connections are reused, break, stay silent or are given up; cookies are not kept."""
 
 from __future__ import annotations
 
