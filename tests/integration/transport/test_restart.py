@@ -15,8 +15,9 @@ from runtara_sdk.errors import TransportError
 from runtara_sdk.testing.certificates import make_test_authority
 from runtara_sdk.transport import ConnectionLostError, QuicClient, TlsIdentity
 
+from .conftest import LIBRARIES
+
 SCRIPT = Path(__file__).with_name("transport_server.py")
-LIBRARIES = ("aioquic", "qh3")
 WAIT_SECONDS = 60.0
 """Half of the time after which an idle connection is given up: what comes sooner was noticed."""
 CALL_MS = 300_000
