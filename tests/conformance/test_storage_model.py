@@ -459,6 +459,7 @@ class StorageMachine(RuleBasedStateMachine):
                 wait_ms=wait_ms,
                 retries_used=attempt_number - 1,
                 rate_limit_waited_ms=attempt_number,
+                max_attempts=None if error is None else 4,
                 suspend_above_ms=suspend_above_ms,
                 now_ms=self.now_ms,
             ),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from runtara_core.instance_service import MAX_STATE_BYTES
 from runtara_core.management_service import MAX_SIGNAL_BYTES
-from runtara_core.wire.instance_codec import encode_checkpoint_result, encode_signal_poll
-from runtara_sdk.models import CheckpointResult, CustomSignal, Signal, SignalPoll, SignalType
+from runtara_core.wire.instance_codec import decode_retry_attempt, encode_checkpoint_result, encode_signal_poll
+from runtara_sdk.models import CheckpointResult, CustomSignal, RetryAttempt, Signal, SignalPoll, SignalType
 from runtara_sdk.protocol import instance_pb2 as pb
 from runtara_sdk.protocol.frame import MAX_PAYLOAD_SIZE
 
@@ -30,6 +30,13 @@ def test_small_signals_come_along_with_a_checkpoint() -> None:
     answer = encode_checkpoint_result("i", CheckpointResult(True, bytes(1024), signal, custom))
     assert answer.pending_signal.payload == b"why"
     assert answer.custom_signal.payload == b"yes"
+
+
+def test_how_many_attempts_there_may_be_is_known_only_when_told() -> None:
+    message = pb.RetryAttemptEvent(attempt_number=2, timestamp_ms=5, next_attempt_at_ms=12, retries_used=1)
+    assert decode_retry_attempt(message) == RetryAttempt(2, None, 7, 1)
+    message.max_attempts = 4
+    assert decode_retry_attempt(message) == RetryAttempt(2, None, 7, 1, max_attempts=4)
 
 
 def test_the_answer_to_a_poll_carries_the_largest_signals() -> None:

@@ -51,7 +51,19 @@ def test_rate_limits_draw_on_their_budget_first(code: str) -> None:
     policy = RetryPolicy(1, 1_000, rate_limit_budget_ms=6_000)
     assert waits(policy, limited(2_000, code)) == [2_000, 2_000, 2_000, 2_000]
     attempt = policy.next_attempt(FIRST, limited(2_000), seed="")
-    assert attempt == RetryAttempt(2, None, 2_000, 0, 2_000)
+    assert attempt == RetryAttempt(2, None, 2_000, 0, 2_000, max_attempts=3)
+
+
+def test_attempts_tell_how_many_there_may_be() -> None:
+    policy, attempt = RetryPolicy(2), FIRST
+    told = []
+    for error in (BUSY, limited(1_000), BUSY):
+        following = policy.next_attempt(attempt, error, seed="")
+        assert following is not None
+        attempt = following
+        told.append((attempt.attempt_number, attempt.max_attempts))
+    assert told == [(2, 3), (3, 4), (4, 4)], "a rate limit uses up no retry"
+    assert policy.next_attempt(attempt, BUSY, seed="") is None
 
 
 def test_rate_limits_without_an_end_are_bounded() -> None:
@@ -61,7 +73,7 @@ def test_rate_limits_without_an_end_are_bounded() -> None:
 
 def test_a_wait_beyond_the_budget_is_a_retry() -> None:
     attempt = RetryPolicy(1).next_attempt(FIRST, limited(90_000), seed="")
-    assert attempt == RetryAttempt(2, None, 90_000, 1, 0)
+    assert attempt == RetryAttempt(2, None, 90_000, 1, 0, max_attempts=2)
 
 
 def test_errors_decide_unless_told_otherwise() -> None:

@@ -339,6 +339,10 @@ async def test_transient_failures_are_retried_with_growing_waits() -> None:
     assert await run_moving_time(workflow_of(tester.step("first", retry_delay_ms=2000)), backend) == EXIT_DONE
     assert attempts == 3
     assert backend.retries == [(KEY, 2), (KEY, 3)]
+    last = backend.next_attempts[KEY][1]
+    assert last.max_attempts == 4
+    failure = json.loads(last.error or "")
+    assert (failure["message"], failure["stepId"], failure["agentId"]) == ("try later", "first", "Tester")
     waits = [backend.deadlines[f"{KEY} attempt {attempt}"] - started for attempt in (2, 3)]
     assert waits[0] == 2000
     assert 6000 <= waits[1] < 7000

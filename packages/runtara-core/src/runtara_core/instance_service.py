@@ -203,6 +203,7 @@ class InstanceService:
             wait_ms=attempt.wait_ms,
             retries_used=attempt.retries_used,
             rate_limit_waited_ms=attempt.rate_limit_waited_ms,
+            max_attempts=attempt.max_attempts,
             suspend_above_ms=suspend_above_ms,
             now_ms=self._clock.now_ms(),
         )

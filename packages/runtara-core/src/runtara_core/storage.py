@@ -195,10 +195,13 @@ class Storage(ABC):
         wait_ms: int = 0,
         retries_used: int = 0,
         rate_limit_waited_ms: int = 0,
+        max_attempts: int | None = None,
         suspend_above_ms: int | None = None,
         now_ms: int,
     ) -> SleepOutcome:
         """Record that an attempt runs after `wait_ms`, in a table of its own; the first record of its number stays.
+
+        That record appends `runtara_core.retry_events.retry_attempt_event`, which alone tells `max_attempts`.
 
         DONE when it may run. With more than `suspend_above_ms` left, and no signal pending, the instance becomes
         suspended (reason sleeping) and is due when the attempt is; None never suspends. `InvalidStateError` unless

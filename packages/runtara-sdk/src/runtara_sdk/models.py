@@ -166,6 +166,7 @@ class RetryAttempt:
         wait_ms: from the first time that this attempt is recorded until it may run, milliseconds.
         retries_used: how many attempts so far, this one included, count against the limit of retries.
         rate_limit_waited_ms: sum of the waits for rate limits so far, this one included, milliseconds.
+        max_attempts: number of the last attempt, unless rate limits add some; None when it is not known.
     """
 
     attempt_number: int
@@ -173,6 +174,7 @@ class RetryAttempt:
     wait_ms: int = 0
     retries_used: int = 0
     rate_limit_waited_ms: int = 0
+    max_attempts: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -244,6 +244,7 @@ class QuicBackend(InstanceBackend):
             retries_used=attempt.retries_used,
             rate_limit_waited_ms=attempt.rate_limit_waited_ms,
             suspend_above_ms=suspend_above_ms if self.can_suspend else None,
+            max_attempts=_told_attempts(attempt.max_attempts),
         )
         response = await self._call(pb.RpcRequest(retry_attempt=message), "retry_attempt")
         answer = response.retry_attempt
@@ -374,6 +375,11 @@ def _sleep_state(number: int, verb: str) -> SleepState:
     if state is None:
         raise ProtocolError(f"core answered {verb} with the unknown state {number}: update runtara-sdk")
     return state
+
+
+def _told_attempts(max_attempts: int | None) -> int | None:
+    """What the field can hold; a program that is to try for ever may give any number."""
+    return max_attempts if max_attempts is not None and max_attempts < 2**32 else None
 
 
 def _retry_state(message: pb.RetryState) -> RetryState:

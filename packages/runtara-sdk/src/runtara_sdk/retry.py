@@ -106,12 +106,16 @@ class RetryPolicy:
             wait_ms = min(round(max(wait_ms, _SHORTEST_RATE_LIMIT_WAIT_MS) * spread), cap_ms)
             waited_ms = last.rate_limit_waited_ms + max(wait_ms, _SHORTEST_RATE_LIMIT_WAIT_MS)
             if waited_ms <= self.rate_limit_budget_ms:
-                return RetryAttempt(number, None, wait_ms, last.retries_used, waited_ms)
+                return self._attempt(number, wait_ms, last.retries_used, waited_ms)
         if last.retries_used >= self.max_retries:
             return None
         wait_ms = max(self._backoff_ms(last.retries_used + 1), asked_ms or 0)
         wait_ms = min(round(wait_ms * spread), cap_ms)
-        return RetryAttempt(number, None, wait_ms, last.retries_used + 1, last.rate_limit_waited_ms)
+        return self._attempt(number, wait_ms, last.retries_used + 1, last.rate_limit_waited_ms)
+
+    def _attempt(self, number: int, wait_ms: int, retries_used: int, rate_limit_waited_ms: int) -> RetryAttempt:
+        max_attempts = number + max(0, self.max_retries - retries_used)
+        return RetryAttempt(number, None, wait_ms, retries_used, rate_limit_waited_ms, max_attempts)
 
     def _may_help(self, error: Exception) -> bool:
         if isinstance(error, self.non_retryable):

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 
 from runtara_core.models import CoreLimits, EventRecord, LeaseKey, WatchedInstance
+from runtara_core.retry_events import retry_attempt_event
 from runtara_core.storage import Storage
 from runtara_sdk.errors import (
     ConcurrencyLimitError,
@@ -23,6 +24,7 @@ from runtara_sdk.models import (
     InstanceEvent,
     InstanceStatus,
     Registration,
+    RetryAttempt,
     RetryState,
     SignalPoll,
     SignalType,
@@ -148,11 +150,11 @@ class ProgramVerbs(Storage):
         return CallProgress(
             retry=RetryState(
                 attempt_number=number,
-                error=last.error,
+                error=last.attempt.error,
                 next_attempt_at_ms=last.next_attempt_at_ms,
                 remaining_ms=max(0, last.next_attempt_at_ms - now_ms),
-                retries_used=last.retries_used,
-                rate_limit_waited_ms=last.rate_limit_waited_ms,
+                retries_used=last.attempt.retries_used,
+                rate_limit_waited_ms=last.attempt.rate_limit_waited_ms,
             )
         )
 
@@ -283,6 +285,7 @@ class ProgramVerbs(Storage):
         wait_ms: int = 0,
         retries_used: int = 0,
         rate_limit_waited_ms: int = 0,
+        max_attempts: int | None = None,
         suspend_above_ms: int | None = None,
         now_ms: int,
     ) -> SleepOutcome:
@@ -297,8 +300,10 @@ class ProgramVerbs(Storage):
         record.require_running()
         if known is None:
             text = None if error is None else tail(error, ERROR_CHARACTERS)
-            attempt = Attempt(text, at_ms, retries_used, rate_limit_waited_ms)
-            record.attempts.setdefault(checkpoint_id, {})[attempt_number] = attempt
+            attempt = RetryAttempt(attempt_number, text, wait_ms, retries_used, rate_limit_waited_ms, max_attempts)
+            record.attempts.setdefault(checkpoint_id, {})[attempt_number] = Attempt(attempt, at_ms)
+            event = retry_attempt_event(checkpoint_id, attempt, at_ms)
+            self._append(record, event.event_type, now_ms, checkpoint_id, event.subtype, event.payload)
         if at_ms > now_ms and _suspends(record, at_ms, suspend_above_ms, now_ms):
             if known is None:
                 record.recovery_attempts = 0

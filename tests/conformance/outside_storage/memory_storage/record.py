@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from runtara_core.models import CheckpointRecord, EventRecord, Instance
 from runtara_sdk.errors import InvalidStateError, StaleEpochError
-from runtara_sdk.models import InstanceStatus, Signal, SignalType, TerminationReason
+from runtara_sdk.models import InstanceStatus, RetryAttempt, Signal, SignalType, TerminationReason
 
 CONTACT_RESOLUTION_MS = 10_000
 ERROR_CHARACTERS = 64 * 1024
@@ -37,10 +37,8 @@ class Deadline:
 class Attempt:
     """A recorded retry attempt."""
 
-    error: str | None
+    attempt: RetryAttempt
     next_attempt_at_ms: int
-    retries_used: int
-    rate_limit_waited_ms: int
 
 
 @dataclass

@@ -133,6 +133,7 @@ def decode_retry_attempt(message: pb.RetryAttemptEvent) -> RetryAttempt:
         wait_ms=wait_ms,
         retries_used=message.retries_used,
         rate_limit_waited_ms=message.rate_limit_waited_ms,
+        max_attempts=message.max_attempts if message.HasField("max_attempts") else None,
     )
 
 

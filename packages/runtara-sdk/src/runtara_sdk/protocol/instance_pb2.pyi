@@ -215,7 +215,7 @@ class InstanceEventBatchResponse(_message.Message):
     def __init__(self, accepted: _Optional[int] = ...) -> None: ...
 
 class RetryAttemptEvent(_message.Message):
-    __slots__ = ("instance_id", "checkpoint_id", "attempt_number", "timestamp_ms", "error_message", "next_attempt_at_ms", "retries_used", "rate_limit_waited_ms", "suspend_above_ms")
+    __slots__ = ("instance_id", "checkpoint_id", "attempt_number", "timestamp_ms", "error_message", "next_attempt_at_ms", "retries_used", "rate_limit_waited_ms", "suspend_above_ms", "max_attempts")
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_NUMBER_FIELD_NUMBER: _ClassVar[int]
@@ -225,6 +225,7 @@ class RetryAttemptEvent(_message.Message):
     RETRIES_USED_FIELD_NUMBER: _ClassVar[int]
     RATE_LIMIT_WAITED_MS_FIELD_NUMBER: _ClassVar[int]
     SUSPEND_ABOVE_MS_FIELD_NUMBER: _ClassVar[int]
+    MAX_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     instance_id: str
     checkpoint_id: str
     attempt_number: int
@@ -234,7 +235,8 @@ class RetryAttemptEvent(_message.Message):
     retries_used: int
     rate_limit_waited_ms: int
     suspend_above_ms: int
-    def __init__(self, instance_id: _Optional[str] = ..., checkpoint_id: _Optional[str] = ..., attempt_number: _Optional[int] = ..., timestamp_ms: _Optional[int] = ..., error_message: _Optional[str] = ..., next_attempt_at_ms: _Optional[int] = ..., retries_used: _Optional[int] = ..., rate_limit_waited_ms: _Optional[int] = ..., suspend_above_ms: _Optional[int] = ...) -> None: ...
+    max_attempts: int
+    def __init__(self, instance_id: _Optional[str] = ..., checkpoint_id: _Optional[str] = ..., attempt_number: _Optional[int] = ..., timestamp_ms: _Optional[int] = ..., error_message: _Optional[str] = ..., next_attempt_at_ms: _Optional[int] = ..., retries_used: _Optional[int] = ..., rate_limit_waited_ms: _Optional[int] = ..., suspend_above_ms: _Optional[int] = ..., max_attempts: _Optional[int] = ...) -> None: ...
 
 class RetryAttemptResponse(_message.Message):
     __slots__ = ("state", "next_attempt_at_ms", "remaining_ms")

@@ -59,13 +59,13 @@ async def report_event(
     ):
         return state.status
     if event.event_type is EventType.CUSTOM:
-        await _append(transaction, state, event, now_ms)
+        await append_event(transaction, state, event, now_ms=now_ms)
         await stamp_contact(transaction, state, now_ms)
         return state.status
     if _repeats(state, event.event_type):
         return state.status
     require_running(state, f"event {event.event_type}")
-    await _append(transaction, state, event, now_ms)
+    await append_event(transaction, state, event, now_ms=now_ms)
     if event.event_type is EventType.SUSPENDED:
         return await _suspend(transaction, state, event, now_ms)
     return await _finish(transaction, state, event, now_ms)
@@ -82,7 +82,8 @@ def _repeats(state: InstanceState, event_type: EventType) -> bool:
             return state.status is InstanceStatus.SUSPENDED
 
 
-async def _append(transaction: Transaction, state: InstanceState, event: InstanceEvent, now_ms: int) -> None:
+async def append_event(transaction: Transaction, state: InstanceState, event: InstanceEvent, *, now_ms: int) -> None:
+    """Add a row to the event log, at the epoch of `state`."""
     await transaction.execute(
         "insert_event",
         instance_id=state.instance_id,

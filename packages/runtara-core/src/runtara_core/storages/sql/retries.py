@@ -5,6 +5,8 @@ They have a table of their own, so a program that starts again neither repeats t
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.models import (
     CallProgress,
@@ -17,7 +19,9 @@ from runtara_sdk.models import (
 )
 
 from runtara_core.database import Transaction
+from runtara_core.retry_events import retry_attempt_event
 from runtara_core.storages.sql.checkpoints import get_checkpoint
+from runtara_core.storages.sql.events import append_event
 from runtara_core.storages.sql.limits import (
     MAX_DURATION_MS,
     MAX_ERROR_CHARACTERS,
@@ -93,17 +97,7 @@ async def record_retry_attempt(
         return suspended  # the answer that suspended it was lost and the call repeated
     require_running(instance, "a retry attempt")
     if row is None:
-        await transaction.execute(
-            "insert_retry_attempt",
-            instance_id=instance_id,
-            checkpoint_id=checkpoint_id,
-            attempt_number=attempt.attempt_number,
-            error=None if attempt.error is None else storable_text(attempt.error, MAX_ERROR_CHARACTERS),
-            next_attempt_at_ms=next_attempt_at_ms,
-            retries_used=attempt.retries_used,
-            rate_limit_waited_ms=attempt.rate_limit_waited_ms,
-            now_ms=now_ms,
-        )
+        await _insert(transaction, instance, checkpoint_id, attempt, next_attempt_at_ms, now_ms)
     if (
         suspend_above_ms is not None
         and remaining_ms > suspend_above_ms
@@ -122,3 +116,28 @@ async def record_retry_attempt(
         return suspended
     await stamp_contact(transaction, instance, now_ms)
     return SleepOutcome(SleepState.WAIT if remaining_ms else SleepState.DONE, next_attempt_at_ms, remaining_ms)
+
+
+async def _insert(
+    transaction: Transaction,
+    instance: InstanceState,
+    checkpoint_id: str,
+    attempt: RetryAttempt,
+    next_attempt_at_ms: int,
+    now_ms: int,
+) -> None:
+    if attempt.error is not None:
+        attempt = replace(attempt, error=storable_text(attempt.error, MAX_ERROR_CHARACTERS))
+    await transaction.execute(
+        "insert_retry_attempt",
+        instance_id=instance.instance_id,
+        checkpoint_id=checkpoint_id,
+        attempt_number=attempt.attempt_number,
+        error=attempt.error,
+        next_attempt_at_ms=next_attempt_at_ms,
+        retries_used=attempt.retries_used,
+        rate_limit_waited_ms=attempt.rate_limit_waited_ms,
+        now_ms=now_ms,
+    )
+    event = retry_attempt_event(checkpoint_id, attempt, next_attempt_at_ms)
+    await append_event(transaction, instance, event, now_ms=now_ms)

@@ -190,10 +190,11 @@ class SqlStorage(Storage):
         wait_ms: int = 0,
         retries_used: int = 0,
         rate_limit_waited_ms: int = 0,
+        max_attempts: int | None = None,
         suspend_above_ms: int | None = None,
         now_ms: int,
     ) -> SleepOutcome:
-        attempt = RetryAttempt(attempt_number, error, wait_ms, retries_used, rate_limit_waited_ms)
+        attempt = RetryAttempt(attempt_number, error, wait_ms, retries_used, rate_limit_waited_ms, max_attempts)
         return await self._write(
             retries.record_retry_attempt,
             instance_id,

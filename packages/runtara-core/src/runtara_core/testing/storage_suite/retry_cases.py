@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from runtara_sdk.errors import InvalidInputError, InvalidStateError, StaleEpochError
 from runtara_sdk.models import (
@@ -15,9 +17,19 @@ from runtara_sdk.models import (
     TerminationReason,
 )
 
-from runtara_core.models import LeaseKey
+from runtara_core.models import EventFilter, LeaseKey
+from runtara_core.retry_events import MAX_EVENT_ERROR_CHARACTERS
 from runtara_core.storage import Storage
-from runtara_core.testing.storage_suite.scenario import START_MS, get, launch, launched, register, report, send
+from runtara_core.testing.storage_suite.scenario import (
+    START_MS,
+    event_types,
+    get,
+    launch,
+    launched,
+    register,
+    report,
+    send,
+)
 
 _HOUR_MS = 3_600_000
 
@@ -29,6 +41,8 @@ async def _record(
     *,
     wait_ms: int,
     suspend_above_ms: int | None = None,
+    error: str | None = None,
+    max_attempts: int | None = None,
     now_ms: int = START_MS,
 ) -> SleepOutcome:
     return await storage.record_retry_attempt(
@@ -36,10 +50,11 @@ async def _record(
         key.epoch,
         "step",
         attempt_number=attempt_number,
-        error=f"failure {attempt_number - 1}",
+        error=error or f"failure {attempt_number - 1}",
         wait_ms=wait_ms,
         retries_used=attempt_number - 1,
         rate_limit_waited_ms=7,
+        max_attempts=max_attempts,
         suspend_above_ms=suspend_above_ms,
         now_ms=now_ms,
     )
@@ -69,11 +84,44 @@ class RetryCases:
         assert again == SleepOutcome(SleepState.WAIT, START_MS + 1_000, 600)
         assert (await _record(storage, key, 2, wait_ms=9_000, now_ms=START_MS + 1_000)).state is SleepState.DONE
 
+    async def test_each_attempt_leaves_one_event(self, storage: Storage) -> None:
+        key = LeaseKey("own-1", await register(storage))
+        for now_ms in (START_MS + 10, START_MS + 20):  # the answer may be lost and the call repeated
+            await _record(storage, key, 2, wait_ms=1_500, max_attempts=4, now_ms=now_ms)
+        await storage.record_retry_attempt(
+            "own-1", key.epoch, "other", attempt_number=2, error=None, now_ms=START_MS + 30
+        )
+        await _record(storage, key, 3, wait_ms=0, now_ms=START_MS + 40)
+        page = await storage.list_events("own-1", EventFilter(subtype="retry_attempt", ascending=True))
+        assert [(event.event_type, event.checkpoint_id, event.created_at_ms) for event in page.events] == [
+            ("custom", "step", START_MS + 10),
+            ("custom", "other", START_MS + 30),
+            ("custom", "step", START_MS + 40),
+        ]
+        first, other, last = (json.loads(event.payload or b"") for event in page.events)
+        assert first == {
+            "attempt_number": 2,
+            "max_attempts": 4,
+            "error": "failure 1",
+            "wait_ms": 1_500,
+            "next_attempt_at_ms": START_MS + 1_510,
+        }
+        assert (other["attempt_number"], other["max_attempts"], other["error"]) == (2, None, None)
+        assert (last["attempt_number"], last["next_attempt_at_ms"]) == (3, START_MS + 40)
+
+    async def test_the_event_has_the_beginning_of_a_long_error(self, storage: Storage) -> None:
+        key = LeaseKey("own-1", await register(storage))
+        await _record(storage, key, 2, wait_ms=0, error="\0" + "é" * 60_000)
+        (event,) = (await storage.list_events("own-1", EventFilter(subtype="retry_attempt"))).events
+        error = json.loads(event.payload or b"")["error"]
+        assert error == "\N{REPLACEMENT CHARACTER}" + "é" * (MAX_EVENT_ERROR_CHARACTERS - 1)
+
     async def test_a_long_wait_suspends_until_the_attempt(self, storage: Storage) -> None:
         key = await launched(storage)
         for _ in range(2):  # the answer may be lost and the call repeated
             outcome = await _record(storage, key, 2, wait_ms=_HOUR_MS, suspend_above_ms=30_000)
             assert outcome == SleepOutcome(SleepState.SUSPENDED, START_MS + _HOUR_MS, _HOUR_MS)
+        assert await event_types(storage, "managed-1") == ["started", "custom"]
         instance = await get(storage, "managed-1")
         assert (instance.status, instance.termination_reason) == ("suspended", TerminationReason.SLEEPING)
         assert instance.wake_at_ms == START_MS + _HOUR_MS
@@ -107,3 +155,4 @@ class RetryCases:
         await report(storage, key, EventType.COMPLETED)
         with pytest.raises(InvalidStateError):
             await _record(storage, key, 2, wait_ms=0)
+        assert await event_types(storage, "managed-1") == ["started", "completed"]

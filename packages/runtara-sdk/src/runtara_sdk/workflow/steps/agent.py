@@ -72,5 +72,8 @@ class AgentStep(Step):
         try:
             return await self.agent.invoke(self.capability_id, own_inputs, context)
         except AgentError as error:
-            place = {"agentId": self.agent_id, "capabilityId": self.capability_id}
-            raise StepFailedError(**error.to_json(), **place) from error
+            failure = StepFailedError(**error.to_json())
+            # The step, too: its failure is told before the run hears of it, with the attempt that follows.
+            raise failure.located(
+                stepId=self.id, stepName=self.name, agentId=self.agent_id, capabilityId=self.capability_id
+            ) from error
