@@ -285,6 +285,8 @@ class HeldService:
         example = _load_example("order_service")
         self.answers: dict[str, tuple[int, Any]] = {}
         """Path to the status and body that it answers instead of the usual."""
+        self.busy: dict[str, int] = {}
+        """Path to the number of further calls that it answers with 503."""
         self._holds: dict[str, threading.Event] = {}
         self._service = example.OrderService(0)
         self._service.RequestHandlerClass = self._handler(example.OrderHandler)
@@ -292,7 +294,7 @@ class HeldService:
         self.url = f"http://127.0.0.1:{self._service.server_address[1]}"
 
     def _handler(self, base: Any) -> Any:
-        answers, holds = self.answers, self._holds
+        answers, busy, holds = self.answers, self.busy, self._holds
 
         class Handler(base):
             def _serve(self, order: dict[str, Any]) -> None:
@@ -300,7 +302,11 @@ class HeldService:
                     self.server.count(f"held {self.path}", order.get("id"))
                     held.wait(DEADLINE_SECONDS)
                 with suppress(OSError):  # the caller may have been killed
-                    if self.path in answers:
+                    if busy.get(self.path, 0):
+                        busy[self.path] -= 1
+                        self.server.count(self.path, order.get("id"))
+                        self._answer(503, {"reason": "busy"})
+                    elif self.path in answers:
                         self.server.count(self.path, order.get("id"))
                         self._answer(*answers[self.path])
                     else:

@@ -24,6 +24,7 @@ from runtara_sdk.services import CompiledScenario, Progress, RunOutcome
 from runtara_sdk.transport.library import select_library
 
 from runtara_environment.environment import Environment
+from runtara_environment.event_lines import event_line
 from runtara_environment.launch_options import LaunchOptions
 from runtara_environment.settings import SupervisionSettings
 from runtara_environment.sql.queries import environment_queries
@@ -33,7 +34,7 @@ _POLL_SECONDS = 0.02
 _WARM_UP_AFTER_SECONDS = 0.1
 """By then the program's process is there."""
 
-_LOG_POLLS = 10
+_POLLS_PER_LOOK_AT_EVENTS = 10
 _EVENTS_PAGE = 100
 _CHECKPOINTS_PAGE = 20
 _LOCAL_TIMEOUT_SECONDS = 24 * 3600
@@ -135,10 +136,11 @@ class LocalPlatform:
                     await core.management.send_signal(instance_id, SignalType.RESUME)
             if environment.isolation == "none":
                 progress(f"instance {instance_id} runs as a plain process (isolation: none)")
+            since_ms = SystemClock().now_ms()
             await environment.start()
             # While the program starts; core then answers its first call the sooner.
             asyncio.get_running_loop().call_later(_WARM_UP_AFTER_SECONDS, select_library().warm_up)
-            return _outcome(await _follow(core.management, instance_id, progress))
+            return _outcome(await _follow(core.management, instance_id, progress, since_ms=since_ms))
 
     @staticmethod
     async def _start(
@@ -180,7 +182,7 @@ def _artifact_digest(instance: Instance) -> str | None:
         return None
 
 
-async def _follow(core: ManagementService, instance_id: str, progress: Progress) -> Instance:
+async def _follow(core: ManagementService, instance_id: str, progress: Progress, *, since_ms: int) -> Instance:
     """Report what happens to an instance until it has ended; returns its final row."""
     seen: tuple[InstanceStatus, int, int] | None = None
     last_event_id = 0
@@ -189,8 +191,8 @@ async def _follow(core: ManagementService, instance_id: str, progress: Progress)
         if instance is None:
             raise InvalidInputError(f"instance {instance_id} was deleted while it ran")
         state = (instance.status, instance.epoch, instance.checkpoint_count)
-        if state != seen or poll % _LOG_POLLS == 0:
-            last_event_id = await _show_log(core, instance_id, last_event_id, progress)
+        if state != seen or poll % _POLLS_PER_LOOK_AT_EVENTS == 0:
+            last_event_id = await _report_events(core, instance_id, last_event_id, progress, since_ms=since_ms)
         if state != seen:
             await _report_checkpoints(core, instance, 0 if seen is None else seen[2], progress)
             _report_change(instance, seen, progress)
@@ -213,16 +215,18 @@ async def _report_checkpoints(core: ManagementService, instance: Instance, shown
             progress(f"checkpoint {number}: {checkpoint.checkpoint_id}")
 
 
-async def _show_log(core: ManagementService, instance_id: str, after_event_id: int, progress: Progress) -> int:
-    """Report the log lines that are new; returns the id of the last event."""
+async def _report_events(
+    core: ManagementService, instance_id: str, after_event_id: int, progress: Progress, *, since_ms: int
+) -> int:
+    """Report log lines and retries that are new; returns the id of the last event."""
     while True:
         page = await core.list_events(
             instance_id, EventFilter(after_event_id=after_event_id, ascending=True, limit=_EVENTS_PAGE)
         )
         for event in page.events:
             after_event_id = event.event_id
-            if event.subtype == "workflow_log" and event.payload is not None:
-                progress(_log_line(event.payload))
+            if (line := event_line(event, since_ms=since_ms)) is not None:
+                progress(line)
         if len(page.events) < _EVENTS_PAGE:
             return after_event_id
 
@@ -238,14 +242,6 @@ def _report_change(instance: Instance, seen: tuple[InstanceStatus, int, int] | N
         progress(f"{instance.termination_reason.replace('_', ' ')}, due {due:%Y-%m-%d %H:%M:%S}{cause}")
     else:
         progress(str(instance.status))
-
-
-def _log_line(payload: bytes) -> str:
-    try:
-        record = json.loads(payload)
-        return f"[{record['level']}] {record['message']}"
-    except (ValueError, KeyError, TypeError):
-        return "[log] a message that is not readable"
 
 
 def _outcome(instance: Instance, *, already_finished: bool = False) -> RunOutcome:
