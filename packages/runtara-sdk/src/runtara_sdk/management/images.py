@@ -1,0 +1,120 @@
+"""Images of an environment: sent, listed, removed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from runtara_sdk.errors import ImageNotFoundError
+from runtara_sdk.management import codec
+from runtara_sdk.management.connection import EnvironmentConnection
+from runtara_sdk.management.models import ImageInfo, ImagePage, RegisteredImage, RunnerType
+from runtara_sdk.management.upload import digest_file, read_chunks
+from runtara_sdk.outcome import encode_json
+from runtara_sdk.protocol import environment_pb2 as pb
+
+UPLOAD_TIMEOUT_MS = 600_000
+
+
+class ImageVerbs(EnvironmentConnection):
+    """The part of `ManagementSdk` that registers images and shows them."""
+
+    async def register_image(
+        self,
+        tenant_id: str,
+        name: str,
+        binary: bytes,
+        *,
+        description: str | None = None,
+        runner_type: RunnerType = RunnerType.NATIVE,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> RegisteredImage:
+        """Register a small artifact (under 16 MB, else use `register_image_stream`) in one message."""
+        message = pb.RegisterImageRequest(
+            tenant_id=tenant_id,
+            name=name,
+            description=description,
+            binary=binary,
+            runner_type=codec.RUNNER_NUMBERS[runner_type],
+            metadata=_optional_json(metadata, "metadata"),
+        )
+        payload = self._encode(pb.RpcRequest(register_image=message))
+        answer = await self._client.call(payload, timeout_ms=UPLOAD_TIMEOUT_MS)
+        return _registered(codec.decode_response(answer, "register_image"))
+
+    async def register_image_stream(
+        self,
+        tenant_id: str,
+        name: str,
+        source: str | Path | AsyncIterable[bytes],
+        *,
+        binary_size: int | None = None,
+        sha256: str | None = None,
+        description: str | None = None,
+        runner_type: RunnerType = RunnerType.NATIVE,
+        metadata: Mapping[str, Any] | None = None,
+        timeout_ms: int = UPLOAD_TIMEOUT_MS,
+    ) -> RegisteredImage:
+        """Register an artifact of any size, sent in chunks.
+
+        Args:
+            tenant_id: owner of the image.
+            name: what the image is called.
+            source: path of a file, whose size and digest are found here; or an asynchronous iterable of bytes.
+            binary_size: bytes that will come; the environment refuses the upload when another number came.
+            sha256: digest of the bytes, lower-case hex; refused likewise.
+            description: free text.
+            runner_type: what is to run it.
+            metadata: JSON object kept with the image.
+            timeout_ms: bound of the whole upload, milliseconds.
+        """
+        chunks: AsyncIterable[bytes]
+        if isinstance(source, str | Path):
+            digest = await digest_file(Path(source))
+            binary_size, sha256 = digest.size, digest.sha256
+            chunks = read_chunks(Path(source))
+        else:
+            chunks = source
+        message = pb.RegisterImageStreamStart(
+            tenant_id=tenant_id,
+            name=name,
+            description=description,
+            binary_size=binary_size or 0,
+            runner_type=codec.RUNNER_NUMBERS[runner_type],
+            metadata=_optional_json(metadata, "metadata"),
+            sha256=sha256,
+        )
+        payload = self._encode(pb.RpcRequest(register_image_stream=message))
+        answer = await self._client.call_streaming(payload, chunks, timeout_ms=timeout_ms)
+        return _registered(codec.decode_response(answer, "register_image"))
+
+    async def list_images(self, tenant_id: str | None = None, *, limit: int = 100, offset: int = 0) -> ImagePage:
+        """A page of images."""
+        message = pb.ListImagesRequest(tenant_id=tenant_id or self.settings.tenant_id, limit=limit, offset=offset)
+        response = await self._call(pb.RpcRequest(list_images=message), "list_images")
+        images = tuple(codec.decode_image(image) for image in response.list_images.images)
+        return ImagePage(images, response.list_images.total_count)
+
+    async def get_image(self, image_id: str, tenant_id: str) -> ImageInfo:
+        """One image; raises `ImageNotFoundError`."""
+        message = pb.GetImageRequest(image_id=image_id, tenant_id=tenant_id)
+        response = await self._call(pb.RpcRequest(get_image=message), "get_image")
+        if not response.get_image.found:
+            raise ImageNotFoundError(f"tenant {tenant_id} has no image {image_id}")
+        return codec.decode_image(response.get_image.image)
+
+    async def delete_image(self, image_id: str, tenant_id: str) -> None:
+        """Remove an image; raises `ImageNotFoundError`."""
+        message = pb.DeleteImageRequest(image_id=image_id, tenant_id=tenant_id)
+        response = await self._call(pb.RpcRequest(delete_image=message), "delete_image")
+        codec.require_success(response.delete_image, "delete_image")
+
+
+def _registered(response: pb.RpcResponse) -> RegisteredImage:
+    codec.require_success(response.register_image, "register_image")
+    return RegisteredImage(response.register_image.image_id, response.register_image.version)
+
+
+def _optional_json(value: Mapping[str, Any] | None, what: str) -> bytes | None:
+    return None if value is None else encode_json(dict(value), what)

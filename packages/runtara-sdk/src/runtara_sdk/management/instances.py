@@ -1,0 +1,163 @@
+"""Instances of an environment: started, stopped, listed, sent signals."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from runtara_sdk.errors import InstanceNotFoundError
+from runtara_sdk.management import codec
+from runtara_sdk.management.connection import EnvironmentConnection
+from runtara_sdk.management.models import InstanceInfo, InstancePage, StartedInstance
+from runtara_sdk.models import InstanceStatus, SignalType
+from runtara_sdk.outcome import encode_json
+from runtara_sdk.protocol import environment_pb2 as pb
+
+
+class InstanceVerbs(EnvironmentConnection):
+    """The part of `ManagementSdk` that starts, shows and signals instances."""
+
+    async def start_instance(
+        self,
+        image_id: str,
+        tenant_id: str,
+        *,
+        instance_id: str | None = None,
+        input_envelope: Any = None,
+        timeout_seconds: int | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> StartedInstance:
+        """Start an instance of an image.
+
+        The same start again (id, tenant and image) is accepted and changes nothing, so a start whose answer was lost
+        may be repeated with its id.
+
+        Args:
+            image_id: id of the image, or its name.
+            tenant_id: owner of image and instance.
+            instance_id: chosen id; None makes one.
+            input_envelope: JSON value, for compiled scenarios `{"data": ..., "variables": ...}`; bytes are sent as they
+                are.
+            timeout_seconds: bound of the run; None leaves it to the environment.
+            env: further variables of the process.
+        """
+        message = pb.StartInstanceRequest(
+            image_id=image_id,
+            tenant_id=tenant_id,
+            instance_id=instance_id or str(uuid.uuid4()),
+            input=b"{}" if input_envelope is None else encode_json(input_envelope, "the input"),
+            timeout_seconds=timeout_seconds,
+            env=env or {},
+        )
+        response = await self._call(pb.RpcRequest(start_instance=message), "start_instance")
+        answer = response.start_instance
+        codec.require_success(answer, "start_instance")
+        return StartedInstance(answer.instance_id, answer.deduplicated)
+
+    async def stop_instance(self, instance_id: str, *, grace_period_seconds: int = 5, reason: str = "") -> None:
+        """End an instance as cancelled: its process is told, given the grace period, then killed."""
+        message = pb.StopInstanceRequest(
+            instance_id=instance_id,
+            grace_period_seconds=grace_period_seconds,
+            reason=reason,
+            tenant_id=self.settings.tenant_id,
+        )
+        response = await self._call(pb.RpcRequest(stop_instance=message), "stop_instance")
+        codec.require_success(response.stop_instance, "stop_instance")
+
+    async def resume_instance(self, instance_id: str) -> None:
+        """Let a suspended instance go on."""
+        message = pb.ResumeInstanceRequest(instance_id=instance_id, tenant_id=self.settings.tenant_id)
+        response = await self._call(pb.RpcRequest(resume_instance=message), "resume_instance")
+        codec.require_success(response.resume_instance, "resume_instance")
+
+    async def get_instance_status(self, instance_id: str) -> InstanceInfo:
+        """All that is known of an instance; raises `InstanceNotFoundError`."""
+        message = pb.GetInstanceStatusRequest(instance_id=instance_id, tenant_id=self.settings.tenant_id)
+        response = await self._call(pb.RpcRequest(get_instance_status=message), "get_instance_status")
+        answer = response.get_instance_status
+        found = answer.found if answer.HasField("found") else answer.status != pb.STATUS_UNKNOWN
+        if not found:
+            raise InstanceNotFoundError(f"there is no instance {instance_id}")
+        return codec.decode_instance(answer)
+
+    async def list_instances(
+        self,
+        *,
+        tenant_id: str | None = None,
+        status: InstanceStatus | None = None,
+        image_id: str | None = None,
+        image_name_prefix: str | None = None,
+        created_after_ms: int | None = None,
+        created_before_ms: int | None = None,
+        finished_after_ms: int | None = None,
+        finished_before_ms: int | None = None,
+        order_by: str = "created_at_desc",
+        limit: int = 100,
+        offset: int = 0,
+    ) -> InstancePage:
+        """A page of instances. `*_after` is inclusive, `*_before` exclusive.
+
+        `order_by` is created_at_desc, created_at_asc, finished_at_desc or finished_at_asc.
+        """
+        message = pb.ListInstancesRequest(
+            tenant_id=tenant_id or self.settings.tenant_id,
+            status=codec.STATUS_NUMBERS[status] if status is not None else None,
+            limit=limit,
+            offset=offset,
+            image_id=image_id,
+            created_after_ms=created_after_ms,
+            created_before_ms=created_before_ms,
+            finished_after_ms=finished_after_ms,
+            finished_before_ms=finished_before_ms,
+            order_by=order_by,
+            image_name_prefix=image_name_prefix,
+        )
+        response = await self._call(pb.RpcRequest(list_instances=message), "list_instances")
+        answer = response.list_instances
+        return InstancePage(
+            tuple(codec.decode_instance_summary(instance) for instance in answer.instances), answer.total_count
+        )
+
+    # Signals
+
+    async def send_signal(self, instance_id: str, signal_type: SignalType, payload: bytes = b"") -> None:
+        """Cancel, pause, shut down or resume an instance; raises `InvalidStateError` when it has ended."""
+        if signal_type is SignalType.RESUME:
+            await self.resume_instance(instance_id)
+            return
+        message = pb.SendSignalRequest(
+            instance_id=instance_id,
+            signal_type=codec.SIGNAL_NUMBERS[signal_type],
+            payload=payload,
+            tenant_id=self.settings.tenant_id,
+        )
+        response = await self._call(pb.RpcRequest(send_signal=message), "send_signal")
+        codec.require_success(response.send_signal, "send_signal")
+
+    async def cancel_instance(self, instance_id: str, reason: str = "") -> None:
+        """Ask an instance to end as cancelled."""
+        await self.send_signal(instance_id, SignalType.CANCEL, reason.encode())
+
+    async def pause_instance(self, instance_id: str) -> None:
+        """Ask an instance to suspend itself until it is resumed."""
+        await self.send_signal(instance_id, SignalType.PAUSE)
+
+    async def shutdown_instance(self, instance_id: str) -> None:
+        """Ask a running instance to end its process, and to go on at once in another, wherever there is room.
+
+        Changes nothing of an instance that is pending or suspended.
+        """
+        await self.send_signal(instance_id, SignalType.SHUTDOWN)
+
+    async def send_custom_signal(self, instance_id: str, checkpoint_id: str, payload: bytes = b"") -> None:
+        """Leave a payload for the checkpoint that waits for it; the last one sent counts."""
+        message = pb.SendCustomSignalRequest(
+            instance_id=instance_id,
+            checkpoint_id=checkpoint_id,
+            payload=payload,
+            tenant_id=self.settings.tenant_id,
+        )
+        response = await self._call(pb.RpcRequest(send_custom_signal=message), "send_custom_signal")
+        codec.require_success(response.send_custom_signal, "send_custom_signal")
