@@ -82,6 +82,10 @@ async def test_row_7_attempts_are_counted_over_a_kill(each_platform: Platform, t
         f"SELECT attempt_number FROM retry_attempts WHERE instance_id = '{instance_id}' ORDER BY attempt_number"
     )
     assert [row[0] for row in rows] == [2, 3, 4]
+    events = await each_platform.fetch(
+        f"SELECT id FROM instance_events WHERE instance_id = '{instance_id}' AND subtype = 'retry_attempt'"
+    )
+    assert len(events) == len(rows), "an attempt that is recorded is shown, once"
 
 
 async def test_row_15_killed_with_the_custom_signal_in_hand(each_platform: Platform, tmp_path: Path) -> None:
