@@ -9,6 +9,7 @@ does for a while after one that kept the loop for long.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 import threading
 import time
@@ -17,6 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from runtara_core.database.interface import Work
+from runtara_core.database.sqlite_errors import storage_error
 from runtara_core.database.sqlite_worker import Outcome, SqliteWorker
 
 _CALLS_IN_A_ROW = 8
@@ -54,7 +56,10 @@ class InlineWriter:
         return threading.get_ident() == self._thread_id
 
     def run(self, work: Work[Any], operation: str) -> Outcome | None:
-        """The outcome of a work in a transaction of its own; None, and nothing has happened, when somebody writes."""
+        """The outcome of a work in a transaction of its own; None, and nothing has happened, when somebody writes.
+
+        Raises `StorageError` when the transaction cannot even be rolled back; the next one gets another connection.
+        """
         started_at = time.monotonic()
         try:
             if self._connection is None:
@@ -62,16 +67,21 @@ class InlineWriter:
         except (sqlite3.Error, OSError):
             outcome = None
         else:
-            outcome = self._worker.run_alone(self._connection, work, operation)
+            try:
+                outcome = self._worker.run_alone(self._connection, work, operation)
+            except sqlite3.Error as error:
+                self.close()
+                raise storage_error(error, operation) from error
         if time.monotonic() - started_at > _SLOW_SECONDS:
             self._calls_left = _CALLS_AFTER_A_SLOW_ONE
         return None if outcome is None or _met_a_lock(outcome.error) else outcome
 
     def close(self) -> None:
         """Disconnect."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
 
 
 def _met_a_lock(error: BaseException | None) -> bool:

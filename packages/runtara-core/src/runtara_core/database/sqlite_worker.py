@@ -9,6 +9,7 @@ batch to fill, so a lone caller pays for one flush.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import sqlite3
 import threading
@@ -108,6 +109,7 @@ class SqliteWorker:
         self._deliverable = threading.Semaphore(_MAX_UNDELIVERED_BATCHES)
         self._accepting = threading.Lock()
         self._closed = False
+        self._connection: sqlite3.Connection | None = None
         # A daemon thread: a program that ends without closing must not hang on it.
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
         self._opened: asyncio.Future[None] | None = None
@@ -147,13 +149,16 @@ class SqliteWorker:
         return job.future
 
     def run_alone(self, connection: sqlite3.Connection, work: Work[Any], operation: str) -> Outcome:
-        """Run one work on a connection of the calling thread's, as a batch of its own."""
+        """Run one work on a connection of the calling thread's, as a batch of its own.
+
+        Raises what kept it from being rolled back: such a connection is of no more use.
+        """
         loop = asyncio.get_running_loop()
         return self._run_batch(connection, [_Job(work, operation, loop.create_future(), loop)])[0]
 
     def _serve(self) -> None:
         try:
-            connection = self._connect()
+            self._connection = self._connect()
         except BaseException as error:  # noqa: BLE001 - handed to the opener
             self._closed = True
             self._announce(error)
@@ -163,8 +168,7 @@ class SqliteWorker:
             while True:
                 batch, last = self._next_batch()
                 while batch:
-                    run = self._run_reads if self._read_only else self._run_batch
-                    outcomes = run(connection, batch)
+                    outcomes = self._run(batch)
                     self._deliver(outcomes)
                     batch = batch[len(outcomes) :]
                     del outcomes
@@ -173,7 +177,24 @@ class SqliteWorker:
                 # The loop must not keep the answered callers' data alive while it waits.
                 del batch
         finally:
-            connection.close()
+            self._disconnect()
+
+    def _run(self, batch: Sequence[_Job]) -> list[Outcome]:
+        run = self._run_reads if self._read_only else self._run_batch
+        try:
+            if self._connection is None:
+                self._connection = self._connect()
+            return run(self._connection, batch)
+        except Exception as error:  # noqa: BLE001 - the thread must outlive whatever it meets
+            # A transaction that cannot even be rolled back: the next batch gets another connection.
+            self._disconnect()
+            return [Outcome(job, error=storage_error(error, job.operation)) for job in batch]
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
 
     def _announce(self, error: BaseException | None) -> None:
         opened, loop = self._opened, self._loop
