@@ -25,7 +25,7 @@ USED_WITHOUT_AN_IMPORT = {
     ("runtara-core", "pytest-asyncio"): "a plugin that the suite needs",
     ("runtara-environment", "pytest-asyncio"): "a plugin that the suite needs",
 }
-GOES_ON_WITHOUT = {("qh3", "src/runtara_sdk/transport/library.py")}
+GOES_ON_WITHOUT = {("qh3", "src/runtara_sdk/transport/qh3_library.py")}
 
 
 def project(package: Path) -> dict[str, Any]:

@@ -3,8 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from runtara_sdk.transport.library import parse_header
 from runtara_sdk.transport.load import ConnectionLoad, ServerLoad, unbounded_load
+from runtara_sdk.transport.packet_header import parse_header
 from runtara_sdk.transport.retry import RetryTokens
 
 ADDRESS = ("192.0.2.1", 4433)

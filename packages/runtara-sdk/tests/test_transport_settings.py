@@ -4,7 +4,7 @@ import pytest
 from runtara_sdk.errors import ConfigurationError
 from runtara_sdk.settings import EnvironmentReader
 from runtara_sdk.transport import ServerSettings, parse_address, select_library
-from runtara_sdk.transport.library import parse_header
+from runtara_sdk.transport.packet_header import parse_header
 
 
 def read(**variables: str) -> ServerSettings:

@@ -1,7 +1,7 @@
-"""The QUIC libraries: the only module that imports aioquic or qh3.
+"""The QUIC libraries: what the transport asks of one, and which it uses.
 
 aioquic is the default. qh3 (extra `fast`) has the same interface with a native core and is several times faster. What
-differs between them is told here and nowhere else.
+differs between them is told in `aioquic_library` and `qh3_library`, which alone import them, and nowhere else.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from runtara_sdk.errors import ConfigurationError
-from runtara_sdk.transport.address import is_loopback
+from runtara_sdk.transport.packet_header import CONNECTION_ID_LENGTH, ReceivedHeader
 from runtara_sdk.transport.settings import TlsIdentity
 
 # aioquic reports every handshake at level info, qh3 every goodbye as a warning.
@@ -27,12 +27,8 @@ LIBRARY_VARIABLE = "RUNTARA_QUIC_LIBRARY"
 RECEIVE_WINDOW_BYTES = 4 * 1024 * 1024
 """How far a sender may run ahead of the reader of a stream."""
 
-CONNECTION_ID_LENGTH = 8
 _SMALL_DATAGRAM_BYTES = 1_200
 _LOOPBACK_DATAGRAM_BYTES = 14_000
-_INITIAL_PACKET_BITS = 0x00
-_MANY_STREAMS = 16
-_LONG_HEADER = 0x80
 
 Address = Any
 """What the socket module gives as the address of a peer."""
@@ -72,17 +68,6 @@ class ClientSecurity:
     server_name: str
     ca_file: Path | None
     verify: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ReceivedHeader:
-    """The invariant part of a QUIC packet."""
-
-    version: int | None
-    destination_id: bytes
-    source_id: bytes
-    is_initial: bool
-    token: bytes = b""
 
 
 EngineFactory = Callable[[bytes, int, bytes | None], QuicEngine]
@@ -219,86 +204,6 @@ class QuicLibrary:
         raise NotImplementedError
 
 
-class Aioquic(QuicLibrary):
-    """aioquic, in Python. Its private parts used here exist in all of 1.x and are covered by the fault tests."""
-
-    name = LibraryName.AIOQUIC
-    concurrent_streams = 1_000
-
-    def __init__(self) -> None:
-        from aioquic.quic import configuration, connection, events, packet
-
-        super().__init__(configuration, _bounded_connection_class(connection.QuicConnection, packet), events, packet)
-
-    def bytes_to_send(self, engine: QuicEngine, stream_id: int) -> int:
-        stream = engine._streams.get(stream_id)  # type: ignore[attr-defined]  # noqa: SLF001 - no public way
-        return 0 if stream is None else len(stream.sender._buffer)  # noqa: SLF001
-
-    def has_unsent(self, engine: QuicEngine) -> bool:
-        queue = engine._streams_queue  # type: ignore[attr-defined]  # noqa: SLF001 - no public way
-        return len(queue) > _MANY_STREAMS or any(not stream.sender.buffer_is_empty for stream in queue)
-
-    def discard_unsent(self, engine: QuicEngine, stream_id: int) -> None:
-        # aioquic keeps them until the peer has acknowledged the reset, which it may never do.
-        stream = engine._streams.get(stream_id)  # type: ignore[attr-defined]  # noqa: SLF001 - no public way
-        if stream is not None:
-            stream.sender._buffer.clear()  # noqa: SLF001
-
-    def discard_buffers(self, engine: QuicEngine) -> None:
-        # An engine refers to itself, so it lives on until cycles are collected.
-        for stream in engine._streams.values():  # type: ignore[attr-defined]  # noqa: SLF001 - no public way
-            stream.sender._buffer = bytearray()  # noqa: SLF001
-            stream.receiver._buffer = bytearray()  # noqa: SLF001
-
-    def received_bytes(self, engine: QuicEngine) -> int:
-        received: int = engine._local_max_data.used  # type: ignore[attr-defined]  # noqa: SLF001 - no public way
-        return received
-
-    def unordered_bytes(self, engine: QuicEngine) -> int:
-        streams = engine._streams  # type: ignore[attr-defined]  # noqa: SLF001 - no public way
-        return sum(len(stream.receiver._buffer) for stream in streams.values())  # noqa: SLF001
-
-    def set_read_position(self, engine: QuicEngine, position: Callable[[int], int | None]) -> None:
-        engine.read_position = position  # type: ignore[attr-defined]
-
-    def _allow_large_datagrams(self, configuration: Any, datagram_bytes: int) -> None:
-        configuration.max_datagram_size = datagram_bytes
-
-    def _adapt(self, engine: Any, max_streams: int) -> QuicEngine:
-        limit = engine._local_max_streams_bidi  # noqa: SLF001 - fixed at 128 otherwise
-        limit.value = limit.sent = max_streams
-        adapted: QuicEngine = engine
-        return adapted
-
-
-class Qh3(QuicLibrary):
-    """qh3, in Rust. It bounds streams at 100 a connection and widens receive windows by itself."""
-
-    name = LibraryName.QH3
-    concurrent_streams = 100
-
-    def __init__(self) -> None:
-        from qh3.quic import configuration, connection, events, packet
-
-        super().__init__(configuration, _patient_connection_class(connection.QuicConnection), events, packet)
-
-    def bytes_to_send(self, engine: QuicEngine, stream_id: int) -> int:
-        size: int = engine.get_send_buffer_size(stream_id)  # type: ignore[attr-defined]
-        return size
-
-    def has_unsent(self, engine: QuicEngine) -> bool:
-        unsent: int = engine.get_send_buffer_size()  # type: ignore[attr-defined]
-        return unsent > 0
-
-    def can_open_stream(self, engine: QuicEngine) -> bool:
-        allowed: int = engine.max_concurrent_bidi_streams  # type: ignore[attr-defined]
-        return engine.get_next_available_stream_id() // 4 < allowed
-
-    def _adapt(self, engine: Any, max_streams: int) -> QuicEngine:
-        adapted: QuicEngine = engine
-        return adapted
-
-
 def select_library(name: LibraryName | str | None = None, variables: Mapping[str, str] | None = None) -> QuicLibrary:
     """The library of this name; None reads RUNTARA_QUIC_LIBRARY (default `auto`).
 
@@ -314,6 +219,10 @@ def select_library(name: LibraryName | str | None = None, variables: Mapping[str
 
 @cache
 def _load(name: LibraryName) -> QuicLibrary:
+    # Both build on this module.
+    from runtara_sdk.transport.aioquic_library import Aioquic
+    from runtara_sdk.transport.qh3_library import Qh3
+
     if name is LibraryName.AIOQUIC:
         return Aioquic()
     try:
@@ -326,140 +235,8 @@ def _load(name: LibraryName) -> QuicLibrary:
         ) from None
 
 
-def short_header_destination(data: bytes) -> bytes | None:
-    """The destination id of a packet with a short header, as nearly all have; None for one with a long header."""
-    return None if not data or data[0] & _LONG_HEADER else data[1 : 1 + CONNECTION_ID_LENGTH]
-
-
-def parse_header(data: bytes) -> ReceivedHeader | None:
-    """Read the invariant part (RFC 8999) of a datagram's first packet; None when it is not QUIC."""
-    if len(data) < 1 + CONNECTION_ID_LENGTH:
-        return None
-    if not data[0] & _LONG_HEADER:
-        return ReceivedHeader(None, data[1 : 1 + CONNECTION_ID_LENGTH], b"", is_initial=False)
-    version = int.from_bytes(data[1:5], "big")
-    destination_end = 6 + data[5]
-    if data[5] > 20 or len(data) <= destination_end:
-        return None
-    source_end = destination_end + 1 + data[destination_end]
-    if len(data) < source_end:
-        return None
-    is_initial = data[0] >> 4 & 0b11 == _INITIAL_PACKET_BITS
-    return ReceivedHeader(
-        version,
-        data[6:destination_end],
-        data[destination_end + 1 : source_end],
-        is_initial=is_initial,
-        token=_token(data, source_end) if is_initial else b"",
-    )
-
-
-def _token(data: bytes, position: int) -> bytes:
-    """The token of an Initial packet: its length as a variable-length integer (RFC 9000, 16), then its bytes."""
-    if position >= len(data):
-        return b""
-    length_bytes = 1 << (data[position] >> 6)
-    start = position + length_bytes
-    length = int.from_bytes(data[position:start], "big") & ((1 << (8 * length_bytes - 2)) - 1)
-    return data[start : start + length] if start + length <= len(data) else b""
-
-
 def _check_readable(path: Path, what: str) -> None:
     try:
         path.read_bytes()
     except OSError as error:
         raise ConfigurationError(f"cannot read the {what} {path}: {error.strerror or error}") from error
-
-
-def _bounded_connection_class(base: Any, packet: Any) -> Any:
-    """Aioquic doubles windows whatever the readers do; this ties those of stream and connection to the readers."""
-
-    class BoundedConnection(base):  # type: ignore[misc]
-        read_position: Callable[[int], int | None] = staticmethod(lambda stream_id: None)
-
-        def _write_application(self, builder: Any, network_path: Any, now: float) -> None:
-            # Acknowledgements ride on whatever is sent; the base class sends them apart, when their own time has come.
-            space = self._loss.spaces[-1]
-            if space.ack_at is not None and space.ack_at > now:
-                space.ack_at = now
-            super()._write_application(builder, network_path, now)
-
-        def _write_stream_limits(self, builder: Any, space: Any, stream: Any) -> None:
-            if stream.is_blocked:
-                return
-            position = self.read_position(stream.stream_id)
-            if position:
-                limit = position + RECEIVE_WINDOW_BYTES
-                if limit - stream.max_stream_data_local >= RECEIVE_WINDOW_BYTES // 2:
-                    stream.max_stream_data_local = limit
-            if stream.max_stream_data_local_sent != stream.max_stream_data_local:
-                frame = builder.start_frame(
-                    packet.QuicFrameType.MAX_STREAM_DATA,
-                    capacity=1 + 8 + 8,
-                    handler=self._on_max_stream_data_delivery,
-                    handler_args=(stream,),
-                )
-                frame.push_uint_var(stream.stream_id)
-                frame.push_uint_var(stream.max_stream_data_local)
-                stream.max_stream_data_local_sent = stream.max_stream_data_local
-
-        def _write_connection_limits(self, builder: Any, space: Any) -> None:
-            # What is received and not yet taken does not move the window.
-            max_data = self._local_max_data
-            if max_data.value - max_data.used < 3 * RECEIVE_WINDOW_BYTES:
-                limit = max_data.used - self._untaken_bytes() + 4 * RECEIVE_WINDOW_BYTES
-                max_data.value = max(max_data.value, limit)
-            # Half of the value is more than was used: so the base class sees no reason to double it.
-            used, max_data.used = max_data.used, 0
-            try:
-                super()._write_connection_limits(builder, space)
-            finally:
-                max_data.used = used
-
-        def _untaken_bytes(self) -> int:
-            untaken = 0
-            for stream in self._streams.values():
-                highest = stream.receiver.highest_offset
-                position = self.read_position(stream.stream_id)
-                in_order = highest - len(stream.receiver._buffer)  # noqa: SLF001 - no public way
-                untaken += highest - (in_order if position is None else min(position, highest))
-            return untaken
-
-    return BoundedConnection
-
-
-def _patient_connection_class(base: Any) -> Any:
-    """What qh3 2.1 needs to serve aioquic clients.
-
-    Until a client's address is validated a server may send three times what it received. qh3 counts only the bytes of
-    packets, not aioquic's padding behind them, and then fails ('packet builder capacity exhausted') instead of waiting.
-    Nobody can forge a loopback address from outside, so there it counts as validated; elsewhere the failure is taken
-    as the wait it should be, and the client's first retransmission (0.2 s) brings the missing allowance.
-    """
-
-    class PatientConnection(base):  # type: ignore[misc]
-        _retry_source_connection_id: bytes | None
-
-        def _create_core(self, remote_addr: Address, initial_dcid: bytes, now: float) -> None:
-            if self._is_client or not is_loopback(remote_addr):
-                super()._create_core(remote_addr, initial_dcid, now)
-                return
-            # The core reads "validated" off the retry that a client answered.
-            answered, self._retry_source_connection_id = self._retry_source_connection_id, b""
-            super()._create_core(remote_addr, initial_dcid, now)
-            self._retry_source_connection_id = answered
-
-        def datagrams_to_send(self, now: float) -> list[tuple[bytes, Address]]:
-            if self._handshake_complete or self._is_client or self._core is None:
-                datagrams: list[tuple[bytes, Address]] = super().datagrams_to_send(now)
-                return datagrams
-            datagrams = []
-            try:
-                while (transmit := self._core.poll_transmit(now)) is not None:
-                    datagrams.append((transmit[0], transmit[1]))
-            except RuntimeError as error:
-                if "capacity exhausted" not in str(error):
-                    raise
-            return datagrams
-
-    return PatientConnection

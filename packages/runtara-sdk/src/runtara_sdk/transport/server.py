@@ -17,17 +17,14 @@ from runtara_sdk.protocol.frame import FrameType, encode_frame
 from runtara_sdk.transport.address import format_address, is_loopback
 from runtara_sdk.transport.connection import Connection
 from runtara_sdk.transport.datagram import DatagramEndpoint, set_buffer_sizes
-from runtara_sdk.transport.library import (
+from runtara_sdk.transport.library import EngineFactory, LibraryName, QuicLibrary, select_library
+from runtara_sdk.transport.load import ConnectionLoad, ServerLoad
+from runtara_sdk.transport.packet_header import (
     CONNECTION_ID_LENGTH,
-    EngineFactory,
-    LibraryName,
-    QuicLibrary,
     ReceivedHeader,
     parse_header,
-    select_library,
     short_header_destination,
 )
-from runtara_sdk.transport.load import ConnectionLoad, ServerLoad
 from runtara_sdk.transport.retry import RetryTokens
 from runtara_sdk.transport.settings import ServerSettings, TlsIdentity
 from runtara_sdk.transport.stream import INTERNAL_ERROR, NOT_PROCESSED, PROTOCOL_VIOLATION, Stream
