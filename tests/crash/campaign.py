@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from oracles import Ending, violations
+from persistent_caller import StuckError
 from points import ROLES, SIDES, Doom, occurrence_of, role_of
 from scenarios import PATHS, SCENARIOS, Scenario
-from slot import DaemonParent, Slot, StuckError, drop, make_slot, make_template
+from slot import DaemonParent, Slot, drop, make_slot, make_template
 
 _REPLACEMENTS = 6
 """Points tried at most for one place in a sample, until one is reached."""

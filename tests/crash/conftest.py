@@ -81,3 +81,11 @@ def own_platform(tmp_path: Path) -> Iterator[Platform]:
     """Daemons of this test alone, not yet started, on SQLite."""
     with _platform(tmp_path, None) as made:
         yield made
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def own_each_platform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """Daemons of this test alone, not yet started, once on each database."""
+    server_url = request.getfixturevalue("postgres_url") if request.param == "postgres" else None
+    with _platform(tmp_path_factory.mktemp("platform"), server_url) as made:
+        yield made

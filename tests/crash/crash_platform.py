@@ -32,6 +32,7 @@ class Platform:
         self.core: Daemon | None = None
         self.environment: Daemon | None = None
         self.lease_ms = 30_000
+        self.max_recoveries: int | None = None
         self._env = {**daemon_variables(directory, database_url), "PYTHONWARNINGS": "ignore"}
         self._daemons: list[Daemon] = []
         self._images: dict[Path, str] = {}
@@ -42,13 +43,13 @@ class Platform:
 
     # Daemons
 
-    async def start_core(self, **point: Any) -> Daemon:
+    async def start_core(self, *, serves: bool = True, **point: Any) -> Daemon:
         """Start core, to die at a point (`at`, `when`, `call` of doomed_daemon.py) if one is given."""
-        self.core = await self._start("core", self._env, **point)
+        self.core = await self._start("core", self._env, serves=serves, **point)
         return self.core
 
     async def start_environment(self, *, serves: bool = True, **point: Any) -> Daemon:
-        """Start the environment, likewise; one that dies at its start never `serves`."""
+        """Start the environment, likewise; whoever dies at its start never `serves`."""
         self.environment = await self._start("environment", self._env, serves=serves, **point)
         return self.environment
 
@@ -91,9 +92,11 @@ class Platform:
         self.kill(role)
 
     async def _start(self, role: str, env: dict[str, str], *, serves: bool = True, **point: Any) -> Daemon:
-        if point or (role == "environment" and self.lease_ms != 30_000):
+        if point or self.max_recoveries is not None or (role == "environment" and self.lease_ms != 30_000):
             argv = [sys.executable, str(Path(__file__).with_name("doomed_daemon.py")), role]
             argv += ["--lease-ms", str(self.lease_ms)]
+            if self.max_recoveries is not None:
+                argv += ["--max-recoveries", str(self.max_recoveries)]
             for name, value in point.items():
                 argv += [f"--{name}", str(value)]
         else:
@@ -112,13 +115,16 @@ class Platform:
 
     def sdk(self) -> ManagementSdk:
         """A management client."""
-        settings = ManagementSettings(
+        return ManagementSdk(self.management_settings())
+
+    def management_settings(self) -> ManagementSettings:
+        """Where the environment is found."""
+        return ManagementSettings(
             server_addr=f"127.0.0.1:{self._env['RUNTARA_ENV_QUIC_PORT']}",
             ca_file=self.data_dir / "tls" / "ca.pem",
             connect_timeout_ms=2_000,
             request_timeout_ms=10_000,
         )
-        return ManagementSdk(settings)
 
     async def persist(self, call: Callable[[ManagementSdk], Awaitable[Any]]) -> Any:
         """Make a call of the environment, again and again while it or core is away."""
@@ -219,6 +225,7 @@ class Platform:
     def _fetch_sqlite(self, statement: str) -> list[Any]:
         path = self.database_url.removeprefix("sqlite:///")
         connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)
+        connection.row_factory = sqlite3.Row
         try:
             return connection.execute(statement).fetchall()
         finally:

@@ -38,12 +38,16 @@ def arm(target: str, when: str, call: int) -> None:
     setattr(owner, method, doomed)
 
 
-def serve_core() -> None:
-    """What `runtara-core` does."""
+def serve_core(max_recoveries: int | None = None) -> None:
+    """What `runtara-core` does, with another bound of the launches in a row without a checkpoint."""
     from runtara_core.daemon import run_core
     from runtara_core.settings import CoreSettings
 
-    asyncio.run(run_core(CoreSettings.from_environment(), lambda _: print("core serves", flush=True)))
+    settings = CoreSettings.from_environment()
+    if max_recoveries is not None:
+        recovery = dataclasses.replace(settings.limits.recovery, max_recoveries=max_recoveries)
+        settings = dataclasses.replace(settings, limits=dataclasses.replace(settings.limits, recovery=recovery))
+    asyncio.run(run_core(settings, lambda _: print("core serves", flush=True)))
 
 
 def serve_environment(lease_ms: int) -> None:
@@ -67,12 +71,13 @@ def main() -> None:
     parser.add_argument("--when", choices=["before", "after"], default="before")
     parser.add_argument("--call", type=int, default=1)
     parser.add_argument("--lease-ms", type=int, default=30_000)
+    parser.add_argument("--max-recoveries", type=int)
     arguments = parser.parse_args()
     configure_logging()
     if arguments.at:
         arm(arguments.at, arguments.when, arguments.call)
     if arguments.role == "core":
-        serve_core()
+        serve_core(arguments.max_recoveries)
     else:
         serve_environment(arguments.lease_ms)
 

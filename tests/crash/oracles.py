@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from scenarios import Scenario
-from slot import Slot
+
+
+class Run(Protocol):
+    """An instance whose end is judged."""
+
+    async def rows(self, statement: str) -> list[dict[str, Any]]:
+        """What is stored about it; `{id}` stands for the instance."""
+
+    def witness(self) -> list[list[Any]]:
+        """What its processes did."""
+
 
 _INSTANCE = """
     SELECT status, epoch, output, error, wake_at_ms, lease_owner, lease_until_ms, finished_at_ms FROM instances
@@ -28,19 +38,19 @@ class Ending:
     witness: list[list[Any]]
 
     @classmethod
-    async def of(cls, slot: Slot) -> Ending:
+    async def of(cls, run: Run) -> Ending:
         """Read it."""
         where = "WHERE instance_id = {id}"
-        (instance,) = await slot.rows(_INSTANCE)
-        checkpoints = await slot.rows(f"SELECT checkpoint_id, state FROM checkpoints {where}")
-        events = await slot.rows(f"SELECT event_type FROM instance_events {where}")
+        (instance,) = await run.rows(_INSTANCE)
+        checkpoints = await run.rows(f"SELECT checkpoint_id, state FROM checkpoints {where}")
+        events = await run.rows(f"SELECT event_type FROM instance_events {where}")
         return cls(
             instance=instance,
             checkpoints={row["checkpoint_id"]: bytes(row["state"]).decode() for row in checkpoints},
-            sleeps=await slot.rows(f"SELECT wake_at_ms, done_at_ms FROM sleeps {where} AND checkpoint_id = 'nap'"),
-            signals=await slot.rows(f"SELECT signal_type, acknowledged_at_ms FROM pending_signals {where}"),
+            sleeps=await run.rows(f"SELECT wake_at_ms, done_at_ms FROM sleeps {where} AND checkpoint_id = 'nap'"),
+            signals=await run.rows(f"SELECT signal_type, acknowledged_at_ms FROM pending_signals {where}"),
             events=Counter(row["event_type"] for row in events),
-            witness=slot.witness(),
+            witness=run.witness(),
         )
 
     @property
@@ -50,15 +60,23 @@ class Ending:
         return None if output is None else bytes(output)
 
 
-def violations(
-    scenario: Scenario, ending: Ending, undisturbed: Ending | None, *, launches_too_many: int
-) -> list[str]:
+def violations(scenario: Scenario, ending: Ending, undisturbed: Ending | None, *, launches_too_many: int) -> list[str]:
     """Every promise that was not kept, in words; at most `launches_too_many` more than undisturbed are right."""
     found = [*_of_the_end(scenario, ending, undisturbed), *_of_the_rows(ending)]
     more = ending.instance["epoch"] - scenario.launches
     if not 0 <= more <= launches_too_many:
         found.append(f"{ending.instance['epoch']} launches, {scenario.launches} are right: a wake was lost or doubled")
     return [*found, *_of_the_processes(ending), *_of_the_work(ending, max(more, 0))]
+
+
+def violations_of_storm(ending: Ending, status: str, output: bytes | None, known: set[str], kills: int) -> list[str]:
+    """As `violations`, where `kills` processes of the instance were killed and `known` must be recorded."""
+    found = [*_of_the_rows(ending), *_of_the_processes(ending), *_of_the_work(ending, kills)]
+    if (ending.instance["status"], ending.output) != (status, output):
+        found.append(f"it is {ending.instance['status']} with {ending.output!r}: {ending.instance['error']}")
+    if missing := known - ending.checkpoints.keys():
+        found.append(f"checkpoints are missing: {sorted(missing)}")
+    return found
 
 
 def _of_the_end(scenario: Scenario, ending: Ending, undisturbed: Ending | None) -> Iterator[str]:

@@ -98,6 +98,10 @@ class Plan:
             return False
         return True
 
+    def miss(self) -> None:
+        """Take the death back: the victim was gone already."""
+        (self.directory / "struck").unlink()
+
     def pid_of(self, role: str) -> int | None:
         """Who plays a role."""
         path = self.directory / f"pid.{role}"
@@ -176,4 +180,7 @@ class Tracer:
         """SIGKILL to the victim, usually this process."""
         pid = None if self._doom is None else self._plan.pid_of(self._doom.victim)
         if pid is not None and self._plan.strike():
-            os.kill(pid, signal.SIGKILL)
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                self._plan.miss()

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from persistent_caller import StuckError
 from runtara_sdk.models import SignalType
-from slot import TENANT, Slot, StuckError
+from slot import TENANT, Slot
 
 PATHS = ("start", "checkpoint", "complete", "sleep", "wake", "pause", "resume", "cancel", "shutdown", "custom")
 

@@ -17,16 +17,18 @@ import sqlite3
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+from persistent_caller import Persist, StuckError, persistent_caller
 from points import Doom, Plan
 from processes import daemon_variables, guest_of
 from runtara_core.testing.postgres import create_database, database_name, drop_database
-from runtara_sdk.errors import RuntaraError
-from runtara_sdk.management import ManagementSdk, ManagementSettings
+from runtara_sdk.management import ManagementSettings
+from witness import read_witness
 
 DAEMONS = ("core", "environment")
 DEADLINE_SECONDS = 90.0
@@ -34,14 +36,9 @@ TENANT = "demo"
 PROGRAM = Path(__file__).with_name("programs") / "paths.py"
 _LEASE_MS = 10_000
 _POLL_SECONDS = 0.02
-_PAUSE_SECONDS = 0.05
 _EMPTY = """
     DELETE FROM instances; DELETE FROM launches; DELETE FROM launch_owners; UPDATE first_epochs SET epoch = 0;
 """
-
-
-class StuckError(Exception):
-    """What had to come did not come in time."""
 
 
 class DaemonParent:
@@ -258,32 +255,9 @@ class Slot:
             await asyncio.sleep(_POLL_SECONDS)
         return value
 
-    @contextlib.asynccontextmanager
-    async def caller(self) -> Any:
-        """A management client, and a function that makes a call of it until it is answered.
-
-        The function returns (answer or refusal, whether an earlier attempt may have been obeyed).
-        """
-        sdk = ManagementSdk(self._settings)
-        deadline = time.monotonic() + DEADLINE_SECONDS
-
-        async def persist(call: Callable[[ManagementSdk], Awaitable[Any]]) -> tuple[Any, bool]:
-            repeated = False
-            while True:
-                try:
-                    return await call(sdk), repeated
-                except RuntaraError as error:
-                    if not error.retryable:
-                        return error, repeated
-                    if time.monotonic() > deadline:
-                        raise StuckError(f"no answer of the environment: {error}") from error
-                repeated = True
-                await asyncio.sleep(_PAUSE_SECONDS)
-
-        try:
-            yield persist
-        finally:
-            await sdk.close()
+    def caller(self) -> AbstractAsyncContextManager[Persist]:
+        """What makes calls of the environment until they are answered."""
+        return persistent_caller(self._settings, DEADLINE_SECONDS)
 
     async def rows(self, statement: str) -> list[dict[str, Any]]:
         """What is stored about this run, read behind the daemons' back; `{id}` stands for the instance."""
@@ -294,8 +268,7 @@ class Slot:
 
     def witness(self) -> list[list[Any]]:
         """What the program did."""
-        path = self.plan.directory / "witness"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return read_witness(self.plan.directory)
 
     def transcript(self) -> str:
         """The end of what was said."""
