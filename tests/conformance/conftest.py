@@ -19,6 +19,9 @@ from runtara_sdk import CustomSignal, RuntaraSdk, SignalType
 from runtara_sdk.instance_settings import InstanceSettings
 from runtara_sdk.models import InstanceStatus
 
+# Without this the steps of the storage model would fail without showing values.
+pytest.register_assert_rewrite(f"{__package__}.storage_steps")
+
 TENANT = "tenant-1"
 DEADLINE_SECONDS = 60.0
 

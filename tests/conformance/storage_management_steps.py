@@ -1,0 +1,180 @@
+"""Steps that create, launch, signal, list and delete instances."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import rule
+from runtara_core.models import EventFilter, ExitReport, InstanceFilter, LeaseKey, NewInstance
+from runtara_sdk.models import CustomSignal, InstanceStatus, SignalType, TerminationReason
+
+from .storage_steps import CHECKPOINTS, LEASE_MS, LIMITS, MANAGED, OWN, StorageSteps, payloads
+
+
+class ManagementSteps(StorageSteps):
+    """Steps of operators, and of environments that launch."""
+
+    @rule(name=st.sampled_from((*MANAGED, *OWN)), tenant=st.sampled_from(("t", "t", "t", "u")))
+    def create(self, name: str, tenant: str) -> None:
+        new = NewInstance(name, tenant, "image", b'{"data":1}', b'{"timeout_ms":1}')
+        self.touched.add(name)
+        self.act("create_instance", lambda storage: storage.create_instance(new, now_ms=self.now_ms))
+
+    @rule(data=st.data(), limit=st.integers(0, 4), owner=st.sampled_from(("a", "b")), registered=st.booleans())
+    def claim(self, data: st.DataObject, limit: int, owner: str, registered: bool) -> None:
+        due = [
+            at_ms
+            for row in self.rows()
+            if (at_ms := row.lease_until_ms if row.status is InstanceStatus.RUNNING else row.wake_at_ms) is not None
+        ]
+        # Of two that are due at the same time a storage may take either.
+        by_name = len(set(due)) < len(due) or data.draw(st.booleans(), label="by name")
+        name = self.some(data, InstanceStatus.PENDING, InstanceStatus.SUSPENDED)[0] if by_name else None
+        claims = self._claim(name, limit, owner)
+        assert self.trio.run(self.trio.storages["model"].count_running()) <= LIMITS.max_concurrent_instances
+        for claimed in claims if registered else ():
+            self._register(claimed.instance_id, claimed.tenant_id, claimed.epoch, None)
+
+    def _claim(self, name: str | None, limit: int, owner: str) -> Any:
+        self.touched.update(row.instance_id for row in self.rows())
+        return self.act(
+            "claim_launches",
+            lambda storage: storage.claim_launches(
+                owner, instance_id=name, limit=limit, lease_ms=LEASE_MS, limits=LIMITS, now_ms=self.now_ms
+            ),
+        )
+
+    @rule(data=st.data(), owner=st.sampled_from(("a", "b")))
+    def renew(self, data: st.DataObject, owner: str) -> None:
+        name, epoch = self.some(data, InstanceStatus.RUNNING)
+        keys = [LeaseKey(name, epoch), LeaseKey("unknown", 1)]
+        self.act("record_contacts", lambda storage: storage.record_contacts(keys, now_ms=self.now_ms))
+        self.act(
+            "renew_leases",
+            lambda storage: storage.renew_leases(owner, keys, lease_ms=LEASE_MS, now_ms=self.now_ms),
+        )
+
+    @rule(owner=st.sampled_from(("a", "b")))
+    def expire(self, owner: str) -> None:
+        self.touched.update(row.instance_id for row in self.rows(InstanceStatus.RUNNING))
+        self.act("expire_leases", lambda storage: storage.expire_leases(owner, now_ms=self.now_ms))
+
+    @rule(
+        data=st.data(),
+        reason=st.sampled_from(
+            (
+                TerminationReason.CRASHED,
+                TerminationReason.TIMEOUT,
+                TerminationReason.HEARTBEAT_TIMEOUT,
+                TerminationReason.CANCELLED,
+                *(TerminationReason.ENVIRONMENT_RESTART, TerminationReason.SHUTDOWN_REQUESTED) * 2,
+            )
+        ),
+        exit_code=st.sampled_from((0, 1, -9, None)),
+        stale=st.sampled_from((False, False, False, True)),
+    )
+    def exit(self, data: st.DataObject, reason: TerminationReason, exit_code: int | None, stale: bool) -> None:
+        name, epoch = self.some(data, InstanceStatus.RUNNING)
+        key, report = LeaseKey(name, epoch - stale), ExitReport(reason, exit_code, "a\0b\nlast", 7, None)
+        self.act("report_exit", lambda storage: storage.report_exit(key, report, limits=LIMITS, now_ms=self.now_ms))
+
+    @rule(
+        times=st.integers(1, 2),
+        unread=st.sampled_from((None, None, SignalType.PAUSE, SignalType.CANCEL, SignalType.SHUTDOWN)),
+    )
+    def environment_vanishes(self, times: int, unread: SignalType | None) -> None:
+        """Leases run out, and whoever claims next finds instances that are running, some with a signal unread."""
+        for left in reversed(range(times)):
+            leases = [row for row in self.rows(InstanceStatus.RUNNING) if row.lease_until_ms is not None]
+            for row in leases[:1]:
+                self.now_ms = max(self.now_ms, row.lease_until_ms or 0)
+                if unread is not None and not left:
+                    self._send(row.instance_id, unread, b"")
+                if not self._claim(row.instance_id, 1, "b"):
+                    self.trio.seen[f"claim of an expired lease with {unread} waiting"] += 1
+
+    @rule(data=st.data(), permanent=st.sampled_from((False, False, True)))
+    def fail_to_launch(self, data: st.DataObject, permanent: bool) -> None:
+        key = LeaseKey(*self.some(data, InstanceStatus.RUNNING))
+        self.act(
+            "report_launch_failure",
+            lambda storage: storage.report_launch_failure(
+                key, "no", permanent=permanent, limits=LIMITS, now_ms=self.now_ms
+            ),
+        )
+
+    @rule(
+        data=st.data(),
+        # Cancels end an instance, so they come less often than what leads on.
+        signal_type=st.sampled_from(
+            (SignalType.PAUSE, SignalType.RESUME) * 3 + (SignalType.SHUTDOWN, SignalType.CANCEL)
+        ),
+        payload=payloads,
+    )
+    def send(self, data: st.DataObject, signal_type: SignalType, payload: bytes) -> None:
+        name, _ = self.some(data, InstanceStatus.RUNNING, InstanceStatus.SUSPENDED)
+        self._send(name, signal_type, payload)
+
+    @rule(data=st.data(), also=st.sampled_from((None, None, SignalType.PAUSE, SignalType.CANCEL)))
+    def shut_down(self, data: st.DataObject, also: SignalType | None) -> None:
+        """A program obeys a shutdown, not knowing what else it was sent."""
+        name, epoch = self.some(data, InstanceStatus.RUNNING)
+        for signal_type in (SignalType.SHUTDOWN, also):
+            if signal_type is not None:
+                self._send(name, signal_type, b"")
+        self.act(
+            "acknowledge_signal",
+            lambda storage: storage.acknowledge_signal(name, epoch, SignalType.SHUTDOWN, None, now_ms=self.now_ms),
+        )
+
+    def _send(self, name: str, signal_type: SignalType, payload: bytes) -> None:
+        self.touched.add(name)
+        self.act("send_signal", lambda storage: storage.send_signal(name, signal_type, payload, now_ms=self.now_ms))
+
+    @rule(data=st.data(), checkpoint_id=st.sampled_from((*CHECKPOINTS, "")), payload=payloads)
+    def send_custom(self, data: st.DataObject, checkpoint_id: str, payload: bytes) -> None:
+        name, _ = self.some(data, InstanceStatus.RUNNING, InstanceStatus.SUSPENDED)
+        signal = CustomSignal(checkpoint_id, payload)
+        self.act("send_custom_signal", lambda storage: storage.send_custom_signal(name, signal, now_ms=self.now_ms))
+
+    @rule(age_ms=st.sampled_from((0, 500, 30_000)), limit=st.integers(0, 3))
+    def delete(self, age_ms: int, limit: int) -> None:
+        ends = [row.finished_at_ms for row in self.rows() if row.finished_at_ms is not None]
+        limit = limit if len(set(ends)) == len(ends) else 100
+        self.touched.update(row.instance_id for row in self.rows())
+        self.act(
+            "delete_finished",
+            lambda storage: storage.delete_finished(finished_before_ms=self.now_ms - age_ms, limit=limit),
+        )
+
+    @rule(
+        where=st.builds(
+            InstanceFilter,
+            tenant_id=st.sampled_from((None, "t")),
+            statuses=st.sampled_from(((), (InstanceStatus.RUNNING, InstanceStatus.FAILED))),
+            image_ids=st.sampled_from((None, ("image",), ())),
+            order_by=st.sampled_from(
+                ("created_at_desc", "created_at_asc", "finished_at_desc", "finished_at_asc", "unknown")
+            ),
+            limit=st.integers(-1, 3),
+            offset=st.integers(0, 2),
+        )
+    )
+    def list(self, where: InstanceFilter) -> None:
+        self.act("list_instances", lambda storage: storage.list_instances(where))
+
+    @rule(
+        data=st.data(),
+        where=st.builds(
+            EventFilter,
+            event_type=st.sampled_from((None, "custom", "started")),
+            subtype=st.sampled_from((None, "note")),
+            ascending=st.booleans(),
+            limit=st.integers(0, 3),
+            offset=st.integers(0, 2),
+        ),
+    )
+    def list_some_events(self, data: st.DataObject, where: EventFilter) -> None:
+        name, _ = self.some(data)
+        self.act("list_events", lambda storage: storage.list_events(name, where))
