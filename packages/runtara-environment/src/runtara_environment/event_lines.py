@@ -11,6 +11,7 @@ from typing import Any
 from runtara_core.models import EventRecord
 from runtara_core.retry_events import RETRY_ATTEMPT_SUBTYPE
 
+_LOG_SUBTYPE = "workflow_log"
 _SHOWN_CHARACTERS = 200
 
 
@@ -21,13 +22,11 @@ def event_line(event: EventRecord, *, since_ms: int) -> str | None:
         event: of the instance that is followed.
         since_ms: when following began. An attempt announced before and due before is over.
     """
-    match event.subtype:
-        case "workflow_log":
-            return _log_line(_read_object(event.payload))
-        case subtype if subtype == RETRY_ATTEMPT_SUBTYPE:
-            return _retry_line(event, _read_object(event.payload), since_ms)
-        case _:
-            return None
+    if event.subtype == _LOG_SUBTYPE:
+        return _log_line(_read_object(event.payload))
+    if event.subtype == RETRY_ATTEMPT_SUBTYPE:
+        return _retry_line(event, _read_object(event.payload), since_ms)
+    return None
 
 
 def _log_line(record: dict[str, Any]) -> str:
