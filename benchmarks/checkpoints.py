@@ -20,7 +20,6 @@ import json
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -31,6 +30,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from core_process import CoreProcess, running_core
+from dbos_peer import DbosPeer, running_dbos
 from processor_time import family_seconds, own_seconds
 from quic_echo import echo, running_echo
 from restate_peer import RestatePeer, running_restate
@@ -40,9 +40,6 @@ from runtara_sdk import InstanceSettings, RuntaraSdk
 INSTANCES = (1, 16, 64)
 STATE = b"x" * 230
 LIBRARIES = ("qh3", "aioquic")
-PEER_ENVIRONMENT = Path.home() / ".cache" / "runtara-benchmarks" / "dbos"
-_INSTALL_SECONDS = 300
-_ANSWER_SECONDS = 120
 _numbers = itertools.count(1)
 
 
@@ -220,66 +217,14 @@ def pgbench_subject(binary: str, url: str, directory: Path) -> Subject:
     return measure
 
 
-async def dbos_subject(stack: AsyncExitStack, url: str) -> Subject | None:
-    """Steps of DBOS workflows in a process of their own; None when DBOS cannot be had."""
-    python = await asyncio.to_thread(_install_dbos)
-    if python is None:
-        return None
-    process = await asyncio.create_subprocess_exec(
-        str(python),
-        str(Path(__file__).with_name("dbos_peer.py")),
-        url.replace("postgres://", "postgresql://", 1),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        limit=64 * 1024 * 1024,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    requests, answers = process.stdin, process.stdout
-
-    async def stop() -> None:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-
-    stack.push_async_callback(stop)
-    if (await asyncio.wait_for(answers.readline(), _ANSWER_SECONDS)).strip() != b"ready":
-        print("DBOS left out: it did not start", file=sys.stderr)
-        return None
-
-    async def measure(instances: int, seconds: float, into: Measured) -> None:
-        requests.write(f"{instances} {seconds}\n".encode())
-        into.latencies += json.loads(await asyncio.wait_for(answers.readline(), seconds + _ANSWER_SECONDS))
-        into.seconds += seconds
-
-    return measure
-
-
-def restate_subject(peer: RestatePeer) -> Subject:
-    """Steps of Restate's invocations in a process of their own."""
+def peer_subject(peer: DbosPeer | RestatePeer) -> Subject:
+    """Steps of a peer's workflows, in a process of their own."""
 
     async def measure(instances: int, seconds: float, into: Measured) -> None:
         into.latencies += await peer.measure(instances, seconds)
         into.seconds += seconds
 
     return measure
-
-
-def _install_dbos() -> Path | None:
-    python = PEER_ENVIRONMENT / "bin" / "python"
-    try:
-        if not python.exists():
-            for command in (
-                ["uv", "venv", "--quiet", "--python", sys.executable, str(PEER_ENVIRONMENT)],
-                ["uv", "pip", "install", "--quiet", "--python", str(python), "dbos"],
-            ):
-                subprocess.run(command, check=True, timeout=_INSTALL_SECONDS, capture_output=True)
-    except (OSError, subprocess.SubprocessError) as error:
-        print(f"DBOS left out: it cannot be installed ({error})", file=sys.stderr)
-        shutil.rmtree(PEER_ENVIRONMENT, ignore_errors=True)
-        return None
-    return python
 
 
 async def _subjects(
@@ -313,13 +258,13 @@ async def _subjects(
         await connection.close()
         subjects["pgbench"] = pgbench_subject(pgbench, server.url, directory)
     if not options.without_dbos:
-        dbos = await dbos_subject(stack, await create_database(server.url))
+        dbos = await stack.enter_async_context(running_dbos(await create_database(server.url)))
         if dbos is not None:
-            subjects["dbos"] = dbos
+            subjects["dbos"] = peer_subject(dbos)
     if not options.without_restate:
         restate = await stack.enter_async_context(running_restate())
         if restate is not None:
-            subjects["restate"] = restate_subject(restate)
+            subjects["restate"] = peer_subject(restate)
     return subjects
 
 

@@ -1,52 +1,80 @@
-"""dbos_peer.py DATABASE_URL: runs in a virtual environment that has DBOS; not meant to be started by hand.
+"""DBOS beside us: steps of its workflows, in a process and a virtual environment of their own.
 
-For each line `WORKFLOWS SECONDS` on its input, runs so many workflows of small steps at a time for so long, and prints
-the latency of every step in seconds as one line of JSON.
+DBOS is installed on first use and kept for the next run. `checkpoints.py` measures it in turns with everything else.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
+import shutil
+import subprocess
 import sys
-import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
-from dbos import DBOS  # type: ignore[import-not-found]
-
-STATE = "x" * 230
-
-
-@DBOS.step()  # type: ignore[untyped-decorator]
-def step() -> str:
-    return STATE
+PEER_ENVIRONMENT = Path.home() / ".cache" / "runtara-benchmarks" / "dbos"
+_INSTALL_SECONDS = 300
+_ANSWER_SECONDS = 120
+_LONGEST_ANSWER_BYTES = 64 * 1024 * 1024
 
 
-@DBOS.workflow()  # type: ignore[untyped-decorator]
-def workflow(deadline: float) -> list[float]:
-    latencies = []
-    while (started := time.monotonic()) < deadline:
-        step()
-        latencies.append(time.monotonic() - started)
-    return latencies
+class DbosPeer:
+    """A running program with a workflow of small steps."""
+
+    def __init__(self, requests: asyncio.StreamWriter, answers: asyncio.StreamReader) -> None:
+        self._requests = requests
+        self._answers = answers
+
+    async def measure(self, workflows: int, seconds: float) -> list[float]:
+        """So many workflows at a time that make steps for so long; the latency of each step, seconds."""
+        self._requests.write(f"{workflows} {seconds}\n".encode())
+        latencies: list[float] = json.loads(await asyncio.wait_for(self._answers.readline(), seconds + _ANSWER_SECONDS))
+        return latencies
 
 
-def main() -> None:
-    DBOS(
-        config={
-            "name": "benchmark",
-            "system_database_url": sys.argv[1],
-            "log_level": "ERROR",
-            "run_admin_server": False,
-        }
+@asynccontextmanager
+async def running_dbos(database_url: str) -> AsyncIterator[DbosPeer | None]:
+    """DBOS on a database as long as the block lasts; None, and a message, when it cannot be had."""
+    python = await asyncio.to_thread(_install)
+    if python is None:
+        yield None
+        return
+    process = await asyncio.create_subprocess_exec(
+        str(python),
+        str(Path(__file__).with_name("dbos_workflows.py")),
+        database_url.replace("postgres://", "postgresql://", 1),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        limit=_LONGEST_ANSWER_BYTES,
     )
-    DBOS.launch()
-    print("ready", flush=True)
-    for line in sys.stdin:
-        workflows, seconds = line.split()
-        deadline = time.monotonic() + float(seconds)
-        handles = [DBOS.start_workflow(workflow, deadline) for _ in range(int(workflows))]
-        print(json.dumps([latency for handle in handles for latency in handle.get_result()]), flush=True)
-    DBOS.destroy()
+    try:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        if (await asyncio.wait_for(process.stdout.readline(), _ANSWER_SECONDS)).strip() != b"ready":
+            print("DBOS left out: it did not start", file=sys.stderr)
+            yield None
+            return
+        yield DbosPeer(process.stdin, process.stdout)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
 
 
-if __name__ == "__main__":
-    main()
+def _install() -> Path | None:
+    python = PEER_ENVIRONMENT / "bin" / "python"
+    try:
+        if not python.exists():
+            for command in (
+                ["uv", "venv", "--quiet", "--python", sys.executable, str(PEER_ENVIRONMENT)],
+                ["uv", "pip", "install", "--quiet", "--python", str(python), "dbos"],
+            ):
+                subprocess.run(command, check=True, timeout=_INSTALL_SECONDS, capture_output=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        print(f"DBOS left out: it cannot be installed ({error})", file=sys.stderr)
+        shutil.rmtree(PEER_ENVIRONMENT, ignore_errors=True)
+        return None
+    return python
