@@ -18,9 +18,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from runtara_core.management import CoreManagement
 from runtara_core.models import ExitReport, LaunchClaim, LeaseKey
@@ -35,13 +33,10 @@ from runtara_environment.settings import SupervisionSettings
 from runtara_environment.supervision.exit_report import exit_report
 from runtara_environment.supervision.launcher import Launcher, LaunchRefused
 from runtara_environment.supervision.left_launches import LeftLaunches, is_dead
+from runtara_environment.supervision.persistence import persist
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
-_RETRY_FIRST_SECONDS = 0.2
-_RETRY_LAST_SECONDS = 10.0
 _CLAIM_AGAIN_SECONDS = 1.0
 _STOP_GRACE_SECONDS = 5.0
 _STOP_AGAIN_SECONDS = 10.0
@@ -156,7 +151,7 @@ class Supervisor:
     # Claiming
 
     async def _adopt_then_claim(self) -> None:
-        await self._persist("take over launches", self._adopt)
+        await persist(self._clock, "take over launches", self._adopt)
         self._has_adopted.set()
         while True:
             try:
@@ -233,7 +228,7 @@ class Supervisor:
             await self._give_back(key, reason, permanent=ended.permanent)
             return
         report = await exit_report(process, ended, live.stop_reason)
-        decision = await self._persist("report an exit", lambda: self._core.report_exit(key, report))
+        decision = await persist(self._clock, "report an exit", lambda: self._core.report_exit(key, report))
         logger.info(
             "instance %s epoch %d ended with exit code %s: %s",
             key.instance_id,
@@ -246,14 +241,15 @@ class Supervisor:
     async def _give_back(self, key: LeaseKey, error: str, *, permanent: bool) -> None:
         """Tell core that nothing was started."""
         logger.warning("instance %s cannot be launched: %s", key.instance_id, error)
-        await self._persist(
+        await persist(
+            self._clock,
             "report a failed launch",
             lambda: self._core.report_launch_failure(key, error, permanent=permanent),
         )
         await self._forget(key)
 
     async def _forget(self, key: LeaseKey) -> None:
-        await self._persist("forget a launch", lambda: self._launches.remove(key.instance_id, key.epoch))
+        await persist(self._clock, "forget a launch", lambda: self._launches.remove(key.instance_id, key.epoch))
 
     # Ending
 
@@ -388,20 +384,3 @@ class Supervisor:
         finally:
             if self._live.get(live.key.instance_id) is live:
                 del self._live[live.key.instance_id]
-
-    async def _persist(self, what: str, attempt: Callable[[], Awaitable[T]]) -> T | None:
-        """Repeat until it is stored: it is what recovery relies on. Ends with the supervisor, whose successor repeats.
-
-        None when trying again is useless, as for an instance that was deleted meanwhile.
-        """
-        delay = _RETRY_FIRST_SECONDS
-        while True:
-            try:
-                return await attempt()
-            except RuntaraError as error:
-                if not error.retryable:
-                    logger.error("cannot %s: %s", what, error)
-                    return None
-                logger.warning("cannot %s, trying again: %s", what, error)
-            await self._clock.sleep(delay)
-            delay = min(delay * 2, _RETRY_LAST_SECONDS)
