@@ -11,6 +11,8 @@ from typing import Any, Literal
 Command = Literal["pause", "shutdown"]
 COMMANDS: tuple[Command, ...] = ("pause", "shutdown")
 
+MOST_TOGETHER = 3
+
 _NEVER = "never"
 
 
@@ -74,7 +76,7 @@ def draw_course(dice: random.Random) -> Course:
 
 def _part(dice: random.Random, kind: str, names: Iterator[str]) -> list[Any]:
     if kind == "together":
-        inner = dice.choices(("step", "keep", "retry", "sleep", "gate"), k=dice.randint(2, 3))
+        inner = dice.choices(("step", "keep", "retry", "sleep", "gate"), k=dice.randint(2, MOST_TOGETHER))
         return ["together", *(_part(dice, each, names) for each in inner)]
     name = next(names)
     if kind == "sleep":

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from courses import MOST_TOGETHER
 from scenarios import Scenario
 
 
@@ -32,6 +33,7 @@ class Ending:
 
     instance: dict[str, Any]
     checkpoints: dict[str, str]
+    checkpoint_times_ms: list[int]
     sleeps: list[dict[str, Any]]
     signals: list[dict[str, Any]]
     events: Counter[str]
@@ -42,13 +44,16 @@ class Ending:
         """Read it."""
         where = "WHERE instance_id = {id}"
         (instance,) = await run.rows(_INSTANCE)
-        checkpoints = await run.rows(f"SELECT checkpoint_id, state FROM checkpoints {where}")
+        checkpoints = await run.rows(f"SELECT checkpoint_id, state, created_at_ms FROM checkpoints {where}")
         events = await run.rows(f"SELECT event_type FROM instance_events {where}")
         return cls(
             instance=instance,
             checkpoints={row["checkpoint_id"]: bytes(row["state"]).decode() for row in checkpoints},
+            checkpoint_times_ms=[row["created_at_ms"] for row in checkpoints],
             sleeps=await run.rows(f"SELECT wake_at_ms, done_at_ms FROM sleeps {where} AND checkpoint_id = 'nap'"),
-            signals=await run.rows(f"SELECT signal_type, acknowledged_at_ms FROM pending_signals {where}"),
+            signals=await run.rows(
+                f"SELECT signal_type, created_at_ms, acknowledged_at_ms FROM pending_signals {where}"
+            ),
             events=Counter(row["event_type"] for row in events),
             witness=run.witness(),
         )
@@ -71,7 +76,12 @@ def violations(scenario: Scenario, ending: Ending, undisturbed: Ending | None, *
 
 def violations_of_storm(ending: Ending, status: str, output: bytes | None, known: set[str], kills: int) -> list[str]:
     """As `violations`, where `kills` processes of the instance were killed and `known` must be recorded."""
-    found = [*_of_the_rows(ending), *_of_the_processes(ending), *_of_the_work(ending, kills)]
+    found = [
+        # A signal may come when nothing is left to do but what is done at the same time.
+        *_of_the_rows(ending, late_checkpoints=MOST_TOGETHER),
+        *_of_the_processes(ending),
+        *_of_the_work(ending, kills),
+    ]
     if (ending.instance["status"], ending.output) != (status, output):
         found.append(f"it is {ending.instance['status']} with {ending.output!r}: {ending.instance['error']}")
     if missing := known - ending.checkpoints.keys():
@@ -91,7 +101,8 @@ def _of_the_end(scenario: Scenario, ending: Ending, undisturbed: Ending | None) 
         yield f"events: {dict(ending.events)}"
 
 
-def _of_the_rows(ending: Ending) -> Iterator[str]:
+def _of_the_rows(ending: Ending, *, late_checkpoints: int = -1) -> Iterator[str]:
+    """A signal after which no more than `late_checkpoints` were made may have come too late."""
     for column in ("wake_at_ms", "lease_owner", "lease_until_ms"):
         if ending.instance[column] is not None:
             yield f"the ended instance keeps {column} = {ending.instance[column]}"
@@ -99,7 +110,8 @@ def _of_the_rows(ending: Ending) -> Iterator[str]:
         if sleep["done_at_ms"] is None or sleep["done_at_ms"] < sleep["wake_at_ms"]:
             yield f"a sleep until {sleep['wake_at_ms']} ended at {sleep['done_at_ms']}"
     for signal in ending.signals:
-        if signal["acknowledged_at_ms"] is None:
+        later = sum(time_ms >= signal["created_at_ms"] for time_ms in ending.checkpoint_times_ms)
+        if signal["acknowledged_at_ms"] is None and later > late_checkpoints:
             yield f"the signal {signal['signal_type']} was never obeyed"
 
 
