@@ -49,7 +49,7 @@ def _retry_line(event: EventRecord, record: dict[str, Any], since_ms: int) -> st
         error = failure.get("message") or error
     last = _integer(record, "max_attempts")
     of_all = "" if last is None else f" of {last}"
-    when = f"in {wait_ms / 1000:g} s" if wait_ms else "now"
+    when = f"in {round(wait_ms / 1000, 1 if wait_ms > 1000 else 3):g} s" if wait_ms else "now"
     cause = f" ({_one_line(error)})" if error else ""
     return f"{_one_line(name)}: attempt {number}{of_all} {when}{cause}"
 
