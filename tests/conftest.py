@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, contextmanager
 
 import asyncpg
 import pytest
 from runtara_core import migrations
 from runtara_core.testing.postgres import (
+    PostgresServer,
     PostgresUnavailableError,
     create_database,
     database_name,
@@ -21,6 +23,18 @@ from runtara_core.testing.postgres import (
 pytest.register_assert_rewrite("runtara_core.testing.storage_suite")
 
 
+@contextmanager
+def _running_postgres() -> Iterator[PostgresServer]:
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(running_postgres())
+        except PostgresUnavailableError as error:
+            if os.environ.get("CI", "").lower() in {"1", "true"}:
+                pytest.fail(f"PostgreSQL is not available: {error}")
+            pytest.skip(f"PostgreSQL is not available: {error}")
+        yield server
+
+
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """A PostgreSQL server: TEST_RUNTARA_DATABASE_URL, or one started for this run."""
@@ -28,13 +42,15 @@ def postgres_url() -> Iterator[str]:
     if given:
         yield given
         return
-    try:
-        with running_postgres() as server:
-            yield server.url
-    except PostgresUnavailableError as error:
-        if os.environ.get("CI", "").lower() in {"1", "true"}:
-            pytest.fail(f"PostgreSQL is not available: {error}")
-        pytest.skip(f"PostgreSQL is not available: {error}")
+    with _running_postgres() as server:
+        yield server.url
+
+
+@pytest.fixture(scope="module")
+def own_postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server of a module's own, whose tests stop it."""
+    with _running_postgres() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

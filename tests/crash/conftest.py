@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from runtara_core.testing.postgres import create_database, drop_database
+from runtara_core.testing.postgres import PostgresServer, create_database, drop_database
 
 # The parts that these tests share are modules beside them.
 sys.path.insert(0, str(Path(__file__).parent))
@@ -84,8 +84,13 @@ def own_platform(tmp_path: Path) -> Iterator[Platform]:
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def own_each_platform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """Daemons of this test alone, not yet started, once on each database."""
-    server_url = request.getfixturevalue("postgres_url") if request.param == "postgres" else None
-    with _platform(tmp_path_factory.mktemp("platform"), server_url) as made:
+def own_server(request: pytest.FixtureRequest) -> PostgresServer | None:
+    """Once no server, once one that the test may crash."""
+    return request.getfixturevalue("own_postgres_server") if request.param == "postgres" else None
+
+
+@pytest.fixture
+def storm_platform(own_server: PostgresServer | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """Daemons of this test alone, not yet started, on SQLite or on `own_server`."""
+    with _platform(tmp_path_factory.mktemp("platform"), None if own_server is None else own_server.url) as made:
         yield made

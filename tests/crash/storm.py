@@ -8,25 +8,29 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 from courses import Course, draw_course
 from crash_platform import TENANT, Platform
 from oracles import Ending, violations_of_storm
 from persistent_caller import Persist, persistent_caller
 from processes import eventually
+from runtara_core.testing.postgres import PostgresServer
 from runtara_sdk.errors import RuntaraError
 from runtara_sdk.models import SignalType
 from witness import read_witness
 
 PROGRAM = Path(__file__).with_name("programs") / "storm.py"
-VICTIMS = ("program", "program", "shim", "core", "environment", "both daemons", "everything")
+VICTIMS = ("program", "program", "shim", "core", "environment", "both daemons", "everything", "database")
 _MAX_RECOVERIES = 1_000_000
 """Deaths are the storm's; that an instance is given up which dies all the time is another test's."""
 
 _DEADLINE_SECONDS = 300.0
+_PAUSE_SECONDS = 0.05
 _MOST_LINES = 12
 _SOON_SECONDS = 0.6
 
@@ -45,8 +49,16 @@ class StormInstance:
 
     async def rows(self, statement: str) -> list[dict[str, Any]]:
         """What is stored about it; `{id}` stands for the instance."""
-        rows = await self._platform.fetch(statement.format(id=f"'{self.instance_id}'"))
-        return [dict(row) for row in rows]
+        statement = statement.format(id=f"'{self.instance_id}'")
+        deadline = time.monotonic() + _DEADLINE_SECONDS
+        while True:
+            try:
+                return [dict(row) for row in await self._platform.fetch(statement)]
+            except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError):
+                if time.monotonic() > deadline:
+                    raise
+            # The database is dead for a while.
+            await asyncio.sleep(_PAUSE_SECONDS)
 
     def witness(self) -> list[list[Any]]:
         """What its processes did."""
@@ -135,8 +147,11 @@ class StormInstance:
 class Storm:
     """The instances on one platform, and the deaths around them."""
 
-    def __init__(self, platform: Platform, directory: Path, seed: int, instances: int) -> None:
+    def __init__(
+        self, platform: Platform, directory: Path, seed: int, instances: int, server: PostgresServer | None
+    ) -> None:
         self._platform = platform
+        self._server = server
         self._dice = random.Random(seed)
         self.deaths: Counter[str] = Counter()
         self.instances = [
@@ -170,8 +185,13 @@ class Storm:
             if all(life.done() for life in lives):
                 return
             victim = self._dice.choice(VICTIMS)
+            if victim == "database" and self._server is None:
+                continue
             self.deaths[victim] += 1
-            if victim in ("program", "shim"):
+            if victim == "database" and self._server is not None:
+                await asyncio.to_thread(self._server.kill)
+                await asyncio.to_thread(self._server.start)
+            elif victim in ("program", "shim"):
                 self._kill_guest(self._dice.choice(self.instances), shim=victim == "shim")
             else:
                 await self._kill_daemons(victim)

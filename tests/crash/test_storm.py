@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from crash_platform import Platform
+from runtara_core.testing.postgres import PostgresServer
 from storm import Storm
 
 ROUNDS = int(os.environ.get("RUNTARA_CRASH_ROUNDS", "8"))
@@ -23,13 +24,13 @@ SEED = int(os.environ.get("RUNTARA_CRASH_SEED", "1"))
 
 
 @pytest.mark.timeout(600 + 60 * ROUNDS + 30 * INSTANCES)
-async def test_storm(own_each_platform: Platform, tmp_path: Path) -> None:
+async def test_storm(storm_platform: Platform, own_server: PostgresServer | None, tmp_path: Path) -> None:
     began = time.monotonic()
-    storm = Storm(own_each_platform, tmp_path, SEED, INSTANCES)
+    storm = Storm(storm_platform, tmp_path, SEED, INSTANCES, own_server)
     lost = await storm.run(ROUNDS)
     kills = sum(each.kills for each in storm.instances)
     print(
         f"\nseed {SEED}: {INSTANCES} instances, {storm.deaths.total()} deaths {dict(storm.deaths)}, {kills} of them of "
         f"programs; {len(lost)} instances lost, {time.monotonic() - began:.1f} s"
     )
-    assert not lost, own_each_platform.transcript()
+    assert not lost, storm_platform.transcript()

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
 import pytest
 from runtara_core.management import CoreManagement
 from runtara_core.models import InstanceFilter, NewInstance
-from runtara_core.testing.postgres import PostgresServer, PostgresUnavailableError, create_database, running_postgres
+from runtara_core.testing.postgres import PostgresServer, create_database
 from runtara_sdk.errors import StorageError
 from workload import TENANT, check_finished, run_instance, sdk_of, send_go
 
@@ -20,18 +19,6 @@ STEPS = 30
 INSTANCES = 4
 BEFORE_A_FAULT = 15
 """So many acknowledgements come between two faults, so that each meets calls in flight."""
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    """A server of these tests' own, as they stop it."""
-    try:
-        with running_postgres() as server:
-            yield server
-    except PostgresUnavailableError as error:
-        if os.environ.get("CI", "").lower() in {"1", "true"}:
-            pytest.fail(f"PostgreSQL is not available: {error}")
-        pytest.skip(f"PostgreSQL is not available: {error}")
 
 
 async def restart_in_order(server: PostgresServer) -> None:
@@ -79,12 +66,12 @@ class Creator:
 )
 async def test_nothing_acknowledged_is_lost_and_nobody_has_to_help(
     running_core: Any,
-    server: PostgresServer,
+    own_postgres_server: PostgresServer,
     rounds: int,
     fault: Callable[[PostgresServer], Awaitable[None]],
     times: int,
 ) -> None:
-    url = await create_database(server.url)
+    url = await create_database(own_postgres_server.url)
     async with running_core(url) as core:
         names = [f"instance-{number}" for number in range(INSTANCES)]
         acknowledged: dict[str, dict[str, bytes]] = {name: {} for name in names}
@@ -98,7 +85,7 @@ async def test_nothing_acknowledged_is_lost_and_nobody_has_to_help(
                 before = progress()
                 while progress() < before + random.Random(before).randrange(BEFORE_A_FAULT):
                     await asyncio.sleep(0.001)
-                await fault(server)
+                await fault(own_postgres_server)
             stop.set()
 
         async with asyncio.timeout(200), asyncio.TaskGroup() as group:
@@ -134,11 +121,11 @@ async def until_sent(management: CoreManagement, name: str) -> None:
 
 
 async def test_while_the_database_is_away_callers_are_told_at_once_and_health_says_so(
-    running_core: Any, server: PostgresServer
+    running_core: Any, own_postgres_server: PostgresServer
 ) -> None:
-    url = await create_database(server.url)
+    url = await create_database(own_postgres_server.url)
     async with running_core(url) as core:
-        await asyncio.to_thread(server.stop)
+        await asyncio.to_thread(own_postgres_server.stop)
         try:
             async with asyncio.timeout(60):
                 with pytest.raises(StorageError, match="create_instance") as refusal:
@@ -150,7 +137,7 @@ async def test_while_the_database_is_away_callers_are_told_at_once_and_health_sa
                     await core.management.claim_launches("owner", limit=1, lease_ms=1_000, wait_ms=1_000)
                 assert claim_refusal.value.retryable
         finally:
-            await asyncio.to_thread(server.start)
+            await asyncio.to_thread(own_postgres_server.start)
         await core.management.create_instance(NewInstance("back", TENANT, "image", b"{}"))
         claims = await core.management.claim_launches("owner", limit=1, lease_ms=1_000)
         assert [claim.instance_id for claim in claims] == ["back"]
