@@ -207,6 +207,21 @@ async def test_one_instance_alone_can_be_claimed(core: Core) -> None:
     assert await core.claim(instance_id="nobody") == []
 
 
+async def test_what_else_is_due_makes_the_claim_of_one_instance_no_later(core: Core) -> None:
+    await core.create("instance-1")
+    await core.create("left behind")
+    assert await core.claim(instance_id="instance-1") == ["instance-1"]
+    await core.instances.register("instance-1", "tenant-1", epoch=1, checkpoint_id=None)
+    await core.instances.sleep("instance-1", 1, "rest", b"", duration_ms=3_300, suspend_above_ms=0)
+    await core.service.report_exit(LeaseKey("instance-1", 1), ExitReport(TerminationReason.CRASHED, 0))
+    task = await core.waiting_claim(instance_id="instance-1")
+    for _ in range(3):
+        core.clock.advance(1_000)
+        await core.settle()
+    core.clock.advance(300)
+    assert await soon(task) == ["instance-1"]
+
+
 async def test_a_dead_owner_gets_nothing_any_more(core: Core) -> None:
     task = await core.waiting_claim(owner="dead")
     assert await core.service.expire_leases("dead") == 0

@@ -141,7 +141,7 @@ class ManagementService(CoreManagement):
             left_ms = deadline_ms - now_ms
             if claims or left_ms <= 0:
                 return [_signed(claim, secret) for claim in claims]
-            pause_ms = min(left_ms, await self._next_look_ms(looked_at_ms))
+            pause_ms = min(left_ms, await self._next_look_ms(instance_id, looked_at_ms))
             await wait_until_rung(bell, self._clock, pause_ms / 1000)
             if self._clock.now_ms() - now_ms > pause_ms + lease_ms // 2:
                 # The host was suspended, or its clock put forward: leases of the living look expired. The caller
@@ -150,15 +150,22 @@ class ManagementService(CoreManagement):
         # Never an empty list: an owner that is alive after all would ask again at once, for ever.
         raise InvalidStateError(f"owner {owner} was declared dead: others may launch what it had claimed")
 
-    async def _next_look_ms(self, looked_at_ms: int) -> int:
+    async def _next_look_ms(self, instance_id: str | None, looked_at_ms: int) -> int:
         """How long nothing can become due after a look in vain, as far as the database tells."""
-        wake_at_ms = await self._storage.next_wake_at_ms()
-        if wake_at_ms is None:
+        due_at_ms = await (self._storage.next_wake_at_ms() if instance_id is None else self._due_at_ms(instance_id))
+        if due_at_ms is None:
             return _OTHER_PROCESS_INTERVAL_MS
-        if wake_at_ms <= looked_at_ms:
+        if due_at_ms <= looked_at_ms:
             # It was due and was not claimed: the concurrency limit is reached. What has become due since is not meant.
             return _AT_LIMIT_INTERVAL_MS
-        return max(0, min(wake_at_ms - self._clock.now_ms(), _OTHER_PROCESS_INTERVAL_MS))
+        return max(0, min(due_at_ms - self._clock.now_ms(), _OTHER_PROCESS_INTERVAL_MS))
+
+    async def _due_at_ms(self, instance_id: str) -> int | None:
+        """Of one instance, whatever else is due."""
+        instance = await self._storage.get_instance(instance_id)
+        if instance is None or instance.status.is_terminal:
+            return None
+        return instance.lease_until_ms if instance.status is InstanceStatus.RUNNING else instance.wake_at_ms
 
     async def renew_leases(self, owner: str, keys: Sequence[LeaseKey], *, lease_ms: int) -> list[LeaseKey]:
         return await self._storage.renew_leases(owner, keys, lease_ms=lease_ms, now_ms=self._clock.now_ms())
