@@ -39,13 +39,13 @@ def arm(target: str, when: str, call: int) -> None:
 
 
 def serve_core(max_recoveries: int | None = None) -> None:
-    """What `runtara-core` does, with another bound of the launches in a row without a checkpoint."""
+    """What `runtara-core` does; it may launch more often in a row without a checkpoint, and then without long waits."""
     from runtara_core.daemon import run_core
     from runtara_core.settings import CoreSettings
 
     settings = CoreSettings.from_environment()
     if max_recoveries is not None:
-        recovery = dataclasses.replace(settings.limits.recovery, max_recoveries=max_recoveries)
+        recovery = dataclasses.replace(settings.limits.recovery, max_recoveries=max_recoveries, backoff_cap_ms=1_000)
         settings = dataclasses.replace(settings, limits=dataclasses.replace(settings.limits, recovery=recovery))
     asyncio.run(run_core(settings, lambda _: print("core serves", flush=True)))
 

@@ -42,7 +42,6 @@ class StormInstance:
         self.instance_id = name
         self.course = course
         self.kills = 0
-        self.ended = False
         self.directory = directory / name
         self.directory.mkdir()
         self._platform = platform
@@ -83,7 +82,6 @@ class StormInstance:
             raise started
         await asyncio.gather(self._tell(persist), self._open_gates(persist))
         await self._until(self._has_ended, "the end")
-        self.ended = True
 
     def violations(self, ending: Ending) -> list[str]:
         """Every promise that was not kept to it."""
