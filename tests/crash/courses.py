@@ -13,7 +13,8 @@ COMMANDS: tuple[Command, ...] = ("pause", "shutdown")
 
 MOST_TOGETHER = 3
 
-_NEVER = "never"
+NEVER = "never"
+"""The gate that nobody opens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Course:
     @property
     def gates(self) -> list[str]:
         """That are to be opened, in the order in which the program comes to them."""
-        return [part[1] for part in _flat(self.parts) if part[0] == "gate" and part[1] != _NEVER]
+        return [part[1] for part in _flat(self.parts) if part[0] == "gate" and part[1] != NEVER]
 
     @property
     def status(self) -> str:
@@ -55,7 +56,7 @@ class Course:
         """The checkpoints that must be there at the end."""
         found = set()
         for kind, name, *_ in _flat(self.parts):
-            if name != _NEVER:
+            if name != NEVER:
                 found.add(f"step::{name}" if kind in ("step", "retry") else name)
         return found
 
@@ -67,9 +68,9 @@ def draw_course(dice: random.Random) -> Course:
     parts = [["step", next(names)], *(_part(dice, kind, names) for kind in kinds)]
     is_cancelled = dice.random() < 0.2
     if is_cancelled:
-        parts.append(["gate", _NEVER])
+        parts.append(["gate", NEVER])
     commands = tuple((dice.randint(1, 3), dice.choice(COMMANDS)) for _ in range(dice.randint(0, 2)))
-    gates = [part[1] for part in _flat(parts) if part[0] == "gate" and part[1] != _NEVER]
+    gates = [part[1] for part in _flat(parts) if part[0] == "gate" and part[1] != NEVER]
     early = frozenset(gate for gate in gates if dice.random() < 0.5)
     return Course(tuple(parts), commands, early, is_cancelled)
 

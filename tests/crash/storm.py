@@ -10,11 +10,12 @@ import asyncio
 import random
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import asyncpg
-from courses import Course, draw_course
+from courses import NEVER, Course, draw_course
 from crash_platform import TENANT, Platform
 from oracles import Ending, violations_of_storm
 from persistent_caller import Persist, persistent_caller
@@ -101,18 +102,19 @@ class StormInstance:
                 await self._until(self._is_paused, "the pause")
                 await self._send(persist, SignalType.RESUME)
         if self.course.is_cancelled:
-            await self._until(lambda: self._waits_at("never"), "the last gate")
+            await self._until(partial(self._waits_at, NEVER), "the last gate")
             await self._send(persist, SignalType.CANCEL)
 
     async def _open_gates(self, persist: Persist) -> None:
         for gate in sorted(self.course.gates, key=lambda gate: gate not in self.course.early):
             if gate not in self.course.early:
-                await self._until(lambda gate=gate: self._waits_at(gate), f"the gate {gate}")  # type: ignore[misc]
-            answer, repeated = await persist(
-                lambda sdk, gate=gate: sdk.send_custom_signal(self.instance_id, gate, gate.encode())  # type: ignore[misc]
-            )
-            if isinstance(answer, RuntaraError) and not repeated:
-                raise answer
+                await self._until(partial(self._waits_at, gate), f"the gate {gate}")
+            await self._open(gate, persist)
+
+    async def _open(self, gate: str, persist: Persist) -> None:
+        answer, repeated = await persist(lambda sdk: sdk.send_custom_signal(self.instance_id, gate, gate.encode()))
+        if isinstance(answer, RuntaraError) and not repeated:
+            raise answer
 
     async def _send(self, persist: Persist, signal_type: SignalType) -> bool:
         """Send a signal; False when it came too late, or a repetition was refused."""

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import pytest
 from runtara_core.database import Database, QuerySet, Transaction, create_database, sqlite_inline
-from runtara_sdk.errors import StorageError
+from runtara_sdk.errors import ConfigurationError, StorageError
 
 QUERIES = QuerySet.parse(
     """
@@ -81,6 +81,17 @@ async def test_a_whole_batch_hears_of_it(database: Database) -> None:
     refused = [number for number, outcome in enumerate(outcomes) if isinstance(outcome, StorageError)]
     assert refused
     assert await notes(database) == [str(number) for number in range(5) if number not in refused]
+
+
+async def test_a_file_that_went_away_is_not_made_anew(database: Database, tmp_path: Path) -> None:
+    FailingConnection.failing += ["COMMIT", "ROLLBACK"]
+    with pytest.raises(StorageError, match="insert: "):
+        await insert(database, "lost")
+    for path in tmp_path.glob("notes.db*"):
+        path.unlink()
+    with pytest.raises(ConfigurationError, match="cannot open"):
+        await insert(database, "nowhere")
+    assert not (tmp_path / "notes.db").exists()
 
 
 async def test_a_read_cannot_be_ended(database: Database) -> None:

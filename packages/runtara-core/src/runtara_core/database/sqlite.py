@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import sqlite3
 import time
@@ -41,6 +42,7 @@ class SqliteDatabase(Database):
     def __init__(self, url: DatabaseUrl, queries: QuerySet) -> None:
         self._url = url
         self._queries = with_builtin_queries(queries).for_dialect(self.dialect)
+        self._has_opened = False
         self._make_workers()
 
     def _make_workers(self) -> None:
@@ -64,16 +66,17 @@ class SqliteDatabase(Database):
         if self._writer.is_closed:
             self._make_workers()  # a thread starts only once
         await self._writer.open()
-        if self._url.path is None:
-            # A database in memory belongs to its one connection: reads run there, too.
-            return
-        try:
-            await self._reader.open()
-        except BaseException:
-            await self._writer.close(_ANSWER_DEADLINE_S)
-            raise
+        # A database in memory belongs to its one connection: reads run there, too.
+        if self._url.path is not None:
+            try:
+                await self._reader.open()
+            except BaseException:
+                await self._writer.close(_ANSWER_DEADLINE_S)
+                raise
+        self._has_opened = True
 
     async def close(self) -> None:
+        self._has_opened = False
         if self._url.path is not None:
             await self._reader.close(_ANSWER_DEADLINE_S)
         self._inline.close()
@@ -124,6 +127,9 @@ class SqliteDatabase(Database):
 
     def _try_to_connect(self, *, read_only: bool, inline: bool = False) -> sqlite3.Connection:
         path = self._url.path
+        if self._has_opened and (path is None or not path.exists()):
+            # A disk that went away, or a database in memory: another connection would find an empty one.
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         if path is not None:
             require_meant_path(path)
             path.parent.mkdir(parents=True, exist_ok=True)

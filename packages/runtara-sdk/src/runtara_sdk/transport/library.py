@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import ssl
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -75,7 +76,7 @@ EngineFactory = Callable[[bytes, int, bytes | None], QuicEngine]
 the retry packet if there was one."""
 
 
-class QuicLibrary:
+class QuicLibrary(ABC):
     """One of the two libraries, behind what the transport needs of it."""
 
     name: LibraryName
@@ -158,17 +159,19 @@ class QuicLibrary:
         )
         return answer
 
+    @abstractmethod
     def bytes_to_send(self, engine: QuicEngine, stream_id: int) -> int:
         """Bytes of a stream that are queued and have not left yet."""
-        raise NotImplementedError
 
+    @abstractmethod
     def has_unsent(self, engine: QuicEngine) -> bool:
         """Whether bytes wait to be sent, which what was just received may have allowed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def discard_unsent(self, engine: QuicEngine, stream_id: int) -> None:
         """Let go of the queued bytes of a stream that was reset."""
 
+    @abstractmethod
     def discard_buffers(self, engine: QuicEngine) -> None:
         """Let go of what a connection that is over has queued and received."""
 
@@ -184,6 +187,7 @@ class QuicLibrary:
         """Whether the peer allows one more stream now; when not, wait until it is heard again."""
         return True
 
+    @abstractmethod
     def set_read_position(self, engine: QuicEngine, position: Callable[[int], int | None]) -> None:
         """Bind flow control to the readers: `position` tells how many bytes of a stream were taken."""
 
@@ -197,11 +201,13 @@ class QuicLibrary:
             supported_versions=[1],
         )
 
+    @abstractmethod
     def _allow_large_datagrams(self, configuration: Any, datagram_bytes: int) -> None:
-        """Use datagrams of this size, where the library can."""
+        """Use datagrams of this size, where the library lets one choose."""
 
+    @abstractmethod
     def _adapt(self, engine: Any, max_streams: int) -> QuicEngine:
-        raise NotImplementedError
+        """The engine as the transport needs it, with room for so many streams of the peer."""
 
 
 def select_library(name: LibraryName | str | None = None, variables: Mapping[str, str] | None = None) -> QuicLibrary:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from runtara_sdk.transport.address import is_loopback
@@ -27,9 +28,21 @@ class Qh3(QuicLibrary):
         unsent: int = engine.get_send_buffer_size()  # type: ignore[attr-defined]
         return unsent > 0
 
+    def discard_unsent(self, engine: QuicEngine, stream_id: int) -> None:
+        """Left to its core."""
+
+    def discard_buffers(self, engine: QuicEngine) -> None:
+        """Left to its core."""
+
+    def set_read_position(self, engine: QuicEngine, position: Callable[[int], int | None]) -> None:
+        """Left to its core, which widens the windows by itself."""
+
     def can_open_stream(self, engine: QuicEngine) -> bool:
         allowed: int = engine.max_concurrent_bidi_streams  # type: ignore[attr-defined]
         return engine.get_next_available_stream_id() // 4 < allowed
+
+    def _allow_large_datagrams(self, configuration: Any, datagram_bytes: int) -> None:
+        """Left to its core."""
 
     def _adapt(self, engine: Any, max_streams: int) -> QuicEngine:
         adapted: QuicEngine = engine
