@@ -18,7 +18,7 @@ from runtara_compiler.codegen.expressions import LINE_WIDTH, Literal, quote, ren
 from runtara_compiler.codegen.identifiers import Identifiers, snake_case
 from runtara_compiler.language.loader import load_scenario
 from runtara_compiler.targets import AgentPin
-from runtara_sdk.workflow import decode_json
+from runtara_sdk.workflow import Step, decode_json
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 IDENTITY = ModuleIdentity("order-processing", 3, "0.1.0")
@@ -223,8 +223,9 @@ def test_nothing_from_a_scenario_becomes_code(text: str) -> None:
     workflow = namespace["workflow"]
     assert workflow.name == text
     assert workflow.variables == {text: {text: text}}
-    assert [step.id for step in workflow.steps] == [text, f"{text} 2"]
-    assert workflow.steps[0].message == text
+    steps = [value for value in namespace.values() if isinstance(value, Step)]
+    assert [step.id for step in steps] == [text, f"{text} 2"]
+    assert steps[0].message == text
 
 
 def _shape(module: ast.Module) -> list[str]:

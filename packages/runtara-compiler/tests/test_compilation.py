@@ -162,7 +162,6 @@ async def test_all_errors_at_once(tmp_path: Path) -> None:
         {"version": -1},
         {"version": 2**32},
         {"target": "wasm"},
-        {"child_scenarios": [object()]},
     ],
 )
 async def test_unacceptable_input_touches_nothing(tmp_path: Path, change: dict[str, Any]) -> None:

@@ -167,8 +167,9 @@ VALUE_ERRORS = [
     (3, "E095", "found integer 3"),
     ({"value": 3}, "E094", "'valueType' is missing"),
     ({"valueType": "refrence", "value": "x"}, "E095", "did you mean 'reference'?"),
-    ({"valueType": "template", "value": "x"}, "E097", "does not compile"),
-    ({"valueType": "composite", "value": {}}, "E097", "does not compile"),
+    ({"valueType": "template", "value": 5}, "E095", "must be a string, found integer 5"),
+    ({"valueType": "composite", "value": 5}, "E095", "an object or an array, found integer 5"),
+    ({"valueType": "composite", "value": {"a": 5}}, "E095", "value.a"),
     ({"valueType": "reference", "value": 3}, "E095", "must be a string, found integer 3"),
     ({"valueType": "reference"}, "E094", "'value' is missing"),
     ({"valueType": "reference", "value": "data", "type": "int"}, "E095", 'found string "int"'),
@@ -186,7 +187,7 @@ def test_malformed_mapping_values(value, code, text):
 
 
 STEP_ERRORS = [
-    ({"stepType": "Switch"}, "E097", "'Switch'"),
+    ({"stepType": "Switch"}, "E094", "'config'"),
     ({"stepType": "AiAgent"}, "E097", "'AiAgent'"),
     ({"stepType": "Agnt"}, "E096", "did you mean 'Agent'?"),
     ({"stepType": "agent"}, "E096", "did you mean 'Agent'?"),
@@ -246,8 +247,8 @@ def test_everything_is_reported_at_once():
     document = agent(maxRetrys=1, retryDelay="x", inputMapping={"u": 3})
     document["steps"]["b"] = {"stepType": "Split"}
     document["surplus"] = 1
-    assert {item.code for item in refusals(document)} == {"E093", "E095", "E097"}
-    assert len(refusals(document)) == 5
+    assert {item.code for item in refusals(document)} == {"E093", "E094", "E095"}
+    assert len(refusals(document)) == 6
 
 
 SOURCES = [

@@ -67,10 +67,17 @@ def test_edges_out_of_a_finish_lead_nowhere():
     assert reachable_steps(graph) == {"a", "f"}
 
 
-def test_steps_behind_handlers_are_reachable_but_not_ordered():
-    graph = graph_of("a>f", "a>h:onError")
-    assert order_steps(graph).steps == ("a", "f")
+def test_handlers_come_after_the_step_and_nothing_behind_one_is_certain():
+    graph = graph_of("a>b", "b>f", "a>h:onError", "h>f")
+    order = order_steps(graph)
+    assert order.steps == ("a", "b", "h", "f")
+    assert order.always == {"a"}
     assert "h" in reachable_steps(graph)
+
+
+def test_an_edge_back_to_an_earlier_step_is_a_cycle_even_for_a_handler():
+    with pytest.raises(StepCycleError):
+        order_steps(graph_of("a>b", "b>f", "b>a:onError", entry="a"))
 
 
 def test_a_cycle_is_named():

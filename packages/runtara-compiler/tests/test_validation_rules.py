@@ -124,8 +124,6 @@ CASES = [
     ("E071", flow("a>f:next", "a>g:next", a=LOG, f=FINISH, g=FINISH, entry="a"), "a", ["'next'", "'f', 'g'"]),
     ("E072", flow("c>f:yes", "c>g:true", c=CONDITIONAL, f=FINISH, g=FINISH, entry="c"), "c", ["'yes'", "'true' and 'false'"]),
     ("E074", flow("a>f", "a>f:true", a=LOG, f=FINISH, entry="a"), "a", ["'true'", "Log"]),
-    ("E074", flow("a>f", "a>f:onError", a=LOG, f=FINISH, entry="a"), "a", ["'onError'", "Log"]),
-    ("E097", flow("a>f", "a>f:onError", a=agent(), f=FINISH, entry="a"), "a", ["'onError'", "does not compile"]),
     ("E117", linear(LOG | {"context": {"": literal(1)}}), "a", ["empty"]),
     ("E126", linear(LOG | {"context": {"x": ref("dat.x")}}), "a", ["'dat'", "did you mean 'data'", "steps"]),
     ("E126", linear(LOG | {"context": {"x": ref("scenario.data.x")}}), "a", ["scenario.inputs.data"]),
@@ -173,18 +171,11 @@ def test_conditional_edges_of_one_priority_and_edges_beside_them():
     codes = [item.code for item in report(document).errors]
     assert codes.count("E070") == 1
     assert codes.count("E071") == 1
-    assert "E097" in codes
 
 
 def test_no_finish_reachable():
     codes = {item.code for item in report(flow(a=LOG, f=FINISH, entry="a")).errors}
     assert codes == {"E002", "E003"}
-
-
-def test_edge_conditions_and_priorities_are_refused():
-    document = flow("a>f", a=LOG, f=FINISH)
-    document["executionPlan"][0]["priority"] = 3
-    assert "priority" in one(document, "E097").message
 
 
 # Neighbours that must pass.

@@ -185,7 +185,7 @@ def workflow_of(*steps: Step, debug: bool = False) -> Workflow:
             await run.do(step)
         return None
 
-    return Workflow(id="orders", version=1, graph=graph, steps=steps, debug=debug, variables={"limit": 10, "own": 1})
+    return Workflow(id="orders", version=1, graph=graph, debug=debug, variables={"limit": 10, "own": 1})
 
 
 async def run(workflow: Workflow, backend: MemoryBackend, envelope: str = "{}", *, heartbeat_ms: int = 0) -> int:

@@ -14,7 +14,7 @@ import asyncio
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,13 @@ from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.settings import EnvironmentReader
 
 from runtara_compiler.cache import ArtifactCache, CacheEntry, CacheError, copy, place
+from runtara_compiler.closure import ChildSource, closure_steps, resolve_children
 from runtara_compiler.codegen import GeneratedModule, ModuleIdentity, generate_module
-from runtara_compiler.language import AgentStep, Diagnostic, Scenario
+from runtara_compiler.language import AgentStep, Diagnostic, Scenario, StartScenarioStep
+from runtara_compiler.language.base import LanguageModel
+from runtara_compiler.language.children import ChildKey, ResolvedChildren
 from runtara_compiler.language.loader import load_scenario
+from runtara_compiler.language.steps import BaseStep
 from runtara_compiler.provenance import build_manifest, compiler_version, pin_agent
 from runtara_compiler.targets import AgentPin, BuildRequest, BuildTarget, Progress
 from runtara_compiler.targets.loading import load_build_targets
@@ -46,7 +50,7 @@ class CompilationInput:
         version: version of the scenario, 0 to 2^32 - 1.
         execution_graph: the scenario document or the bare graph: JSON text, parsed JSON, or loaded already.
         debug_mode: emit an event at the start and end of each step, even if the document does not ask for it.
-        child_scenarios: must be empty in this version.
+        child_scenarios: the scenarios that it embeds, at any depth.
         connection_service_url: where steps fetch connections; no step of this version has one.
         target: name of the build target.
         data_dir: holds cache and artifacts; DATA_DIR, else `.data`, when left out.
@@ -59,7 +63,7 @@ class CompilationInput:
     version: int
     execution_graph: Scenario | Mapping[str, Any] | str | bytes
     debug_mode: bool = False
-    child_scenarios: Sequence[Any] = ()
+    child_scenarios: Sequence[ChildSource] = ()
     connection_service_url: str | None = None
     target: str = "python"
     data_dir: Path | None = None
@@ -88,7 +92,7 @@ class CompilationResult:
         build_dir: directory of this version: `scenario` and `workflow.py`.
         cached_path: the same file under its content key; never changes.
         has_side_effects: whether a step may change something outside the workflow.
-        child_dependencies: embedded scenarios; none in this version.
+        child_dependencies: the embedded scenarios, by the steps that start them.
         default_variables: name to default value.
         warnings: findings of validation that do not block.
         from_cache: nothing had to be built.
@@ -108,19 +112,34 @@ class CompilationResult:
 
 @dataclass(frozen=True, slots=True)
 class CheckedScenario:
-    """A scenario without errors, the agents that it uses (by id as written) and the warnings."""
+    """A scenario without errors, the agents that it uses (by id as written), the warnings and its children."""
 
     scenario: Scenario
     agents: Mapping[str, DiscoveredAgent]
     warnings: tuple[Diagnostic, ...]
+    children: ResolvedChildren = field(default_factory=ResolvedChildren)
+
+    @property
+    def steps(self) -> Iterator[BaseStep]:
+        """The steps of the scenario, of the bodies in it and of its children."""
+        return closure_steps(self.scenario.execution_graph, self.children)
 
     @property
     def has_side_effects(self) -> bool:
         """Whether a step calls a capability that may change something outside the workflow."""
         return any(
             self.agents[step.agent_id].definition.capability(step.capability_id).side_effects
-            for step in self.scenario.execution_graph.steps.values()
+            for step in self.steps
             if isinstance(step, AgentStep)
+        )
+
+    @property
+    def child_dependencies(self) -> tuple[ChildDependency, ...]:
+        """What each StartScenario step embeds."""
+        return tuple(
+            ChildDependency(step.id, step.child_scenario_id, str(step.child_version), child.version)
+            for step in self.steps
+            if isinstance(step, StartScenarioStep) and (child := self.children.find(step)) is not None
         )
 
 
@@ -139,7 +158,7 @@ async def compile_scenario(compilation: CompilationInput, *, progress: Progress 
     _check_input(compilation)
     target = load_build_targets().find(compilation.target)
     progress("validating")
-    checked = check_scenario(compilation.execution_graph, origin=compilation.origin)
+    checked = _check(compilation)
     pins = {agent_id: pin_agent(agent) for agent_id, agent in checked.agents.items()}
     module = _generate(checked, compilation, pins)
     manifest = _manifest(checked, compilation, pins, module)
@@ -155,6 +174,7 @@ async def compile_scenario(compilation: CompilationInput, *, progress: Progress 
         build_dir=build_dir,
         cached_path=entry.artifact,
         has_side_effects=checked.has_side_effects,
+        child_dependencies=checked.child_dependencies,
         default_variables=_default_variables(checked.scenario),
         warnings=checked.warnings,
         from_cache=from_cache,
@@ -164,7 +184,7 @@ async def compile_scenario(compilation: CompilationInput, *, progress: Progress 
 def generate_source(compilation: CompilationInput) -> str:
     """The source of the module that `compile_scenario` would build; raises as it does."""
     _check_input(compilation)
-    checked = check_scenario(compilation.execution_graph, origin=compilation.origin)
+    checked = _check(compilation)
     pins = {agent_id: pin_agent(agent) for agent_id, agent in checked.agents.items()}
     return _generate(checked, compilation, pins).source
 
@@ -174,19 +194,42 @@ def check_scenario(
     *,
     origin: str,
     installed: DiscoveredAgents | None = None,
+    child_scenarios: Sequence[ChildSource] = (),
+    key: ChildKey = ("", 0),
 ) -> CheckedScenario:
-    """Load and validate a scenario against the installed agents; raises `ScenarioError` with all errors."""
+    """Load and validate a scenario with its children against the installed agents.
+
+    Args:
+        document: the scenario.
+        origin: where it came from, for messages.
+        installed: the agents; those that are installed when left out.
+        child_scenarios: the scenarios that it embeds.
+        key: its own id and version, so that a child which embeds it again is seen.
+
+    Raises `ScenarioError` with all errors.
+    """
     if not isinstance(document, Scenario):
         source = document if isinstance(document, str | bytes) else dict(document)
         document = load_scenario(source, origin=origin)
     installed = installed or discover_agents()
-    report = validate(document, {agent_id: agent.definition.metadata() for agent_id, agent in installed.agents.items()})
+    closure = resolve_children(document, child_scenarios, root_key=key)
+    metadata = {agent_id: agent.definition.metadata() for agent_id, agent in installed.agents.items()}
+    report = validate(document, metadata, closure)
     report.raise_for_errors(origin)
     used: dict[str, DiscoveredAgent] = {}
-    for step in document.execution_graph.steps.values():
+    for step in closure_steps(document.execution_graph, closure.children):
         if isinstance(step, AgentStep) and (agent := installed.find(step.agent_id)) is not None:
             used[step.agent_id] = agent
-    return CheckedScenario(document, dict(sorted(used.items())), report.warnings)
+    return CheckedScenario(document, dict(sorted(used.items())), report.warnings, closure.children)
+
+
+def _check(compilation: CompilationInput) -> CheckedScenario:
+    return check_scenario(
+        compilation.execution_graph,
+        origin=compilation.origin,
+        child_scenarios=compilation.child_scenarios,
+        key=(compilation.scenario_id, compilation.version),
+    )
 
 
 def data_directory(given: Path | None) -> Path:
@@ -203,8 +246,6 @@ def _check_input(compilation: CompilationInput) -> None:
             )
     if not 0 <= compilation.version <= _LARGEST_VERSION:
         raise InvalidInputError(f"version {compilation.version} must lie between 0 and {_LARGEST_VERSION}")
-    if compilation.child_scenarios:
-        raise InvalidInputError("child scenarios are not compiled by this version: leave them out")
 
 
 def _generate(checked: CheckedScenario, compilation: CompilationInput, pins: Mapping[str, AgentPin]) -> GeneratedModule:
@@ -214,7 +255,7 @@ def _generate(checked: CheckedScenario, compilation: CompilationInput, pins: Map
         compiler_version=compiler_version(),
         debug=compilation.debug_mode or checked.scenario.debug_mode,
     )
-    return generate_module(checked.scenario.execution_graph, identity, pins)
+    return generate_module(checked.scenario.execution_graph, identity, pins, checked.children)
 
 
 def _manifest(
@@ -230,7 +271,11 @@ def _manifest(
             "name": scenario.name,
             "version": compilation.version,
             "debug": compilation.debug_mode or scenario.debug_mode,
-            "sha256": _canonical_digest(scenario.model_dump(mode="json", by_alias=True, exclude_unset=True)),
+            "sha256": _document_digest(scenario),
+            "children": [
+                {"id": child.id, "version": child.version, "sha256": _document_digest(child.graph)}
+                for _, child in sorted(checked.children.scenarios.items())
+            ],
         },
         target=compilation.target,
         module_name=module.name,
@@ -280,6 +325,10 @@ def _put_in_place(entry: CacheEntry, build_dir: Path, output: Path | None) -> No
     except OSError as error:
         where = error.filename or build_dir
         raise CacheError(f"the artifact cannot be written to {where}: {error.strerror or error}") from error
+
+
+def _document_digest(document: LanguageModel) -> str:
+    return _canonical_digest(document.model_dump(mode="json", by_alias=True, exclude_unset=True))
 
 
 def _default_variables(scenario: Scenario) -> dict[str, Any]:

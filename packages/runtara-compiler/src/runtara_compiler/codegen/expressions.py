@@ -58,6 +58,14 @@ class Texts:
 
 
 @dataclass(frozen=True, slots=True)
+class Items:
+    """A tuple or a list of expressions."""
+
+    items: tuple[Expression, ...]
+    brackets: str = "()"
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """A call of a name that the module imports or defines."""
 
@@ -66,7 +74,7 @@ class Call:
     keywords: tuple[tuple[Name, Expression], ...] = ()
 
 
-Expression: TypeAlias = Literal | Name | Names | Table | Texts | Call
+Expression: TypeAlias = Literal | Name | Names | Table | Texts | Items | Call
 
 
 def is_plain_identifier(text: str) -> bool:
@@ -106,6 +114,8 @@ def render(expression: Expression, *, indent: int = 0, before: int = 0) -> str:
             return _broken("(", [("", name) for name in names], ")", indent)
         case Texts(texts):
             return _broken("(", [("", Literal(text)) for text in texts], ")", indent)
+        case Items(entries, brackets):
+            return _broken(brackets[0], [("", entry) for entry in entries], brackets[1], indent)
         case Literal(value) if isinstance(value, dict) and value and _depth(value) <= _DEEPEST_LITERAL:
             return _broken("{", [(f"{quote(key)}: ", Literal(item)) for key, item in value.items()], "}", indent)
         case Literal(value) if isinstance(value, list | tuple) and value and _depth(value) <= _DEEPEST_LITERAL:
@@ -129,6 +139,9 @@ def _flat(expression: Expression) -> str:
             return _flat_tuple([name.identifier for name in names])
         case Texts(texts):
             return _flat_tuple([quote(text) for text in texts])
+        case Items(entries, brackets):
+            parts = [_flat(entry) for entry in entries]
+            return _flat_tuple(parts) if brackets == "()" else f"[{', '.join(parts)}]"
         case Table(entries):
             return "{" + ", ".join(f"{quote(key)}: {_flat(value)}" for key, value in entries) + "}"
         case Call(function, arguments, keywords):
@@ -177,6 +190,8 @@ def names_in(expression: Expression) -> set[str]:
             return {identifier}
         case Names(names):
             return {name.identifier for name in names}
+        case Items(entries):
+            return set().union(*map(names_in, entries))
         case Table(entries):
             return set().union(*(names_in(value) for _, value in entries))
         case Call(function, arguments, keywords):

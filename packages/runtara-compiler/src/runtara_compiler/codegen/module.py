@@ -1,7 +1,7 @@
-"""From an execution graph to the source of a Python module.
+"""From a scenario to the source of a Python module.
 
-The module declares the steps in the order in which they run, a `graph` that does them one after the other, and the
-`workflow`. A step that not every run reaches is guarded by `run.reached(...)`; a Finish step returns.
+The module declares the steps of each graph in the order in which they run, a function that does them one after the
+other, and the `workflow`.
 """
 
 from __future__ import annotations
@@ -18,33 +18,36 @@ from runtara_compiler.codegen.expressions import (
     Literal,
     Name,
     Names,
-    Table,
     call,
     is_plain_identifier,
     names_in,
     quote,
     render,
 )
+from runtara_compiler.codegen.graphs import GraphWriter
 from runtara_compiler.codegen.identifiers import Identifiers, snake_case
-from runtara_compiler.codegen.step_expressions import Targets, step_expression
-from runtara_compiler.language import ExecutionGraph, FinishStep
-from runtara_compiler.language.ordering import StepOrder, active_edges, order_steps
+from runtara_compiler.codegen.step_expressions import schema_expression, variables_expression
+from runtara_compiler.language import ExecutionGraph
+from runtara_compiler.language.children import ResolvedChildren
+from runtara_compiler.language.steps import STEP_MODELS
 from runtara_compiler.targets import AgentPin
 
 _LIBRARY = "runtara_sdk.workflow"
 _LIBRARY_NAMES = frozenset(
     {
-        "AgentStep",
-        "ConditionalStep",
-        "DelayStep",
-        "FinishStep",
-        "LogStep",
+        *(f"{step_type}Step" for step_type in STEP_MODELS),
+        "Case",
+        "ChildScenario",
         "Run",
         "Workflow",
+        "choose",
+        "composite",
         "decode_json",
         "immediate",
         "operation",
         "reference",
+        "schema",
+        "template",
         "truth",
     }
 )
@@ -69,37 +72,31 @@ class GeneratedModule:
     source: str
 
 
-def generate_module(graph: ExecutionGraph, identity: ModuleIdentity, agents: Mapping[str, AgentPin]) -> GeneratedModule:
+def generate_module(
+    graph: ExecutionGraph,
+    identity: ModuleIdentity,
+    agents: Mapping[str, AgentPin],
+    children: ResolvedChildren | None = None,
+) -> GeneratedModule:
     """Generate the module of a validated graph; the same arguments give the same text.
 
     Args:
         graph: the graph.
         identity: what the module says of itself.
-        agents: agent id, as the steps write it, to the agent.
+        agents: agent id, as the steps write it, to the agent; those of children included.
+        children: the embedded scenarios.
     """
-    order = order_steps(graph)
     identifiers = Identifiers(_TAKEN)
     agent_names = _name_agents(agents, identifiers)
-    step_names = {step_id: identifiers.choose(step_id, "step") for step_id in order.steps}
-    targets = _targets(graph, order)
-    declarations = {
-        step_id: step_expression(graph.steps[step_id], step_id, targets[step_id], agent_names)
-        for step_id in order.steps
-    }
-    workflow = _workflow_expression(graph, identity, [step_names[step_id] for step_id in order.steps])
-    used = {"Run", "Workflow"}.union(*map(names_in, declarations.values()), names_in(workflow))
+    writer = GraphWriter(identifiers, agent_names, children or ResolvedChildren())
+    writer.scenario(graph)
+    workflow = _workflow_expression(graph, identity, list(dict.fromkeys(agent_names.values())))
+    used = {"Workflow"} | writer.used | names_in(workflow)
     source = _template().render(
         title=_docstring(graph.name or identity.scenario_id),
         origin=_origin(identity),
         imports=_imports(agents, agent_names, used & _LIBRARY_NAMES),
-        steps=[
-            {
-                "identifier": step_names[step_id],
-                "expression": render(expression, before=len(step_names[step_id]) + 3),
-            }
-            for step_id, expression in declarations.items()
-        ],
-        body=_body(graph, order, step_names),
+        parts=[{"title": part.title and _docstring(part.title), "part": part} for part in writer.parts],
         workflow=render(workflow, before=len("workflow = ")),
     )
     name = "_".join(part for part in ("workflow", snake_case(identity.scenario_id)) if part)
@@ -131,47 +128,23 @@ def _name_agents(agents: Mapping[str, AgentPin], identifiers: Identifiers) -> di
     return {agent_id: names[pin.module, pin.attribute] for agent_id, pin in agents.items()}
 
 
-def _targets(graph: ExecutionGraph, order: StepOrder) -> dict[str, Targets]:
-    followers: dict[str, dict[bool | None, list[str]]] = {
-        step_id: {None: [], True: [], False: []} for step_id in order.steps
-    }
-    for edge in active_edges(graph):
-        if edge.from_step in followers:
-            followers[edge.from_step][edge.branch].append(edge.to_step)
-    return {
-        step_id: Targets(tuple(found[None]), tuple(found[True]), tuple(found[False]))
-        for step_id, found in followers.items()
-    }
-
-
-def _workflow_expression(graph: ExecutionGraph, identity: ModuleIdentity, step_names: Sequence[str]) -> Expression:
+def _workflow_expression(graph: ExecutionGraph, identity: ModuleIdentity, agent_names: Sequence[str]) -> Expression:
     fields: dict[str, Expression] = {"id": Literal(identity.scenario_id), "version": Literal(identity.version)}
     if graph.name is not None:
         fields["name"] = Literal(graph.name)
     if graph.variables:
-        defaults = ((name, Literal(variable.value)) for name, variable in graph.variables.items())
-        fields["variables"] = Table(tuple(defaults))
+        fields["variables"] = variables_expression(graph)
+    if graph.input_schema:
+        fields["input_schema"] = schema_expression(graph.input_schema)
+    if graph.execution_timeout_seconds is not None:
+        fields["timeout_ms"] = Literal(graph.execution_timeout_seconds * 1000)
     if identity.debug:
         fields["debug"] = Literal(True)
-    fields["steps"] = Names(tuple(map(Name, step_names)))
+    if agent_names:
+        fields["agents"] = Names(tuple(map(Name, agent_names)))
     fields["graph"] = Name("graph")
     fields["compiler_version"] = Literal(identity.compiler_version)
     return call("Workflow", **fields)
-
-
-def _body(graph: ExecutionGraph, order: StepOrder, step_names: Mapping[str, str]) -> list[str]:
-    lines: list[str] = []
-    for step_id in order.steps:
-        name = step_names[step_id]
-        is_finish = isinstance(graph.steps[step_id], FinishStep)
-        statement = f"return await run.finish({name})" if is_finish else f"await run.do({name})"
-        if step_id not in order.always:
-            lines += [f"if run.reached({name}):", f"    {statement}"]
-            continue
-        lines.append(statement)
-        if is_finish:
-            return lines  # whatever follows is never reached
-    return [*lines, "return None"]
 
 
 def _imports(agents: Mapping[str, AgentPin], agent_names: Mapping[str, str], library: set[str]) -> list[str]:

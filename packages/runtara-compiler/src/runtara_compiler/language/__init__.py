@@ -10,38 +10,58 @@ from runtara_compiler.language.conditions import (
 )
 from runtara_compiler.language.diagnostics import Diagnostic, ScenarioError
 from runtara_compiler.language.loader import load_scenario
-from runtara_compiler.language.mapping import Immediate, InputMapping, MappingValue, Reference, TypeHint
+from runtara_compiler.language.mapping import (
+    Composite,
+    Immediate,
+    InputMapping,
+    MappingValue,
+    Reference,
+    Template,
+    TypeHint,
+)
 from runtara_compiler.language.ordering import StepCycleError, StepOrder, order_steps
 from runtara_compiler.language.paths import PathSyntaxError, Segment, format_path, parse_path
 from runtara_compiler.language.scenario import (
     Edge,
     ExecutionGraph,
     Scenario,
-    SchemaField,
     Variable,
 )
+from runtara_compiler.language.schema import SchemaField
 from runtara_compiler.language.steps import (
     AgentStep,
     ConditionalStep,
     DelayStep,
+    ErrorStep,
+    FilterStep,
     FinishStep,
+    GroupByStep,
     LogLevel,
     LogStep,
+    SplitStep,
+    StartScenarioStep,
     Step,
+    SwitchStep,
+    WaitForSignalStep,
+    WhileStep,
 )
 
 __all__ = [
     "CODES",
     "AgentStep",
     "Code",
+    "Composite",
     "Condition",
     "ConditionArgument",
     "ConditionalStep",
     "DelayStep",
     "Diagnostic",
     "Edge",
+    "ErrorStep",
     "ExecutionGraph",
+    "FilterStep",
     "FinishStep",
+    "GroupByStep",
     "Immediate",
     "InputMapping",
     "LogLevel",
@@ -56,12 +76,18 @@ __all__ = [
     "SchemaField",
     "Segment",
     "Severity",
+    "SplitStep",
+    "StartScenarioStep",
     "Step",
     "StepCycleError",
     "StepOrder",
+    "SwitchStep",
+    "Template",
     "TypeHint",
     "ValueCondition",
     "Variable",
+    "WaitForSignalStep",
+    "WhileStep",
     "format_path",
     "load_scenario",
     "order_steps",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+from enum import Enum, auto
+from typing import Annotated, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
 Item = TypeVar("Item")
@@ -19,10 +20,30 @@ Count = Annotated[int, Field(ge=0, le=MAXIMUM_INTEGER)]
 Milliseconds = Annotated[int, Field(ge=0, le=MAXIMUM_INTEGER)]
 
 
+class Part(Enum):
+    """What the reader of documents has to know of a field whose type does not say it."""
+
+    VALUE = auto()
+    """A mapping value."""
+    NESTED_VALUE = auto()
+    """Any JSON in which objects with `valueType` and `value` are mapping values."""
+    CONDITION = auto()
+
+
 class LanguageModel(BaseModel):
-    """A frozen part of a scenario: camelCase in JSON, no unknown fields, no silent conversion of types."""
+    """A frozen part of a scenario: camelCase in JSON, no unknown fields, no silent conversion of types.
+
+    Attributes:
+        old_names: names of old documents to current ones; read, with a warning.
+        synonyms: names of newer documents to current ones; read, without a warning.
+        not_compiled: fields of the language without effect in this version, each with the value that asks for nothing.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, alias_generator=to_camel, populate_by_name=True)
+
+    old_names: ClassVar[dict[str, str]] = {}
+    synonyms: ClassVar[dict[str, str]] = {}
+    not_compiled: ClassVar[dict[str, JsonValue]] = {}
 
     @classmethod
     def json_fields(cls) -> frozenset[str]:

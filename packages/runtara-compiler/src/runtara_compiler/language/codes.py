@@ -51,6 +51,9 @@ _ROWS = (
     Code("E025", "Malformed condition", "A condition has the wrong form: a wrong number of arguments, or it is not a condition at all."),
     # Data and variables.
     Code("E051", "Unknown input field", "A path `data.<field>` names a field that `inputSchema` does not declare."),
+    Code("E050", "Bad version of a child", "`childVersion` is `latest`, `current` or a number from 1 on."),
+    Code("E056", "Scenarios embed each other", "A scenario cannot embed itself, directly or through its children."),
+    Code("E124", "Child not found", "The embedded scenario, or the version that the step asks for, was not given to the compiler."),
     Code("E060", "Step name used twice", "Two steps carry the same `name`; names must tell steps apart."),
     # Edges.
     Code("E070", "Ambiguous conditional edges", "Several conditional edges leave one step with the same label and priority."),

@@ -5,11 +5,10 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Discriminator, Field, JsonValue, Tag, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Discriminator, Field, Tag
 
-from runtara_compiler.language.base import LanguageModel, Sequence
-from runtara_compiler.language.mapping import Immediate, Reference
+from runtara_compiler.language.base import LanguageModel, Part, Sequence
+from runtara_compiler.language.mapping import VALUE_MODELS, Composite, Immediate, MappingValue, Reference, Template
 
 
 class Operator(StrEnum):
@@ -39,27 +38,7 @@ class ValueCondition(LanguageModel):
     """The truth of one mapping value. Its `type` is taken, so a reference here has no type hint."""
 
     type: Literal["value"] = "value"
-    value_type: Literal["reference", "immediate"]
-    value: JsonValue
-    default: JsonValue = None
-
-    @model_validator(mode="after")
-    def _check_value(self) -> ValueCondition:
-        if self.value_type == "reference" and not isinstance(self.value, str):
-            raise PydanticCustomError("reference_path", "the value of a reference must be a path (a string)")
-        if self.value_type == "immediate" and "default" in self.model_fields_set:
-            raise PydanticCustomError("immediate_default", "an immediate value takes no 'default'")
-        return self
-
-    @property
-    def mapping_value(self) -> Reference | Immediate:
-        """The same value in the form that steps use."""
-        if self.value_type == "immediate":
-            return Immediate(value=self.value)
-        path = str(self.value)
-        if "default" in self.model_fields_set:
-            return Reference(value=path, default=self.default)
-        return Reference(value=path)
+    mapping_value: MappingValue
 
 
 class Operation(LanguageModel):
@@ -79,16 +58,18 @@ def condition_kind(value: Any) -> str | None:
     # A reference has a `type` of its own, its hint, so only these two names make an expression.
     if declared in ("operation", "value"):
         return str(declared)
-    return str(value_type) if value_type in ("reference", "immediate") else None
+    return value_type if isinstance(value_type, str) and value_type in VALUE_MODELS else None
 
 
 ConditionArgument: TypeAlias = Annotated[
     Annotated[Operation, Tag("operation")]
     | Annotated[ValueCondition, Tag("value")]
     | Annotated[Reference, Tag("reference")]
-    | Annotated[Immediate, Tag("immediate")],
+    | Annotated[Immediate, Tag("immediate")]
+    | Annotated[Composite, Tag("composite")]
+    | Annotated[Template, Tag("template")],
     Discriminator(condition_kind),
 ]
-Condition: TypeAlias = Annotated[Operation | ValueCondition, Field(discriminator="type")]
+Condition: TypeAlias = Annotated[Operation | ValueCondition, Field(discriminator="type"), Part.CONDITION]
 
 Operation.model_rebuild()

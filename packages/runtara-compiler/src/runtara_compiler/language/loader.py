@@ -8,9 +8,10 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from runtara_compiler.language.diagnostics import Diagnostic, ScenarioError, diagnostic
-from runtara_compiler.language.document import MAXIMUM_DIAGNOSTICS, DocumentReader, TooManyErrors
+from runtara_compiler.language.document import DocumentReader
 from runtara_compiler.language.json_source import describe, parse_json
 from runtara_compiler.language.paths import Segment, format_path
+from runtara_compiler.language.reading import MAXIMUM_DIAGNOSTICS, TooManyErrors
 from runtara_compiler.language.scenario import Scenario
 
 _EXPECTED = {
@@ -24,6 +25,7 @@ _EXPECTED = {
     "tuple_type": "an array",
 }
 
+_GRAPH_FIELDS = ("subgraph", "onWait")
 _ABSENT: Any = object()
 
 
@@ -43,8 +45,8 @@ def load_scenario(source: bytes | str | dict[str, Any], *, origin: str) -> Scena
     try:
         fields = reader.read_scenario(document)
     except TooManyErrors:
-        raise ScenarioError(origin, reader.errors) from None
-    errors = list(reader.errors)
+        raise ScenarioError(origin, reader.report.errors) from None
+    errors = list(reader.report.errors)
     scenario: Scenario | None = None
     try:
         scenario = Scenario.model_validate({**fields, "origin": origin})
@@ -53,14 +55,15 @@ def load_scenario(source: bytes | str | dict[str, Any], *, origin: str) -> Scena
         errors.extend(_translate(detail, fields) for detail in details[:MAXIMUM_DIAGNOSTICS])
     if errors or scenario is None:
         raise ScenarioError(origin, errors)
-    return scenario.model_copy(update={"load_warnings": tuple(reader.warnings)})
+    return scenario.model_copy(update={"load_warnings": tuple(reader.report.warnings)})
 
 
 def _translate(detail: ErrorDetails, document: dict[str, Any]) -> Diagnostic:
     """One finding of the models, in the language of a scenario's author."""
     place = _place(detail["loc"], document)
-    step_id = str(place[1]) if len(place) > 1 and place[0] == "steps" else None
-    inner = place if step_id is None else place[2:]
+    step_at = _innermost_step(place)
+    step_id = None if step_at is None else str(place[step_at])
+    inner = place if step_at is None else place[step_at + 1 :]
     code, text = _explain(detail, inner)
     if code == "E094":
         place, inner = place[:-1], inner[:-1]
@@ -96,13 +99,25 @@ def _place(location: tuple[int | str, ...], document: dict[str, Any]) -> tuple[S
     for number, item in enumerate(location):
         inner = _item(value, item)
         if inner is not _ABSENT:
+            is_own_name = item == "mappingValue" and value.get("type") == "value"  # in the document it is the condition
             value = inner
-            place.append(item)
+            if not is_own_name:
+                place.append(item)
         elif number == len(location) - 1 and isinstance(item, str):
             place.append(item)
     if place and place[0] == "executionGraph" and len(place) > 1:
         del place[0]
     return tuple(place)
+
+
+def _innermost_step(place: tuple[Segment, ...]) -> int | None:
+    """Where in a place the id of the innermost step stands."""
+    found = None
+    for index in range(1, len(place)):
+        is_graph = index == 1 or place[index - 2] in _GRAPH_FIELDS
+        if is_graph and place[index - 1] == "steps" and (found is None or index > found + 1):
+            found = index
+    return found
 
 
 def _item(value: Any, key: int | str) -> Any:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, JsonValue
 
-from runtara_compiler.language.base import LanguageModel
+from runtara_compiler.language.base import LanguageModel, Part, Sequence
 from runtara_compiler.language.paths import Segment, parse_path
 
 
@@ -28,7 +28,7 @@ class Reference(LanguageModel):
     Attributes:
         value: the path, see `runtara_compiler.language.paths`.
         type: the type to convert to; None keeps the value as it is.
-        default: replaces null and missing, before the conversion; see `has_default`.
+        default: replaces null, missing and what cannot be converted; see `has_default`.
     """
 
     value_type: Literal["reference"] = "reference"
@@ -54,6 +54,37 @@ class Immediate(LanguageModel):
     value: JsonValue
 
 
-MappingValue: TypeAlias = Annotated[Reference | Immediate, Field(discriminator="value_type")]
+class Template(LanguageModel):
+    """Text with placeholders, `{{ data.name }}`; the result is always a string."""
+
+    value_type: Literal["template"] = "template"
+    value: str
+
+
+class Composite(LanguageModel):
+    """An object or an array of further mapping values."""
+
+    value_type: Literal["composite"] = "composite"
+    value: dict[str, MappingValue] | Sequence[MappingValue]
+
+
+MappingValue: TypeAlias = Annotated[
+    Reference | Immediate | Composite | Template, Field(discriminator="value_type"), Part.VALUE
+]
 InputMapping: TypeAlias = dict[str, MappingValue]
 """Input name to value; a name with dots builds nested objects."""
+
+NestedValue: TypeAlias = Annotated[
+    Reference | Immediate | Composite | Template, Field(discriminator="value_type"), Part.NESTED_VALUE
+]
+"""JSON of the document in which objects with `valueType` and `value` are mapping values."""
+
+VALUE_MODELS: dict[str, type[LanguageModel]] = {
+    "reference": Reference,
+    "immediate": Immediate,
+    "composite": Composite,
+    "template": Template,
+}
+"""The forms of a mapping value by `valueType`."""
+
+Composite.model_rebuild()

@@ -1,12 +1,13 @@
 """The order in which the steps of a graph run.
 
-The order is topological over the edges a run may follow: normal ones and those of a Conditional's branches.
+The order is topological over the edges a run may follow: normal ones, those of the outcomes of a Conditional or a
+routing Switch, and those to failure handlers.
 A step runs when one of its incoming edges was taken, after everything that can take one; so a join waits for
 its predecessors, and each step runs at most once. Among steps that are ready, those found first in
 breadth-first order go first, and Finish steps go last: a Finish ends the graph, and all targets of a fan-out
 are meant to run.
 
-Edges to handlers (`onError`), edges out of a Finish, and edges that name unknown steps are not ordered.
+Edges out of a Finish or an Error, and edges that name unknown steps, are not ordered.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ import heapq
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import and_, or_
 
 from runtara_compiler.language.scenario import Edge, ExecutionGraph
-from runtara_compiler.language.steps import ConditionalStep, FinishStep
+from runtara_compiler.language.steps import BaseStep, ErrorStep, FinishStep
 
 MAXIMUM_CYCLES = 20
 
@@ -37,8 +40,8 @@ class StepOrder:
     Attributes:
         steps: step ids in the order in which they run.
         incoming: step id to the edges that can activate it, in document order; empty for the entry.
-        always: the steps that every run activates, whatever the outcomes of Conditionals (a failure or a
-            Finish may still end the run before them); the others need a check of their incoming edges.
+        always: the steps that every run activates, whatever outcomes, conditions and handled failures there are (a
+            failure or a Finish may still end the run before them); the others need a check of their incoming edges.
     """
 
     steps: tuple[str, ...]
@@ -50,16 +53,70 @@ class StepOrder:
         return {step_id: place for place, step_id in enumerate(self.steps)}
 
 
-def active_edges(graph: ExecutionGraph) -> tuple[Edge, ...]:
-    """The edges that a run without failures may follow, each once, in the order of the document."""
-    edges: dict[tuple[str, str, bool | None], Edge] = {}
+@dataclass(frozen=True, slots=True)
+class StepEdges:
+    """The edges that leave one step, each target once in its group, in the order of the document.
+
+    Attributes:
+        then: those that a success takes.
+        outcomes: those of each outcome, by label.
+        on_error: those to handlers.
+    """
+
+    then: tuple[Edge, ...]
+    outcomes: Mapping[str, tuple[Edge, ...]]
+    on_error: tuple[Edge, ...]
+
+    @property
+    def all(self) -> tuple[Edge, ...]:
+        """The edges of all groups."""
+        return (*self.then, *(edge for edges in self.outcomes.values() for edge in edges), *self.on_error)
+
+
+def edges_by_step(graph: ExecutionGraph) -> dict[str, StepEdges]:
+    """The edges that a run may follow, by the step that they leave."""
+    leaving: dict[str, list[Edge]] = {step_id: [] for step_id in graph.steps}
     for edge in graph.execution_plan:
         source = graph.steps.get(edge.from_step)
-        if source is None or edge.to_step not in graph.steps or isinstance(source, FinishStep):
-            continue
-        if edge.is_normal or (edge.branch is not None and isinstance(source, ConditionalStep)):
-            edges.setdefault((edge.from_step, edge.to_step, edge.branch), edge)
-    return tuple(edges.values())
+        if source is not None and edge.to_step in graph.steps and not isinstance(source, FinishStep | ErrorStep):
+            leaving[edge.from_step].append(edge)
+    return {step_id: _grouped(graph.steps[step_id], edges) for step_id, edges in leaving.items()}
+
+
+def active_edges(graph: ExecutionGraph) -> tuple[Edge, ...]:
+    """The edges that a run may follow."""
+    return tuple(edge for edges in edges_by_step(graph).values() for edge in edges.all)
+
+
+def _grouped(step: BaseStep, edges: list[Edge]) -> StepEdges:
+    then: list[Edge] = []
+    outcomes: dict[str, list[Edge]] = {label: [] for label in step.outcomes}
+    on_error: list[Edge] = []
+    for edge in edges:
+        if edge.label in outcomes:
+            outcomes[edge.label].append(edge)
+        elif edge.is_normal:
+            then.append(edge)
+        elif edge.is_handler and step.is_fallible:
+            on_error.append(edge)
+    return StepEdges(
+        _without_repetition(then),
+        {label: _without_repetition(found) for label, found in outcomes.items()},
+        _without_repetition(on_error),
+    )
+
+
+def _without_repetition(edges: list[Edge]) -> tuple[Edge, ...]:
+    """Each unconditional edge once; edges with conditions are all kept, as each may lead to the same step."""
+    plain: set[str] = set()
+    kept: list[Edge] = []
+    for edge in edges:
+        if edge.condition is None:
+            if edge.to_step in plain:
+                continue
+            plain.add(edge.to_step)
+        kept.append(edge)
+    return tuple(kept)
 
 
 def order_steps(graph: ExecutionGraph) -> StepOrder:
@@ -68,14 +125,13 @@ def order_steps(graph: ExecutionGraph) -> StepOrder:
     Raises:
         StepCycleError: the reachable steps form a cycle.
     """
-    edges = active_edges(graph)
+    leaving = edges_by_step(graph)
+    edges = tuple(edge for found in leaving.values() for edge in found.all)
     discovered = _breadth_first(graph.entry_point, edges) if graph.entry_point in graph.steps else {}
     incoming: dict[str, list[Edge]] = {step_id: [] for step_id in discovered}
-    outgoing: dict[str, list[Edge]] = {step_id: [] for step_id in discovered}
     for edge in edges:
         if edge.from_step in discovered:
             incoming[edge.to_step].append(edge)
-            outgoing[edge.from_step].append(edge)
 
     def rank(step_id: str) -> tuple[bool, int, str]:
         return isinstance(graph.steps[step_id], FinishStep), discovered[step_id], step_id
@@ -87,7 +143,7 @@ def order_steps(graph: ExecutionGraph) -> StepOrder:
     while ready:
         _, _, step_id = heapq.heappop(ready)
         ordered.append(step_id)
-        for edge in outgoing[step_id]:
+        for edge in leaving[step_id].all:
             waiting[edge.to_step] -= 1
             if waiting[edge.to_step] == 0:
                 heapq.heappush(ready, rank(edge.to_step))
@@ -96,7 +152,7 @@ def order_steps(graph: ExecutionGraph) -> StepOrder:
     return StepOrder(
         steps=tuple(ordered),
         incoming={step_id: tuple(incoming[step_id]) for step_id in ordered},
-        always=_always_active(ordered, outgoing),
+        always=_always_active(ordered, leaving),
     )
 
 
@@ -139,19 +195,31 @@ def _breadth_first(entry_point: str, edges: Iterable[Edge]) -> dict[str, int]:
     return found
 
 
-def _always_active(ordered: list[str], outgoing: Mapping[str, list[Edge]]) -> frozenset[str]:
-    """The steps that run whatever Conditionals decide: those choose one branch, other steps take all edges."""
+def _always_active(ordered: list[str], leaving: Mapping[str, StepEdges]) -> frozenset[str]:
+    """The steps that run whatever is found on the way.
+
+    A handled failure gives up what else waited, so no step after the first one with a handler is certain.
+    """
     if not ordered:
         return frozenset()
     bit = {step_id: 1 << place for place, step_id in enumerate(ordered)}
     # From the last step backwards: the set of steps, as bits, that certainly run once a step runs.
     certain: dict[str, int] = {}
     for step_id in reversed(ordered):
-        followed: dict[bool | None, int] = {None: 0, True: 0, False: 0}
-        for edge in outgoing[step_id]:
-            followed[edge.branch] |= certain[edge.to_step]
-        certain[step_id] = bit[step_id] | followed[None] | (followed[True] & followed[False])
-    return frozenset(step_id for step_id in ordered if certain[ordered[0]] & bit[step_id])
+        edges = leaving[step_id]
+        followed = _certainly_followed(edges.then, certain)
+        if edges.outcomes:
+            followed |= reduce(and_, (_certainly_followed(group, certain) for group in edges.outcomes.values()))
+        certain[step_id] = bit[step_id] | followed
+    handled = next((place for place, step_id in enumerate(ordered) if leaving[step_id].on_error), len(ordered))
+    return frozenset(step_id for step_id in ordered[: handled + 1] if certain[ordered[0]] & bit[step_id])
+
+
+def _certainly_followed(edges: tuple[Edge, ...], certain: Mapping[str, int]) -> int:
+    """What certainly runs after a group of edges: all without a condition are taken, or one with a condition."""
+    plain = reduce(or_, (certain[edge.to_step] for edge in edges if edge.condition is None), 0)
+    conditional = [certain[edge.to_step] for edge in edges if edge.condition is not None]
+    return reduce(and_, conditional, plain)
 
 
 def _steps_behind_cycles(steps: set[str], edges: Iterable[Edge]) -> set[str]:

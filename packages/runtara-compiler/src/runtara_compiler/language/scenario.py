@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, ClassVar
 
 from pydantic import Field, JsonValue
 
 from runtara_compiler.language.base import MAXIMUM_INTEGER, Count, LanguageModel, Milliseconds, Sequence
 from runtara_compiler.language.conditions import Condition
 from runtara_compiler.language.diagnostics import Diagnostic
-from runtara_compiler.language.steps import Step
+from runtara_compiler.language.schema import FieldType, SchemaMap
+from runtara_compiler.language.steps import SplitStep, Step, WaitForSignalStep, WhileStep
 
 LANGUAGE_VERSION = "3.0.0"
 
-NORMAL_LABELS = frozenset({"", "next"})
-BRANCH_LABELS = frozenset({"true", "false"})
+NORMAL_LABELS = frozenset({"next"})
 ERROR_LABEL = "onError"
-
-FieldType: TypeAlias = Literal["string", "integer", "number", "boolean", "array", "object", "file"]
 
 
 class MemoryTier(StrEnum):
@@ -28,36 +26,6 @@ class MemoryTier(StrEnum):
     M = "M"
     L = "L"
     XL = "XL"
-
-
-class VisibleWhen(LanguageModel):
-    """A form hint: show the field only for certain values of another."""
-
-    field: str
-    equals: JsonValue = None
-    not_equals: JsonValue = None
-
-
-class SchemaField(LanguageModel):
-    """One field of an input or output schema."""
-
-    type: FieldType
-    description: str | None = None
-    required: bool = False
-    default: JsonValue = None
-    example: JsonValue = None
-    enum: Sequence[JsonValue] | None = None
-    items: SchemaField | None = None
-    properties: dict[str, SchemaField] | None = None
-    label: str | None = None
-    placeholder: str | None = None
-    order: int | None = None
-    format: str | None = None
-    min: float | None = None
-    max: float | None = None
-    pattern: str | None = None
-    visible_when: VisibleWhen | None = None
-    nullable: bool = False
 
 
 class Variable(LanguageModel):
@@ -72,10 +40,10 @@ class Edge(LanguageModel):
     """A transition between two steps.
 
     Attributes:
-        label: None or `next` is normal flow, `true`/`false` leave a Conditional, `onError` leads to a
-            handler.
-        condition: part of the language, not compiled by this version.
-        priority: higher first; part of the language, not compiled by this version.
+        label: None or `next` is normal flow, `true`/`false` leave a Conditional, a route leaves a routing Switch,
+            `onError` leads to a handler.
+        condition: the edge is taken only if it holds; of several with one label, the first that holds is taken.
+        priority: higher first.
     """
 
     from_step: str
@@ -85,14 +53,9 @@ class Edge(LanguageModel):
     priority: Annotated[int, Field(ge=-MAXIMUM_INTEGER, le=MAXIMUM_INTEGER)] = 0
 
     @property
-    def branch(self) -> bool | None:
-        """The outcome of a Conditional that this edge stands for; None for any other edge."""
-        return self.label == "true" if self.label in BRANCH_LABELS else None
-
-    @property
     def is_normal(self) -> bool:
         """Whether the edge is taken whenever its source has run."""
-        return self.label is None or self.label in NORMAL_LABELS
+        return not self.label or self.label in NORMAL_LABELS
 
     @property
     def is_handler(self) -> bool:
@@ -108,20 +71,26 @@ class ExecutionGraph(LanguageModel):
         notes, nodes, edges, positions: of the editor, opaque.
     """
 
+    not_compiled: ClassVar[dict[str, JsonValue]] = {"durable": True}
+
     name: str | None = None
     description: str | None = None
     steps: dict[str, Step]
     entry_point: str = ""
     execution_plan: Sequence[Edge] = ()
     variables: dict[str, Variable] = Field(default_factory=dict)
-    input_schema: dict[str, SchemaField] = Field(default_factory=dict)
-    output_schema: dict[str, SchemaField] = Field(default_factory=dict)
+    input_schema: SchemaMap = Field(default_factory=dict)
+    output_schema: SchemaMap = Field(default_factory=dict)
     rate_limit_budget_ms: Milliseconds | None = None
     execution_timeout_seconds: Count | None = None
     notes: JsonValue = None
     nodes: JsonValue = None
     edges: JsonValue = None
     positions: JsonValue = None
+
+
+for _model in (SplitStep, WaitForSignalStep, WhileStep, ExecutionGraph):
+    _model.model_rebuild(_types_namespace={"ExecutionGraph": ExecutionGraph})
 
 
 class Scenario(LanguageModel):
@@ -132,6 +101,9 @@ class Scenario(LanguageModel):
         origin: where the document came from, for messages; not part of the document.
         load_warnings: what loading noticed, old names for one; `validate` puts them into its report.
     """
+
+    synonyms: ClassVar[dict[str, str]] = {"trackEvents": "debugMode"}
+    not_compiled: ClassVar[dict[str, JsonValue]] = {"durable": True}
 
     execution_graph: ExecutionGraph
     memory_tier: Annotated[MemoryTier, Field(strict=False)] = MemoryTier.XL

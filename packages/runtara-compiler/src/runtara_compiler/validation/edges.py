@@ -6,17 +6,14 @@ from collections.abc import Iterator
 
 from runtara_compiler.language.diagnostics import Diagnostic
 from runtara_compiler.language.json_source import quoted
-from runtara_compiler.language.scenario import BRANCH_LABELS, ERROR_LABEL, Edge, ExecutionGraph
-from runtara_compiler.language.steps import AgentStep, ConditionalStep, FinishStep, Step
-from runtara_compiler.language.suggestions import did_you_mean
+from runtara_compiler.language.scenario import ERROR_LABEL, Edge, ExecutionGraph
+from runtara_compiler.language.steps import ConditionalStep, ErrorStep, FinishStep, Step
+from runtara_compiler.language.suggestions import did_you_mean, listing
 from runtara_compiler.validation.findings import graph_finding, names, step_finding
-
-# Steps that may fail, and so may have handlers.
-_FALLIBLE = (AgentStep,)
 
 
 def check_edges(graph: ExecutionGraph) -> Iterator[Diagnostic]:
-    """E014, E070, E071, E072, E074, E097, W004 and W040."""
+    """E014, E070, E071, E072, E074, W004 and W040."""
     for index, edge in enumerate(graph.execution_plan):
         yield from _check_ends(graph, index, edge)
         source = graph.steps.get(edge.from_step)
@@ -40,38 +37,27 @@ def _check_ends(graph: ExecutionGraph, index: int, edge: Edge) -> Iterator[Diagn
 
 def _check_label(source: Step, edge: Edge) -> Iterator[Diagnostic]:
     target = quoted(edge.to_step)
-    if isinstance(source, FinishStep):
-        yield step_finding("W004", source.id, f"the edge to {target} is never followed; a Finish ends the graph")
+    if isinstance(source, FinishStep | ErrorStep):
+        ends = "ends" if isinstance(source, FinishStep) else "fails"
+        yield step_finding("W004", source.id, f"the edge to {target} is never followed; this step {ends} the graph")
+    elif edge.label in source.outcomes or (edge.is_handler and source.is_fallible):
+        return
     elif isinstance(source, ConditionalStep):
-        if edge.branch is None:
-            found = "no label" if edge.label is None else f"the label {quoted(edge.label)}"
-            suggestion = did_you_mean(edge.label, BRANCH_LABELS) if edge.label else ""
-            yield step_finding(
-                "E072",
-                source.id,
-                f"the edge to {target} has {found}; a Conditional's are 'true' and 'false'{suggestion}",
-            )
-    elif edge.is_handler and isinstance(source, _FALLIBLE):
-        yield _not_compiled(source, edge, "'onError' edges are")
+        found = "no label" if edge.label is None else f"the label {quoted(edge.label)}"
+        suggestion = did_you_mean(edge.label, source.outcomes) if edge.label else ""
+        yield step_finding(
+            "E072",
+            source.id,
+            f"the edge to {target} has {found}; a Conditional's are 'true' and 'false'{suggestion}",
+        )
     elif not edge.is_normal:
+        known = (*source.outcomes, "next", ERROR_LABEL)
         yield step_finding(
             "E074",
             source.id,
-            f"the edge to {target} has the label {quoted(edge.label or '')}, which has no meaning on a "
-            f"{source.step_type} step{did_you_mean(edge.label or '', ('next', ERROR_LABEL))}",
+            f"the edge to {target} has the label {quoted(edge.label or '')}, which has no meaning on this "
+            f"{source.step_type} step{did_you_mean(edge.label or '', known)} (labels: {listing(known)})",
         )
-    if edge.condition is not None:
-        yield _not_compiled(source, edge, "a condition on an edge is")
-    elif edge.priority != 0:
-        yield _not_compiled(source, edge, "a priority on an edge is")
-
-
-def _not_compiled(source: Step, edge: Edge, what: str) -> Diagnostic:
-    return step_finding(
-        "E097",
-        source.id,
-        f"{what} part of the language, but this version does not compile it (edge to {quoted(edge.to_step)})",
-    )
 
 
 def _check_siblings(graph: ExecutionGraph) -> Iterator[Diagnostic]:

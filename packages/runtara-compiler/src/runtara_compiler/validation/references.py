@@ -5,22 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from runtara_compiler.language.conditions import Condition, ConditionArgument, Operation, ValueCondition
 from runtara_compiler.language.diagnostics import Diagnostic
 from runtara_compiler.language.json_source import quoted
 from runtara_compiler.language.mapping import Reference
 from runtara_compiler.language.ordering import StepCycleError, StepOrder, order_steps
 from runtara_compiler.language.paths import PathSyntaxError, Segment
 from runtara_compiler.language.scenario import ExecutionGraph
-from runtara_compiler.language.steps import (
-    AgentStep,
-    ConditionalStep,
-    DelayStep,
-    FinishStep,
-    LogStep,
-    Step,
-)
+from runtara_compiler.language.steps import Step
 from runtara_compiler.language.suggestions import did_you_mean, listing
+from runtara_compiler.language.walk import values_of
 from runtara_compiler.validation.findings import step_finding
 
 ROOTS = frozenset({"data", "variables", "steps", "scenario", "workflow"})
@@ -58,30 +51,9 @@ class ReferenceUse:
 
 def references_of(step: Step) -> Iterator[ReferenceUse]:
     """All references of a step, in the order of its fields."""
-    if isinstance(step, AgentStep | FinishStep | LogStep):
-        field = "context" if isinstance(step, LogStep) else "inputMapping"
-        mapping = step.context if isinstance(step, LogStep) else step.input_mapping
-        for name, value in mapping.items():
-            if isinstance(value, Reference):
-                yield ReferenceUse(step.id, (field, name), value)
-    elif isinstance(step, DelayStep):
-        if isinstance(step.duration_ms, Reference):
-            yield ReferenceUse(step.id, ("durationMs",), step.duration_ms)
-    elif isinstance(step, ConditionalStep):
-        for place, reference in _condition_references(step.condition, ("condition",)):
-            yield ReferenceUse(step.id, place, reference)
-
-
-def _condition_references(
-    condition: Condition | ConditionArgument, place: tuple[Segment, ...]
-) -> Iterator[tuple[tuple[Segment, ...], Reference]]:
-    if isinstance(condition, Operation):
-        for index, argument in enumerate(condition.arguments):
-            yield from _condition_references(argument, (*place, "arguments", index))
-    else:
-        value = condition.mapping_value if isinstance(condition, ValueCondition) else condition
-        if isinstance(value, Reference):
-            yield place, value
+    for use in values_of(step):
+        if isinstance(use.value, Reference):
+            yield ReferenceUse(step.id, use.place, use.value)
 
 
 class ReferenceRules:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Any
 
+from runtara_compiler.closure import Closure, findings_of_child, resolve_children
 from runtara_compiler.language.diagnostics import Diagnostic, ScenarioError
 from runtara_compiler.language.loader import load_scenario
 from runtara_compiler.language.scenario import ExecutionGraph, Scenario
@@ -17,15 +18,24 @@ from runtara_compiler.validation.steps import check_steps
 from runtara_compiler.validation.structure import check_entry, check_structure
 
 
-def validate(scenario: Scenario, agents: Mapping[str, Mapping[str, Any]]) -> ValidationReport:
-    """Judge a loaded scenario.
+def validate(
+    scenario: Scenario, agents: Mapping[str, Mapping[str, Any]], closure: Closure | None = None
+) -> ValidationReport:
+    """Judge a loaded scenario and the scenarios that it embeds.
 
     Args:
         scenario: what `load_scenario` gave; its load warnings become part of the report.
         agents: agent id to its AgentInfo document, as `AgentDefinition.metadata()` gives it.
+        closure: the embedded scenarios; without it, every step that starts one is an error.
     """
+    closure = closure or resolve_children(scenario, (), root_key=("", 0))
     graph, catalog = scenario.execution_graph, AgentCatalog.from_metadata(agents)
-    return ValidationReport.of(chain(scenario.load_warnings, _findings(graph, catalog)))
+    of_children = (
+        findings_of_child(child, _findings(child.graph, catalog)) for child in closure.children.scenarios.values()
+    )
+    return ValidationReport.of(
+        chain(scenario.load_warnings, closure.diagnostics, _findings(graph, catalog), *of_children)
+    )
 
 
 def validate_source(

@@ -5,39 +5,63 @@ run; `runtara_sdk.workflow.program` is the main function of an artifact. Written
 stable enough to write by hand in tests.
 """
 
+from runtara_sdk.workflow.children import ChildScenario
 from runtara_sdk.workflow.conditions import operation, truth
+from runtara_sdk.workflow.edges import choose
 from runtara_sdk.workflow.failures import StepFailedError
 from runtara_sdk.workflow.json_text import decode_json
 from runtara_sdk.workflow.mapping import composite, immediate, reference
 from runtara_sdk.workflow.run import Run
+from runtara_sdk.workflow.schema import schema
 from runtara_sdk.workflow.scope import Scope
 from runtara_sdk.workflow.steps import (
     AgentStep,
+    Case,
     ConditionalStep,
     DelayStep,
+    ErrorStep,
+    FilterStep,
     FinishStep,
+    GroupByStep,
     LogStep,
     Outcome,
+    SplitStep,
+    StartScenarioStep,
     Step,
+    SwitchStep,
+    WaitForSignalStep,
+    WhileStep,
 )
 from runtara_sdk.workflow.workflow import Workflow
 
 __all__ = [
     "AgentStep",
+    "Case",
+    "ChildScenario",
     "ConditionalStep",
     "DelayStep",
+    "ErrorStep",
+    "FilterStep",
     "FinishStep",
+    "GroupByStep",
     "LogStep",
     "Outcome",
     "Run",
     "Scope",
+    "SplitStep",
+    "StartScenarioStep",
     "Step",
     "StepFailedError",
+    "SwitchStep",
+    "WaitForSignalStep",
+    "WhileStep",
     "Workflow",
+    "choose",
     "composite",
     "decode_json",
     "immediate",
     "operation",
     "reference",
+    "schema",
     "truth",
 ]

@@ -158,3 +158,8 @@ def operation(operator: str, *arguments: Value) -> Operation:
 def truth(value: Value) -> Truth:
     """A condition that holds when the value is true."""
     return Truth(value)
+
+
+def immediate_operation(operator: str, *arguments: Any) -> Any:
+    """The result of an operator over JSON values."""
+    return _OPERATORS[operator](arguments)

@@ -17,12 +17,14 @@ from runtara_sdk.workflow.scope import Scope
 
 if TYPE_CHECKING:
     from runtara_sdk.instance import RuntaraSdk
+    from runtara_sdk.workflow.failures import StepFailedError
     from runtara_sdk.workflow.steps import Step
 
 MAXIMUM_BYTES = 10_240
 """Longer inputs and outputs are shown by their beginning."""
 
 _PREVIEW_BYTES = 10_220
+_INPUT_REQUESTED = "external_input_requested"
 _CONNECTION = "_connection"
 _REDACTED = "[redacted]"
 
@@ -50,6 +52,34 @@ class RunEvents:
             },
         )
 
+    async def error(self, step_id: str, step_name: str, failure: StepFailedError) -> None:
+        """Emit `workflow_error`."""
+        shown = ("category", "code", "message", "severity")
+        await self._emit(
+            "workflow_error",
+            lambda: {
+                "step_id": step_id,
+                "step_name": step_name,
+                **{name: failure.details[name] for name in shown},
+                "context": redact(failure.details.get("context")),
+                "timestamp_ms": self._clock.now_ms(),
+            },
+        )
+
+    async def input_requested(
+        self, step_id: str, step_name: str, signal_id: str, response_schema: dict[str, Any]
+    ) -> None:
+        """Append `external_input_requested`, once for each signal id; unlike the others it must not get lost."""
+        request = {
+            "type": _INPUT_REQUESTED,
+            "signal_id": signal_id,
+            "step_id": step_id,
+            "step_name": step_name,
+            "response_schema": response_schema or None,
+        }
+        key = f"{_INPUT_REQUESTED}:{signal_id}"
+        await self._sdk.custom_event(_INPUT_REQUESTED, encode_json(request), event_key=key)
+
     async def step_started(self, step: Step, inputs: Any) -> int:
         """Emit `step_debug_start`; returns the time for `step_ended`."""
         now_ms = self._clock.now_ms()
@@ -73,12 +103,15 @@ class RunEvents:
             )
 
     def _place(self, step: Step, now_ms: int) -> dict[str, Any]:
+        scope_id, parent_scope_id = self._scope.scope_id, self._scope.parent_scope_id
+        if step.is_container:
+            scope_id, parent_scope_id = self._scope.container_id(step.id), scope_id
         return {
             "step_id": step.id,
             "step_name": step.name,
             "step_type": step.step_type,
-            "scope_id": self._scope.scope_id,
-            "parent_scope_id": self._scope.parent_scope_id,
+            "scope_id": scope_id,
+            "parent_scope_id": parent_scope_id,
             "loop_indices": list(self._scope.loop_indices),
             "timestamp_ms": now_ms,
         }

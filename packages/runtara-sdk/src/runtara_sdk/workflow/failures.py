@@ -9,21 +9,29 @@ from runtara_sdk.errors import RuntaraError
 
 TRANSIENT = "transient"
 PERMANENT = "permanent"
+TIMEOUT = "timeout"
 
 
 class StepFailedError(RuntaraError):
     """A step could not do its work.
 
+    It may be tried again unless its category is permanent.
+
     Attributes:
         details: JSON object with `code`, `message`, `category`, `severity` and, where they apply, `stepId`,
-            `stepName`, `agentId`, `capabilityId`, `attempts`, `retryAfterMs`, `attributes`.
+            `stepName`, `agentId`, `capabilityId`, `attempts`, `retryAfterMs`, `attributes`, `index`, `cause`.
+        replaces_others: whether the scenario raises it on purpose: then it takes the place of an error being handled.
     """
 
     code = "STEP_FAILED"
 
-    def __init__(self, code: str, message: str, *, category: str = PERMANENT, **details: Any) -> None:
-        super().__init__(message, code=code, retryable=category == TRANSIENT)
-        severity = "warning" if category == TRANSIENT else "error"
+    def __init__(
+        self, code: str, message: str, *, category: str = PERMANENT, severity: str | None = None, **details: Any
+    ) -> None:
+        super().__init__(message, code=code, retryable=category != PERMANENT)
+        self.replaces_others = False
+        if severity is None:
+            severity = "warning" if category == TRANSIENT else "error"
         self.details: dict[str, Any] = {
             "code": code,
             "message": message,
@@ -58,3 +66,16 @@ class StepFailedError(RuntaraError):
         step = self.details.get("stepId")
         place = f"step {step!r}: " if step is not None else ""
         return f"{place}{self.message} [{self.code}]"
+
+
+def wrapped(failure: StepFailedError, message: str, **details: Any) -> StepFailedError:
+    """A failure of an enclosing step: code, category and severity of `failure`, which becomes its `cause`.
+
+    What the other side asked for (`retryAfterMs`) is kept, so that a retry of the enclosing step heeds it.
+    """
+    inner = failure.details
+    if failure.retry_after_ms is not None:
+        details.setdefault("retryAfterMs", failure.retry_after_ms)
+    return StepFailedError(
+        inner["code"], message, category=inner["category"], severity=inner["severity"], **details, cause=inner
+    )

@@ -30,8 +30,9 @@ from runtara_sdk.workflow.envelope import built_in_variables, read_input, starti
 from runtara_sdk.workflow.failures import StepFailedError
 from runtara_sdk.workflow.json_text import encode_json
 from runtara_sdk.workflow.run import Run
+from runtara_sdk.workflow.schema import checked
 from runtara_sdk.workflow.scope import Scope
-from runtara_sdk.workflow.steps import AgentStep
+from runtara_sdk.workflow.time_limit import fix_limit
 from runtara_sdk.workflow.workflow import Workflow
 
 if TYPE_CHECKING:
@@ -132,10 +133,11 @@ async def _run_graph(workflow: Workflow, sdk: RuntaraSdk, reader: EnvironmentRea
     except InvalidInputError as error:
         raise StepFailedError("INVALID_INPUT", error.message) from error
     built_in = built_in_variables(scenario_id=workflow.id, instance_id=sdk.instance_id, tenant_id=sdk.tenant_id)
+    data = checked(workflow.input_schema, run_input.data, code="INVALID_INPUT", what="the input", root="data")
     run = Run(
         sdk,
         Scope(base=built_in["_scenario_id"]),
-        data=run_input.data,
+        data=data,
         variables=starting_variables(workflow.variables, run_input.variables, built_in),
         debug=workflow.debug,
     )
@@ -148,7 +150,11 @@ async def _run_graph(workflow: Workflow, sdk: RuntaraSdk, reader: EnvironmentRea
 
 async def _graph_output(workflow: Workflow, run: Run) -> Any:
     try:
-        return await workflow.graph(run)
+        if workflow.timeout_ms is None:
+            return await workflow.graph(run)
+        key = run.scope.key("run")
+        run.limit = await fix_limit(run, key, workflow.timeout_ms, "EXECUTION_TIMEOUT", "the run")
+        return await run.limit.apply(run.clock, workflow.graph(run))
     except RuntaraError as error:
         if isinstance(error, StepFailedError) or error.retryable:
             raise  # a store that is away is no failure of the workflow
@@ -161,10 +167,9 @@ async def _graph_output(workflow: Workflow, run: Run) -> Any:
 
 
 async def _close_agents(workflow: Workflow) -> None:
-    agents = {step.agent.id: step.agent for step in workflow.steps if isinstance(step, AgentStep)}
     with suppress(Exception):  # the run is over and reported; what an agent fails to release ends with the process
         async with asyncio.timeout(_CLOSE_SECONDS):
-            for agent in agents.values():
+            for agent in workflow.agents:
                 await agent.close()
 
 

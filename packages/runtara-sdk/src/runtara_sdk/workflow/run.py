@@ -1,19 +1,29 @@
-"""One run of a graph: its data, the records of the steps done, and which steps have been reached."""
+"""One run of a graph: its data, the records of the steps done, and which steps have been reached.
+
+Steps are done in the order in which the generated graph names them. Each step that was done says which steps follow;
+those are *reached*, and a step that was not reached is passed over. A failed step with a handler makes the handler the
+only step that is reached: what else waited is given up, and the run goes on from there, with the error in the roots
+`__error` and `error`. When no Finish is met on that way, the error ends the run after all.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from runtara_sdk.clock import Clock, SystemClock
+from runtara_sdk.workflow.edges import taken
 from runtara_sdk.workflow.events import RunEvents
 from runtara_sdk.workflow.failures import StepFailedError
 from runtara_sdk.workflow.retry import DurableCalls
 from runtara_sdk.workflow.scope import Scope
 from runtara_sdk.workflow.steps.base import Outcome, Step
+from runtara_sdk.workflow.time_limit import TimeLimit
 
 if TYPE_CHECKING:
     from runtara_sdk.instance import RuntaraSdk
+
+_INHERITED_ROOTS = ("loop", "item", "iteration")
 
 
 class Run:
@@ -23,10 +33,13 @@ class Run:
         sdk: the instance that the run belongs to.
         scope: place of the run; makes its checkpoint keys.
         records: step id to record, `{stepId, stepName, stepType, outputs, ...}`.
-        roots: what references read: `data`, `variables`, `steps`, `scenario`, `workflow`.
+        roots: what references read: `data`, `variables`, `steps`, `scenario`, `workflow`, and in bodies and handlers
+            `loop`, `item`, `iteration`, `error`, `__error`.
         calls: does what is done once, whatever happens to the process.
         events: sends log lines and debug events.
         clock: the source of time.
+        limit: the soonest end that an enclosing step sets to this run, if any.
+        is_root: whether this is the graph of the scenario itself, or a body within it, rather than a child's.
     """
 
     def __init__(
@@ -34,49 +47,132 @@ class Run:
         sdk: RuntaraSdk,
         scope: Scope,
         *,
-        data: Mapping[str, Any],
+        data: Any,
         variables: Mapping[str, Any],
+        roots: Mapping[str, Any] | None = None,
         debug: bool = False,
         clock: Clock | None = None,
+        calls: DurableCalls | None = None,
+        limit: TimeLimit | None = None,
+        is_root: bool = True,
     ) -> None:
         self.sdk = sdk
         self.scope = scope
         self.records: dict[str, dict[str, Any]] = {}
-        inputs = {"data": dict(data), "variables": dict(variables)}
+        inputs = {"data": data, "variables": dict(variables)}
         self.roots: dict[str, Any] = {
+            **(roots or {}),
             **inputs,
             "steps": self.records,
             "scenario": {"inputs": inputs},
             "workflow": {"inputs": inputs},
         }
         self.clock = clock or SystemClock()
-        self.calls = DurableCalls(sdk)
+        self.calls = calls or DurableCalls(sdk)
+        self.limit = limit
+        self.is_root = is_root
+        self.debug = debug
         self.events = RunEvents(sdk, scope, self.clock, debug=debug)
         self._reached: set[str] = set()
+        self._handled: StepFailedError | None = None
+
+    @property
+    def variables(self) -> Mapping[str, Any]:
+        """The variables of this run, the built-in ones included."""
+        variables: Mapping[str, Any] = self.roots["variables"]
+        return variables
+
+    def inner(
+        self,
+        scope: Scope,
+        *,
+        data: Any,
+        variables: Mapping[str, Any],
+        roots: Mapping[str, Any] | None = None,
+        limit: TimeLimit | None = None,
+    ) -> Run:
+        """The run of a body: it sees the loops around it, but none of the records of this run."""
+        inherited = {name: self.roots[name] for name in _INHERITED_ROOTS if name in self.roots}
+        return Run(
+            self.sdk,
+            scope,
+            data=data,
+            variables=variables,
+            roots={**inherited, **(roots or {})},
+            debug=self.debug,
+            clock=self.clock,
+            calls=self.calls,
+            limit=_soonest(self.limit, limit),
+            is_root=self.is_root,
+        )
+
+    def child(self, scope: Scope, *, data: Any, variables: Mapping[str, Any], limit: TimeLimit | None = None) -> Run:
+        """The run of a child scenario: it sees nothing of this run."""
+        return Run(
+            self.sdk,
+            scope,
+            data=data,
+            variables=variables,
+            debug=self.debug,
+            clock=self.clock,
+            calls=self.calls,
+            limit=_soonest(self.limit, limit),
+            is_root=False,
+        )
 
     def reached(self, step: Step) -> bool:
         """Whether a step that was done leads to this one."""
         return step.id in self._reached
 
     async def do(self, step: Step) -> None:
-        """Do a step and record what it gave; raises `StepFailedError` that names the step."""
-        await self._do(step)
+        """Do a step and record what it gave; its failure goes to its handler, or is raised and names the step."""
+        try:
+            outcome = await self._do(step)
+            self._reached.update(_followers(step, outcome, self.roots))
+        except StepFailedError as failure:
+            self._handle(step, failure.located(stepId=step.id, stepName=step.name))
 
     async def finish(self, step: Step) -> Any:
         """Do a Finish step; returns the result of the graph."""
-        return (await self._do(step)).outputs
+        try:
+            return (await self._do(step)).outputs
+        except StepFailedError as failure:
+            raise self._unhandled(failure.located(stepId=step.id, stepName=step.name)) from failure.__cause__
+
+    def end(self) -> None:
+        """The end of a graph without a Finish: raises the error whose handler led here, if one did."""
+        if self._handled is not None:
+            raise self._handled
+
+    def _handle(self, step: Step, failure: StepFailedError) -> None:
+        context = failure.details
+        earlier = None if self._handled is None else self._handled.details
+        errors: dict[str, Any] = {"__error": context}
+        if self.records.get("error") is earlier:  # else a step of the scenario has this id
+            errors["error"] = context
+        roots = {**self.roots, "error": context, "__error": context, "steps": {**self.records, **errors}}
+        handlers = taken(step.on_error, roots) if step.on_error else ()
+        if not handlers:
+            raise self._unhandled(failure) from failure.__cause__
+        self.roots["error"] = self.roots["__error"] = context
+        self.records.update(errors)
+        self._reached = {handlers[0]}
+        self._handled = failure
+
+    def _unhandled(self, failure: StepFailedError) -> StepFailedError:
+        """A failure that ends the graph; one in a handler names the error that the handler was for."""
+        if self._handled is not None and not failure.replaces_others:
+            failure.located(cause=self._handled.details)
+        return failure
 
     async def _do(self, step: Step) -> Outcome:
+        inputs = step.resolve(self)
+        started_at_ms = await self.events.step_started(step, inputs)
         try:
-            inputs = step.resolve(self)
-            started_at_ms = await self.events.step_started(step, inputs)
-            try:
-                outcome = await step.perform(self, inputs)
-            except StepFailedError as error:
-                await self.events.step_ended(step, started_at_ms, {"_error": True, "error": error.details})
-                raise
-        except StepFailedError as error:
-            raise error.located(stepId=step.id, stepName=step.name) from error.__cause__
+            outcome = await step.perform(self, inputs)
+        except StepFailedError as failure:
+            await self.events.step_ended(step, started_at_ms, step.traced_failure(failure))
+            raise
         record = {
             "stepId": step.id,
             "stepName": step.display_name,
@@ -85,6 +181,19 @@ class Run:
             **outcome.extras,
         }
         self.records[step.id] = record
-        self._reached.update(outcome.follow)
         await self.events.step_ended(step, started_at_ms, step.traced_outputs(outcome, record))
         return outcome
+
+
+GraphFunction = Callable[[Run], Awaitable[Any]]
+"""Does the steps of a graph on a run; returns what the Finish step that it reached gave, else None."""
+
+
+def _followers(step: Step, outcome: Outcome, roots: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(target for edges in step.edges(outcome) for target in taken(edges, roots))
+
+
+def _soonest(outer: TimeLimit | None, inner: TimeLimit | None) -> TimeLimit | None:
+    if outer is None or inner is None:
+        return inner or outer
+    return min(outer, inner, key=lambda limit: limit.ends_at_ms)

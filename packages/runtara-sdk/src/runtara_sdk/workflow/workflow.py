@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from runtara_sdk.workflow.schema import Schema
+
 if TYPE_CHECKING:
-    from runtara_sdk.workflow.run import Run
-    from runtara_sdk.workflow.steps import Step
+    from runtara_sdk.agents import AgentDefinition
+    from runtara_sdk.workflow.run import GraphFunction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,18 +21,22 @@ class Workflow:
         id: scenario id; part of every checkpoint key.
         version: version of the scenario that was compiled.
         graph: runs the steps in order; returns the result of the Finish step that it reached, else None.
-        steps: the steps of the graph, in execution order.
+        agents: the agents that its steps call, those of bodies and children included.
         name: name of the scenario, if it has one.
         variables: defaults of the variables; the run input overrides them by name.
+        input_schema: what the data of a run must fit; its defaults complete the data.
+        timeout_ms: bound of the whole run from its first start on, milliseconds; None for no bound.
         debug: emit an event at the start and the end of each step.
         compiler_version: version of the compiler that generated the module.
     """
 
     id: str
     version: int
-    graph: Callable[[Run], Awaitable[Any]]
-    steps: tuple[Step, ...]
+    graph: GraphFunction
+    agents: tuple[AgentDefinition, ...] = ()
     name: str | None = None
     variables: Mapping[str, Any] = field(default_factory=dict)
+    input_schema: Schema = field(default_factory=Schema)
+    timeout_ms: int | None = None
     debug: bool = False
     compiler_version: str = ""

@@ -30,6 +30,7 @@ class AgentStep(Step):
         inputs: input mapping.
         max_retries: further attempts after the first.
         retry_delay_ms: wait before the second attempt, milliseconds.
+        timeout_ms: bound of one attempt, milliseconds; an attempt that reaches it failed with TIMEOUT.
     """
 
     step_type: ClassVar[str] = "Agent"
@@ -40,6 +41,7 @@ class AgentStep(Step):
     inputs: Mapping[str, Value] = field(default_factory=dict)
     max_retries: int = _DEFAULT_RETRIES.max_retries
     retry_delay_ms: int = _DEFAULT_RETRIES.delay_ms
+    timeout_ms: int | None = None
 
     def resolve(self, run: Run) -> dict[str, Any]:
         return resolve_mapping(self.inputs, run.roots)
@@ -48,7 +50,7 @@ class AgentStep(Step):
         key = run.scope.key("agent", self.agent_id, self.capability_id, self.id)
         policy = RetryPolicy(self.max_retries, self.retry_delay_ms)
         outputs = await run.calls.call(key, lambda: self._invoke(run, key, inputs), policy)
-        return Outcome(outputs, follow=self.then)
+        return Outcome(outputs)
 
     def traced_outputs(self, outcome: Outcome, record: dict[str, Any]) -> Any:
         return outcome.outputs
@@ -62,6 +64,7 @@ class AgentStep(Step):
             step_id=self.id,
             idempotency_key=f"{run.sdk.tenant_id}/{key}",
             clock=run.clock,
+            deadline_ms=None if self.timeout_ms is None else run.clock.now_ms() + self.timeout_ms,
         )
         # A copy for each attempt: what a capability does to its inputs must reach neither the next attempt nor the
         # records that they come from, as a replay would not see it.

@@ -6,7 +6,10 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from runtara_sdk.workflow.edges import Edges
+
 if TYPE_CHECKING:
+    from runtara_sdk.workflow.failures import StepFailedError
     from runtara_sdk.workflow.run import Run
 
 
@@ -16,12 +19,12 @@ class Outcome:
 
     Attributes:
         outputs: JSON value, read as `steps.<id>.outputs`.
-        follow: ids of the steps that its taken edges lead to.
+        branch: which of its labelled edges a branching step takes.
         extras: further members of the step's record, beside `outputs`.
     """
 
     outputs: Any
-    follow: tuple[str, ...] = ()
+    branch: str | None = None
     extras: dict[str, Any] = field(default_factory=dict)
 
 
@@ -32,17 +35,21 @@ class Step(ABC):
     Attributes:
         id: unique in its graph; the name under which later steps read the record.
         name: display name, if given.
-        then: ids of the steps that follow once this one has succeeded.
+        then: where the edges without a label lead once this step has succeeded.
+        on_error: where its `onError` edges lead; the first that applies handles a failure.
     """
 
     step_type: ClassVar[str]
     unnamed: ClassVar[str] = "Unnamed"
     is_traced: ClassVar[bool] = True
     """Whether debug mode emits events for this type of step."""
+    is_container: ClassVar[bool] = False
+    """Whether the step runs graphs of its own, and so has a scope of its own in debug events."""
 
     id: str
     name: str | None = None
-    then: tuple[str, ...] = ()
+    then: Edges = ()
+    on_error: Edges = ()
 
     @property
     def display_name(self) -> str:
@@ -57,6 +64,10 @@ class Step(ABC):
     async def perform(self, run: Run, inputs: Any) -> Outcome:
         """Do the work with what `resolve` gave; raises `StepFailedError`."""
 
+    def edges(self, outcome: Outcome) -> tuple[Edges, ...]:
+        """The edges to follow after `outcome`."""
+        return (self.then,)
+
     def traced_inputs(self, inputs: Any) -> Any:
         """What the debug event of the start shows as inputs."""
         return inputs
@@ -64,3 +75,7 @@ class Step(ABC):
     def traced_outputs(self, outcome: Outcome, record: dict[str, Any]) -> Any:
         """What the debug event of the end shows as outputs."""
         return record
+
+    def traced_failure(self, failure: StepFailedError) -> dict[str, Any]:
+        """What the debug event of the end shows as outputs when the step failed."""
+        return {"_error": True, "error": failure.details}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from runtara_sdk.workflow.conditions import is_true
+from runtara_sdk.workflow.edges import Edges
 from runtara_sdk.workflow.mapping import Value
 from runtara_sdk.workflow.steps.base import Outcome, Step
 
@@ -20,15 +21,17 @@ class ConditionalStep(Step):
     step_type: ClassVar[str] = "Conditional"
 
     condition: Value
-    if_true: tuple[str, ...] = ()
-    if_false: tuple[str, ...] = ()
+    if_true: Edges = ()
+    if_false: Edges = ()
 
     def resolve(self, run: Run) -> bool:
         return is_true(self.condition.resolve(run.roots))
 
     async def perform(self, run: Run, inputs: bool) -> Outcome:  # noqa: FBT001
-        branch = self.if_true if inputs else self.if_false
-        return Outcome({"result": inputs}, follow=self.then + branch)
+        return Outcome({"result": inputs})
+
+    def edges(self, outcome: Outcome) -> tuple[Edges, ...]:
+        return self.then, self.if_true if outcome.outputs["result"] else self.if_false
 
     def traced_inputs(self, inputs: Any) -> Any:
         return {"condition": "evaluating"}

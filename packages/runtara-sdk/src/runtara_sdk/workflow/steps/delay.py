@@ -11,10 +11,13 @@ from runtara_sdk.workflow.coercion import shown
 from runtara_sdk.workflow.failures import StepFailedError
 from runtara_sdk.workflow.mapping import Value
 from runtara_sdk.workflow.steps.base import Outcome, Step
+from runtara_sdk.workflow.time_limit import TimeLimit, wait_for_limit
 
 if TYPE_CHECKING:
     from runtara_sdk.workflow.run import Run
 
+_WHOLE = b"whole"
+_CUT_OFF = b"cut off by the time limit of an enclosing step"
 _LONGEST_MS = 100 * 365 * 24 * 3600 * 1000
 
 
@@ -34,8 +37,21 @@ class DelayStep(Step):
         return _milliseconds(self.duration_ms.resolve(run.roots))
 
     async def perform(self, run: Run, inputs: int) -> Outcome:
-        await run.sdk.durable_sleep(timedelta(milliseconds=inputs), run.scope.key("delay", self.id))
-        return Outcome({"duration_ms": inputs}, follow=self.then, extras={"duration_ms": inputs})
+        key = run.scope.key("delay", self.id)
+        if run.limit is None:
+            await run.sdk.durable_sleep(timedelta(milliseconds=inputs), key)
+        else:
+            await self._sleep_within(run, run.limit, inputs, key)
+        return Outcome({"duration_ms": inputs}, extras={"duration_ms": inputs})
+
+    @staticmethod
+    async def _sleep_within(run: Run, limit: TimeLimit, duration_ms: int, key: str) -> None:
+        """Sleep, but not longer than an enclosing step lasts; what was asked for first decides in every later run."""
+        left_ms = max(0, limit.ends_at_ms - run.clock.now_ms())
+        state = _WHOLE if duration_ms <= left_ms else _CUT_OFF
+        await run.sdk.durable_sleep(timedelta(milliseconds=min(duration_ms, left_ms)), key, state)
+        if await run.sdk.get_checkpoint(key) == _CUT_OFF:
+            await wait_for_limit()
 
 
 def _milliseconds(value: Any) -> int:

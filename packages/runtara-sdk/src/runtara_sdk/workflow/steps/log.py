@@ -29,4 +29,4 @@ class LogStep(Step):
 
     async def perform(self, run: Run, inputs: dict[str, Any]) -> Outcome:
         await run.events.log(self.id, self.display_name, self.level, self.message, inputs)
-        return Outcome({"level": self.level, "message": self.message}, follow=self.then)
+        return Outcome({"level": self.level, "message": self.message})

@@ -1,0 +1,36 @@
+"""What every step has."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import JsonValue
+
+from runtara_compiler.language.base import LanguageModel
+
+DEFAULT_MAX_RETRIES = 3
+DEFAULT_RETRY_DELAY_MS = 1000
+
+
+class BaseStep(LanguageModel):
+    """What every step has. `position` is of the editor and stays opaque."""
+
+    not_compiled: ClassVar[dict[str, JsonValue]] = {"breakpoint": False, "durable": True}
+
+    unnamed: ClassVar[str] = "Unnamed"
+    is_fallible: ClassVar[bool] = True
+    """Whether the step may have `onError` edges."""
+
+    id: str
+    name: str | None = None
+    position: JsonValue = None
+
+    @property
+    def display_name(self) -> str:
+        """The name to show; steps without one share a stock name."""
+        return self.name if self.name is not None else self.unnamed
+
+    @property
+    def outcomes(self) -> tuple[str, ...]:
+        """Labels of the edges of which a run takes one, according to what the step finds; none for most steps."""
+        return ()
