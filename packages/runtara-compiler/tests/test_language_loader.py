@@ -150,8 +150,8 @@ CONDITION_ERRORS = [
     ({"type": "operation", "op": "EQ", "arguments": [{}]}, "E025", "arguments[0]"),
     ({"type": "operation", "op": "EQ", "argument": []}, "E093", "'arguments'"),
     ({"type": "value", "value": 1}, "E094", "'valueType'"),
-    ({"type": "value", "valueType": "reference", "value": 1}, "E095", "path"),
-    ({"type": "value", "valueType": "immediate", "value": 1, "default": 2}, "E095", "default"),
+    ({"type": "value", "valueType": "reference", "value": 1}, "E095", "must be a string"),
+    ({"type": "value", "valueType": "immediate", "value": 1, "default": 2}, "E093", "default"),
 ]
 
 

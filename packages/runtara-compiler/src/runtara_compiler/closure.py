@@ -85,7 +85,7 @@ class _Resolution:
 
     def _key(self, step: StartScenarioStep) -> ChildKey | None:
         name, wanted = step.child_scenario_id, str(step.child_version)
-        if not _is_version(wanted):
+        if not is_child_version(wanted):
             return None  # E050 is reported by the rules of the step
         source = self._source(step, wanted)
         if source is None:
@@ -152,5 +152,7 @@ def _of_child(key: ChildKey, found: Diagnostic) -> Diagnostic:
     return replace(found, message=f"child scenario {quoted(key[0])} (version {key[1]}): {found.message}")
 
 
-def _is_version(text: str) -> bool:
+def is_child_version(version: str | int) -> bool:
+    """Whether a step may ask for this version: `latest`, `current`, or a number from 1 on, as number or text."""
+    text = str(version)
     return text in _MOVING_VERSIONS or (text.isascii() and text.isdigit() and 1 <= int(text[:10]) < 2**32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from runtara_compiler.language.diagnostics import Diagnostic, diagnostic
 from runtara_compiler.language.json_source import quoted
@@ -19,6 +20,17 @@ def step_finding(code: str, step_id: str, text: str, *place: Segment) -> Diagnos
 def graph_finding(code: str, text: str, *place: Segment) -> Diagnostic:
     """A finding that concerns no single step."""
     return diagnostic(code, text, path=format_path(place) or None)
+
+
+def inside(place: Sequence[Segment], found: Diagnostic) -> Diagnostic:
+    """A finding about a graph that stands inside a step, at its place in the scenario."""
+    if not place:
+        return found
+    outer = format_path(place)
+    where = " in ".join(quoted(str(place[index])) for index in range(len(place) - 2, 0, -3))
+    inner = found.path or ""
+    joint = "" if not inner or inner.startswith("[") else "."
+    return replace(found, message=f"in {where}: {found.message}", path=f"{outer}{joint}{inner}")
 
 
 def names(items: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Rules of single steps: agents and their inputs, conditions, delays, limits."""
+"""Rules of single steps: agents and their inputs, and conditions."""
 
 from __future__ import annotations
 
@@ -11,13 +11,21 @@ from runtara_compiler.language.json_source import describe, json_type, quoted
 from runtara_compiler.language.mapping import Immediate, InputMapping
 from runtara_compiler.language.paths import Segment
 from runtara_compiler.language.scenario import ExecutionGraph
-from runtara_compiler.language.steps import AgentStep, ConditionalStep, DelayStep, FinishStep, LogStep
+from runtara_compiler.language.steps import (
+    AgentStep,
+    ErrorStep,
+    FinishStep,
+    LogStep,
+    SplitStep,
+    StartScenarioStep,
+    Step,
+    WhileStep,
+)
 from runtara_compiler.language.suggestions import did_you_mean, listing
+from runtara_compiler.language.walk import conditions_of
 from runtara_compiler.validation.agents import AgentCatalog, CapabilityView, InputView
-from runtara_compiler.validation.findings import duration, graph_finding, step_finding
-
-MANY_RETRIES = 50
-LONG_MS = 3_600_000
+from runtara_compiler.validation.constants import check_constants
+from runtara_compiler.validation.findings import graph_finding, step_finding
 
 _ARGUMENTS = {
     **dict.fromkeys(Operator, 2),
@@ -39,26 +47,29 @@ _ACCEPTED_TYPES = {
 
 
 def check_steps(graph: ExecutionGraph, agents: AgentCatalog) -> Iterator[Diagnostic]:
-    """The findings of all steps, each for itself, and of the graph's own limits."""
+    """The findings of all steps, each for itself, and of the conditions on edges."""
     for step in graph.steps.values():
+        for field, mapping in _mappings_of(step):
+            yield from _check_mapping_names(step.id, field, mapping)
+        for use in conditions_of(step):
+            yield from _check_arguments(step.id, use.condition, use.place)
         if isinstance(step, AgentStep):
-            yield from _check_mapping_names(step.id, "inputMapping", step.input_mapping)
             yield from _check_agent(step, agents)
-            yield from _check_limits(step)
-        elif isinstance(step, FinishStep):
-            yield from _check_mapping_names(step.id, "inputMapping", step.input_mapping)
-        elif isinstance(step, LogStep):
-            yield from _check_mapping_names(step.id, "context", step.context)
-        elif isinstance(step, ConditionalStep):
-            yield from _check_arguments(step.id, step.condition, ("condition",))
-        elif isinstance(step, DelayStep):
-            yield from _check_delay(step)
-    for field, value in (
-        ("executionTimeoutSeconds", graph.execution_timeout_seconds),
-        ("rateLimitBudgetMs", graph.rate_limit_budget_ms),
-    ):
-        if value is not None:
-            yield graph_finding("W071", f"{field!r} is not enforced by this version", field)
+        yield from check_constants(step)
+    for index, edge in enumerate(graph.execution_plan):
+        if edge.condition is not None:
+            for found in _check_arguments(edge.from_step, edge.condition, ("condition",)):
+                yield graph_finding(found.code, found.message, "executionPlan", index, "condition")
+
+
+def _mappings_of(step: Step) -> Iterator[tuple[str, InputMapping]]:
+    """The mappings of a step, whose names may have dots."""
+    if isinstance(step, AgentStep | FinishStep | StartScenarioStep):
+        yield "inputMapping", step.input_mapping
+    elif isinstance(step, LogStep | ErrorStep):
+        yield "context", step.context
+    elif isinstance(step, SplitStep | WhileStep):
+        yield "config.variables", step.config.variables
 
 
 def _check_mapping_names(step_id: str, field: str, mapping: InputMapping) -> Iterator[Diagnostic]:
@@ -134,22 +145,6 @@ def _same(left: Any, right: Any) -> bool:
     return isinstance(left, bool) == isinstance(right, bool) and bool(left == right)
 
 
-def _check_limits(step: AgentStep) -> Iterator[Diagnostic]:
-    if step.max_retries > MANY_RETRIES:
-        text = f"{step.max_retries} retries; more than {MANY_RETRIES} are seldom meant"
-        yield step_finding("W030", step.id, text, "maxRetries")
-    if step.retry_delay_ms > LONG_MS:
-        text = f"{duration(step.retry_delay_ms)} between attempts is more than {duration(LONG_MS)}"
-        yield step_finding("W031", step.id, text, "retryDelay")
-    if step.timeout_ms is not None:
-        if step.timeout_ms > LONG_MS:
-            text = f"{duration(step.timeout_ms)} is more than {duration(LONG_MS)}"
-            yield step_finding("W034", step.id, text, "timeout")
-        yield step_finding("W071", step.id, "not enforced by this version", "timeout")
-    if step.compensation is not None:
-        yield step_finding("W061", step.id, "accepted, but nothing executes it", "compensation")
-
-
 def _check_arguments(
     step_id: str, condition: Condition | ConditionArgument, place: tuple[Segment, ...]
 ) -> Iterator[Diagnostic]:
@@ -166,10 +161,3 @@ def _check_arguments(
         yield step_finding("W025", step_id, text, *place)
     for index, argument in enumerate(condition.arguments):
         yield from _check_arguments(step_id, argument, (*place, "arguments", index))
-
-
-def _check_delay(step: DelayStep) -> Iterator[Diagnostic]:
-    value = step.duration_ms
-    if isinstance(value, Immediate) and json_type(value.value) not in ("integer", "number"):
-        text = f"must be a number of milliseconds, found {describe(value.value)}"
-        yield step_finding("E023", step.id, text, "durationMs")

@@ -32,6 +32,7 @@ from runtara_sdk.workflow.steps import (
     WaitForSignalStep,
     WhileStep,
 )
+from runtara_sdk.workflow.templates import template
 from runtara_sdk.workflow.workflow import Workflow
 
 __all__ = [
@@ -63,5 +64,6 @@ __all__ = [
     "operation",
     "reference",
     "schema",
+    "template",
     "truth",
 ]

@@ -7,6 +7,7 @@ from typing import ClassVar
 from pydantic import JsonValue
 
 from runtara_compiler.language.base import LanguageModel
+from runtara_compiler.language.shapes import UNKNOWN, Shape
 
 DEFAULT_MAX_RETRIES = 3
 DEFAULT_RETRY_DELAY_MS = 1000
@@ -20,6 +21,10 @@ class BaseStep(LanguageModel):
     unnamed: ClassVar[str] = "Unnamed"
     is_fallible: ClassVar[bool] = True
     """Whether the step may have `onError` edges."""
+    output_shape: ClassVar[Shape] = UNKNOWN
+    """What is known of `steps.<id>.outputs`."""
+    record_extras: ClassVar[frozenset[str]] = frozenset()
+    """Members of the record beside `outputs`."""
 
     id: str
     name: str | None = None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from runtara_compiler.language.base import LanguageModel
 from runtara_compiler.language.conditions import Condition
 from runtara_compiler.language.mapping import MappingValue
+from runtara_compiler.language.shapes import LEAF, UNKNOWN, Shape, record
 from runtara_compiler.language.steps.base import BaseStep
 
 
@@ -19,6 +20,8 @@ class FilterConfig(LanguageModel):
 
 class FilterStep(BaseStep):
     """Keeps the elements for which the condition holds."""
+
+    output_shape: ClassVar[Shape] = record(items=UNKNOWN, count=LEAF)
 
     step_type: Literal["Filter"] = "Filter"
     config: FilterConfig

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from runtara_compiler.language.base import LanguageModel, Sequence
 from runtara_compiler.language.mapping import MappingValue
+from runtara_compiler.language.shapes import LEAF, UNKNOWN, Shape, record
 from runtara_compiler.language.steps.base import BaseStep
 
 
@@ -24,6 +25,8 @@ class GroupByConfig(LanguageModel):
 
 class GroupByStep(BaseStep):
     """Groups the elements of an array by what a path in each of them holds."""
+
+    output_shape: ClassVar[Shape] = record(groups=UNKNOWN, counts=UNKNOWN, total_groups=LEAF)
 
     step_type: Literal["GroupBy"] = "GroupBy"
     config: GroupByConfig

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from runtara_compiler.language.mapping import InputMapping
+from runtara_compiler.language.shapes import LEAF, Shape, record
 from runtara_compiler.language.steps.base import BaseStep
 
 
@@ -22,6 +23,8 @@ class LogLevel(StrEnum):
 
 class LogStep(BaseStep):
     """Emits a `workflow_log` event; the message is static."""
+
+    output_shape: ClassVar[Shape] = record(level=LEAF, message=LEAF)
 
     step_type: Literal["Log"] = "Log"
     level: Annotated[LogLevel, Field(strict=False)] = LogLevel.INFO

@@ -58,6 +58,8 @@ class SplitStep(BaseStep):
         output_schema: what each result must fit.
     """
 
+    record_extras: ClassVar[frozenset[str]] = frozenset({"data", "stats", "hasFailures"})
+
     step_type: Literal["Split"] = "Split"
     config: SplitConfig
     subgraph: ExecutionGraph

@@ -24,6 +24,7 @@ class StartScenarioStep(BaseStep):
     """
 
     synonyms: ClassVar[dict[str, str]] = {"childWorkflowId": "childScenarioId"}
+    record_extras: ClassVar[frozenset[str]] = frozenset({"childScenarioId"})
 
     step_type: Literal["StartScenario"] = "StartScenario"
     child_scenario_id: str

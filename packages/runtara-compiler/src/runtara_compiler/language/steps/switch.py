@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -61,6 +61,8 @@ class SwitchConfig(LanguageModel):
 
 class SwitchStep(BaseStep):
     """The output of the first case that matches; with routes, one of several branches."""
+
+    record_extras: ClassVar[frozenset[str]] = frozenset({"route"})
 
     step_type: Literal["Switch"] = "Switch"
     config: SwitchConfig

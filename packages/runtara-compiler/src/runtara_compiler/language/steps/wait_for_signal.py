@@ -28,6 +28,7 @@ class WaitForSignalStep(BaseStep):
     """
 
     not_compiled: ClassVar[dict[str, JsonValue]] = {**BaseStep.not_compiled, "action": None}
+    record_extras: ClassVar[frozenset[str]] = frozenset({"signal_id"})
 
     step_type: Literal["WaitForSignal"] = "WaitForSignal"
     on_wait: ExecutionGraph | None = None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from runtara_compiler.language.base import Count, LanguageModel, Milliseconds
 from runtara_compiler.language.conditions import Condition
 from runtara_compiler.language.mapping import InputMapping
+from runtara_compiler.language.shapes import LEAF, UNKNOWN, Shape, record
 from runtara_compiler.language.steps.base import BaseStep
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ class WhileConfig(LanguageModel):
 
 class WhileStep(BaseStep):
     """Runs its subgraph as long as the condition holds, which sees `loop` = {index, outputs of the pass before}."""
+
+    output_shape: ClassVar[Shape] = record(iterations=LEAF, outputs=UNKNOWN)
+    record_extras: ClassVar[frozenset[str]] = frozenset({"iterations"})
 
     step_type: Literal["While"] = "While"
     condition: Condition
