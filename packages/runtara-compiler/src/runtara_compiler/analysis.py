@@ -7,21 +7,25 @@ from typing import Any
 
 from runtara_sdk.agents import DiscoveredAgents
 
-from runtara_compiler.language import AgentStep, Scenario
+from runtara_compiler.language import AgentStep, Scenario, StartScenarioStep
+from runtara_compiler.language.steps import STEP_TYPES
+from runtara_compiler.language.walk import all_steps
 from runtara_compiler.validation import ValidationReport
 
 
 def analyze_scenario(scenario: Scenario, report: ValidationReport, installed: DiscoveredAgents) -> dict[str, Any]:
     """A JSON object: name, entry point, steps by type and by agent, side effects, variables, schemas, findings."""
     graph = scenario.execution_graph
-    calls = [step for step in graph.steps.values() if isinstance(step, AgentStep)]
+    steps = list(all_steps(graph))
+    calls = [step for step in steps if isinstance(step, AgentStep)]
+    children = {step.child_scenario_id for step in steps if isinstance(step, StartScenarioStep)}
     return {
         "name": graph.name,
         "entryPoint": graph.entry_point,
-        "steps": len(graph.steps),
-        "stepTypes": dict(sorted(Counter(step.step_type for step in graph.steps.values()).items())),
+        "steps": len(steps),
+        "stepTypes": dict(sorted(Counter(STEP_TYPES[type(step)] for step in steps).items())),
         "agents": dict(sorted(Counter(f"{step.agent_id}/{step.capability_id}" for step in calls).items())),
-        "childScenarios": 0,
+        "childScenarios": len(children),
         "hasSideEffects": any(_has_side_effects(step, installed) for step in calls),
         "variables": {name: variable.value for name, variable in graph.variables.items()},
         "inputSchema": {name: field.type for name, field in graph.input_schema.items()},

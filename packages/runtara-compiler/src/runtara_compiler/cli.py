@@ -13,6 +13,8 @@ import click
 from runtara_sdk.errors import InvalidInputError, RuntaraError
 
 if TYPE_CHECKING:
+    from runtara_sdk.services import ChildFile
+
     from runtara_compiler.compilation import CompilationInput, CompilationResult
     from runtara_compiler.language.diagnostics import Diagnostic
     from runtara_compiler.validation import ValidationReport
@@ -23,6 +25,7 @@ Examples:
   runtara-compile --workflow order.json --tenant acme --scenario order --target native --output ./order
   runtara-compile --workflow order.json --tenant acme --scenario order --emit-source order.py
   runtara-compile --workflow order.json --validate
+  runtara-compile --workflow order.json --tenant acme --scenario order --child billing=billing.json
 """
 
 
@@ -41,6 +44,7 @@ class CompileOptions:
     debug: bool
     as_json: bool
     verbose: bool
+    children: tuple[ChildFile, ...] = ()
 
 
 @click.command(
@@ -58,12 +62,15 @@ class CompileOptions:
 @click.option("--emit-source", metavar="PATH", help="Write the generated Python module there, too.")
 @click.option("--data-dir", metavar="DIR", help="Holds cache and artifacts.  [default: DATA_DIR, else .data]")
 @click.option("--debug", is_flag=True, help="Emit an event at the start and the end of each step.")
-@click.option("--child", metavar="ID=PATH", multiple=True, help="Embed a child scenario; not in this version.")
+@click.option("--child", metavar="ID=PATH", multiple=True, help="Embed a child scenario (may be repeated).")
+@click.option("--child-version", metavar="ID=N", multiple=True, help="Version of that child.")
 @click.option("--validate", "only_validate", is_flag=True, help="Report errors and warnings, compile nothing.")
 @click.option("--analyze", is_flag=True, help="Describe the scenario, compile nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as a JSON object.")
 @click.option("--verbose", "-v", is_flag=True, help="Tell more on standard error.")
-def compile_command(*, child: tuple[str, ...], only_validate: bool, analyze: bool, **given: Any) -> None:
+def compile_command(
+    *, child: tuple[str, ...], child_version: tuple[str, ...], only_validate: bool, analyze: bool, **given: Any
+) -> None:
     """Compile a scenario to one executable file.
 
     The path of the artifact is all that is printed on standard output; progress, warnings and errors go to standard
@@ -72,10 +79,9 @@ def compile_command(*, child: tuple[str, ...], only_validate: bool, analyze: boo
     """
     for name in ("workflow", "output", "emit_source", "data_dir"):
         given[name] = Path(given[name]) if given[name] else None
-    options = CompileOptions(**given)
+    children = _read_children(child, child_version)
+    options = CompileOptions(**given, children=children)
     try:
-        if child:
-            raise InvalidInputError("--child: child scenarios are not compiled by this version; leave it out")
         if analyze:
             _analyze(options)
         elif only_validate:
@@ -108,6 +114,7 @@ def _compile(options: CompileOptions) -> None:
 
 def _compilation_input(options: CompileOptions) -> CompilationInput:
     from runtara_compiler.compilation import CompilationInput
+    from runtara_compiler.service import child_sources, read_children
 
     if not options.tenant or not options.scenario:
         missing = "--scenario" if options.tenant else "--tenant"
@@ -122,7 +129,17 @@ def _compilation_input(options: CompileOptions) -> CompilationInput:
         data_dir=options.data_dir,
         output=options.output,
         origin=str(options.workflow),
+        child_scenarios=child_sources(read_children(options.children)),
     )
+
+
+def _read_children(files: tuple[str, ...], versions: tuple[str, ...]) -> tuple[ChildFile, ...]:
+    from runtara_sdk.cli.child_argument import read_children
+
+    try:
+        return read_children(files, versions)
+    except InvalidInputError as error:
+        raise click.UsageError(error.message) from error
 
 
 def _result_json(result: CompilationResult, path: Path) -> dict[str, Any]:
@@ -133,7 +150,15 @@ def _result_json(result: CompilationResult, path: Path) -> dict[str, Any]:
         "buildDir": str(result.build_dir),
         "fromCache": result.from_cache,
         "hasSideEffects": result.has_side_effects,
-        "childDependencies": [],
+        "childDependencies": [
+            {
+                "stepId": child.step_id,
+                "childScenarioId": child.child_scenario_id,
+                "childVersionRequested": child.child_version_requested,
+                "childVersionResolved": child.child_version_resolved,
+            }
+            for child in result.child_dependencies
+        ],
         "defaultVariables": dict(result.default_variables),
         "warnings": [warning.to_json() for warning in result.warnings],
     }
@@ -169,11 +194,18 @@ def _judge(options: CompileOptions) -> tuple[ValidationReport, dict[str, Any] | 
     from runtara_sdk.agents import discover_agents
 
     from runtara_compiler.analysis import analyze_scenario
+    from runtara_compiler.service import child_sources, read_children
     from runtara_compiler.validation import validate_source
 
     installed = discover_agents()
     documents = {agent_id: agent.definition.metadata() for agent_id, agent in installed.agents.items()}
-    scenario, report = validate_source(_read(options.workflow), documents, origin=str(options.workflow))
+    scenario, report = validate_source(
+        _read(options.workflow),
+        documents,
+        origin=str(options.workflow),
+        children=child_sources(read_children(options.children)),
+        key=(options.scenario or "", options.version),
+    )
     return report, None if scenario is None else analyze_scenario(scenario, report, installed)
 
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runtara_sdk.errors import InvalidInputError
-from runtara_sdk.services import CompiledScenario, CompilerService, Progress
+from runtara_sdk.services import ChildFile, CompiledScenario, CompilerService, Progress
 
 from runtara_compiler import unchanged
+
+if TYPE_CHECKING:
+    from runtara_compiler.closure import ChildSource
 
 _NOT_IN_AN_ID = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -18,22 +23,32 @@ class Compiler(CompilerService):
     """Compiles scenario files; the file's name without its suffix is the scenario id, the version is 1."""
 
     async def compile_file(
-        self, scenario_path: Path, *, tenant_id: str, target: str, data_dir: Path, progress: Progress
+        self,
+        scenario_path: Path,
+        *,
+        tenant_id: str,
+        target: str,
+        data_dir: Path,
+        progress: Progress,
+        children: Sequence[ChildFile] = (),
     ) -> CompiledScenario:
-        """Compile a scenario file for `target`, from the cache when nothing changed.
+        """Compile a scenario file with its children for `target`, from the cache when nothing changed.
 
         Raises `InvalidInputError` with every validation error, one a line, when the scenario is not acceptable.
         """
         document = await asyncio.to_thread(read_scenario_file, scenario_path)
+        embedded = await asyncio.to_thread(read_children, children)
         scenario_id = scenario_id_of(scenario_path)
         known = unchanged.UnchangedScenarios(data_dir)
         key = None
         if target == unchanged.TARGET:
-            key = await asyncio.to_thread(known.key, document, tenant_id=tenant_id, scenario_id=scenario_id)
+            key = await asyncio.to_thread(
+                known.key, document, tenant_id=tenant_id, scenario_id=scenario_id, children=embedded
+            )
             if (compiled := known.find(key)) is not None:
                 progress("unchanged, taken from the cache")
                 return compiled
-        compiled = await _compile(document, scenario_path, scenario_id, tenant_id, target, data_dir, progress)
+        compiled = await _compile(document, scenario_path, scenario_id, tenant_id, target, data_dir, progress, embedded)
         if key is not None:
             known.remember(key, compiled)
         return compiled
@@ -47,6 +62,7 @@ async def _compile(
     target: str,
     data_dir: Path,
     progress: Progress,
+    children: Sequence[tuple[ChildFile, bytes]],
 ) -> CompiledScenario:
     # Imported here, so that an unchanged scenario starts without the compiler.
     from runtara_compiler.compilation import CompilationInput, compile_scenario
@@ -60,6 +76,7 @@ async def _compile(
         target=target,
         data_dir=data_dir,
         origin=str(scenario_path),
+        child_scenarios=child_sources(children),
     )
     try:
         result = await compile_scenario(compilation, progress=progress)
@@ -73,6 +90,21 @@ async def _compile(
         artifact_bytes=result.binary_size,
         from_cache=result.from_cache,
         warnings=tuple(map(str, result.warnings)),
+    )
+
+
+def read_children(children: Sequence[ChildFile]) -> tuple[tuple[ChildFile, bytes], ...]:
+    """Each child with the content of its file."""
+    return tuple((child, read_scenario_file(child.path)) for child in children)
+
+
+def child_sources(children: Sequence[tuple[ChildFile, bytes]]) -> tuple[ChildSource, ...]:
+    """The children as the compiler takes them."""
+    from runtara_compiler.closure import ChildSource
+
+    return tuple(
+        ChildSource(child.scenario_id, content, version=child.version, origin=str(child.path))
+        for child, content in children
     )
 
 

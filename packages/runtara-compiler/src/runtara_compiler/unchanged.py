@@ -11,14 +11,14 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 
 from runtara_sdk.entry_points import installed_version
 from runtara_sdk.plugins import find_plugins
-from runtara_sdk.services import CompiledScenario
+from runtara_sdk.services import ChildFile, CompiledScenario
 
 TARGET = "python"
 """The only target with the short cut: a native build depends on far more than this looks at."""
@@ -32,12 +32,22 @@ class UnchangedScenarios:
     def __init__(self, data_dir: Path) -> None:
         self._directory = data_dir / "cache" / "unchanged"
 
-    def key(self, document: bytes, *, tenant_id: str, scenario_id: str) -> str:
-        """The digest under which a compilation of `document` is remembered."""
+    def key(
+        self,
+        document: bytes,
+        *,
+        tenant_id: str,
+        scenario_id: str,
+        children: Sequence[tuple[ChildFile, bytes]] = (),
+    ) -> str:
+        """The digest under which a compilation of `document` with its children is remembered."""
         digest = hashlib.sha256()
         for part in (tenant_id, scenario_id, TARGET, sys.executable, sys.version, *_installed()):
             digest.update(part.encode("utf-8", "surrogateescape"))
             digest.update(b"\0")
+        for child, content in children:
+            digest.update(f"{child.scenario_id}\0{child.version}\0{len(content)}\0".encode())
+            digest.update(content)
         digest.update(document)
         return digest.hexdigest()
 

@@ -6,7 +6,7 @@ implements `CompilerService`; `local_platform` (contributed by runtara-environme
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,13 +26,31 @@ class CompiledScenario:
     warnings: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class ChildFile:
+    """A scenario file to embed: its id, and its version where one matters."""
+
+    scenario_id: str
+    path: Path
+    version: int | None = None
+
+
 class CompilerService(Protocol):
     """Turns scenario files into artifacts."""
 
     async def compile_file(
-        self, scenario_path: Path, *, tenant_id: str, target: str, data_dir: Path, progress: Progress
+        self,
+        scenario_path: Path,
+        *,
+        tenant_id: str,
+        target: str,
+        data_dir: Path,
+        progress: Progress,
+        children: Sequence[ChildFile] = (),
     ) -> CompiledScenario:
         """Compile a scenario file for `target` (`python` or `native`), from the cache when nothing changed.
+
+        `children` are the scenarios that it embeds.
 
         Raises `InvalidInputError` with every validation error, one a line, when the scenario is not acceptable.
         """

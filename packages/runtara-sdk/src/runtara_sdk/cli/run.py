@@ -14,13 +14,14 @@ from typing import Any
 
 import click
 
+from runtara_sdk.cli.child_argument import read_children
 from runtara_sdk.cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, print_error
 from runtara_sdk.cli.json_argument import read_json
 from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.identifiers import validate_identifier
 from runtara_sdk.models import InstanceStatus
 from runtara_sdk.plugins import load_one
-from runtara_sdk.services import CompilerService, LocalPlatform, RunOutcome
+from runtara_sdk.services import ChildFile, CompilerService, LocalPlatform, RunOutcome
 from runtara_sdk.stop_signals import stop_at_signals
 
 EXIT_UNFINISHED = 3
@@ -39,6 +40,7 @@ class RunRequest:
     data_dir: Path
     database_url: str | None
     tenant_id: str
+    children: tuple[ChildFile, ...] = ()
 
 
 @click.command()
@@ -49,7 +51,8 @@ class RunRequest:
 @click.option("--instance-id", metavar="ID", help="Id of the run; an unfinished one goes on where it was.")
 @click.option("--native", is_flag=True, help="Compile to a native binary (needs a C compiler).")
 @click.option("--runner", type=click.Choice(["native", "oci", "auto"]), default="auto", help="What runs the instance.")
-@click.option("--child", "children", multiple=True, metavar="ID=PATH", help="A child scenario (may be repeated).")
+@click.option("--child", "child_files", multiple=True, metavar="ID=PATH", help="Embed a child scenario (repeatable).")
+@click.option("--child-version", "child_versions", multiple=True, metavar="ID=N", help="Version of that child.")
 @click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
@@ -69,7 +72,8 @@ def run(
     instance_id: str | None,
     native: bool,
     runner: str,
-    children: tuple[str, ...],
+    child_files: tuple[str, ...],
+    child_versions: tuple[str, ...],
     data_dir: Path | None,
     database_url: str | None,
     tenant_id: str,
@@ -93,11 +97,10 @@ def run(
       runtara run order.json --input '{"orderId": "A-1"}'
       runtara run order.json --input @input.json --instance-id order-A-1
       runtara run order.json --native --json
+      runtara run order.json --child billing=billing.json
     """
     if runner == "oci":
         raise click.UsageError("--runner oci: containers are not supported yet: use --runner native", ctx)
-    if children:
-        raise click.UsageError("--child: child scenarios are not supported yet: inline their steps", ctx)
     validate_identifier("--tenant", tenant_id)
     if instance_id is not None:
         validate_identifier("--instance-id", instance_id)
@@ -110,6 +113,7 @@ def run(
         data_dir=(data_dir or Path(os.environ.get("DATA_DIR") or ".data")).absolute(),
         database_url=database_url,
         tenant_id=tenant_id,
+        children=read_children(child_files, child_versions),
     )
     try:
         outcome = asyncio.run(_run(request))
@@ -135,6 +139,7 @@ async def _run(request: RunRequest) -> RunOutcome:
         target=request.target,
         data_dir=request.data_dir,
         progress=_progress,
+        children=request.children,
     )
     for warning in compiled.warnings:
         _progress(f"warning: {warning}")
@@ -186,6 +191,10 @@ def _envelope(document: Any) -> dict[str, Any]:
 
 def _resume_command(request: RunRequest) -> str:
     words = ["runtara", "run", str(request.scenario), "--instance-id", request.instance_id]
+    for child in request.children:
+        words += ["--child", f"{child.scenario_id}={child.path}"]
+        if child.version is not None:
+            words += ["--child-version", f"{child.scenario_id}={child.version}"]
     if request.target == "native":
         words.append("--native")
     if request.data_dir != Path(os.environ.get("DATA_DIR") or ".data").absolute():

@@ -25,6 +25,7 @@ __all__ = [
     "DEFAULT_MAX_RETRIES",
     "DEFAULT_RETRY_DELAY_MS",
     "STEP_MODELS",
+    "STEP_TYPES",
     "STEP_TYPE_SYNONYMS",
     "UNSUPPORTED_STEP_TYPES",
     "AgentStep",
@@ -79,6 +80,9 @@ STEP_MODELS: dict[str, type[BaseStep]] = {
     "While": WhileStep,
 }
 """Step types that compile."""
+
+STEP_TYPES = {model: name for name, model in STEP_MODELS.items()}
+"""The name of each type."""
 
 STEP_TYPE_SYNONYMS = {"EmbedWorkflow": "StartScenario"}
 """Names of newer documents: read, without a warning."""
