@@ -27,7 +27,7 @@ def with_step(step: dict[str, Any]) -> dict[str, Any]:
 
 
 UNKNOWN_STEP = with_step({"stepType": "Teleport"})
-LATER_STEP = with_step({"stepType": "WaitForSignal"})
+LATER_STEP = with_step({"stepType": "AiAgent"})
 UNKNOWN_AGENT = with_step({"stepType": "Agent", "agentId": "htpp", "capabilityId": "request", "inputMapping": {}})
 UNKNOWN_CAPABILITY = with_step({"stepType": "Agent", "agentId": "http", "capabilityId": "rquest", "inputMapping": {}})
 
@@ -58,7 +58,7 @@ def require_one_error(product: Any, finished: Any, *told: str) -> None:
         ("", ("scenario.json",)),
         ("[1, 2]", ("scenario.json", "object")),
         (json.dumps(UNKNOWN_STEP), ("scenario.json", "first", "Teleport")),
-        (json.dumps(LATER_STEP), ("scenario.json", "first", "WaitForSignal")),
+        (json.dumps(LATER_STEP), ("scenario.json", "first", "AiAgent")),
         (json.dumps(UNKNOWN_AGENT), ("scenario.json", "first", "htpp", "http")),
         (json.dumps(UNKNOWN_CAPABILITY), ("scenario.json", "first", "rquest", "request")),
     ],

@@ -250,7 +250,7 @@ def test_cli_validates_and_analyzes(tmp_path: Path) -> None:
         (["--workflow", "/nowhere.json"], None, "/nowhere.json: cannot be read"),
         (["--workflow", "-"], "{", "malformed JSON"),
         (["--workflow", "-"], '{"steps": {"a": {"stepType": "Agnet"}}}', "did you mean 'Agent'"),
-        (["--workflow", "-", "--child", "a=b.json"], "{}", "--child"),
+        (["--workflow", "-", "--child", "a=/nowhere.json"], "{}", "/nowhere.json: cannot be read"),
         (["--workflow", "-", "--target", "wasm"], json.dumps(GREET), "unknown build target 'wasm'"),
     ],
 )

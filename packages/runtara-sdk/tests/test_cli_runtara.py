@@ -21,7 +21,7 @@ SERVICES = """
     error = None
 
     class Compiler:
-        async def compile_file(self, scenario_path, *, tenant_id, target, data_dir, progress):
+        async def compile_file(self, scenario_path, *, tenant_id, target, data_dir, progress, children=()):
             if "broken" in scenario_path.name:
                 raise InvalidInputError(f"{scenario_path.name}: E001 step 'a' is unknown\\n  E002 something else")
             calls["compile"] = {"target": target, "tenant_id": tenant_id, "data_dir": data_dir}
@@ -183,7 +183,7 @@ class TestRun:
             (["order.json", "--input", "@absent.json"], "absent.json"),
             (["order.json", "--input", "@"], "a file name is missing behind @"),
             (["order.json", "--runner", "oci"], "--runner native"),
-            (["order.json", "--child", "a=b"], "--child"),
+            (["order.json", "--child", "a"], "--child"),
             (["order.json", "--unknown"], "--unknown"),
             ([], "SCENARIO"),
         ],

@@ -32,6 +32,7 @@ from runtara_sdk.workflow.json_text import encode_json
 from runtara_sdk.workflow.run import Run
 from runtara_sdk.workflow.schema import checked
 from runtara_sdk.workflow.scope import Scope
+from runtara_sdk.workflow.surroundings import Surroundings
 from runtara_sdk.workflow.time_limit import fix_limit
 from runtara_sdk.workflow.workflow import Workflow
 
@@ -84,29 +85,33 @@ def run_workflow(workflow: Workflow, argv: Sequence[str] | None = None) -> int:
     try:
         return asyncio.run(_run(workflow))
     except RuntaraError as error:
-        _complain(error.message)
+        Surroundings().complain(error.message)
         return EXIT_FAILED
     except InstanceSuperseded as superseded:  # at the registration already, outside of any block
-        _complain(str(superseded))
+        Surroundings().complain(str(superseded))
         return EXIT_SUPERSEDED
     except asyncio.CancelledError:
-        _complain("stopped by SIGTERM; the next launch goes on")
+        Surroundings().complain("stopped by SIGTERM; the next launch goes on")
         return EXIT_STOPPED
     except KeyboardInterrupt:
-        _complain("interrupted; the next launch goes on")
+        Surroundings().complain("interrupted; the next launch goes on")
         return EXIT_INTERRUPTED
 
 
-async def run_instance(workflow: Workflow, sdk: RuntaraSdk, reader: EnvironmentReader) -> int:
+async def run_instance(
+    workflow: Workflow, sdk: RuntaraSdk, reader: EnvironmentReader, surroundings: Surroundings | None = None
+) -> int:
     """Run `workflow` on an SDK that is not yet connected, and report how it ended; returns the exit code.
 
+    `surroundings` are those of a program that runs for real, when left out.
     Raises `RuntaraError` when the store fails: then nothing was reported.
     """
+    surroundings = surroundings or Surroundings()
     async with sdk:
         try:
-            output = await _run_graph(workflow, sdk, reader)
+            output = await _run_graph(workflow, sdk, reader, surroundings)
         except StepFailedError as failure:
-            _complain(str(failure))
+            surroundings.complain(str(failure))
             await sdk.failed(failure.as_text())
             return EXIT_FAILED
         await sdk.completed(output)
@@ -127,7 +132,9 @@ async def _run(workflow: Workflow) -> int:
         await _close_agents(workflow)
 
 
-async def _run_graph(workflow: Workflow, sdk: RuntaraSdk, reader: EnvironmentReader) -> bytes:
+async def _run_graph(
+    workflow: Workflow, sdk: RuntaraSdk, reader: EnvironmentReader, surroundings: Surroundings
+) -> bytes:
     try:
         run_input = read_input(reader)
     except InvalidInputError as error:
@@ -140,6 +147,7 @@ async def _run_graph(workflow: Workflow, sdk: RuntaraSdk, reader: EnvironmentRea
         data=data,
         variables=starting_variables(workflow.variables, run_input.variables, built_in),
         debug=workflow.debug,
+        surroundings=surroundings,
     )
     output = await _graph_output(workflow, run)
     try:
@@ -182,13 +190,8 @@ def _answer(workflow: Workflow, argv: Sequence[str]) -> int:
     if argv[0] in ("--help", "-h"):
         print(_HELP.format(name=name))  # noqa: T201
         return EXIT_DONE
-    _complain(f"unknown argument {argv[0]!r}: use --help or --version, or none to run the instance")
+    Surroundings().complain(f"unknown argument {argv[0]!r}: use --help or --version, or none to run the instance")
     return EXIT_USAGE
-
-
-def _complain(message: str) -> None:
-    with suppress(OSError):  # a full disk takes the message, and must not take the report of the end with it
-        print(f"error: {' '.join(message.splitlines())}", file=sys.stderr)  # noqa: T201
 
 
 _HELP = """\

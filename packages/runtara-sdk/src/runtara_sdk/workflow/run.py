@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from runtara_sdk.clock import Clock, SystemClock
 from runtara_sdk.workflow.edges import taken
 from runtara_sdk.workflow.events import RunEvents
 from runtara_sdk.workflow.failures import StepFailedError
 from runtara_sdk.workflow.retry import DurableCalls
 from runtara_sdk.workflow.scope import Scope
 from runtara_sdk.workflow.steps.base import Outcome, Step
+from runtara_sdk.workflow.surroundings import Surroundings
 from runtara_sdk.workflow.time_limit import TimeLimit
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class Run:
             `loop`, `item`, `iteration`, `error`, `__error`.
         calls: does what is done once, whatever happens to the process.
         events: sends log lines and debug events.
+        surroundings: time, capabilities and children.
         clock: the source of time.
         limit: the soonest end that an enclosing step sets to this run, if any.
         is_root: whether this is the graph of the scenario itself, or a body within it, rather than a child's.
@@ -51,7 +52,7 @@ class Run:
         variables: Mapping[str, Any],
         roots: Mapping[str, Any] | None = None,
         debug: bool = False,
-        clock: Clock | None = None,
+        surroundings: Surroundings | None = None,
         calls: DurableCalls | None = None,
         limit: TimeLimit | None = None,
         is_root: bool = True,
@@ -67,7 +68,8 @@ class Run:
             "scenario": {"inputs": inputs},
             "workflow": {"inputs": inputs},
         }
-        self.clock = clock or SystemClock()
+        self.surroundings = surroundings or Surroundings()
+        self.clock = self.surroundings.clock
         self.calls = calls or DurableCalls(sdk)
         self.limit = limit
         self.is_root = is_root
@@ -100,7 +102,7 @@ class Run:
             variables=variables,
             roots={**inherited, **(roots or {})},
             debug=self.debug,
-            clock=self.clock,
+            surroundings=self.surroundings,
             calls=self.calls,
             limit=_soonest(self.limit, limit),
             is_root=self.is_root,
@@ -114,7 +116,7 @@ class Run:
             data=data,
             variables=variables,
             debug=self.debug,
-            clock=self.clock,
+            surroundings=self.surroundings,
             calls=self.calls,
             limit=_soonest(self.limit, limit),
             is_root=False,

@@ -11,6 +11,7 @@ from runtara_sdk.workflow.failures import StepFailedError
 from runtara_sdk.workflow.json_text import decode_json, encode_json
 from runtara_sdk.workflow.mapping import Value, resolve_mapping
 from runtara_sdk.workflow.steps.base import Outcome, Step
+from runtara_sdk.workflow.surroundings import CapabilityCall
 
 if TYPE_CHECKING:
     from runtara_sdk.agents import AgentDefinition
@@ -73,7 +74,8 @@ class AgentStep(Step):
         except (TypeError, ValueError) as error:
             raise StepFailedError("INPUT_SERIALIZATION_ERROR", f"the inputs are not JSON: {error}") from error
         try:
-            return await self.agent.invoke(self.capability_id, own_inputs, context)
+            call = CapabilityCall(self.agent, self.agent_id, self.capability_id, self.id, own_inputs, context)
+            return await run.surroundings.invoke(call)
         except AgentError as error:
             failure = StepFailedError(**error.to_json())
             # The step, too: its failure is told before the run hears of it, with the attempt that follows.

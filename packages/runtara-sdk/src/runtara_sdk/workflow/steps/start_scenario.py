@@ -80,7 +80,8 @@ class StartScenarioStep(Step):
             "_cache_key_prefix": scope.base,
         }
         try:
-            return await child.graph(run.child(scope, data=data, variables=variables, limit=limit))
+            inner = run.child(scope, data=data, variables=variables, limit=limit)
+            return await run.surroundings.run_child(child, inner, self.id)
         except StepFailedError as failure:
             raise self._failed(failure) from failure
 

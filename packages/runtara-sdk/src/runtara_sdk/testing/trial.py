@@ -1,0 +1,324 @@
+"""A trial of a compiled workflow: the real program, with time that jumps and stand-ins for what lies outside.
+
+    trial = Trial(data={"who": "Ada"}, capabilities={"http/http-request": [Answer({"ok": True})]})
+    outcome = await try_workflow(workflow, trial)
+    assert outcome.output == {"greeted": "Ada"}
+
+The program is launched, suspended and launched again as an environment does it, on a store in memory. A scenario that
+sleeps for three days is tried in milliseconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from runtara_sdk.agents.errors import AgentError
+from runtara_sdk.errors import InvalidInputError
+from runtara_sdk.instance import RuntaraSdk
+from runtara_sdk.instance_settings import InstanceSettings
+from runtara_sdk.models import EventType, InstanceEvent, InstanceStatus
+from runtara_sdk.settings import EnvironmentReader
+from runtara_sdk.testing.jumping_clock import JumpingClock
+from runtara_sdk.testing.memory_store import MemoryStore
+from runtara_sdk.workflow import StepFailedError, Workflow
+from runtara_sdk.workflow.children import ChildScenario
+from runtara_sdk.workflow.program import run_instance
+from runtara_sdk.workflow.run import Run
+from runtara_sdk.workflow.surroundings import CapabilityCall, Surroundings
+
+MAXIMUM_LAUNCHES = 1_000
+LONGEST_REAL_SECONDS = 60.0
+"""A trial that takes longer, in real time, is given up."""
+
+_REQUESTED = "external_input_requested"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What stands in for a capability or a child: a result, or an error object `{code, message, category, ...}`."""
+
+    output: Any = None
+    error: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SentSignal:
+    """An answer to a WaitForSignal step.
+
+    Attributes:
+        payload: JSON.
+        step_id: the step that is answered as soon as it asks, or after `after_ms` from then on.
+        signal_id: the id of the signal instead, sent `after_ms` after the start of the trial.
+        after_ms: milliseconds.
+    """
+
+    payload: Any
+    step_id: str | None = None
+    signal_id: str | None = None
+    after_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a workflow is tried with.
+
+    Attributes:
+        data: the input.
+        variables: of the input.
+        capabilities: `agent/capability`, or the id of a step, to the answers of its calls in order; the last one
+            answers all further calls. A step's id comes first. Capabilities that are not named are really called.
+        children: scenario id, or the id of a step, to the answers of a child in the same manner; children that are not
+            named really run.
+        signals: what is answered.
+        instance_id: of the instance that is tried.
+    """
+
+    data: Any = field(default_factory=dict)
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    capabilities: Mapping[str, Sequence[Answer]] = field(default_factory=dict)
+    children: Mapping[str, Sequence[Answer]] = field(default_factory=dict)
+    signals: Sequence[SentSignal] = ()
+    instance_id: str = "trial"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedCall:
+    """One call of a capability: `agent/capability`, its step and its inputs."""
+
+    capability: str
+    step_id: str
+    inputs: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TrialOutcome:
+    """How a trial ended.
+
+    Attributes:
+        status: of the instance; `suspended` when it waits for a signal that nothing sends.
+        output: its result.
+        error: its error object.
+        events: `{type, ...payload}` of each custom event, in order.
+        calls: the calls of capabilities, in order.
+        launches: how often the program was started.
+        passed_ms: time that passed for the instance, milliseconds.
+        waiting_for: what a suspended instance waits for.
+    """
+
+    status: InstanceStatus
+    output: Any
+    error: dict[str, Any] | None
+    events: tuple[dict[str, Any], ...]
+    calls: tuple[RecordedCall, ...]
+    launches: int
+    passed_ms: int
+    waiting_for: str | None = None
+
+
+async def try_workflow(workflow: Workflow, trial: Trial) -> TrialOutcome:
+    """Run a workflow to its end, or until it waits for what the trial does not send.
+
+    Raises `InvalidInputError` when it does not end within `LONGEST_REAL_SECONDS` or `MAXIMUM_LAUNCHES`.
+    """
+    try:
+        async with asyncio.timeout(LONGEST_REAL_SECONDS):
+            return await _Driver(workflow, trial).drive()
+    except TimeoutError:
+        raise InvalidInputError(f"the trial did not end within {LONGEST_REAL_SECONDS:g} s of real time") from None
+
+
+class _Driver:
+    """Launches the program as often as its waits need."""
+
+    def __init__(self, workflow: Workflow, trial: Trial) -> None:
+        self._workflow = workflow
+        self._trial = trial
+        self._clock = JumpingClock()
+        self._began_ms = self._clock.now_ms()
+        self._store = _ListeningStore(self._clock)
+        self._surroundings = _TrialSurroundings(trial, self._clock)
+        self._due = [(self._began_ms + sent.after_ms, sent) for sent in trial.signals if sent.signal_id is not None]
+        self._expected = [sent for sent in trial.signals if sent.signal_id is None]
+        self._store.on_event = self._answer_request
+
+    async def drive(self) -> TrialOutcome:
+        envelope = json.dumps({"data": self._trial.data, "variables": dict(self._trial.variables)})
+        reader = EnvironmentReader({"INPUT_JSON": envelope})
+        launches = 0
+        waiting_for: str | None = None
+        sender = asyncio.create_task(self._send_what_is_due())
+        try:
+            while True:
+                launches += 1
+                await run_instance(self._workflow, self._sdk(launches), reader, self._surroundings)
+                if self._store.status is not InstanceStatus.SUSPENDED:
+                    break
+                if launches == MAXIMUM_LAUNCHES:
+                    raise InvalidInputError(f"the trial did not end within {MAXIMUM_LAUNCHES} launches")
+                if not self._pass_time():
+                    waiting_for = "a signal that nothing sends"
+                    break
+        finally:
+            sender.cancel()
+            self._clock.close()
+        return self._outcome(launches, waiting_for)
+
+    def _sdk(self, epoch: int) -> RuntaraSdk:
+        settings = InstanceSettings(
+            self._trial.instance_id, "trial", launch_epoch=epoch, heartbeat_interval_ms=0, sleep_threshold_ms=30_000
+        )
+        return RuntaraSdk(settings, backend=self._store.launch(), clock=self._clock)
+
+    def _pass_time(self) -> bool:
+        """Move on to what wakes a suspended instance; false when nothing does."""
+        if self._store.is_woken:
+            return True
+        times = [time_ms for time_ms, _ in self._due]
+        if self._store.wake_at_ms is not None:
+            times.append(self._store.wake_at_ms)
+        if not times:
+            return False
+        self._clock.jump_to(min(times))
+        self._deliver()
+        return True
+
+    async def _send_what_is_due(self) -> None:
+        """Signals that come while the program runs."""
+        while True:
+            if self._due:
+                await self._clock.sleep(max(1, min(self._due)[0] - self._clock.now_ms()) / 1000)
+                self._deliver()
+            else:
+                await self._store.asked.wait()
+                self._store.asked.clear()
+
+    def _deliver(self) -> None:
+        now_ms = self._clock.now_ms()
+        for time_ms, sent in list(self._due):
+            if time_ms <= now_ms:
+                self._due.remove((time_ms, sent))
+                self._store.send_custom_signal(sent.signal_id or "", json.dumps(sent.payload).encode())
+
+    def _answer_request(self, event: InstanceEvent) -> None:
+        if event.subtype != _REQUESTED:
+            return
+        request = json.loads(event.payload)
+        for sent in self._expected:
+            if sent.step_id == request["step_id"]:
+                self._expected.remove(sent)
+                known = SentSignal(sent.payload, signal_id=request["signal_id"])
+                self._due.append((self._clock.now_ms() + sent.after_ms, known))
+                self._store.asked.set()
+                if sent.after_ms == 0:
+                    self._deliver()
+                return
+
+    def _outcome(self, launches: int, waiting_for: str | None) -> TrialOutcome:
+        store = self._store
+        return TrialOutcome(
+            store.status,
+            None if store.output is None else json.loads(store.output),
+            None if store.error is None else _error_object(store.error),
+            tuple(_shown(event) for event in store.events if event.event_type is EventType.CUSTOM),
+            tuple(self._surroundings.calls),
+            launches,
+            self._clock.now_ms() - self._began_ms,
+            waiting_for,
+        )
+
+
+class _ListeningStore(MemoryStore):
+    """A store that tells of events, and knows whether a signal has come for a suspended instance."""
+
+    def __init__(self, clock: JumpingClock) -> None:
+        super().__init__(clock)
+        self.on_event: Callable[[InstanceEvent], None] = lambda _: None
+        self.asked = asyncio.Event()
+        self.is_woken = False
+
+    def launch(self) -> Any:
+        self.is_woken = False
+        return super().launch()
+
+    def send_custom_signal(self, signal_id: str, payload: bytes) -> None:
+        self.is_woken = True
+        super().send_custom_signal(signal_id, payload)
+
+    def recorded(self, event: InstanceEvent) -> None:
+        self.on_event(event)
+
+
+class _TrialSurroundings(Surroundings):
+    """Answers calls from the trial, and notes them."""
+
+    def __init__(self, trial: Trial, clock: JumpingClock) -> None:
+        super().__init__(clock)
+        self._jumping = clock
+        self._capabilities = {name: list(answers) for name, answers in trial.capabilities.items()}
+        self._children = {name: list(answers) for name, answers in trial.children.items()}
+        self.calls: list[RecordedCall] = []
+
+    def complain(self, message: str) -> None:
+        """Nothing: the outcome tells."""
+
+    async def invoke(self, call: CapabilityCall) -> Any:
+        capability = call.agent.find_capability(call.capability_id)
+        written = f"{call.agent_id}/{call.capability_id}"
+        own = written if capability is None else f"{call.agent.id}/{capability.id}"
+        self.calls.append(RecordedCall(own, call.step_id, call.inputs))
+        answer = _next_answer(self._capabilities, call.step_id, written, own)
+        if answer is None:
+            with self._jumping.real_work():
+                return await super().invoke(call)
+        if answer.error is not None:
+            raise _agent_error(answer.error)
+        return answer.output
+
+    async def run_child(self, child: ChildScenario, run: Run, step_id: str) -> Any:
+        answer = _next_answer(self._children, step_id, child.id)
+        if answer is None:
+            return await super().run_child(child, run, step_id)
+        if answer.error is not None:
+            raise _step_failure(answer.error)
+        return answer.output
+
+
+def _next_answer(answers: Mapping[str, list[Answer]], *names: str) -> Answer | None:
+    for name in names:
+        waiting = answers.get(name)
+        if waiting:
+            return waiting.pop(0) if len(waiting) > 1 else waiting[0]
+    return None
+
+
+def _agent_error(error: Mapping[str, Any]) -> AgentError:
+    return AgentError(
+        str(error.get("code", "CAPABILITY_ERROR")),
+        str(error.get("message", "failed, as the case says")),
+        category=error.get("category", "permanent"),
+        severity=error.get("severity"),
+        retry_after_ms=error.get("retryAfterMs"),
+        attributes=error.get("attributes"),
+    )
+
+
+def _step_failure(error: Mapping[str, Any]) -> StepFailedError:
+    given = {"code": "CHILD_ERROR", "message": "failed, as the case says", **error}
+    return StepFailedError(**given)
+
+
+def _error_object(text: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(text)
+    except ValueError:
+        document = None
+    return document if isinstance(document, dict) else {"message": text.decode("utf-8", "replace")}
+
+
+def _shown(event: InstanceEvent) -> dict[str, Any]:
+    payload = json.loads(event.payload) if event.payload else {}
+    return {**(payload if isinstance(payload, dict) else {"payload": payload}), "type": event.subtype}

@@ -1,0 +1,51 @@
+"""What a run meets outside of itself: time, capabilities, and the scenarios that it embeds.
+
+A program that runs for real has these; a trial of a scenario stands in for some of them.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from runtara_sdk.clock import Clock, SystemClock
+
+if TYPE_CHECKING:
+    from runtara_sdk.agents import AgentDefinition, CapabilityContext
+    from runtara_sdk.workflow.children import ChildScenario
+    from runtara_sdk.workflow.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class CapabilityCall:
+    """One call of a capability that a step is about to make."""
+
+    agent: AgentDefinition
+    agent_id: str
+    capability_id: str
+    step_id: str
+    inputs: Mapping[str, Any]
+    context: CapabilityContext
+
+
+class Surroundings:
+    """The surroundings of a program that runs for real."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.clock = clock or SystemClock()
+
+    def complain(self, message: str) -> None:
+        """Tell people on standard error why the run failed."""
+        with suppress(OSError):  # a full disk takes the message, and must not take the report of the end with it
+            print(f"error: {' '.join(message.splitlines())}", file=sys.stderr)  # noqa: T201
+
+    async def invoke(self, call: CapabilityCall) -> Any:
+        """The JSON result of a capability; raises `AgentError`."""
+        return await call.agent.invoke(call.capability_id, call.inputs, call.context)
+
+    async def run_child(self, child: ChildScenario, run: Run, step_id: str) -> Any:
+        """The result of a child on the run that was made for it; raises `StepFailedError`."""
+        return await child.graph(run)
