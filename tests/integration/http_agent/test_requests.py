@@ -17,7 +17,10 @@ async def test_a_get_returns_status_headers_and_parsed_body(http: AgentDefinitio
     assert await http.invoke("request", {"url": f"{server.url}/orders"}) == {
         "status_code": 200,
         "headers": {"x-one": "a", "content-length": "11"},
+        "header_list": [{"name": "x-one", "value": "a"}, {"name": "content-length", "value": "11"}],
         "body": [{"id": 1}],
+        "body_kind": "json",
+        "body_intact": True,
         "success": True,
     }
     [request] = server.received

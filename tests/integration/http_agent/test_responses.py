@@ -6,6 +6,8 @@ import base64
 import email.utils
 import gzip
 import time
+import tracemalloc
+import zlib
 from typing import Any
 
 import pytest
@@ -25,7 +27,7 @@ from .http_server import Server
         (b"[1]", "text/plain", "json", [1]),
         (b"[1]", "text/plain", "text", "[1]"),
         ("grün".encode("latin-1"), "text/plain; charset=iso-8859-1", "text", "grün"),
-        (b"\xff\xfe", "text/plain", "text", "\ufffd\ufffd"),
+        (b"\xff\xfa", "text/plain", "text", "\ufffd\ufffd"),
         (b"x", "text/plain; charset=no-such", "text", "x"),
         (b"x", "text/plain; charset=base64", "text", "x"),
         (b"\xff\x00", "application/octet-stream", "binary", base64.b64encode(b"\xff\x00").decode()),
@@ -134,3 +136,108 @@ async def test_endless_redirects_end(http: AgentDefinition, server: Server) -> N
 async def test_redirects_to_other_schemes_are_refused(http: AgentDefinition, server: Server) -> None:
     server.answer("/", status=302, Location="file:///etc/passwd")
     assert (await error_of(http, url=server.url)).code == "HTTP_INVALID_URL"
+
+
+WRAPPED = base64.b64encode(bytes(range(256))).decode()
+
+
+@pytest.mark.parametrize(
+    ("content", "content_type", "body", "kind"),
+    [
+        (b'{"a": 1}', "application/problem+json", {"a": 1}, "json"),
+        (b'"text"', "application/json", "text", "json"),
+        (b"5", "text/plain", "5", "text"),
+        (b' [1, "x"]', "text/html", [1, "x"], "json"),
+        (b"[not json", "text/plain", "[not json", "text"),
+        (b'{"a": 1}', "", {"a": 1}, "json"),
+        (b"plain", "", "plain", "text"),
+        (b"<a/>", "application/xml", "<a/>", "text"),
+        (b"", "text/plain", "", "none"),
+        (
+            bytes(range(256)),
+            "application/octet-stream",
+            {"content": WRAPPED, "mimeType": "application/octet-stream"},
+            "binary",
+        ),
+        (b"GIF89a\x00", "", {"content": base64.b64encode(b"GIF89a\x00").decode()}, "binary"),
+        (b"\xff\xfa", "text/plain", {"content": "//o=", "mimeType": "text/plain"}, "binary"),
+        (b'\xef\xbb\xbf{"a": 1}', "application/json", {"a": 1}, "json"),
+        ('{"a": "ü"}'.encode("utf-16"), "application/json", {"a": "ü"}, "json"),
+        (b"\xef\xbb\xbfhi", "text/plain", "hi", "text"),
+        (b'{"a": 1e400, "b": -1e999}', "application/json", {"a": "1e400", "b": "-1e999"}, "json"),
+        (
+            b'["\\ud800", "\\ud83d\\ude00", {"\\udfff": 1}]',
+            "application/json",
+            ["\ufffd", "\U0001f600", {"\ufffd": 1}],
+            "json",
+        ),
+        (b"[" + b"9" * 5000 + b"]", "application/json", ["9" * 5000], "json"),
+    ],
+)
+async def test_a_body_arrives_as_it_was_sent(
+    http: AgentDefinition, server: Server, content: bytes, content_type: str, body: Any, kind: str
+) -> None:
+    server.answer("/", body=content, **({"Content_Type": content_type} if content_type else {}))
+    result = await http.invoke("request", {"url": server.url})
+    assert (result["body"], result["body_kind"], result["body_intact"]) == (body, kind, True)
+
+
+async def test_a_binary_answer_can_be_sent_on(http: AgentDefinition, server: Server) -> None:
+    server.answer("/file", body=bytes(range(256)), Content_Type="image/x")
+    got = await http.invoke("request", {"url": f"{server.url}/file"})
+    await http.invoke("request", {"url": f"{server.url}/up", "body": got["body"], "bodyType": "binary"})
+    assert (server.received[-1].body, server.received[-1].header("content-type")) == (bytes(range(256)), "image/x")
+
+
+async def test_every_value_of_a_repeated_header_arrives(http: AgentDefinition, server: Server) -> None:
+    async def answer(_request: Any, writer: Any) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+
+    server.handlers["/"] = answer
+    result = await http.invoke("request", {"url": server.url})
+    cookies = [header["value"] for header in result["header_list"] if header["name"] == "set-cookie"]
+    assert cookies == ["a=1", "b=2"]
+    assert result["headers"]["set-cookie"] == "a=1, b=2"
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "raw deflate", "gzip, gzip", "two members"])
+async def test_every_coding_that_is_asked_for(http: AgentDefinition, server: Server, coding: str) -> None:
+    content = b"some text " * 20_000
+    raw = zlib.compressobj(wbits=-15)
+    packed = {
+        "gzip": gzip.compress(content),
+        "deflate": zlib.compress(content),
+        "raw deflate": raw.compress(content) + raw.flush(),
+        "gzip, gzip": gzip.compress(gzip.compress(content)),
+        "two members": gzip.compress(content[:1000]) + gzip.compress(content[1000:]),
+    }[coding]
+    name = {"raw deflate": "deflate", "two members": "gzip"}.get(coding, coding)
+    server.answer("/", body=packed, Content_Encoding=name, Content_Type="text/plain")
+    result = await http.invoke("request", {"url": server.url})
+    assert result["body"] == content.decode()
+    assert server.received[0].header("accept-encoding") == "gzip, deflate"
+
+
+@pytest.mark.parametrize("damage", ["cut", "no gzip"])
+async def test_a_broken_coding_is_a_failure_of_the_network(http: AgentDefinition, server: Server, damage: str) -> None:
+    body = gzip.compress(b"text" * 1000)[:-9] if damage == "cut" else b"plain"
+    server.answer("/", body=body, Content_Encoding="gzip")
+    error = await error_of(http, url=server.url)
+    assert (error.code, error.retryable) == ("NETWORK_ERROR", True)
+
+
+async def test_a_bomb_costs_no_memory(http: AgentDefinition, server: Server) -> None:
+    packer = zlib.compressobj(wbits=31)
+    bomb = b"".join([packer.compress(bytes(1_000_000)) for _ in range(300)] + [packer.flush()])
+    server.answer("/", body=bomb, Content_Encoding="gzip")
+    limit = 1_000_000
+    await http.invoke("request", {"url": f"{server.url}/warm"})
+    tracemalloc.start()
+    try:
+        error = await error_of(http, url=server.url, max_response_bytes=limit)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert error.code == "HTTP_RESPONSE_TOO_LARGE"
+    assert peak < 5 * limit

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, cast
 import certifi
 from runtara_sdk.agents import AgentError
 
+from runtara_agents_http.decompression import OFFERED
+
 if TYPE_CHECKING:
     import httpx
 
@@ -109,7 +111,7 @@ class HttpClientPool:
         return httpx.AsyncClient(
             verify=context,
             cookies=no_cookies,  # steps must not influence each other
-            headers={"User-Agent": self._user_agent},
+            headers={"User-Agent": self._user_agent, "Accept-Encoding": OFFERED},
             timeout=None,  # noqa: S113 - the whole exchange has one deadline, set by the caller
             follow_redirects=False,
             limits=httpx.Limits(

@@ -14,13 +14,13 @@ from runtara_agents_http.body import RequestBody, encode_body, invalid_body
 from runtara_agents_http.client import HttpClientPool
 from runtara_agents_http.credentials import Credentials, credentials_of
 from runtara_agents_http.models import HttpRequestInput, HttpResponse
+from runtara_agents_http.redirects import MAXIMUM_REDIRECTS, Trust, follow
 from runtara_agents_http.response import read_response
 from runtara_agents_http.target import Origin, Target, invalid_url, origin_of, resolve_target, without_credentials
 
 if TYPE_CHECKING:
     import httpx
 
-_MAXIMUM_REDIRECTS = 10
 _CHANGING_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
@@ -74,15 +74,18 @@ async def _follow(
         trusted = _origin(httpx.URL(target.trusted_url)) if target.trusted_url is not None else None
         content = body.content if body is not None else None
         outgoing = client.build_request(method, target.url, headers=dict(headers), content=content)
-        for _ in range(_MAXIMUM_REDIRECTS + 1):
+        trust = Trust.of(request, _origin(outgoing.url))
+        for _ in range(MAXIMUM_REDIRECTS + 1):
             _apply_credentials(outgoing, credentials, trusted, stepwise=headers)
             response = await client.send(outgoing, stream=True)
             try:
-                if response.next_request is None:
+                following = response.next_request
+                if following is None:
                     return await read_response(request, response)
-                outgoing = response.next_request
             finally:
                 await response.aclose()
+            content = content if following.method == method else None
+            outgoing = follow(client, following, trust.allowed(headers, following, method), content)
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as error:
         raise invalid_url(request.url, str(error)[:200]) from None
     except httpx.TransportError as error:
@@ -91,7 +94,7 @@ async def _follow(
         raise _network_error(error, shown) from error
     raise AgentError.permanent(
         "HTTP_TOO_MANY_REDIRECTS",
-        f"{shown} redirected more than {_MAXIMUM_REDIRECTS} times",
+        f"{shown} redirected more than {MAXIMUM_REDIRECTS} times",
         attributes={"url": shown},
     )
 

@@ -66,10 +66,25 @@ class HttpRequestInput(BaseModel):
     multipart: list[MultipartPart] = Field(
         default_factory=list, title="Parts", description="The parts of a body of type `multipart`."
     )
-    response_type: Literal["json", "text", "binary"] = Field(
-        default="json",
+    response_type: Literal["auto", "json", "text", "binary"] = Field(
+        default="auto",
         title="Response type",
-        description="`json`: parsed, or the text if it is not JSON. `text`: a string. `binary`: base64.",
+        description="`auto`: JSON by content type or form, text by charset, else {content, mimeType} with base64. "
+        "`json`: parsed, or the text if it is not JSON. `text`: a string. `binary`: base64.",
+    )
+    trusted_redirect_headers: list[str] = Field(
+        default_factory=list,
+        title="Headers for redirects",
+        description="Names of further headers that go along when a redirect leads to another origin. Others than "
+        "Accept, Accept-Language, User-Agent and the Content-Type of a body stay behind.",
+        examples=[["X-Request-Id"]],
+    )
+    trusted_redirect_origins: list[str] = Field(
+        default_factory=list,
+        title="Origins for redirects",
+        description="Further origins that may see all headers of the step after a redirect; credentials of a "
+        "connection go to none of them.",
+        examples=[["https://files.example.com"]],
     )
     timeout_ms: int = Field(
         default=DEFAULT_TIMEOUT_MS,
@@ -91,10 +106,20 @@ class HttpRequestInput(BaseModel):
     connection: RawConnection | None = Field(default=None, alias="_connection", repr=False)
 
 
+class HttpHeader(BaseModel):
+    """One header as it arrived."""
+
+    name: str = Field(description="In lower case.")
+    value: str
+
+
 class HttpResponse(BaseModel):
     """What the server answered."""
 
     status_code: int = Field(description="HTTP status.")
-    headers: dict[str, str] = Field(description="By lower-case name; the last one of repeated headers.")
+    headers: dict[str, str] = Field(description="By lower-case name; repeated ones joined by a comma and a blank.")
+    header_list: list[HttpHeader] = Field(description="Every header in order, repeated ones each for itself.")
     body: Any = Field(description="As `response_type` says.")
+    body_kind: Literal["json", "text", "binary", "none"] = Field(description="What the body is.")
+    body_intact: bool = Field(description="False when characters of a text had to be replaced.")
     success: bool = Field(description="Whether the status is 200-299.")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import codecs
 import email.utils
-import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from runtara_sdk.agents import AgentError, ErrorCategory, KnownError
 
-from runtara_agents_http.models import HttpRequestInput, HttpResponse
+from runtara_agents_http.content import read_content, readable_text
+from runtara_agents_http.decompression import BrokenBodyError, Decompressor
+from runtara_agents_http.models import HttpHeader, HttpRequestInput, HttpResponse
 from runtara_agents_http.target import without_credentials
 
 if TYPE_CHECKING:
@@ -58,9 +57,9 @@ async def read_response(request: HttpRequestInput, response: httpx.Response) -> 
     """
     success = 200 <= response.status_code <= 299
     if not success and request.fail_on_error:
-        content, _ = await _read(response, _ERROR_BODY_BYTES)
+        content, _ = await _read(request, response, _ERROR_BODY_BYTES)
         raise _status_error(request, response, content)
-    content, complete = await _read(response, request.max_response_bytes)
+    content, complete = await _read(request, response, request.max_response_bytes)
     if not complete:
         shown = without_credentials(request.url)
         raise AgentError.permanent(
@@ -68,54 +67,54 @@ async def read_response(request: HttpRequestInput, response: httpx.Response) -> 
             f"the response exceeds {request.max_response_bytes} bytes: raise max_response_bytes or ask for less",
             attributes={"url": shown, "max_response_bytes": request.max_response_bytes},
         )
-    headers = {name.lower(): value for name, value in response.headers.multi_items()}
+    body = read_content(content, request.response_type, _media_type(response), response.charset_encoding)
+    listed = [HttpHeader(name=name.lower(), value=value) for name, value in response.headers.multi_items()]
     return HttpResponse(
         status_code=response.status_code,
-        headers=headers,
-        body=_decoded(request.response_type, response, content),
+        headers=_joined(listed),
+        header_list=listed,
+        body=body.value,
+        body_kind=body.kind,
+        body_intact=body.intact,
         success=success,
     )
 
 
-async def _read(response: httpx.Response, limit: int) -> tuple[bytes, bool]:
-    """At most `limit` bytes, and whether this is all."""
+def _joined(listed: list[HttpHeader]) -> dict[str, str]:
+    joined: dict[str, str] = {}
+    for header in listed:
+        joined[header.name] = f"{joined[header.name]}, {header.value}" if header.name in joined else header.value
+    return joined
+
+
+def _media_type(response: httpx.Response) -> str:
+    value: str = response.headers.get("content-type", "")
+    return value.partition(";")[0].strip().lower()
+
+
+async def _read(request: HttpRequestInput, response: httpx.Response, limit: int) -> tuple[bytes, bool]:
+    """At most `limit` bytes, decompressed, and whether this is all."""
     content = bytearray()
-    async for chunk in response.aiter_bytes():
-        content += chunk
-        if len(content) > limit:
-            return bytes(content[:limit]), False
+    decompressor = Decompressor(response.headers.get("content-encoding", ""))
+    try:
+        async for chunk in response.aiter_raw():
+            for piece in decompressor.feed(chunk):
+                content += piece
+                if len(content) > limit:
+                    return bytes(content[:limit]), False
+        decompressor.finish()
+    except BrokenBodyError as error:
+        shown = without_credentials(request.url)
+        raise AgentError.transient(
+            "NETWORK_ERROR", f"{shown}: the body cannot be decompressed: {error}", attributes={"url": shown}
+        ) from None
     return bytes(content), True
-
-
-def _decoded(response_type: str, response: httpx.Response, content: bytes) -> Any:
-    if response_type == "binary":
-        return base64.b64encode(content).decode()
-    text = _text(response, content)
-    if response_type == "text":
-        return text
-    try:
-        return json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        return text
-
-
-def _text(response: httpx.Response, content: bytes) -> str:
-    encoding = response.charset_encoding or "utf-8"
-    try:
-        codecs.lookup(encoding)
-        return content.decode(encoding, errors="replace")
-    except (LookupError, ValueError):  # unknown, or a codec that is not for text
-        return content.decode("utf-8", errors="replace")
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _status_error(request: HttpRequestInput, response: httpx.Response, content: bytes) -> AgentError:
     status = response.status_code
     category = _category(status)
-    text = _text(response, content).strip()
+    text = readable_text(content, response.charset_encoding).strip()
     if len(text) > _ERROR_BODY_CHARACTERS:
         text = text[:_ERROR_BODY_CHARACTERS] + "..."
     return AgentError(

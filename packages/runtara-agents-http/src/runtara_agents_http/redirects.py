@@ -1,0 +1,70 @@
+"""What a redirect carries: everything at the origin that the step named, and elsewhere nothing that may be a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from runtara_agents_http.models import HttpRequestInput
+from runtara_agents_http.target import Origin, invalid_url, origin_of
+
+if TYPE_CHECKING:
+    import httpx
+
+MAXIMUM_REDIRECTS = 10
+
+HARMLESS_HEADERS = frozenset({"accept", "accept-language", "user-agent"})
+"""Headers of a step that every origin may see; the type of a body goes with the body."""
+
+_OF_THE_BODY = frozenset({"content-type", "content-encoding", "content-language"})
+_OF_THE_CHANGE = frozenset({"idempotency-key"})
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Who may see the headers of a step: the origin that it named, and those that it trusts beside it."""
+
+    origins: frozenset[Origin]
+    headers: frozenset[str]
+
+    @classmethod
+    def of(cls, request: HttpRequestInput, first: Origin | None) -> Trust:
+        """The trust that a step declares; raises `AgentError` for an origin that is none."""
+        origins = {first} if first is not None else set()
+        for text in request.trusted_redirect_origins:
+            try:
+                origins.add(origin_of(text))
+            except ValueError:
+                raise invalid_url(text, "trusted_redirect_origins holds origins such as https://host:port") from None
+        return cls(frozenset(origins), frozenset(name.lower() for name in request.trusted_redirect_headers))
+
+    def allowed(self, headers: Mapping[str, str], following: httpx.Request, method: str) -> dict[str, str]:
+        """The headers of a step, whose method was `method`, that may go along to where a redirect leads."""
+        at_home = (origin := request_origin(following)) is not None and origin in self.origins
+        # A redirect that makes a POST a GET drops the body and what belongs to the change.
+        left_behind = frozenset() if following.method == method else _OF_THE_BODY | _OF_THE_CHANGE
+        everywhere = HARMLESS_HEADERS | self.headers | {"content-type"}
+        return {
+            name: value
+            for name, value in headers.items()
+            if name.lower() not in left_behind and (at_home or name.lower() in everywhere)
+        }
+
+
+def follow(
+    client: httpx.AsyncClient,
+    following: httpx.Request,
+    headers: Mapping[str, str],
+    content: bytes | None,
+) -> httpx.Request:
+    """The request to where a redirect leads, with these headers alone."""
+    return client.build_request(following.method, following.url, headers=dict(headers), content=content)
+
+
+def request_origin(request: httpx.Request) -> Origin | None:
+    """The origin of a request; None for something else than HTTP, which is refused when it is sent."""
+    try:
+        return origin_of(str(request.url))
+    except ValueError:
+        return None
