@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator
+from types import FrameType
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -12,6 +14,21 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("any machine in CI", settings.get_profile("any machine"), derandomize=True)
 settings.load_profile("any machine in CI" if os.environ.get("CI") else "any machine")
+
+
+def _stay(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing, as the ignored signal did."""
+
+
+def pytest_configure() -> None:
+    """Let children start with the dispositions that a terminal gives them.
+
+    A shell's background job and `nohup` start with signals ignored, and so would every program that a test starts and
+    then ends by such a signal. A handler is not inherited, so the tests go on ignoring it and their children do not.
+    """
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, _stay)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -237,7 +237,7 @@ async def test_what_is_no_program_is_refused_or_fails_with_the_reason(daemons) -
         started = await sdk.start_instance(image.image_id, TENANT)
         ended = await sdk.wait_for_completion(started.instance_id, poll_interval=0.05, timeout=WAIT_SECONDS)
         assert (ended.status, ended.termination_reason) == (InstanceStatus.FAILED, "launch_failed")
-        assert "its interpreter does not exist" in (ended.error or "")
+        assert "its interpreter does not exist" in (ended.error.text if ended.error else "")
 
 
 async def test_a_run_beyond_its_timeout_is_ended(daemons, service) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import tarfile
 import tomllib
@@ -213,3 +214,49 @@ def test_the_fast_extra_of_the_sdk_brings_the_faster_quic_library(
     code = "from runtara_sdk.transport.library import select_library; print(select_library().name)"
     chosen = clean_environment.run("python", "-c", code)
     assert chosen.stdout.strip() == "qh3", chosen.stderr
+
+
+def release_of(name: str, version: str, directory: Path) -> Path:
+    """The wheel of a distribution as a later release would be."""
+    copy = directory / f"{name}-{version}"
+    shutil.copytree(REPOSITORY / "packages" / name, copy, ignore=shutil.ignore_patterns("__pycache__", "tests"))
+    project = copy / "pyproject.toml"
+    own = project_file(name)["project"]["version"]
+    project.write_text(project.read_text().replace(f'version = "{own}"', f'version = "{version}"'))
+    command = ["uv", "build", "--quiet", "--wheel", "--out-dir", str(directory), str(copy)]
+    built = subprocess.run(command, cwd=directory, env=outside_variables(), capture_output=True, text=True, timeout=120)
+    assert built.returncode == 0, built.stderr
+    (wheel,) = directory.glob(f"{name.replace('-', '_')}-{version}-*.whl")
+    return wheel
+
+
+@pytest.mark.parametrize(("version", "is_compatible"), [("0.1.9", True), ("0.2.0", False)])
+def test_releases_go_together_as_their_ranges_say(
+    version: str, is_compatible: bool, tmp_path: Path, distributions: Distributions
+) -> None:
+    sdk = release_of("runtara-sdk", version, tmp_path)
+    environment = CleanEnvironment(tmp_path / "environment", lambda _: None)
+    pins = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["uv"]
+    (tmp_path / "pins.txt").write_text("\n".join(pins["constraint-dependencies"]))
+    older = [distributions.wheel(name) for name in ("runtara-agents-http", "runtara-core", "runtara-environment")]
+
+    def uv(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["uv", *arguments], cwd=tmp_path, env=outside_variables(), capture_output=True, text=True, timeout=120
+        )
+
+    uv("venv", "--quiet", str(environment.directory))
+    python = str(environment.directory / "bin" / "python")
+    options = ["--quiet", "--python", python, "--constraint", "pins.txt"]
+    installed = uv("pip", "install", *options, str(sdk), *map(str, older))
+    if not is_compatible:
+        assert installed.returncode != 0
+        assert "runtara-sdk>=0.1.0,<0.2" in installed.stderr.replace(" ", "")
+        return
+    assert installed.returncode == 0, installed.stderr
+    assert uv("pip", "check", "--python", python).returncode == 0
+    shown = environment.run("runtara", "plugins")
+    assert shown.returncode == 0, shown.stderr
+    code = "import runtara_agents_http, runtara_environment.daemon; from importlib.metadata import version as v; "
+    found = environment.run("python", "-c", code + "print(v('runtara-sdk'), v('runtara-core'))")
+    assert found.stdout.split() == [version, project_file("runtara-core")["project"]["version"]]

@@ -154,6 +154,23 @@ class TestRun:
             {"instance_id": "i", "status": "failed", "output": None, "error": "no stock"},
         )
 
+    def test_a_structured_failure_is_an_object_for_programs_and_a_line_for_people(
+        self, services, scenario, command, monkeypatch
+    ):
+        error = {
+            "code": "BUSY",
+            "message": "no room",
+            "category": "transient",
+            "stepId": "a",
+            "cause": {"message": "x"},
+        }
+        outcome = services.RunOutcome("i", "failed", None, json.dumps(error), "application_error")
+        monkeypatch.setattr(services, "outcome", outcome)
+        _, out, err = command("run", str(scenario), "--json")
+        assert json.loads(out)["error"] == error
+        assert "error: instance i failed: step 'a': no room [BUSY]; it may pass" in err
+        assert err.endswith("\n  caused by: x\n")
+
     def test_pause_says_how_to_go_on(self, services, scenario, command, monkeypatch):
         monkeypatch.setattr(services, "outcome", services.RunOutcome("i", "suspended", None, None, "paused"))
         code, out, err = command("run", str(scenario), "--instance-id", "i", "--data-dir", "d")

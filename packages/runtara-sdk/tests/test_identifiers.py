@@ -1,6 +1,6 @@
 import pytest
 from runtara_sdk.errors import InvalidInputError
-from runtara_sdk.identifiers import path_component, validate_identifier
+from runtara_sdk.identifiers import path_component, refuse_empty, validate_identifier
 
 
 @pytest.mark.parametrize("value", ["a", "__system__", "order-42", "2f1c...".rstrip("."), "a.b:c@d+e=f~g,h", "x" * 200])
@@ -27,3 +27,10 @@ def test_path_components_are_plain_where_possible_and_never_shared() -> None:
     assert all(len(component) <= 100 and "/" not in component for component in components)
     with pytest.raises(InvalidInputError):
         path_component("tenant_id", "..")
+
+
+def test_the_empty_text_is_no_way_to_leave_an_id_out():
+    assert refuse_empty("instance_id", None) is None
+    assert refuse_empty("instance_id", "a") == "a"
+    with pytest.raises(InvalidInputError, match="instance_id is empty: give an id, or leave it out"):
+        refuse_empty("instance_id", "")

@@ -18,7 +18,7 @@ from runtara_sdk import (
     SignalType,
     TransportError,
 )
-from runtara_sdk.management import RunnerType, as_json
+from runtara_sdk.management import InstanceError, RunnerType, as_json
 from runtara_sdk.protocol import environment_pb2 as pb
 from runtara_sdk.settings import EnvironmentReader
 
@@ -171,7 +171,8 @@ async def test_instance_is_decoded(sdk, environment):
         )
     )
     info = await sdk.get_instance_status("i")
-    assert (info.input, info.output, info.error) == ({"a": 1}, "text", "not found in stock")
+    assert (info.input, info.output, info.error) == ({"a": 1}, "text", InstanceError("not found in stock"))
+    assert as_json(info)["error"] == "not found in stock"
     assert (info.exit_code, info.termination_reason, info.started_at_ms) == (0, "crashed", None)
     assert environment.requests[0].get_instance_status.tenant_id == "t"
     assert json.loads(json.dumps(as_json(info)))["status"] == "failed"

@@ -19,6 +19,7 @@ from runtara_core.models import EventFilter, Instance
 from runtara_core.settings import CoreSettings
 from runtara_sdk.clock import Clock, SystemClock
 from runtara_sdk.errors import InvalidInputError
+from runtara_sdk.identifiers import refuse_empty
 from runtara_sdk.models import InstanceStatus, SignalType
 from runtara_sdk.services import CompiledScenario, Progress, RunOutcome
 from runtara_sdk.transport.library import select_library
@@ -110,7 +111,7 @@ class LocalPlatform:
         progress: Progress,
     ) -> RunOutcome:
         """Run one instance to its end, resuming the instance `instance_id` when it exists and is unfinished."""
-        instance_id = instance_id or str(uuid.uuid4())
+        instance_id = refuse_empty("instance_id", instance_id) or str(uuid.uuid4())
         settings = SupervisionSettings(runner=runner, default_timeout_seconds=_LOCAL_TIMEOUT_SECONDS)
         async with local_environment(data_dir, database_url, settings, only_instance=instance_id) as (
             core,

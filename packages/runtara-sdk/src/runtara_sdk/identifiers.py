@@ -51,6 +51,16 @@ def validate_identifier(kind: str, value: str) -> str:
     return value
 
 
+def refuse_empty(kind: str, value: str | None) -> str | None:
+    """Return an id that may be left out; raises `InvalidInputError` for the empty text, which does not leave it out.
+
+    A caller whose own key is empty would else get something else than it named, with each repetition anew.
+    """
+    if value == "":
+        raise InvalidInputError(f"{kind} is empty: give an id, or leave it out")
+    return value
+
+
 def path_component(kind: str, value: str) -> str:
     """One path component for an identifier: itself, or a hash when it is long, has a dot or is a reserved name.
 

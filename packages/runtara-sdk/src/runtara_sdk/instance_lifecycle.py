@@ -44,6 +44,7 @@ from runtara_sdk.errors import (
     StorageError,
     TransportError,
 )
+from runtara_sdk.identifiers import refuse_empty
 from runtara_sdk.instance_settings import InstanceSettings
 from runtara_sdk.interruption import InterruptionWatch
 from runtara_sdk.models import EventType, InstanceEvent, InstanceStatus, Signal, SignalType
@@ -137,7 +138,8 @@ class InstanceLifecycle:
 
         Raises `InvalidStateError` when the instance has ended, `ConcurrencyLimitError` when core is full.
         """
-        await self._ask(self._backend.register(checkpoint_id or self.settings.checkpoint_id))
+        known = refuse_empty("checkpoint_id", checkpoint_id) or self.settings.checkpoint_id
+        await self._ask(self._backend.register(known))
         self._registered = True
         self._background.start()
 
@@ -210,7 +212,7 @@ class InstanceLifecycle:
 
     async def suspended(self, checkpoint_id: str | None = None) -> None:
         """Leave the instance suspended until somebody resumes it; the program should end after it."""
-        await self._report_end(EventType.SUSPENDED, b"", checkpoint_id)
+        await self._report_end(EventType.SUSPENDED, b"", refuse_empty("checkpoint_id", checkpoint_id))
 
     async def custom_event(
         self,
@@ -221,7 +223,8 @@ class InstanceLifecycle:
         event_key: str | None = None,
     ) -> None:
         """Append to the event log. With an `event_key` a replay of the program appends nothing new."""
-        key = event_key or f"custom:{uuid.uuid4().hex}"
+        key = refuse_empty("event_key", event_key) or f"custom:{uuid.uuid4().hex}"
+        checkpoint_id = refuse_empty("checkpoint_id", checkpoint_id)
         await self._report(InstanceEvent(EventType.CUSTOM, payload, subtype, checkpoint_id, key))
 
     async def acknowledge_signal(self, signal: Signal | SignalType) -> None:

@@ -67,6 +67,8 @@ class InstanceSettings:
         for name in ("instance_id", "tenant_id"):
             if not getattr(self, name):
                 raise ConfigurationError(f"{name} is empty: give the id of the {name.removesuffix('_id')}")
+        if self.checkpoint_id == "":
+            raise ConfigurationError("checkpoint_id is empty: give an id, or None")
 
     @property
     def is_embedded(self) -> bool:

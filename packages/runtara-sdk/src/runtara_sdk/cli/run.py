@@ -19,6 +19,7 @@ from runtara_sdk.cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, print_error
 from runtara_sdk.cli.json_argument import read_json
 from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.identifiers import validate_identifier
+from runtara_sdk.instance_error import InstanceError
 from runtara_sdk.models import InstanceStatus
 from runtara_sdk.plugins import load_one
 from runtara_sdk.services import ChildFile, CompilerService, LocalPlatform, RunOutcome
@@ -157,12 +158,13 @@ async def _run(request: RunRequest) -> RunOutcome:
 
 
 def _show(outcome: RunOutcome, request: RunRequest, *, as_json: bool) -> int:
+    error = None if outcome.error is None else InstanceError.parse(outcome.error)
     if as_json:
         shown = {
             "instance_id": outcome.instance_id,
             "status": outcome.status,
             "output": outcome.output,
-            "error": outcome.error,
+            "error": None if error is None else error.as_json(),
         }
         click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
     if outcome.status == InstanceStatus.COMPLETED:
@@ -170,8 +172,10 @@ def _show(outcome: RunOutcome, request: RunRequest, *, as_json: bool) -> int:
             click.echo(json.dumps(outcome.output, indent=2, ensure_ascii=False))
         return 0
     if outcome.status in (InstanceStatus.FAILED, InstanceStatus.CANCELLED):
-        reason = outcome.error or outcome.termination_reason
-        print_error(f"instance {outcome.instance_id} {outcome.status}{f': {reason}' if reason else ''}")
+        reasons = error.lines() if error is not None else [outcome.termination_reason or ""]
+        print_error(f"instance {outcome.instance_id} {outcome.status}{f': {reasons[0]}' if reasons[0] else ''}")
+        for line in reasons[1:]:
+            _progress(line)
         return EXIT_FAILED
     reason = f" ({outcome.termination_reason})" if outcome.termination_reason else ""
     _progress(f"instance {outcome.instance_id} is {outcome.status}{reason}; go on with: {_resume_command(request)}")

@@ -1,5 +1,6 @@
 """The management SDK: images and instances of an environment."""
 
+from runtara_sdk.instance_error import InstanceError
 from runtara_sdk.management.client import ManagementSdk
 from runtara_sdk.management.models import (
     CheckpointDetail,
@@ -29,6 +30,7 @@ __all__ = [
     "HealthReport",
     "ImageInfo",
     "ImagePage",
+    "InstanceError",
     "InstanceInfo",
     "InstancePage",
     "InstanceSummary",

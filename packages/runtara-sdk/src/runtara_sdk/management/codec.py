@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from google.protobuf.message import DecodeError
 
 from runtara_sdk.errors import ProtocolError, error_from_code
+from runtara_sdk.instance_error import InstanceError
 from runtara_sdk.management import models
 from runtara_sdk.models import InstanceStatus, SignalType
 from runtara_sdk.protocol import environment_pb2 as pb
@@ -119,7 +120,7 @@ def decode_instance(message: pb.GetInstanceStatusResponse) -> models.InstanceInf
         checkpoint_id=_present(message, "checkpoint_id"),
         input=decode_value(message.input),
         output=decode_value(message.output),
-        error=_present(message, "error"),
+        error=InstanceError.parse(message.error) if message.HasField("error") else None,
         stderr=_present(message, "stderr"),
         termination_reason=_present(message, "termination_reason"),
         exit_code=_present(message, "exit_code"),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from runtara_sdk.errors import ImageNotFoundError
+from runtara_sdk.identifiers import refuse_empty
 from runtara_sdk.management import codec
 from runtara_sdk.management.connection import EnvironmentConnection
 from runtara_sdk.management.models import ImageInfo, ImagePage, RegisteredImage, RunnerType
@@ -91,7 +92,8 @@ class ImageVerbs(EnvironmentConnection):
 
     async def list_images(self, tenant_id: str | None = None, *, limit: int = 100, offset: int = 0) -> ImagePage:
         """A page of images."""
-        message = pb.ListImagesRequest(tenant_id=tenant_id or self.settings.tenant_id, limit=limit, offset=offset)
+        tenant_id = refuse_empty("tenant_id", tenant_id) or self.settings.tenant_id
+        message = pb.ListImagesRequest(tenant_id=tenant_id, limit=limit, offset=offset)
         response = await self._call(pb.RpcRequest(list_images=message), "list_images")
         images = tuple(codec.decode_image(image) for image in response.list_images.images)
         return ImagePage(images, response.list_images.total_count)

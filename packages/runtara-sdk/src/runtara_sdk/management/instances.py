@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from runtara_sdk.errors import InstanceNotFoundError
+from runtara_sdk.identifiers import refuse_empty
 from runtara_sdk.management import codec
 from runtara_sdk.management.connection import EnvironmentConnection
 from runtara_sdk.management.models import InstanceInfo, InstancePage, StartedInstance
@@ -36,7 +37,7 @@ class InstanceVerbs(EnvironmentConnection):
         Args:
             image_id: id of the image, or its name.
             tenant_id: owner of image and instance.
-            instance_id: chosen id; None makes one.
+            instance_id: chosen id; None makes one, the empty text is refused.
             input_envelope: JSON value, for compiled scenarios `{"data": ..., "variables": ...}`; bytes are sent as they
                 are.
             timeout_seconds: bound of the run; None leaves it to the environment.
@@ -45,7 +46,7 @@ class InstanceVerbs(EnvironmentConnection):
         message = pb.StartInstanceRequest(
             image_id=image_id,
             tenant_id=tenant_id,
-            instance_id=instance_id or str(uuid.uuid4()),
+            instance_id=refuse_empty("instance_id", instance_id) or str(uuid.uuid4()),
             input=b"{}" if input_envelope is None else encode_json(input_envelope, "the input"),
             timeout_seconds=timeout_seconds,
             env=env or {},
@@ -102,11 +103,11 @@ class InstanceVerbs(EnvironmentConnection):
         `order_by` is created_at_desc, created_at_asc, finished_at_desc or finished_at_asc.
         """
         message = pb.ListInstancesRequest(
-            tenant_id=tenant_id or self.settings.tenant_id,
+            tenant_id=refuse_empty("tenant_id", tenant_id) or self.settings.tenant_id,
             status=codec.STATUS_NUMBERS[status] if status is not None else None,
             limit=limit,
             offset=offset,
-            image_id=image_id,
+            image_id=refuse_empty("image_id", image_id),
             created_after_ms=created_after_ms,
             created_before_ms=created_before_ms,
             finished_after_ms=finished_after_ms,

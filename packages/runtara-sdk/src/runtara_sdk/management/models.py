@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from runtara_sdk.instance_error import InstanceError
 from runtara_sdk.models import InstanceStatus
 
 
@@ -83,7 +84,7 @@ class InstanceInfo:
     checkpoint_id: str | None = None
     input: Any = None
     output: Any = None
-    error: str | None = None
+    error: InstanceError | None = None
     stderr: str | None = None
     termination_reason: str | None = None
     exit_code: int | None = None
@@ -183,5 +184,8 @@ Answer = (
 
 
 def as_json(answer: Answer) -> dict[str, Any]:
-    """An answer as JSON-ready values, with the names of its fields."""
-    return asdict(answer)
+    """An answer as JSON-ready values, with the names of its fields; the error of an instance is an object or a text."""
+    document = asdict(answer)
+    if isinstance(answer, InstanceInfo) and answer.error is not None:
+        document["error"] = answer.error.as_json()
+    return document

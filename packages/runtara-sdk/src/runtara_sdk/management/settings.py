@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from runtara_sdk.errors import ConfigurationError
 from runtara_sdk.instance_settings import ca_file_from_environment
 from runtara_sdk.settings import EnvironmentReader
 
@@ -35,6 +36,10 @@ class ManagementSettings:
     request_timeout_ms: int = 30_000
     tenant_id: str | None = None
     api_key: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.tenant_id == "":
+            raise ConfigurationError("tenant_id is empty: give the id of the tenant, or None for every tenant")
 
     @classmethod
     def from_environment(cls, reader: EnvironmentReader | None = None) -> ManagementSettings:
