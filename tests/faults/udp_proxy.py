@@ -55,6 +55,14 @@ class UdpProxy:
         """Lose everything in these directions until told otherwise: half-open when only one is given."""
         self._silent = {"to server": to_server, "to client": to_client}
 
+    def move_to(self, server: tuple[str, int]) -> None:
+        """Forward to another server from now on."""
+        self._server = server
+        for back in self._backs.values():
+            self._loop.remove_reader(back.fileno())
+            back.close()
+        self._backs.clear()
+
     def close(self) -> None:
         """Stop forwarding."""
         self._closed = True

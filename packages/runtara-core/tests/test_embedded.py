@@ -92,6 +92,9 @@ async def test_calls_are_made_again_while_the_database_is_away(
     troubled = Troubled(storage, "checkpoint", failures=2, happened=happened)
     result = await backend.checkpoint("step", b"state")
     assert (troubled.calls, result.found) == (3, happened)
+    Troubled(storage, "checkpoint", failures=2, happened=happened)
+    keyed = await backend.checkpoint("keyed", b"state", call_key=b"call")
+    assert not keyed.found
     Troubled(storage, "report_event", failures=2, happened=happened)
     await backend.report_event(InstanceEvent(EventType.COMPLETED, b"1", event_key="end"))
     status = await backend.get_instance_status("i")

@@ -75,7 +75,7 @@ class MemoryBackend(InstanceBackend):
     async def register(self, checkpoint_id: str | None) -> Registration:
         return Registration(1)
 
-    async def checkpoint(self, checkpoint_id: str, state: bytes) -> CheckpointResult:
+    async def checkpoint(self, checkpoint_id: str, state: bytes, *, call_key: bytes = b"") -> CheckpointResult:
         self._fail()
         found = checkpoint_id in self.checkpoints
         return CheckpointResult(found, self.checkpoints.setdefault(checkpoint_id, state), self.signal)

@@ -163,8 +163,9 @@ class EmbeddedBackend(InstanceBackend):
         return registration
 
     @_patient
-    async def checkpoint(self, checkpoint_id: str, state: bytes) -> CheckpointResult:
-        return await self._service.checkpoint(self._instance_id, self._current_epoch(), checkpoint_id, state)
+    async def checkpoint(self, checkpoint_id: str, state: bytes, *, call_key: bytes = b"") -> CheckpointResult:
+        epoch = self._current_epoch()
+        return await self._service.checkpoint(self._instance_id, epoch, checkpoint_id, state, call_key)
 
     @_patient
     async def get_checkpoint(self, checkpoint_id: str) -> bytes | None:

@@ -82,13 +82,15 @@ class InstanceService:
         return registration
 
     async def checkpoint(
-        self, instance_id: str, epoch: int | None, checkpoint_id: str, state: bytes
+        self, instance_id: str, epoch: int | None, checkpoint_id: str, state: bytes, call_key: bytes = b""
     ) -> CheckpointResult:
-        """Store a state under an id unless one is stored; the stored one wins."""
+        """Store a state under an id unless one is stored; the stored one wins, unless the same call stored it."""
         _require_identifier("instance_id", instance_id)
         _require_identifier("checkpoint_id", checkpoint_id)
         require_size("state", state)
-        return await self._storage.checkpoint(instance_id, epoch, checkpoint_id, state, now_ms=self._clock.now_ms())
+        return await self._storage.checkpoint(
+            instance_id, epoch, checkpoint_id, state, now_ms=self._clock.now_ms(), call_key=call_key
+        )
 
     async def get_checkpoint(self, instance_id: str, checkpoint_id: str) -> bytes | None:
         """The state stored under an id, or None."""

@@ -103,9 +103,19 @@ class Storage(ABC):
 
     @abstractmethod
     async def checkpoint(
-        self, instance_id: str, epoch: int | None, checkpoint_id: str, state: bytes, *, now_ms: int
+        self,
+        instance_id: str,
+        epoch: int | None,
+        checkpoint_id: str,
+        state: bytes,
+        *,
+        now_ms: int,
+        call_key: bytes = b"",
     ) -> CheckpointResult:
         """Insert if absent; the stored state wins. `InvalidStateError` unless running.
+
+        A call that stored the checkpoint and is made again, as its `call_key` tells, is answered as the first time:
+        not found. Without a key every repetition finds what it stored.
 
         Attaches the most urgent unacknowledged signal and the custom signal addressed to `checkpoint_id`.
         """

@@ -47,8 +47,11 @@ class InstanceBackend(ABC):
         """Announce this process as the one that advances the instance; creates it when unknown."""
 
     @abstractmethod
-    async def checkpoint(self, checkpoint_id: str, state: bytes) -> CheckpointResult:
-        """Store `state` under `checkpoint_id` unless something is stored there; the stored state wins."""
+    async def checkpoint(self, checkpoint_id: str, state: bytes, *, call_key: bytes = b"") -> CheckpointResult:
+        """Store `state` under `checkpoint_id` unless something is stored there; the stored state wins.
+
+        A call that is made again with the same `call_key` (at most 64 bytes) is answered as the first time.
+        """
 
     @abstractmethod
     async def get_checkpoint(self, checkpoint_id: str) -> bytes | None:

@@ -15,6 +15,7 @@ of the current task.
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from types import CodeType
@@ -99,11 +100,13 @@ class RuntaraSdk(InstanceLifecycle):
     async def checkpoint(self, checkpoint_id: str, state: bytes = b"") -> CheckpointResult:
         """Store `state` under `checkpoint_id` unless something is stored there: then that is returned instead.
 
-        It may be of this very call, when the answer was lost and the call made again. So a program that skips work that
-        is "found" may skip work that was never done; record results after the work, as `step` and `@durable` do.
-        The answer says whether a cancel, a pause or a shutdown is pending; nothing is raised for it.
+        "Found" is what an earlier call stored; a call that is made again because its answer was lost hears what it
+        would have heard first. So a program that skips what is "found" does no work twice. Work that dies half-way is
+        not done again either, as its checkpoint was there before: to have it done again, record results after the work,
+        as `step` and `@durable` do. The answer says whether a cancel, a pause or a shutdown is pending; nothing is
+        raised for it.
         """
-        result = await self._ask(self._backend.checkpoint(checkpoint_id, state))
+        result = await self._ask(self._backend.checkpoint(checkpoint_id, state, call_key=uuid.uuid4().bytes))
         self._watch.observe(result.pending_signal)
         return result
 

@@ -150,8 +150,10 @@ class QuicBackend(InstanceBackend):
         self._token = answer.instance_token or self._token
         return Registration(epoch=self._epoch or 0)
 
-    async def checkpoint(self, checkpoint_id: str, state: bytes) -> CheckpointResult:
-        message = pb.CheckpointRequest(instance_id=self._settings.instance_id, checkpoint_id=checkpoint_id, state=state)
+    async def checkpoint(self, checkpoint_id: str, state: bytes, *, call_key: bytes = b"") -> CheckpointResult:
+        message = pb.CheckpointRequest(
+            instance_id=self._settings.instance_id, checkpoint_id=checkpoint_id, state=state, call_key=call_key
+        )
         response = await self._call(pb.RpcRequest(checkpoint=message), "checkpoint")
         answer = response.checkpoint
         return CheckpointResult(

@@ -120,12 +120,25 @@ class ProgramVerbs(Storage):
         return Registration(record.epoch)
 
     async def checkpoint(
-        self, instance_id: str, epoch: int | None, checkpoint_id: str, state: bytes, *, now_ms: int
+        self,
+        instance_id: str,
+        epoch: int | None,
+        checkpoint_id: str,
+        state: bytes,
+        *,
+        now_ms: int,
+        call_key: bytes = b"",
     ) -> CheckpointResult:
         require_name("checkpoint_id", checkpoint_id)
+        if len(call_key) > 64:
+            raise InvalidInputError("call_key is longer than 64 bytes")
         record = self.current(instance_id, epoch)
         record.require_running()
         stored = record.store_checkpoint(checkpoint_id, state, now_ms)
+        if stored is None:
+            record.call_keys[checkpoint_id] = call_key
+        elif call_key and record.call_keys.get(checkpoint_id) == call_key:
+            stored = None
         return CheckpointResult(
             stored is not None, stored or b"", record.waiting_signal(), _custom(record, checkpoint_id)
         )

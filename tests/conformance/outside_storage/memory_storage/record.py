@@ -71,6 +71,7 @@ class Record:
     memory_peak_bytes: int | None = None
     cpu_usage_usec: int | None = None
     checkpoints: dict[str, CheckpointRecord] = field(default_factory=dict)
+    call_keys: dict[str, bytes] = field(default_factory=dict)
     deadlines: dict[str, Deadline] = field(default_factory=dict)
     attempts: dict[str, dict[int, Attempt]] = field(default_factory=dict)
     events: list[EventRecord] = field(default_factory=list)

@@ -9,8 +9,8 @@ WITH request AS MATERIALIZED (
     SELECT request.*
     FROM unnest(
         CAST(:instance_ids AS TEXT[]), CAST(:epochs AS BIGINT[]), CAST(:checkpoint_ids AS TEXT[]),
-        CAST(:states AS BYTEA[]), CAST(:times_ms AS BIGINT[])
-    ) WITH ORDINALITY AS request (instance_id, epoch, checkpoint_id, state, now_ms, position)
+        CAST(:states AS BYTEA[]), CAST(:times_ms AS BIGINT[]), CAST(:call_keys AS BYTEA[])
+    ) WITH ORDINALITY AS request (instance_id, epoch, checkpoint_id, state, now_ms, call_key, position)
 ), locked AS MATERIALIZED (
     SELECT current.instance_id, current.epoch, current.image_id, current.status
     FROM (SELECT DISTINCT instance_id FROM request) AS wanted
@@ -23,8 +23,8 @@ WITH request AS MATERIALIZED (
     WHERE locked.status = 'running'
       AND CASE WHEN request.epoch IS NULL THEN locked.image_id IS NULL ELSE request.epoch = locked.epoch END
 ), inserted AS (
-    INSERT INTO checkpoints (instance_id, checkpoint_id, created_at_ms, state)
-    SELECT instance_id, checkpoint_id, now_ms, state FROM accepted ORDER BY position
+    INSERT INTO checkpoints (instance_id, checkpoint_id, created_at_ms, state, call_key)
+    SELECT instance_id, checkpoint_id, now_ms, state, call_key FROM accepted ORDER BY position
     ON CONFLICT (instance_id, checkpoint_id) DO NOTHING
     RETURNING instance_id, checkpoint_id
 ), stored AS MATERIALIZED (
@@ -63,8 +63,10 @@ WITH locked AS MATERIALIZED (
       AND CASE WHEN CAST(:epoch AS BIGINT) IS NULL THEN image_id IS NULL ELSE epoch = CAST(:epoch AS BIGINT) END
     FOR UPDATE SKIP LOCKED
 ), inserted AS (
-    INSERT INTO checkpoints (instance_id, checkpoint_id, created_at_ms, state)
-    SELECT instance_id, CAST(:checkpoint_id AS TEXT), CAST(:now_ms AS BIGINT), CAST(:state AS BYTEA) FROM locked
+    INSERT INTO checkpoints (instance_id, checkpoint_id, created_at_ms, state, call_key)
+    SELECT instance_id, CAST(:checkpoint_id AS TEXT), CAST(:now_ms AS BIGINT), CAST(:state AS BYTEA),
+           CAST(:call_key AS BYTEA)
+    FROM locked
     ON CONFLICT (instance_id, checkpoint_id) DO NOTHING
     RETURNING instance_id
 ), advanced AS (

@@ -72,13 +72,16 @@ WHERE instance_id = :instance_id AND status IN ('pending', 'suspended');
 -- Checkpoints and sleeps
 
 -- name: insert_checkpoint
-INSERT INTO checkpoints (instance_id, checkpoint_id, created_at_ms, state)
-VALUES (:instance_id, :checkpoint_id, :now_ms, :state)
+INSERT INTO checkpoints (instance_id, checkpoint_id, created_at_ms, state, call_key)
+VALUES (:instance_id, :checkpoint_id, :now_ms, :state, :call_key)
 ON CONFLICT (instance_id, checkpoint_id) DO NOTHING;
 
 -- name: load_checkpoint
 SELECT checkpoint_id, instance_id, created_at_ms, state FROM checkpoints
 WHERE instance_id = :instance_id AND checkpoint_id = :checkpoint_id;
+
+-- name: load_call_key
+SELECT call_key FROM checkpoints WHERE instance_id = :instance_id AND checkpoint_id = :checkpoint_id;
 
 -- name: has_checkpoint
 SELECT 1 AS found FROM checkpoints WHERE instance_id = :instance_id AND checkpoint_id = :checkpoint_id;

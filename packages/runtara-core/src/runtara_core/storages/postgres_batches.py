@@ -4,7 +4,7 @@ Whatever was asked for while the last batch was being committed makes the next o
 so a lone caller pays one round trip and one flush. A batch decides only the plain case: a running instance, its current
 process, an id that nobody used yet. Everything else, whatever the reason, was not touched by the batch and goes the way
 of a single checkpoint, which gives the stored state or the exact refusal. So does a batch whose statement failed as a
-whole: if its commit did happen, the single checkpoint finds the state stored.
+whole: if its commit did happen, the single checkpoint finds the state stored, by a call with its key or without one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from runtara_sdk.models import CheckpointResult
 from runtara_core.database import QuerySet, Row
 from runtara_core.database.postgres import PostgresDatabase, StatementFailed
 from runtara_core.storages.plain_checkpoints import fits_columns, result_of_plain_checkpoint
-from runtara_core.storages.sql.limits import require_checkpoint_id
+from runtara_core.storages.sql.limits import require_call_key, require_checkpoint_id
 from runtara_core.storages.sql.storage import CORE_QUERIES, SqlStorage
 
 BATCH_QUERIES = QuerySet.load("runtara_core", "sql/checkpoint_batch.sql")
@@ -40,6 +40,7 @@ class _Request:
     checkpoint_id: str
     state: bytes
     now_ms: int
+    call_key: bytes
     answer: asyncio.Future[CheckpointResult | None]
 
 
@@ -52,7 +53,7 @@ class CheckpointBatches:
         self._committing: asyncio.Task[None] | None = None
 
     async def checkpoint(
-        self, instance_id: str, epoch: int | None, checkpoint_id: str, state: bytes, now_ms: int
+        self, instance_id: str, epoch: int | None, checkpoint_id: str, state: bytes, now_ms: int, call_key: bytes
     ) -> CheckpointResult | None:
         """The result of a checkpoint that was stored; None when it has to be made singly."""
         if (
@@ -64,7 +65,7 @@ class CheckpointBatches:
         ):
             return None
         answer: asyncio.Future[CheckpointResult | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Request(instance_id, epoch, checkpoint_id, state, now_ms, answer))
+        self._waiting.append(_Request(instance_id, epoch, checkpoint_id, state, now_ms, call_key, answer))
         if self._committing is None:
             # A task of its own: a caller that is cancelled must not take the others of its batch along.
             self._committing = asyncio.create_task(self._commit_waiting(), name="checkpoint batches")
@@ -121,6 +122,7 @@ class CheckpointBatches:
                 checkpoint_id=alone.checkpoint_id,
                 state=alone.state,
                 now_ms=alone.now_ms,
+                call_key=alone.call_key or None,
             )
         return await self._database.fetch_at_once(
             "checkpoint_batch",
@@ -130,6 +132,7 @@ class CheckpointBatches:
             checkpoint_ids=[request.checkpoint_id for request in batch],
             states=[request.state for request in batch],
             times_ms=[request.now_ms for request in batch],
+            call_keys=[request.call_key or None for request in batch],
         )
 
     async def _commit(self, batch: list[_Request]) -> None:
@@ -161,13 +164,21 @@ class PostgresStorage(SqlStorage):
         await super().close()
 
     async def checkpoint(
-        self, instance_id: str, epoch: int | None, checkpoint_id: str, state: bytes, *, now_ms: int
+        self,
+        instance_id: str,
+        epoch: int | None,
+        checkpoint_id: str,
+        state: bytes,
+        *,
+        now_ms: int,
+        call_key: bytes = b"",
     ) -> CheckpointResult:
         require_checkpoint_id(checkpoint_id)
-        stored = await self._batches.checkpoint(instance_id, epoch, checkpoint_id, state, now_ms)
+        require_call_key(call_key)
+        stored = await self._batches.checkpoint(instance_id, epoch, checkpoint_id, state, now_ms, call_key)
         if stored is not None:
             return stored
-        return await super().checkpoint(instance_id, epoch, checkpoint_id, state, now_ms=now_ms)
+        return await super().checkpoint(instance_id, epoch, checkpoint_id, state, now_ms=now_ms, call_key=call_key)
 
 
 POSTGRES_QUERIES = CORE_QUERIES.merged(BATCH_QUERIES)

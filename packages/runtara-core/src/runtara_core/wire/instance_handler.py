@@ -87,7 +87,9 @@ class InstanceHandler:
     async def checkpoint(self, request: pb.RpcRequest) -> pb.RpcResponse:
         """Store a checkpoint, or return the stored one."""
         call = request.checkpoint
-        result = await self._service.checkpoint(call.instance_id, _epoch(request), call.checkpoint_id, call.state)
+        result = await self._service.checkpoint(
+            call.instance_id, _epoch(request), call.checkpoint_id, call.state, call.call_key
+        )
         return pb.RpcResponse(checkpoint=encode_checkpoint_result(call.instance_id, result))
 
     async def get_checkpoint(self, request: pb.RpcRequest) -> pb.RpcResponse:

@@ -95,14 +95,16 @@ class RegisterInstanceResponse(_message.Message):
     def __init__(self, success: _Optional[bool] = ..., error: _Optional[str] = ..., epoch: _Optional[int] = ..., error_code: _Optional[str] = ..., instance_token: _Optional[str] = ...) -> None: ...
 
 class CheckpointRequest(_message.Message):
-    __slots__ = ("instance_id", "checkpoint_id", "state")
+    __slots__ = ("instance_id", "checkpoint_id", "state", "call_key")
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
+    CALL_KEY_FIELD_NUMBER: _ClassVar[int]
     instance_id: str
     checkpoint_id: str
     state: bytes
-    def __init__(self, instance_id: _Optional[str] = ..., checkpoint_id: _Optional[str] = ..., state: _Optional[bytes] = ...) -> None: ...
+    call_key: bytes
+    def __init__(self, instance_id: _Optional[str] = ..., checkpoint_id: _Optional[str] = ..., state: _Optional[bytes] = ..., call_key: _Optional[bytes] = ...) -> None: ...
 
 class CheckpointResponse(_message.Message):
     __slots__ = ("found", "state", "pending_signal", "custom_signal")

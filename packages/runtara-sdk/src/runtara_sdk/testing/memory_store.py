@@ -58,6 +58,7 @@ class MemoryStore:
         next_attempts: the attempt that comes next for each call, and when.
         custom_signals: payload by signal id.
         event_keys: keys of the events that were reported with one.
+        call_keys: which call stored each checkpoint.
         signal: the pending signal of the instance.
         news: set, and replaced, when something happens that a held poll must hear of.
     """
@@ -76,6 +77,7 @@ class MemoryStore:
     next_attempts: dict[str, tuple[int, RetryAttempt]] = field(default_factory=dict)
     custom_signals: dict[str, bytes] = field(default_factory=dict)
     event_keys: set[str] = field(default_factory=set)
+    call_keys: dict[str, bytes] = field(default_factory=dict)
     signal: Signal | None = None
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -137,9 +139,13 @@ class _LaunchBackend(InstanceBackend):
         self._store.status, self._store.wake_at_ms = InstanceStatus.RUNNING, None
         return Registration(self._epoch)
 
-    async def checkpoint(self, checkpoint_id: str, state: bytes) -> CheckpointResult:
+    async def checkpoint(self, checkpoint_id: str, state: bytes, *, call_key: bytes = b"") -> CheckpointResult:
         store = self._running()
         found = checkpoint_id in store.checkpoints
+        if not found:
+            store.call_keys[checkpoint_id] = call_key
+        elif call_key and store.call_keys.get(checkpoint_id) == call_key:
+            found = False
         stored = store.checkpoints.setdefault(checkpoint_id, state)
         return CheckpointResult(found, stored if found else b"", store.signal, self._custom(checkpoint_id))
 

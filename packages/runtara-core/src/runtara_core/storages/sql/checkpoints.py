@@ -7,7 +7,7 @@ from runtara_sdk.models import CheckpointResult, InstanceStatus, SleepOutcome, S
 
 from runtara_core.database import Transaction
 from runtara_core.models import CheckpointPage, CheckpointRecord, CheckpointSummary
-from runtara_core.storages.sql.limits import MAX_DURATION_MS, bounded_page, require_checkpoint_id
+from runtara_core.storages.sql.limits import MAX_DURATION_MS, bounded_page, require_call_key, require_checkpoint_id
 from runtara_core.storages.sql.signals import load_custom_signal
 from runtara_core.storages.sql.state import (
     InstanceState,
@@ -27,12 +27,16 @@ async def checkpoint(
     state: bytes,
     *,
     now_ms: int,
+    call_key: bytes = b"",
 ) -> CheckpointResult:
-    """Insert if absent; the stored state wins."""
+    """Insert if absent; the stored state wins, unless this very call stored it."""
     require_checkpoint_id(checkpoint_id)
+    require_call_key(call_key)
     instance = await lock_current(transaction, instance_id, epoch)
     require_running(instance, "a checkpoint")
-    stored = await insert_checkpoint(transaction, instance, checkpoint_id, state, now_ms)
+    stored = await insert_checkpoint(transaction, instance, checkpoint_id, state, now_ms, call_key=call_key)
+    if stored is not None and call_key and await _call_key_of(transaction, instance_id, checkpoint_id) == call_key:
+        stored = None
     return CheckpointResult(
         found=stored is not None,
         state=stored or b"",
@@ -41,8 +45,19 @@ async def checkpoint(
     )
 
 
+async def _call_key_of(transaction: Transaction, instance_id: str, checkpoint_id: str) -> bytes | None:
+    row = await transaction.fetch_one("load_call_key", instance_id=instance_id, checkpoint_id=checkpoint_id)
+    return None if row is None else row["call_key"]
+
+
 async def insert_checkpoint(
-    transaction: Transaction, instance: InstanceState, checkpoint_id: str, state: bytes, now_ms: int
+    transaction: Transaction,
+    instance: InstanceState,
+    checkpoint_id: str,
+    state: bytes,
+    now_ms: int,
+    *,
+    call_key: bytes = b"",
 ) -> bytes | None:
     """Store a checkpoint; returns the state that was there before, or None when this one was stored."""
     inserted = await transaction.execute(
@@ -51,6 +66,7 @@ async def insert_checkpoint(
         checkpoint_id=checkpoint_id,
         state=state,
         now_ms=now_ms,
+        call_key=call_key or None,
     )
     if inserted:
         await transaction.execute(

@@ -10,6 +10,7 @@ MAX_INSTANCE_ID_BYTES = 255
 MAX_TENANT_ID_BYTES = 255
 # Instance and checkpoint id share one index entry, for which PostgreSQL has 2704 bytes.
 MAX_CHECKPOINT_ID_BYTES = 2_000
+MAX_CALL_KEY_BYTES = 64
 MAX_PAGE = 1_000
 MAX_DURATION_MS = 2**52
 MAX_STDERR_CHARACTERS = 8 * 1024
@@ -29,6 +30,12 @@ def require_tenant_id(tenant_id: str) -> None:
 def require_checkpoint_id(checkpoint_id: str) -> None:
     """Refuse a checkpoint id that cannot be stored."""
     _require_text("checkpoint_id", checkpoint_id, MAX_CHECKPOINT_ID_BYTES)
+
+
+def require_call_key(call_key: bytes) -> None:
+    """Refuse a call key that is longer than any client makes it."""
+    if len(call_key) > MAX_CALL_KEY_BYTES:
+        raise InvalidInputError(f"call_key has {len(call_key)} bytes: at most {MAX_CALL_KEY_BYTES} are accepted")
 
 
 def require_event_key(event_key: str) -> None:

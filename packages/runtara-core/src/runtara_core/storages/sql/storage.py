@@ -121,9 +121,18 @@ class SqlStorage(Storage):
         )
 
     async def checkpoint(
-        self, instance_id: str, epoch: int | None, checkpoint_id: str, state: bytes, *, now_ms: int
+        self,
+        instance_id: str,
+        epoch: int | None,
+        checkpoint_id: str,
+        state: bytes,
+        *,
+        now_ms: int,
+        call_key: bytes = b"",
     ) -> CheckpointResult:
-        return await self._write(checkpoints.checkpoint, instance_id, epoch, checkpoint_id, state, now_ms=now_ms)
+        return await self._write(
+            checkpoints.checkpoint, instance_id, epoch, checkpoint_id, state, now_ms=now_ms, call_key=call_key
+        )
 
     async def get_checkpoint(self, instance_id: str, checkpoint_id: str) -> bytes | None:
         return await self._read(checkpoints.get_checkpoint, instance_id, checkpoint_id)

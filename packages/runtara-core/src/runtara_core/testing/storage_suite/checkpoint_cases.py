@@ -44,6 +44,33 @@ class CheckpointCases:
         assert (instance.checkpoint_id, instance.checkpoint_count) == ("step", 1)
         assert instance.last_contact_at_ms == START_MS + 1
 
+    async def test_the_call_that_stored_a_checkpoint_hears_the_same_when_it_is_repeated(self, storage: Storage) -> None:
+        await register(storage)
+        for moment in range(3):
+            answer = await storage.checkpoint("own-1", 1, "step", b"a", now_ms=START_MS + moment, call_key=b"call-1")
+            assert (answer.found, answer.state) == (False, b"")
+        for key in (b"call-2", b""):
+            other = await storage.checkpoint("own-1", 1, "step", b"b", now_ms=START_MS, call_key=key)
+            assert (other.found, other.state) == (True, b"a")
+        assert (await get(storage, "own-1")).checkpoint_count == 1
+        await send(storage, "own-1", SignalType.PAUSE)
+        await storage.send_custom_signal("own-1", CustomSignal("step", b"news"), now_ms=START_MS)
+        again = await storage.checkpoint("own-1", 1, "step", b"a", now_ms=START_MS, call_key=b"call-1")
+        assert (again.found, again.should_pause) == (False, True)
+        assert again.custom_signal == CustomSignal("step", b"news")
+
+    async def test_a_call_without_a_key_finds_what_it_stored(self, storage: Storage) -> None:
+        await register(storage)
+        await storage.checkpoint("own-1", 1, "step", b"a", now_ms=START_MS)
+        for key in (b"", b"call"):
+            assert (await storage.checkpoint("own-1", 1, "step", b"a", now_ms=START_MS, call_key=key)).found
+
+    async def test_a_call_key_is_bounded(self, storage: Storage) -> None:
+        await register(storage)
+        await storage.checkpoint("own-1", 1, "a", b"", now_ms=START_MS, call_key=bytes(64))
+        with pytest.raises(InvalidInputError, match="call_key"):
+            await storage.checkpoint("own-1", 1, "b", b"", now_ms=START_MS, call_key=bytes(65))
+
     async def test_an_empty_state_counts_as_stored(self, storage: Storage) -> None:
         await register(storage)
         await storage.checkpoint("own-1", 1, "empty", b"", now_ms=START_MS)
