@@ -48,6 +48,7 @@ CALLS: dict[str, dict[str, Any]] = {
         "checkpoint_ids": ["step", "step"],
         "states": [b"1", b"2"],
         "times_ms": [START_MS, START_MS],
+        "call_keys": [b"key", None],
     },
 }
 PLANS_BEFORE_GENERIC = 5

@@ -88,6 +88,8 @@ def _plan(connection: sqlite3.Connection, name: str, **parameters: Any) -> list[
 def test_a_frequent_query_walks_its_index(connection: sqlite3.Connection, name: str) -> None:
     plan = _plan(connection, name)
     tables = [step for step in plan if re.search(r"instances|checkpoints|events|signals", step)]
+    if name.startswith("list_events"):  # an event of completion shows the output of its instance
+        tables.remove("SEARCH instances USING INDEX sqlite_autoindex_instances_1 (instance_id=?)")
     assert tables
     for step in tables:
         assert re.search(rf"INDEX {INDEX_OF[name]}\b", step), plan

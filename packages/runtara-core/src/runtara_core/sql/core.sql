@@ -152,7 +152,11 @@ WHERE instance_id = :instance_id
   AND id > :after_event_id
 
 -- fragment: event_columns
-id, instance_id, event_type, subtype, checkpoint_id, created_at_ms, payload
+-- The output of a completed instance is kept with the instance alone; its event shows it from there.
+id, instance_id, event_type, subtype, checkpoint_id, created_at_ms,
+CASE WHEN event_type = 'completed' AND payload IS NULL
+     THEN (SELECT output FROM instances WHERE instances.instance_id = instance_events.instance_id)
+     ELSE payload END AS payload
 
 -- name: list_events_descending
 SELECT /*include event_columns*/ FROM instance_events /*include event_filter*/ ORDER BY id DESC LIMIT :limit OFFSET :offset;

@@ -8,6 +8,7 @@ Heartbeats leave no row; they only stamp the last contact.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.models import EventType, InstanceEvent, InstanceStatus, TerminationReason
@@ -65,7 +66,9 @@ async def report_event(
     if _repeats(state, event.event_type):
         return state.status
     require_running(state, f"event {event.event_type}")
-    await append_event(transaction, state, event, now_ms=now_ms)
+    # An output is kept once, with the instance; the event shows it from there.
+    logged = replace(event, payload=b"") if event.event_type is EventType.COMPLETED else event
+    await append_event(transaction, state, logged, now_ms=now_ms)
     if event.event_type is EventType.SUSPENDED:
         return await _suspend(transaction, state, event, now_ms)
     return await _finish(transaction, state, event, now_ms)

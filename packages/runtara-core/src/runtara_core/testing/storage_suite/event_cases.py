@@ -34,6 +34,8 @@ class EventCases:
         assert instance.finished_at_ms == START_MS + 9
         assert instance.termination_reason is TerminationReason.COMPLETED
         assert await event_types(storage, "managed-1") == ["started", "completed"]
+        page = await storage.list_events("managed-1", EventFilter(ascending=True))
+        assert [event.payload for event in page.events] == [None, b'{"ok":1}']
         assert await storage.next_wake_at_ms() is None
 
     async def test_failure_stores_the_error(self, storage: Storage) -> None:
