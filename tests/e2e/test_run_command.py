@@ -76,16 +76,16 @@ def test_a_failing_step_ends_with_exit_code_1_and_a_structured_error(product, se
     assert finished.exit_code == 1, finished
     assert finished.stdout == ""
     [line] = finished.errors
-    prefix = "error: instance c-1 failed: "
-    assert line.startswith(prefix)
-    error = json.loads(line.removeprefix(prefix))
-    assert (error["stepId"], error["category"], error["agentId"]) == ("validate", "permanent", "http")
-    assert "422" in error["message"]
+    assert line.startswith("error: instance c-1 failed: step 'validate': HTTP 422")
+    assert line.endswith("[HTTP_ERROR]")
     assert service.calls("/validate") == 1
 
     again = product.run("runtara", "run", order_scenario, "--instance-id", "c-1", "--json")
     assert again.exit_code == 1, again
     assert again.output["status"] == "failed"
+    error = again.output["error"]
+    assert (error["stepId"], error["category"], error["agentId"]) == ("validate", "permanent", "http")
+    assert "422" in error["message"]
     assert service.calls("/validate") == 1
 
 
@@ -94,8 +94,18 @@ def test_a_finished_id_gives_its_output_without_running_again(product, service, 
     first = product.run(*arguments)
     second = product.run(*arguments)
     assert first.output == second.output == accepted("D-1")
-    assert "had finished before" in second.stderr
+    assert "had finished before\n" in second.stderr
     assert service.calls("/validate") == service.calls("/notify") == 1
+
+    changed = json.loads(order_scenario.read_text()) | {"description": "another version"}
+    changed["steps"]["notify"] |= {"name": "Tell somebody else"}
+    order_scenario.write_text(json.dumps(changed))
+    third = product.run(*arguments, "--json")
+    assert (third.output["output"], third.output["already_finished"]) == (accepted("D-1"), True)
+    assert third.output["other_version"].startswith("sha256 ")
+    assert (
+        f"had finished before, under another version of the scenario ({third.output['other_version']})" in third.stderr
+    )
 
 
 @pytest.mark.parametrize("also_the_instance", [False, True], ids=["the command", "everything"])
@@ -167,7 +177,8 @@ def test_a_failing_service_is_tried_again(product, service, order_scenario) -> N
     finished = product.run("runtara", "run", product.write("retry.json", scenario), "--input", order("G-1"))
     assert finished.exit_code == 1, finished
     assert service.calls("/notify") == 3
-    assert json.loads(finished.errors[0].partition("failed: ")[2])["stepId"] == "notify"
+    assert "failed: step 'notify': HTTP 503" in finished.errors[0]
+    assert "after 3 attempts [HTTP_SERVICE_UNAVAILABLE]; it may pass" in finished.errors[0]
 
 
 async def test_keeps_its_state_in_postgresql(product, service, order_scenario, empty_postgres_database_url) -> None:

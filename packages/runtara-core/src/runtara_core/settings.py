@@ -40,18 +40,24 @@ class CoreSettings:
     retention: RetentionSettings = field(default_factory=RetentionSettings)
 
     @classmethod
-    def from_environment(cls, reader: EnvironmentReader | None = None) -> CoreSettings:
-        """Read the variables; raises `ConfigurationError` naming what is missing or wrong."""
+    def from_environment(
+        cls, reader: EnvironmentReader | None = None, *, database_url: str | None = None, data_dir: Path | None = None
+    ) -> CoreSettings:
+        """Read the variables; raises `ConfigurationError` naming what is missing or wrong.
+
+        A database and a data directory that are given stand for their variables.
+        """
         reader = reader or EnvironmentReader()
         return cls(
-            database_url=reader.required_text(
+            database_url=database_url
+            or reader.required_text(
                 "RUNTARA_DATABASE_URL",
                 "set it to postgres://user:password@host/database or sqlite:///path/to/file.db",
             ),
             instance_port=reader.port("RUNTARA_QUIC_PORT", 8001),
             management_port=reader.port("RUNTARA_ADMIN_PORT", 8003),
             bind_address=reader.text("RUNTARA_BIND_ADDRESS", "127.0.0.1"),
-            data_dir=Path(reader.text("DATA_DIR", ".data")).absolute(),
+            data_dir=(data_dir or Path(reader.text("DATA_DIR", ".data"))).absolute(),
             server_names=tuple(
                 name.strip() for name in reader.text("RUNTARA_SERVER_NAMES", "").split(",") if name.strip()
             ),

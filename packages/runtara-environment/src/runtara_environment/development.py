@@ -29,7 +29,7 @@ async def run_development(
 ) -> None:
     """Serve until SIGTERM or SIGINT; `on_ready` gets the addresses of core and environment."""
     await asyncio.to_thread(data_dir.mkdir, parents=True, exist_ok=True)
-    settings = SupervisionSettings(runner=EnvironmentReader().text("RUNTARA_RUNNER", "auto"))
+    settings = SupervisionSettings.from_environment()
     async with local_environment(data_dir, database_url, settings, bind_address=bind_address, core_port=core_port) as (
         core,
         environment,

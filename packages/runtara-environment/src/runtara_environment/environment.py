@@ -14,6 +14,7 @@ from runtara_core.management import CoreManagement
 from runtara_sdk.clock import Clock
 
 from runtara_environment import migrations
+from runtara_environment.data_directory_lock import DataDirectoryLock
 from runtara_environment.launch_table import LaunchTable
 from runtara_environment.owner import Owner
 from runtara_environment.registry import ImageRegistry
@@ -60,12 +61,16 @@ class Environment:
         self._supervisor: Supervisor | None = None
         self._sweep: RunDirectorySweep | None = None
         self._sweeping: asyncio.Task[None] | None = None
+        self._lock: DataDirectoryLock | None = None
 
     async def open(self, *, only_instance: str | None = None) -> None:
         """Connect, migrate, choose the runner. Claims nothing yet; `start` does.
 
-        Raises `ConfigurationError` when the runner asked for is not available.
+        Raises `ConfigurationError` when the runner asked for is not available, or another environment has the data
+        directory. One that looks after `only_instance` alone shares it.
         """
+        if only_instance is None:
+            self._lock = DataDirectoryLock.acquire(self._data_dir)
         await self._database.open()
         await migrations.run(self._database)
         runners = load_runners()
@@ -114,3 +119,6 @@ class Environment:
                 await supervisor.close(stop_guests=stop_guests)
         finally:
             await self._database.close()
+            if self._lock is not None:
+                self._lock.release()
+                self._lock = None

@@ -8,6 +8,7 @@ import json
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -60,18 +61,23 @@ async def local_environment(
 ) -> AsyncIterator[tuple[CoreDaemon, Environment]]:
     """A core and an environment on one database; the environment does not claim before its `start`.
 
+    The variables of the core daemon hold here, too. With `only_instance` nobody else connects, so the certificate is
+    always that of the data directory.
+
     Guests are stopped at the end: their core goes away with this process. They go on at the next start.
     """
     clock = clock or SystemClock()
     database_url = database_url or default_database_url(data_dir)
+    core_settings = replace(
+        CoreSettings.from_environment(database_url=database_url, data_dir=data_dir),
+        bind_address=bind_address,
+        instance_port=core_port,
+        management_port=management_port or 0,
+    )
+    if only_instance is not None:
+        core_settings = replace(core_settings, tls=None, server_names=())
     core = CoreDaemon(
-        CoreSettings(
-            database_url=database_url,
-            bind_address=bind_address,
-            instance_port=core_port,
-            management_port=management_port or 0,
-            data_dir=data_dir.absolute(),
-        ),
+        core_settings,
         clock=clock,
         serve_management=management_port is not None,
         instance_port_setting="--core-port",
@@ -112,7 +118,9 @@ class LocalPlatform:
     ) -> RunOutcome:
         """Run one instance to its end, resuming the instance `instance_id` when it exists and is unfinished."""
         instance_id = refuse_empty("instance_id", instance_id) or str(uuid.uuid4())
-        settings = SupervisionSettings(runner=runner, default_timeout_seconds=_LOCAL_TIMEOUT_SECONDS)
+        settings = replace(
+            SupervisionSettings.from_environment(default_timeout_seconds=_LOCAL_TIMEOUT_SECONDS), runner=runner
+        )
         async with local_environment(data_dir, database_url, settings, only_instance=instance_id) as (
             core,
             environment,
@@ -120,13 +128,17 @@ class LocalPlatform:
             known = await core.management.get_instance(instance_id)
             if known is not None and known.tenant_id != tenant_id:
                 raise InvalidInputError(f"instance {instance_id} belongs to another tenant; choose another id")
+            version = _other_version(known, artifact) if known is not None else None
             if known is not None:
                 await _require_same_scenario(environment, known, artifact.scenario_id)
-                if _artifact_digest(known) not in (None, artifact.artifact_sha256):
-                    progress("what was compiled now is not used: the instance keeps what it was started with")
             if known is not None and known.status.is_terminal:
-                progress(f"instance {instance_id} had finished before")
-                return _outcome(known, already_finished=True)
+                under = f", under another version of the scenario ({version})" if version else ""
+                progress(f"instance {instance_id} had finished before{under}")
+                if version:
+                    progress(f"the result is that of then; to run what {artifact.scenario_id} is now, give another id")
+                return _outcome(known, already_finished=True, other_version=version)
+            if version:
+                progress(f"what was compiled now is not used: the instance keeps what it was started with ({version})")
             if known is None:
                 await self._start(environment, artifact, tenant_id, instance_id, input_envelope)
             else:
@@ -174,6 +186,12 @@ async def _require_same_scenario(environment: Environment, known: Instance, scen
         raise InvalidInputError(
             f"instance {known.instance_id} belongs to the scenario {name!r}, not to {scenario_id!r}; choose another id"
         )
+
+
+def _other_version(known: Instance, artifact: CompiledScenario) -> str | None:
+    """What an instance was started with, when that is not the artifact at hand."""
+    digest = _artifact_digest(known)
+    return None if digest in (None, artifact.artifact_sha256) else f"sha256 {str(digest)[:12]}"
 
 
 def _artifact_digest(instance: Instance) -> str | None:
@@ -245,7 +263,7 @@ def _report_change(instance: Instance, seen: tuple[InstanceStatus, int, int] | N
         progress(str(instance.status))
 
 
-def _outcome(instance: Instance, *, already_finished: bool = False) -> RunOutcome:
+def _outcome(instance: Instance, *, already_finished: bool = False, other_version: str | None = None) -> RunOutcome:
     output: Any = None
     if instance.output:
         try:
@@ -259,4 +277,5 @@ def _outcome(instance: Instance, *, already_finished: bool = False) -> RunOutcom
         error=instance.error,
         termination_reason=instance.termination_reason,
         already_finished=already_finished,
+        other_version=other_version,
     )

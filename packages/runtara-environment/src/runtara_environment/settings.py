@@ -32,6 +32,20 @@ class SupervisionSettings:
     runner: str = "auto"
     skip_certificate_verification: bool = False
 
+    @classmethod
+    def from_environment(
+        cls, reader: EnvironmentReader | None = None, *, default_timeout_seconds: int = 300
+    ) -> SupervisionSettings:
+        """Read the variables; raises `ConfigurationError` naming what is wrong."""
+        reader = reader or EnvironmentReader()
+        return cls(
+            default_timeout_seconds=reader.integer(
+                "EXECUTION_TIMEOUT_SECS", default_timeout_seconds, minimum=1, maximum=2**31
+            ),
+            runner=reader.text("RUNTARA_RUNNER", "auto"),
+            skip_certificate_verification=reader.boolean("RUNTARA_SKIP_CERT_VERIFICATION", default=False),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentSettings:
@@ -96,11 +110,7 @@ class EnvironmentSettings:
             server_names=tuple(
                 name.strip() for name in reader.text("RUNTARA_SERVER_NAMES", "").split(",") if name.strip()
             ),
-            supervision=SupervisionSettings(
-                default_timeout_seconds=reader.integer("EXECUTION_TIMEOUT_SECS", 300, minimum=1, maximum=2**31),
-                runner=reader.text("RUNTARA_RUNNER", "auto"),
-                skip_certificate_verification=reader.boolean("RUNTARA_SKIP_CERT_VERIFICATION", default=False),
-            ),
+            supervision=SupervisionSettings.from_environment(reader),
         )
 
 

@@ -58,7 +58,11 @@ class CompilerService(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """How one run of an instance ended (status is a value of `InstanceStatus`)."""
+    """How one run of an instance ended (status is a value of `InstanceStatus`).
+
+    `other_version` names what an instance that had finished before was started with, when that is something else than
+    what was compiled now.
+    """
 
     instance_id: str
     status: str
@@ -66,6 +70,7 @@ class RunOutcome:
     error: str | None
     termination_reason: str | None
     already_finished: bool = False
+    other_version: str | None = None
 
 
 class LocalPlatform(Protocol):

@@ -85,6 +85,9 @@ def run(
     Everything runs in and below this process; state is kept in the data directory, so that a run that was stopped or
     killed goes on when its id is given again. Progress goes to standard error, the output alone to standard output.
 
+    The variables of `runtara core` and `runtara environment` hold, but for ports, addresses and certificates, which are
+    of this process alone; EXECUTION_TIMEOUT_SECS is 24 hours here when it is not set.
+
     \b
     Exit codes:
       0    completed
@@ -166,6 +169,8 @@ def _show(outcome: RunOutcome, request: RunRequest, *, as_json: bool) -> int:
             "output": outcome.output,
             "error": None if error is None else error.as_json(),
         }
+        if outcome.already_finished:
+            shown |= {"already_finished": True, "other_version": outcome.other_version}
         click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
     if outcome.status == InstanceStatus.COMPLETED:
         if not as_json:
