@@ -587,6 +587,9 @@ def test_command_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mo
     assert "RUNTARA_INSTANCE_ID" in capsys.readouterr().out
     assert run_workflow(workflow, ["--bogus"]) == EXIT_USAGE
     assert capsys.readouterr().err.startswith("error: unknown argument '--bogus'")
+    for arguments in (["--input"], ["--input", "{}", "--input={}"], ["--tenant="], ["--instance-id", "a/b"]):
+        assert run_workflow(workflow, arguments) == EXIT_USAGE
+        assert capsys.readouterr().err.startswith("error: --")
     monkeypatch.delenv("RUNTARA_INSTANCE_ID", raising=False)
     assert run_workflow(workflow) == EXIT_FAILED
     assert capsys.readouterr().err.startswith("error: RUNTARA_INSTANCE_ID is not set")

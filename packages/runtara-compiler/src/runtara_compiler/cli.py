@@ -25,6 +25,7 @@ Examples:
   runtara-compile --workflow order.json --tenant acme --scenario order --target native --output ./order
   runtara-compile --workflow order.json --tenant acme --scenario order --emit-source order.py
   runtara-compile --workflow order.json --validate
+  runtara-compile --spec
   runtara-compile --workflow order.json --tenant acme --scenario order --child billing=billing.json
 """
 
@@ -53,7 +54,7 @@ class CompileOptions:
     context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 110},
     epilog=_EXAMPLES,
 )
-@click.option("--workflow", metavar="PATH", required=True, help="Scenario file (JSON); - is standard input.")
+@click.option("--workflow", metavar="PATH", help="Scenario file (JSON); - is standard input. Required but for --spec.")
 @click.option("--tenant", metavar="ID", help="Owner of the scenario. Required to compile.")
 @click.option("--scenario", "--workflow-id", metavar="ID", help="Id of the scenario. Required to compile.")
 @click.option("--version", metavar="N", type=int, default=1, show_default=True, help="Version of the scenario.")
@@ -66,10 +67,17 @@ class CompileOptions:
 @click.option("--child-version", metavar="ID=N", multiple=True, help="Version of that child.")
 @click.option("--validate", "only_validate", is_flag=True, help="Report errors and warnings, compile nothing.")
 @click.option("--analyze", is_flag=True, help="Describe the scenario, compile nothing.")
+@click.option("--spec", is_flag=True, help="Print the language's JSON Schema, agents and codes as one JSON document.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as a JSON object.")
 @click.option("--verbose", "-v", is_flag=True, help="Tell more on standard error.")
 def compile_command(
-    *, child: tuple[str, ...], child_version: tuple[str, ...], only_validate: bool, analyze: bool, **given: Any
+    *,
+    child: tuple[str, ...],
+    child_version: tuple[str, ...],
+    only_validate: bool,
+    analyze: bool,
+    spec: bool,
+    **given: Any,
 ) -> None:
     """Compile a scenario to one executable file.
 
@@ -77,6 +85,11 @@ def compile_command(
     error. The exit code is 0, or 1 when the scenario is not acceptable or cannot be built, or 2 for a wrong command
     line.
     """
+    if spec:
+        _print_spec()
+        return
+    if not given["workflow"]:
+        raise click.UsageError("Missing option '--workflow'.")
     for name in ("workflow", "output", "emit_source", "data_dir"):
         given[name] = Path(given[name]) if given[name] else None
     children = _read_children(child, child_version)
@@ -90,6 +103,14 @@ def compile_command(
             _compile(options)
     except RuntaraError as error:
         _fail(error, options)
+
+
+def _print_spec() -> None:
+    from runtara_sdk.agents import discover_agents
+
+    from runtara_compiler.spec_document import spec_document
+
+    _print(spec_document(discover_agents()))
 
 
 def main() -> None:

@@ -36,7 +36,8 @@ class DocumentReader:
         self._values = ValueReader(self.report, self._own_fields)
 
     def read_scenario(self, document: dict[str, Any]) -> dict[str, Any]:
-        """The wrapper with its graph; a bare graph is wrapped."""
+        """The wrapper with its graph; a bare graph is wrapped. A `$schema` at the top is for editors."""
+        document = {name: value for name, value in document.items() if name != "$schema"}
         if "executionGraph" not in document:
             return {"executionGraph": self._graph(document, ())}
         scenario = self._own_fields(document, Scenario, (), own=("origin", "loadWarnings"))

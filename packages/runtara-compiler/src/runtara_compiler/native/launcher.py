@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # importing typing would cost start-up time
 EXIT_USAGE = 2
 EXIT_UNUSABLE = 126
 
+_MANIFEST = "runtara-manifest.json"
+
 
 def main() -> None:
     """Run the workflow, or check modules; does not return when all is well."""
@@ -38,12 +40,12 @@ def main() -> None:
     prepare()
     workflow = _load_workflow(arguments[0])
     sys.argv[1:2] = []
-    run_program(workflow)
+    run_program(workflow, os.path.join(arguments[0], _MANIFEST))  # noqa: PTH118 - pathlib would cost start-up time
 
 
 def _load_workflow(directory: str) -> Any:
     try:
-        with open(os.path.join(directory, "runtara-manifest.json"), encoding="utf-8") as stream:  # noqa: PTH118, PTH123
+        with open(os.path.join(directory, _MANIFEST), encoding="utf-8") as stream:  # noqa: PTH118, PTH123
             native = json.load(stream)["native"]
         name = native["module"]
         path = os.path.join(directory, native["extension"])  # noqa: PTH118 - pathlib would cost start-up time

@@ -65,11 +65,14 @@ def prepare() -> None:
         sys.modules.setdefault(no_plugins.__name__, no_plugins)
 
 
-def main(workflow: Workflow) -> NoReturn:
-    """Run `workflow` as this process; turns the garbage collector on, which `prepare` had turned off."""
+def main(workflow: Workflow, manifest_file: str | None = None) -> NoReturn:
+    """Run `workflow` as this process; turns the garbage collector on, which `prepare` had turned off.
+
+    `manifest_file` holds the artifact's manifest; without it the program itself is the archive that does.
+    """
     gc.freeze()
     gc.enable()
-    code = run_workflow(workflow, sys.argv[1:])
+    code = run_workflow(workflow, sys.argv[1:], manifest_file or sys.argv[0])
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
@@ -78,23 +81,40 @@ def main(workflow: Workflow) -> NoReturn:
     os._exit(code)
 
 
-def run_workflow(workflow: Workflow, argv: Sequence[str] | None = None) -> int:
-    """Run `workflow` as the instance that the environment variables name; returns the exit code."""
+def run_workflow(workflow: Workflow, argv: Sequence[str] | None = None, manifest_file: str = "") -> int:
+    """Run `workflow` as the instance that environment variables or options name; returns the exit code."""
+    reader, surroundings = EnvironmentReader(), Surroundings()
     if argv:
-        return _answer(workflow, argv)
+        from pathlib import Path
+
+        from runtara_sdk.workflow.command_line import HELP, describe_version, read_options
+
+        if argv[0] == "--version":
+            print(describe_version(workflow, Path(manifest_file)))  # noqa: T201
+            return EXIT_DONE
+        if argv[0] in ("--help", "-h"):
+            name = workflow.name or workflow.id
+            print(HELP.format(name=name, program=f"./{Path(sys.argv[0]).name}"))  # noqa: T201
+            return EXIT_DONE
+        try:
+            start = read_options(argv, os.environ)
+        except InvalidInputError as error:
+            surroundings.complain(error.message)
+            return EXIT_USAGE
+        reader, surroundings = start.reader, start.surroundings
     try:
-        return asyncio.run(_run(workflow))
+        return asyncio.run(_run(workflow, reader, surroundings))
     except RuntaraError as error:
-        Surroundings().complain(error.message)
+        surroundings.complain(error.message)
         return EXIT_FAILED
     except InstanceSuperseded as superseded:  # at the registration already, outside of any block
-        Surroundings().complain(str(superseded))
+        surroundings.complain(str(superseded))
         return EXIT_SUPERSEDED
     except asyncio.CancelledError:
-        Surroundings().complain("stopped by SIGTERM; the next launch goes on")
+        surroundings.complain("stopped by SIGTERM; the next launch goes on")
         return EXIT_STOPPED
     except KeyboardInterrupt:
-        Surroundings().complain("interrupted; the next launch goes on")
+        surroundings.complain("interrupted; the next launch goes on")
         return EXIT_INTERRUPTED
 
 
@@ -115,19 +135,22 @@ async def run_instance(
             await sdk.failed(failure.as_text())
             return EXIT_FAILED
         await sdk.completed(output)
+        surroundings.finished(output)
         return EXIT_DONE
     # An interruption ends the block here: it has been acknowledged by now.
     return EXIT_SUPERSEDED if isinstance(sdk.interruption, InstanceSuperseded) else EXIT_DONE
 
 
-async def _run(workflow: Workflow) -> int:
+async def _run(workflow: Workflow, reader: EnvironmentReader, surroundings: Surroundings) -> int:
     from runtara_sdk.instance import RuntaraSdk  # after --help and --version, which need no protocol
+    from runtara_sdk.instance_settings import InstanceSettings
 
     task = asyncio.current_task()
     if task is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     try:
-        return await run_instance(workflow, RuntaraSdk.from_env(), EnvironmentReader())
+        sdk = RuntaraSdk(InstanceSettings.from_environment(reader))
+        return await run_instance(workflow, sdk, reader, surroundings)
     finally:
         await _close_agents(workflow)
 
@@ -179,31 +202,3 @@ async def _close_agents(workflow: Workflow) -> None:
         async with asyncio.timeout(_CLOSE_SECONDS):
             for agent in workflow.agents:
                 await agent.close()
-
-
-def _answer(workflow: Workflow, argv: Sequence[str]) -> int:
-    name = workflow.name or workflow.id
-    if argv[0] == "--version":
-        compiled = f", compiled by runtara-compiler {workflow.compiler_version}"
-        print(f"{name} ({workflow.id} version {workflow.version}{compiled})")  # noqa: T201
-        return EXIT_DONE
-    if argv[0] in ("--help", "-h"):
-        print(_HELP.format(name=name))  # noqa: T201
-        return EXIT_DONE
-    Surroundings().complain(f"unknown argument {argv[0]!r}: use --help or --version, or none to run the instance")
-    return EXIT_USAGE
-
-
-_HELP = """\
-{name}: a compiled workflow of Runtara.
-
-Started without arguments it runs one instance, which these environment variables name:
-
-  RUNTARA_INSTANCE_ID  id of the instance; starting it again goes on where it was
-  RUNTARA_TENANT_ID    owner of the instance
-  RUNTARA_SERVER_ADDR  core daemon (127.0.0.1:8001), or a database such as sqlite:///run.db
-  RUNTARA_INPUT_PATH   file with the input JSON, {{data, variables}} or the data alone
-  INPUT_JSON           the input itself, when no file is named
-
-  --version  print scenario, version and compiler
-  --help     print this text"""

@@ -42,6 +42,9 @@ class Surroundings:
         with suppress(OSError):  # a full disk takes the message, and must not take the report of the end with it
             print(f"error: {' '.join(message.splitlines())}", file=sys.stderr)  # noqa: T201
 
+    def finished(self, output: bytes) -> None:
+        """Hear of the result, once it is stored."""
+
     async def invoke(self, call: CapabilityCall) -> Any:
         """The JSON result of a capability; raises `AgentError`."""
         return await call.agent.invoke(call.capability_id, call.inputs, call.context)
