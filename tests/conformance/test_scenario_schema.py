@@ -16,6 +16,7 @@ from tests.conformance.scenario_corpus import corpus
 REPOSITORY = Path(__file__).parents[2]
 OLD_NAMES = {"operatorId", "operationId"}
 FINISH = {"stepType": "Finish"}
+BODY = {"steps": {"f": FINISH}}
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +71,7 @@ REFUSED = [
     with_step({"stepType": "Delay", "durationMs": 5}),
     with_step({"stepType": "Split", "config": {}, "subgraph": {"steps": {"f": FINISH}}}),
     with_step({"stepType": "Split", "config": {"value": {"valueType": "reference", "value": "data"}}}),
-    with_step(
-        {"stepType": "While", "condition": {"type": "operation", "op": "LIKE"}, "subgraph": {"steps": {"f": FINISH}}}
-    ),
+    with_step({"stepType": "While", "condition": {"type": "operation", "op": "LIKE"}, "subgraph": BODY}),
     with_step({"stepType": "StartScenario", "childVersion": 1}),
     with_step(
         {"stepType": "Switch", "config": {"value": {"valueType": "immediate", "value": 1}, "cases": [{"match": 1}]}}

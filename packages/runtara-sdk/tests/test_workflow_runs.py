@@ -571,7 +571,7 @@ async def test_debug_events_redact_and_shorten() -> None:
 def test_a_launch_that_is_superseded_before_it_registers_says_so_by_its_exit_code(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def refused(_workflow: Workflow) -> int:
+    async def refused(*_: Any) -> int:
         raise InstanceSuperseded("instance i is at epoch 2, the call came from epoch 1")
 
     monkeypatch.setattr("runtara_sdk.workflow.program._run", refused)

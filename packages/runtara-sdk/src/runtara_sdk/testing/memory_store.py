@@ -7,6 +7,8 @@ are refused. Suspended waits end when whoever drives the trial launches the prog
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,6 +41,18 @@ _ENDS = {
 }
 
 
+class ProgramKilled(BaseException):
+    """The process died here. What is left of the program gets nothing from the store any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class KillPoint:
+    """Where a trial kills the program once: before or after the call of the store with this number, from 1 on."""
+
+    call: int
+    after: bool
+
+
 @dataclass(slots=True)
 class MemoryStore:
     """One instance.
@@ -61,6 +75,8 @@ class MemoryStore:
         call_keys: which call stored each checkpoint.
         signal: the pending signal of the instance.
         news: set, and replaced, when something happens that a held poll must hear of.
+        kill: where the program dies.
+        calls: how many calls have changed something, or tried to.
     """
 
     clock: Clock
@@ -80,6 +96,8 @@ class MemoryStore:
     call_keys: dict[str, bytes] = field(default_factory=dict)
     signal: Signal | None = None
     news: asyncio.Event = field(default_factory=asyncio.Event)
+    kill: KillPoint | None = None
+    calls: int = 0
 
     def launch(self) -> InstanceBackend:
         """The backend of the next launch."""
@@ -98,6 +116,21 @@ class MemoryStore:
 
     def recorded(self, event: InstanceEvent) -> None:
         """Called with each event that is kept; for subclasses."""
+
+    @contextmanager
+    def change(self) -> Iterator[None]:
+        """One call that changes something: dies before or after it when it is the one to die at."""
+        self.calls += 1
+        if self.kill == KillPoint(self.calls, after=False):
+            self._die()
+        yield
+        if self.kill == KillPoint(self.calls, after=True):
+            self._die()
+
+    def _die(self) -> None:
+        self.kill = None
+        self.epoch += 1  # whatever the dead program still asks for is refused
+        raise ProgramKilled
 
     def ring(self) -> None:
         """Let held polls look again."""
@@ -140,14 +173,15 @@ class _LaunchBackend(InstanceBackend):
         return Registration(self._epoch)
 
     async def checkpoint(self, checkpoint_id: str, state: bytes, *, call_key: bytes = b"") -> CheckpointResult:
-        store = self._running()
-        found = checkpoint_id in store.checkpoints
-        if not found:
-            store.call_keys[checkpoint_id] = call_key
-        elif call_key and store.call_keys.get(checkpoint_id) == call_key:
-            found = False
-        stored = store.checkpoints.setdefault(checkpoint_id, state)
-        return CheckpointResult(found, stored if found else b"", store.signal, self._custom(checkpoint_id))
+        with self._store.change():
+            store = self._running()
+            found = checkpoint_id in store.checkpoints
+            if not found:
+                store.call_keys[checkpoint_id] = call_key
+            elif call_key and store.call_keys.get(checkpoint_id) == call_key:
+                found = False
+            stored = store.checkpoints.setdefault(checkpoint_id, state)
+            return CheckpointResult(found, stored if found else b"", store.signal, self._custom(checkpoint_id))
 
     async def get_checkpoint(self, checkpoint_id: str) -> bytes | None:
         self._check()
@@ -166,25 +200,27 @@ class _LaunchBackend(InstanceBackend):
     async def sleep(
         self, checkpoint_id: str, duration_ms: int, state: bytes, *, suspend_above_ms: int | None
     ) -> SleepOutcome:
-        store = self._running()
-        store.checkpoints.setdefault(checkpoint_id, state)
-        deadline_ms = store.deadlines.setdefault(checkpoint_id, store.clock.now_ms() + duration_ms)
-        return store.wait_until(deadline_ms, suspend_above_ms)
+        with self._store.change():
+            store = self._running()
+            store.checkpoints.setdefault(checkpoint_id, state)
+            deadline_ms = store.deadlines.setdefault(checkpoint_id, store.clock.now_ms() + duration_ms)
+            return store.wait_until(deadline_ms, suspend_above_ms)
 
     async def report_event(self, event: InstanceEvent) -> None:
-        store = self._running()
-        if event.event_type is EventType.HEARTBEAT or event.event_key in store.event_keys:
-            return
-        if event.event_key is not None:
-            store.event_keys.add(event.event_key)
-        store.events.append(event)
-        store.recorded(event)
-        store.status = _ENDS.get(event.event_type, store.status)
-        if event.event_type is EventType.COMPLETED:
-            store.output = event.payload
-        elif event.event_type is EventType.FAILED:
-            store.error = event.payload
-        store.ring()
+        with self._store.change():
+            store = self._running()
+            if event.event_type is EventType.HEARTBEAT or event.event_key in store.event_keys:
+                return
+            if event.event_key is not None:
+                store.event_keys.add(event.event_key)
+            store.events.append(event)
+            store.recorded(event)
+            store.status = _ENDS.get(event.event_type, store.status)
+            if event.event_type is EventType.COMPLETED:
+                store.output = event.payload
+            elif event.event_type is EventType.FAILED:
+                store.error = event.payload
+            store.ring()
 
     async def poll_signals(
         self, checkpoint_id: str | None, *, wait_ms: int = 0, known_signal_id: int = 0
@@ -202,43 +238,46 @@ class _LaunchBackend(InstanceBackend):
             await self._hear(None if checkpoint_id is None else left_ms)
 
     async def acknowledge_signal(self, signal: Signal) -> None:
-        self._check()
-        cancelled = signal.signal_type.value == "cancel"
-        self._store.status = InstanceStatus.CANCELLED if cancelled else InstanceStatus.SUSPENDED
-        self._store.send_signal(None)
+        with self._store.change():
+            self._check()
+            cancelled = signal.signal_type.value == "cancel"
+            self._store.status = InstanceStatus.CANCELLED if cancelled else InstanceStatus.SUSPENDED
+            self._store.send_signal(None)
 
     async def record_retry_attempt(
         self, checkpoint_id: str, attempt: RetryAttempt, *, suspend_above_ms: int | None
     ) -> SleepOutcome:
-        store = self._running()
-        at_ms, known = store.next_attempts.get(checkpoint_id, (0, None))
-        if known is None or known.attempt_number < attempt.attempt_number:
-            at_ms = store.clock.now_ms() + attempt.wait_ms
-            store.next_attempts[checkpoint_id] = (at_ms, attempt)
-            store.attempts.append((checkpoint_id, attempt))
-        return store.wait_until(at_ms, suspend_above_ms)
+        with self._store.change():
+            store = self._running()
+            at_ms, known = store.next_attempts.get(checkpoint_id, (0, None))
+            if known is None or known.attempt_number < attempt.attempt_number:
+                at_ms = store.clock.now_ms() + attempt.wait_ms
+                store.next_attempts[checkpoint_id] = (at_ms, attempt)
+                store.attempts.append((checkpoint_id, attempt))
+            return store.wait_until(at_ms, suspend_above_ms)
 
     async def wait_signal(
         self, checkpoint_id: str, timeout_ms: int | None, *, suspend_above_ms: int | None
     ) -> SignalWait:
-        store = self._running()
-        if checkpoint_id in store.timed_out:
-            return SignalWait(SignalWaitState.TIMED_OUT, deadline_ms=store.deadlines[checkpoint_id], remaining_ms=0)
-        if (custom := self._custom(checkpoint_id)) is not None or checkpoint_id in store.checkpoints:
-            payload = store.checkpoints.setdefault(checkpoint_id, b"" if custom is None else custom.payload)
-            return SignalWait(SignalWaitState.RECEIVED, payload)
-        if timeout_ms is None and checkpoint_id not in store.deadlines:
-            if suspend_above_ms is not None and store.signal is None:
-                store.status, store.wake_at_ms = InstanceStatus.SUSPENDED, None
-                return SignalWait(SignalWaitState.SUSPENDED)
-            return SignalWait(SignalWaitState.WAIT)
-        deadline_ms = store.deadlines.setdefault(checkpoint_id, store.clock.now_ms() + (timeout_ms or 0))
-        outcome = store.wait_until(deadline_ms, suspend_above_ms)
-        if outcome.state is SleepState.DONE:
-            store.timed_out.add(checkpoint_id)
-            return SignalWait(SignalWaitState.TIMED_OUT, deadline_ms=deadline_ms, remaining_ms=0)
-        state = SignalWaitState.WAIT if outcome.state is SleepState.WAIT else SignalWaitState.SUSPENDED
-        return SignalWait(state, deadline_ms=deadline_ms, remaining_ms=outcome.remaining_ms)
+        with self._store.change():
+            store = self._running()
+            if checkpoint_id in store.timed_out:
+                return SignalWait(SignalWaitState.TIMED_OUT, deadline_ms=store.deadlines[checkpoint_id], remaining_ms=0)
+            if (custom := self._custom(checkpoint_id)) is not None or checkpoint_id in store.checkpoints:
+                payload = store.checkpoints.setdefault(checkpoint_id, b"" if custom is None else custom.payload)
+                return SignalWait(SignalWaitState.RECEIVED, payload)
+            if timeout_ms is None and checkpoint_id not in store.deadlines:
+                if suspend_above_ms is not None and store.signal is None:
+                    store.status, store.wake_at_ms = InstanceStatus.SUSPENDED, None
+                    return SignalWait(SignalWaitState.SUSPENDED)
+                return SignalWait(SignalWaitState.WAIT)
+            deadline_ms = store.deadlines.setdefault(checkpoint_id, store.clock.now_ms() + (timeout_ms or 0))
+            outcome = store.wait_until(deadline_ms, suspend_above_ms)
+            if outcome.state is SleepState.DONE:
+                store.timed_out.add(checkpoint_id)
+                return SignalWait(SignalWaitState.TIMED_OUT, deadline_ms=deadline_ms, remaining_ms=0)
+            state = SignalWaitState.WAIT if outcome.state is SleepState.WAIT else SignalWaitState.SUSPENDED
+            return SignalWait(state, deadline_ms=deadline_ms, remaining_ms=outcome.remaining_ms)
 
     async def get_instance_status(self, instance_id: str) -> StatusReport:
         return StatusReport(instance_id, found=True, status=self._store.status)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,11 +24,12 @@ from runtara_sdk.instance_settings import InstanceSettings
 from runtara_sdk.models import EventType, InstanceEvent, InstanceStatus
 from runtara_sdk.settings import EnvironmentReader
 from runtara_sdk.testing.jumping_clock import JumpingClock
-from runtara_sdk.testing.memory_store import MemoryStore
+from runtara_sdk.testing.memory_store import KillPoint, MemoryStore, ProgramKilled
 from runtara_sdk.workflow import StepFailedError, Workflow
 from runtara_sdk.workflow.children import ChildScenario
 from runtara_sdk.workflow.program import run_instance
 from runtara_sdk.workflow.run import Run
+from runtara_sdk.workflow.scope import plain_part
 from runtara_sdk.workflow.surroundings import CapabilityCall, Surroundings
 
 MAXIMUM_LAUNCHES = 1_000
@@ -75,6 +77,8 @@ class Trial:
             named really run.
         signals: what is answered.
         instance_id: of the instance that is tried.
+        kill: where the program is killed once; it is launched again at once. A call that was under way then is made
+            again, and gets the same answer.
     """
 
     data: Any = field(default_factory=dict)
@@ -83,6 +87,7 @@ class Trial:
     children: Mapping[str, Sequence[Answer]] = field(default_factory=dict)
     signals: Sequence[SentSignal] = ()
     instance_id: str = "trial"
+    kill: KillPoint | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +112,8 @@ class TrialOutcome:
         launches: how often the program was started.
         passed_ms: time that passed for the instance, milliseconds.
         waiting_for: what a suspended instance waits for.
+        store_calls: calls of the store that changed something: at each of them the program can be killed.
+        repeated_calls: calls of capabilities that were made again, because the program died before it recorded them.
     """
 
     status: InstanceStatus
@@ -117,6 +124,8 @@ class TrialOutcome:
     launches: int
     passed_ms: int
     waiting_for: str | None = None
+    store_calls: int = 0
+    repeated_calls: int = 0
 
 
 async def try_workflow(workflow: Workflow, trial: Trial) -> TrialOutcome:
@@ -139,8 +148,8 @@ class _Driver:
         self._trial = trial
         self._clock = JumpingClock()
         self._began_ms = self._clock.now_ms()
-        self._store = _ListeningStore(self._clock)
-        self._surroundings = _TrialSurroundings(trial, self._clock)
+        self._store = _ListeningStore(self._clock, trial.kill)
+        self._surroundings = _TrialSurroundings(trial, self._clock, self._store)
         self._due = [(self._began_ms + sent.after_ms, sent) for sent in trial.signals if sent.signal_id is not None]
         self._expected = [sent for sent in trial.signals if sent.signal_id is None]
         self._store.on_event = self._answer_request
@@ -154,7 +163,10 @@ class _Driver:
         try:
             while True:
                 launches += 1
-                await run_instance(self._workflow, self._sdk(launches), reader, self._surroundings)
+                with suppress(ProgramKilled):
+                    await run_instance(self._workflow, self._sdk(), reader, self._surroundings)
+                if self._store.status is InstanceStatus.RUNNING and launches < MAXIMUM_LAUNCHES:
+                    continue
                 if self._store.status is not InstanceStatus.SUSPENDED:
                     break
                 if launches == MAXIMUM_LAUNCHES:
@@ -167,11 +179,16 @@ class _Driver:
             self._clock.close()
         return self._outcome(launches, waiting_for)
 
-    def _sdk(self, epoch: int) -> RuntaraSdk:
+    def _sdk(self) -> RuntaraSdk:
+        backend = self._store.launch()
         settings = InstanceSettings(
-            self._trial.instance_id, "trial", launch_epoch=epoch, heartbeat_interval_ms=0, sleep_threshold_ms=30_000
+            self._trial.instance_id,
+            "trial",
+            launch_epoch=self._store.epoch,
+            heartbeat_interval_ms=0,
+            sleep_threshold_ms=30_000,
         )
-        return RuntaraSdk(settings, backend=self._store.launch(), clock=self._clock)
+        return RuntaraSdk(settings, backend=backend, clock=self._clock)
 
     def _pass_time(self) -> bool:
         """Move on to what wakes a suspended instance; false when nothing does."""
@@ -228,14 +245,16 @@ class _Driver:
             launches,
             self._clock.now_ms() - self._began_ms,
             waiting_for,
+            store.calls,
+            self._surroundings.repeated_calls,
         )
 
 
 class _ListeningStore(MemoryStore):
     """A store that tells of events, and knows whether a signal has come for a suspended instance."""
 
-    def __init__(self, clock: JumpingClock) -> None:
-        super().__init__(clock)
+    def __init__(self, clock: JumpingClock, kill: KillPoint | None) -> None:
+        super().__init__(clock, kill=kill)
         self.on_event: Callable[[InstanceEvent], None] = lambda _: None
         self.asked = asyncio.Event()
         self.is_woken = False
@@ -255,12 +274,15 @@ class _ListeningStore(MemoryStore):
 class _TrialSurroundings(Surroundings):
     """Answers calls from the trial, and notes them."""
 
-    def __init__(self, trial: Trial, clock: JumpingClock) -> None:
+    def __init__(self, trial: Trial, clock: JumpingClock, store: MemoryStore) -> None:
         super().__init__(clock)
+        self._store = store
+        self._answered: dict[tuple[str, int], Answer | None] = {}
         self._jumping = clock
         self._capabilities = {name: list(answers) for name, answers in trial.capabilities.items()}
         self._children = {name: list(answers) for name, answers in trial.children.items()}
         self.calls: list[RecordedCall] = []
+        self.repeated_calls = 0
 
     def complain(self, message: str) -> None:
         """Nothing: the outcome tells."""
@@ -269,8 +291,15 @@ class _TrialSurroundings(Surroundings):
         capability = call.agent.find_capability(call.capability_id)
         written = f"{call.agent_id}/{call.capability_id}"
         own = written if capability is None else f"{call.agent.id}/{capability.id}"
-        self.calls.append(RecordedCall(own, call.step_id, call.inputs))
-        answer = _next_answer(self._capabilities, call.step_id, written, own)
+        # What tells a repetition from a new attempt is what a service would go by, and what the store has recorded.
+        key = (call.context.idempotency_key or "").partition("/")[2]
+        occasion = key, self._attempts_of(key)
+        if occasion in self._answered:
+            self.repeated_calls += 1
+            answer = self._answered[occasion]
+        else:
+            self.calls.append(RecordedCall(own, call.step_id, call.inputs))
+            answer = self._answered[occasion] = _next_answer(self._capabilities, call.step_id, written, own)
         if answer is None:
             with self._jumping.real_work():
                 return await super().invoke(call)
@@ -279,12 +308,20 @@ class _TrialSurroundings(Surroundings):
         return answer.output
 
     async def run_child(self, child: ChildScenario, run: Run, step_id: str) -> Any:
-        answer = _next_answer(self._children, step_id, child.id)
+        occasion = run.scope.base, self._attempts_of(f"start_scenario::{plain_part(step_id)}")
+        if occasion not in self._answered:
+            self._answered[occasion] = _next_answer(self._children, step_id, child.id)
+        answer = self._answered[occasion]
         if answer is None:
             return await super().run_child(child, run, step_id)
         if answer.error is not None:
             raise _step_failure(answer.error)
         return answer.output
+
+    def _attempts_of(self, key: str) -> int:
+        """How often the call itself, or a step that encloses it, has been tried again."""
+        recorded = (checkpoint_id for checkpoint_id, _ in self._store.attempts)
+        return sum(key in checkpoint_id or "::agent::" not in checkpoint_id for checkpoint_id in recorded)
 
 
 def _next_answer(answers: Mapping[str, list[Answer]], *names: str) -> Answer | None:

@@ -40,6 +40,14 @@ class StepFailedError(RuntaraError):
             **details,
         }
 
+    @classmethod
+    def from_details(cls, details: dict[str, Any]) -> StepFailedError:
+        """The failure that an error object describes."""
+        known = ("code", "message", "category", "severity")
+        rest = {name: value for name, value in details.items() if name not in known}
+        code, message, category, severity = (details[name] for name in known)
+        return cls(code, message, category=category, severity=severity, **rest)
+
     @property
     def retry_after_ms(self) -> int | None:
         """The shortest wait before another attempt that the other side asked for, milliseconds."""

@@ -45,6 +45,15 @@ class DurableCalls:
             self._sdk, key, attempt, policy=policy, codec=_StepResultCodec(), describe=_failure_text
         )
 
+    async def handled_failure(self, key: str) -> StepFailedError | None:
+        """The failure that an earlier run handed to a handler under `key`, if one did."""
+        recorded = await self._sdk.get_checkpoint(key)
+        return None if recorded is None else StepFailedError.from_details(decode_json(recorded))
+
+    async def record_handled_failure(self, key: str, failure: StepFailedError) -> None:
+        """Record a failure that a handler takes over, so that no later run does the step again."""
+        await self._sdk.checkpoint(key, failure.as_text().encode())
+
 
 class _StepResultCodec:
     """JSON as steps write it; attempts encode their results themselves, as a result without JSON is their failure."""

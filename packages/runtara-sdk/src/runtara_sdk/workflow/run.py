@@ -128,11 +128,22 @@ class Run:
 
     async def do(self, step: Step) -> None:
         """Do a step and record what it gave; its failure goes to its handler, or is raised and names the step."""
+        is_recorded = step.is_durable and step.on_error != ()
+        if is_recorded and (handled := await self.calls.handled_failure(self._failure_key(step))) is not None:
+            self._take_handler(handled, self._handlers_of(step, handled))
+            return
         try:
             outcome = await self._do(step)
             self._reached.update(_followers(step, outcome, self.roots))
         except StepFailedError as failure:
-            self._handle(step, failure.located(stepId=step.id, stepName=step.name))
+            failure.located(stepId=step.id, stepName=step.name)
+            handlers = self._handlers_of(step, failure)
+            if not handlers:
+                raise self._unhandled(failure) from failure.__cause__
+            if is_recorded:
+                # Else a later run would do the step anew, and might go on where this one has gone to the handler.
+                await self.calls.record_handled_failure(self._failure_key(step), failure)
+            self._take_handler(failure, handlers)
 
     async def finish(self, step: Step) -> Any:
         """Do a Finish step; returns the result of the graph."""
@@ -146,20 +157,34 @@ class Run:
         if self._handled is not None:
             raise self._handled
 
-    def _handle(self, step: Step, failure: StepFailedError) -> None:
-        context = failure.details
-        earlier = None if self._handled is None else self._handled.details
-        errors: dict[str, Any] = {"__error": context}
-        if self.records.get("error") is earlier:  # else a step of the scenario has this id
-            errors["error"] = context
-        roots = {**self.roots, "error": context, "__error": context, "steps": {**self.records, **errors}}
-        handlers = taken(step.on_error, roots) if step.on_error else ()
-        if not handlers:
-            raise self._unhandled(failure) from failure.__cause__
-        self.roots["error"] = self.roots["__error"] = context
-        self.records.update(errors)
+    def _failure_key(self, step: Step) -> str:
+        return self.scope.key("handled", step.id)
+
+    def _handlers_of(self, step: Step, failure: StepFailedError) -> tuple[str, ...]:
+        """The handlers that apply; their conditions see the error."""
+        if not step.on_error:
+            return ()
+        roots = {**self.roots, **self._error_roots(failure)}
+        roots["steps"] = {**self.records, **self._error_records(failure)}
+        return taken(step.on_error, roots)
+
+    def _take_handler(self, failure: StepFailedError, handlers: tuple[str, ...]) -> None:
+        """Give up what else waited, and go on with the first handler."""
+        records = self._error_records(failure)
+        self.roots.update(self._error_roots(failure))
+        self.records.update(records)
         self._reached = {handlers[0]}
         self._handled = failure
+
+    @staticmethod
+    def _error_roots(failure: StepFailedError) -> dict[str, Any]:
+        return dict.fromkeys(("error", "__error"), failure.details)
+
+    def _error_records(self, failure: StepFailedError) -> dict[str, dict[str, Any]]:
+        earlier = None if self._handled is None else self._handled.details
+        if self.records.get("error") is earlier:
+            return self._error_roots(failure)
+        return {"__error": failure.details}  # a step of the scenario has the other id
 
     def _unhandled(self, failure: StepFailedError) -> StepFailedError:
         """A failure that ends the graph; one in a handler names the error that the handler was for."""

@@ -35,6 +35,7 @@ class AgentStep(Step):
     """
 
     step_type: ClassVar[str] = "Agent"
+    is_durable: ClassVar[bool] = True
 
     agent: AgentDefinition
     agent_id: str

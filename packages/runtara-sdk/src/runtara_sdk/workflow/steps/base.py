@@ -43,6 +43,8 @@ class Step(ABC):
     unnamed: ClassVar[str] = "Unnamed"
     is_traced: ClassVar[bool] = True
     """Whether debug mode emits events for this type of step."""
+    is_durable: ClassVar[bool] = False
+    """Whether the step does what a later run might do with another result: its handled failure is recorded."""
     is_container: ClassVar[bool] = False
     """Whether the step runs graphs of its own, and so has a scope of its own in debug events."""
 

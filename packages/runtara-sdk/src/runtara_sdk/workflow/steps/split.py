@@ -52,6 +52,7 @@ class SplitStep(Step):
     """
 
     step_type: ClassVar[str] = "Split"
+    is_durable: ClassVar[bool] = True
     is_container: ClassVar[bool] = True
 
     value: Value

@@ -38,6 +38,7 @@ class StartScenarioStep(Step):
     """
 
     step_type: ClassVar[str] = "StartScenario"
+    is_durable: ClassVar[bool] = True
     is_container: ClassVar[bool] = True
 
     child: ChildScenario

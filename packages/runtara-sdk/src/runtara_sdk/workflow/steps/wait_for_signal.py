@@ -49,6 +49,7 @@ class WaitForSignalStep(Step):
     """
 
     step_type: ClassVar[str] = "WaitForSignal"
+    is_durable: ClassVar[bool] = True
     is_container: ClassVar[bool] = True
 
     timeout_ms: Value | None = None

@@ -39,6 +39,7 @@ class WhileStep(Step):
     """
 
     step_type: ClassVar[str] = "While"
+    is_durable: ClassVar[bool] = True
     is_container: ClassVar[bool] = True
 
     condition: Value
