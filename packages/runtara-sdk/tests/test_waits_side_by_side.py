@@ -69,7 +69,7 @@ async def test_a_wait_suspends_once_the_work_beside_it_is_recorded(core, clock, 
     assert work.calls == 1
 
 
-async def test_the_shorter_of_two_waits_is_not_late(core, clock, make_sdk):
+async def test_timers_side_by_side_suspend_until_the_first_of_them(core, clock, make_sdk):
     ended: list[str] = []
 
     async def nap(sdk, name: str, hours: int) -> None:
@@ -84,9 +84,40 @@ async def test_the_shorter_of_two_waits_is_not_late(core, clock, make_sdk):
     running = asyncio.create_task(program())
     await let_run()
     await advance_until_done(running, clock)
-    # Alone, the longer one has suspended the instance.
-    assert (ended, core.status) == (["short"], pb.STATUS_SUSPENDED)
+    assert (ended, core.status) == ([], pb.STATUS_SUSPENDED)
     assert core.deadlines == {"long": started_ms + 3 * HOUR * 1000, "short": started_ms + HOUR * 1000}
+    assert clock.now_ms() - started_ms < 60_000
+
+    clock.advance(started_ms + HOUR * 1000 - clock.now_ms())
+    core.status = pb.STATUS_RUNNING
+    again = asyncio.create_task(program())
+    await let_run()
+    await advance_until_done(again, clock)
+    assert (ended, core.status) == (["short"], pb.STATUS_SUSPENDED)
+
+
+async def test_timers_do_not_suspend_while_a_part_of_the_program_is_between_two_calls(core, clock, make_sdk):
+    may_go_on = asyncio.Event()
+
+    async def program() -> None:
+        async with make_sdk(**LAUNCHED) as sdk:
+
+            async def part() -> None:
+                with sdk.under_way.operation():
+                    await may_go_on.wait()
+                    await sdk.checkpoint("part", b"done")
+
+            await asyncio.gather(sdk.durable_sleep(HOUR, "a"), sdk.durable_sleep(2 * HOUR, "b"), part())
+
+    running = asyncio.create_task(program())
+    await let_run()
+    for _ in range(20):
+        clock.advance(20_000)
+        await let_run()
+    assert core.status == pb.STATUS_RUNNING
+    may_go_on.set()
+    await advance_until_done(running, clock)
+    assert (core.checkpoints["part"], core.status) == (b"done", pb.STATUS_SUSPENDED)
 
 
 async def test_a_signal_is_heard_beside_a_timer(core, clock, make_sdk):

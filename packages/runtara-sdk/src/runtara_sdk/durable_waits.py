@@ -18,10 +18,13 @@ from runtara_sdk.errors import InstanceSuspended, InvalidInputError, SignalTimeo
 from runtara_sdk.interruption import InterruptionWatch
 from runtara_sdk.models import RetryAttempt, SignalWaitState, SleepState
 from runtara_sdk.signal_polls import SignalPolls, StoreCall
-from runtara_sdk.under_way import OperationsUnderWay
+from runtara_sdk.under_way import Operation, OperationsUnderWay
 
 LONGEST_WAIT_MS = 60_000
 """Then the deadline is asked for again, as clocks jump and machines sleep."""
+
+SETTLING_MS = 500
+"""Of several timers the first asks again after so long, as the others may have told their deadlines by then."""
 
 
 class DurableWaits:
@@ -64,12 +67,13 @@ class DurableWaits:
 
     async def sleep(self, duration_ms: int, checkpoint_id: str, state: bytes) -> None:
         """Return once `duration_ms` have passed since this checkpoint id slept first."""
-        with self._under_way.operation():
+        with self._under_way.operation(is_timer=True) as own:
             await _let_others_begin()
             while True:
                 outcome = await self._ask(
-                    self._store().sleep(checkpoint_id, duration_ms, state, suspend_above_ms=self._suspend_above_ms)
+                    self._store().sleep(checkpoint_id, duration_ms, state, suspend_above_ms=self._suspend_above_ms(own))
                 )
+                own.deadline_ms = outcome.wake_at_ms
                 if outcome.state is SleepState.DONE:
                     return
                 if outcome.state is SleepState.SUSPENDED:
@@ -78,26 +82,29 @@ class DurableWaits:
 
     async def before_attempt(self, checkpoint_id: str, attempt: RetryAttempt) -> None:
         """Record an attempt and return when it may run."""
-        with self._under_way.operation():
+        with self._under_way.operation(is_timer=True) as own:
             while True:
                 outcome = await self._ask(
-                    self._store().record_retry_attempt(checkpoint_id, attempt, suspend_above_ms=self._suspend_above_ms)
+                    self._store().record_retry_attempt(
+                        checkpoint_id, attempt, suspend_above_ms=self._suspend_above_ms(own)
+                    )
                 )
+                own.deadline_ms = outcome.wake_at_ms
                 if outcome.state is SleepState.DONE:
                     return
                 if outcome.state is SleepState.SUSPENDED:
                     await self._suspend(f"{checkpoint_id!r} is tried again at {outcome.wake_at_ms} ms")
-                await self._wait_here(outcome.remaining_ms)
-                if outcome.remaining_ms <= LONGEST_WAIT_MS:
+                waited_ms = await self._wait_here(outcome.remaining_ms)
+                if waited_ms >= outcome.remaining_ms:
                     return  # nothing marks the end of this wait, so there is nothing to ask
 
     async def signal(self, checkpoint_id: str, timeout_ms: int | None) -> bytes:
         """The payload of the custom signal, once it has come; raises `SignalTimeoutError` at the deadline."""
-        with self._under_way.operation():
+        with self._under_way.operation() as own:
             await _let_others_begin()
             while True:
                 wait = await self._ask(
-                    self._store().wait_signal(checkpoint_id, timeout_ms, suspend_above_ms=self._suspend_above_ms)
+                    self._store().wait_signal(checkpoint_id, timeout_ms, suspend_above_ms=self._suspend_above_ms(own))
                 )
                 if wait.state is SignalWaitState.RECEIVED:
                     return wait.payload
@@ -107,14 +114,19 @@ class DurableWaits:
                     await self._suspend(f"waiting for signal {checkpoint_id!r}")
                 await self._look_out(checkpoint_id, wait.remaining_ms)
 
-    @property
-    def _suspend_above_ms(self) -> int | None:
-        return self._threshold_ms if self._under_way.is_alone else None
+    def _suspend_above_ms(self, own: Operation) -> int | None:
+        return self._threshold_ms if self._under_way.may_suspend(own) else None
 
-    async def _wait_here(self, remaining_ms: int) -> None:
+    async def _wait_here(self, remaining_ms: int) -> int:
+        """Wait for what is left, or until it is time to ask again; returns how long that was, milliseconds."""
+        longest_ms = LONGEST_WAIT_MS
         if remaining_ms > self._threshold_ms:
             await self._check_signals()  # a pending signal is what keeps a long sleeper here
-        await self._pause(min(max(remaining_ms, 1), LONGEST_WAIT_MS))
+            if self._under_way.only_timers:
+                longest_ms = SETTLING_MS
+        wait_ms = min(max(remaining_ms, 1), longest_ms)
+        await self._pause(wait_ms)
+        return wait_ms
 
     async def _look_out(self, checkpoint_id: str, remaining_ms: int | None) -> None:
         """Return when the signal has come, when nothing is left to wait for, or after `LONGEST_WAIT_MS`."""

@@ -81,6 +81,7 @@ class Expectation(LanguageModel):
         events: custom events that must come, in this order; each names the members that it must have.
         calls: all calls of capabilities, in order; each names the members that it must have.
         passed: the time that must have passed for the instance.
+        launches: how often the program must have been started.
     """
 
     output: JsonValue = None
@@ -89,6 +90,7 @@ class Expectation(LanguageModel):
     events: Sequence[dict[str, JsonValue]] = ()
     calls: Sequence[dict[str, JsonValue]] | None = None
     passed: Duration | None = None
+    launches: int | None = None
 
     @property
     def expects_output(self) -> bool:

@@ -44,6 +44,8 @@ def _all(expected: Expectation, outcome: TrialOutcome) -> Iterator[str]:
             yield from missing(wanted, call, ("calls", index))
     if expected.passed is not None and outcome.passed_ms != expected.passed:
         yield f"passed: expected {expected.passed} ms, found {outcome.passed_ms} ms"
+    if expected.launches is not None and outcome.launches != expected.launches:
+        yield f"launches: expected {expected.launches}, found {outcome.launches}"
 
 
 def _expected_status(expected: Expectation) -> InstanceStatus | None:

@@ -68,9 +68,13 @@ class _Pool:
         """Begin what may begin; false when nothing is under way any more."""
         while self._first is None and self._next < self._count and len(self._running) < parallelism:
             self._sdk.raise_if_interrupted()
-            self._running[asyncio.ensure_future(self._work(self._next))] = self._next
+            self._running[asyncio.ensure_future(self._one(self._next))] = self._next
             self._next += 1
         return bool(self._running)
+
+    async def _one(self, index: int) -> None:
+        with self._sdk.under_way.operation():  # between its calls an element is at work, too
+            await self._work(index)
 
     def _settle(self, task: asyncio.Task[None]) -> None:
         if task.cancelled():
