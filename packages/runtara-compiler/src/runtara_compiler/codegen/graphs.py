@@ -101,7 +101,7 @@ class GraphWriter:
     def _bodies(self, step: BaseStep, name: str) -> dict[str, str]:
         bodies: dict[str, str] = {}
         for use in graphs_of(step):
-            kind, title = ("on_wait", "onWait graph") if use.field == "onWait" else ("body", "body")
+            kind, title = ("on_wait", "The onWait graph") if use.field == "onWait" else ("body", "The body")
             function = self.identifiers.choose(f"{name}_{kind}", "graph")
             self._write(use.graph, function=function, title=f"{title} of the step {step.id!r}")
             bodies[use.field] = function
@@ -118,7 +118,7 @@ class GraphWriter:
             self._write(
                 child.graph,
                 function=function,
-                title=f"child scenario {child.id!r}, version {child.version}",
+                title=f"The child scenario {child.id!r}, version {child.version}",
                 after=((name, _child_expression(child, function)),),
             )
         return self._child_names[child.key]
