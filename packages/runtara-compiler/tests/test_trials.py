@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from runtara_compiler.trials.cases import duration_ms
+from runtara_compiler.trials.cases import duration_ms, parse_cases
 from runtara_compiler.trials.cli import test_command as try_command
 from runtara_compiler.trials.verify_cli import verify_command
 
@@ -99,6 +99,14 @@ def test_a_scenario_with_mistakes_is_not_tried(scenario: Path) -> None:
     code, _, err = run(try_command, scenario, "--cases", cases_file(scenario, UNANSWERED))
     assert code == 2
     assert "did you mean 'Finish'" in err
+
+
+def test_the_cases_of_the_readme_can_be_read() -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    blocks = [part.partition("```")[0] for part in readme.split("```json\n")[1:]]
+    assert blocks
+    for block in blocks:
+        assert parse_cases(json.loads(block), "README.md").cases
 
 
 def test_durations() -> None:
