@@ -6,7 +6,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
-from runtara_core.models import EventFilter, ExitReport, InstanceFilter, LeaseKey, NewInstance
+from runtara_core.models import EventFilter, ExitReport, InstanceFilter, LeaseKey, NewInstance, PendingCancel
+from runtara_core.storage import Storage
 from runtara_sdk.models import CustomSignal, InstanceStatus, SignalType, TerminationReason
 
 from .storage_steps import CHECKPOINTS, LEASE_MS, LIMITS, MANAGED, OWN, StorageSteps, payloads
@@ -54,6 +55,17 @@ class ManagementSteps(StorageSteps):
             "renew_leases",
             lambda storage: storage.renew_leases(owner, keys, lease_ms=LEASE_MS, now_ms=self.now_ms),
         )
+
+    @rule(owner=st.sampled_from(("a", "b")))
+    def pending_cancels(self, owner: str) -> None:
+        # Of two that were sent at the same time a storage may name either first.
+        self.act(
+            "pending_cancels",
+            lambda storage: self._sorted_cancels(storage, owner),
+        )
+
+    async def _sorted_cancels(self, storage: Storage, owner: str) -> list[PendingCancel]:
+        return sorted(await storage.pending_cancels(owner, limit=100, now_ms=self.now_ms), key=repr)
 
     @rule(owner=st.sampled_from(("a", "b")))
     def expire(self, owner: str) -> None:

@@ -177,6 +177,18 @@ async def test_stop_ends_a_process_that_does_not_listen(daemons, service) -> Non
         assert daemons.product.guests(started.instance_id) == {}
 
 
+async def test_a_cancel_ends_a_process_that_does_not_listen_once_its_grace_is_over(daemons, service) -> None:
+    async with daemons.sdk() as sdk:
+        deaf = b"#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 1; done\n"
+        image = await sdk.register_image(TENANT, new_id("deaf"), deaf)
+        started = await sdk.start_instance(image.image_id, TENANT, cancel_grace_seconds=1)
+        await wait_for_status(sdk, started.instance_id, InstanceStatus.RUNNING)
+        await sdk.cancel_instance(started.instance_id)
+        ended = await sdk.wait_for_completion(started.instance_id, poll_interval=0.05, timeout=WAIT_SECONDS)
+        assert ended.status is InstanceStatus.CANCELLED
+        await daemons.product.wait_for_no_guest(started.instance_id)
+
+
 async def test_waiting_survives_a_restart_of_the_environment(daemons, service) -> None:
     async with daemons.sdk() as sdk:
         image = await sdk.register_image_stream(TENANT, new_id("batch"), BATCH)

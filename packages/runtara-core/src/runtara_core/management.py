@@ -26,6 +26,7 @@ from runtara_core.models import (
     LaunchClaim,
     LeaseKey,
     NewInstance,
+    PendingCancel,
 )
 
 
@@ -65,6 +66,10 @@ class CoreManagement(ABC):
     @abstractmethod
     async def renew_leases(self, owner: str, keys: Sequence[LeaseKey], *, lease_ms: int) -> list[LeaseKey]:
         """Extend leases; returns the launches that this owner has lost."""
+
+    @abstractmethod
+    async def pending_cancels(self, owner: str, *, limit: int = 100) -> list[PendingCancel]:
+        """Cancels that the launches of this owner have not obeyed yet, longest waiting first."""
 
     @abstractmethod
     async def expire_leases(self, owner: str) -> int:

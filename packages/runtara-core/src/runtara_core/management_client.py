@@ -28,6 +28,7 @@ from runtara_core.models import (
     LaunchClaim,
     LeaseKey,
     NewInstance,
+    PendingCancel,
 )
 from runtara_core.wire.management_codec import (
     decode_model,
@@ -127,6 +128,10 @@ class ManagementClient(CoreManagement):
         )
         answer = await self._call(pb.RpcRequest(renew_leases=call))
         return [decode_model(LeaseKey, key) for key in answer.renew_leases.lost]
+
+    async def pending_cancels(self, owner: str, *, limit: int = 100) -> list[PendingCancel]:
+        answer = await self._call(pb.RpcRequest(pending_cancels=pb.PendingCancelsRequest(owner=owner, limit=limit)))
+        return [decode_model(PendingCancel, cancel) for cancel in answer.pending_cancels.cancels]
 
     async def expire_leases(self, owner: str) -> int:
         answer = await self._call(pb.RpcRequest(expire_leases=pb.ExpireLeasesRequest(owner=owner)))

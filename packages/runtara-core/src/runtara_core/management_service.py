@@ -31,6 +31,7 @@ from runtara_core.models import (
     LaunchClaim,
     LeaseKey,
     NewInstance,
+    PendingCancel,
 )
 from runtara_core.security import InstanceToken, TokenAuthority, TokenSecret
 from runtara_core.signal_watch import SignalWatch
@@ -169,6 +170,9 @@ class ManagementService(CoreManagement):
 
     async def renew_leases(self, owner: str, keys: Sequence[LeaseKey], *, lease_ms: int) -> list[LeaseKey]:
         return await self._storage.renew_leases(owner, keys, lease_ms=lease_ms, now_ms=self._clock.now_ms())
+
+    async def pending_cancels(self, owner: str, *, limit: int = 100) -> list[PendingCancel]:
+        return await self._storage.pending_cancels(owner, limit=limit, now_ms=self._clock.now_ms())
 
     async def expire_leases(self, owner: str) -> int:
         self._retired_owners.append(owner)

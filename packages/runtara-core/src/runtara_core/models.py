@@ -118,6 +118,26 @@ class LeaseKey:
 
 
 @dataclass(frozen=True, slots=True)
+class PendingCancel:
+    """A cancel that a running launch has not obeyed yet.
+
+    Attributes:
+        instance_id: the instance.
+        epoch: of the launch.
+        age_ms: how long ago it was first sent, by core's clock.
+    """
+
+    instance_id: str
+    epoch: int
+    age_ms: int
+
+    @property
+    def key(self) -> LeaseKey:
+        """The launch."""
+        return LeaseKey(self.instance_id, self.epoch)
+
+
+@dataclass(frozen=True, slots=True)
 class WatchedInstance:
     """What a process that waits for signals knows of its instance: news is whatever differs from it.
 

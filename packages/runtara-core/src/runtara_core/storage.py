@@ -42,6 +42,7 @@ from runtara_core.models import (
     LaunchClaim,
     LeaseKey,
     NewInstance,
+    PendingCancel,
     WatchedInstance,
 )
 from runtara_core.security.credentials import CredentialStore
@@ -300,6 +301,10 @@ class Storage(ABC):
     @abstractmethod
     async def renew_leases(self, owner: str, keys: Sequence[LeaseKey], *, lease_ms: int, now_ms: int) -> list[LeaseKey]:
         """Extend the leases whose epoch is still current and running (also for a new owner); returns those lost."""
+
+    @abstractmethod
+    async def pending_cancels(self, owner: str, *, limit: int, now_ms: int) -> list[PendingCancel]:
+        """Unacknowledged cancels of the running launches that `owner` holds, longest waiting first."""
 
     @abstractmethod
     async def expire_leases(self, owner: str, *, now_ms: int) -> int:

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 
 from runtara_sdk.errors import InvalidInputError
 
+DEFAULT_CANCEL_GRACE_SECONDS = 30
+"""How long the program of a cancelled instance has to end by itself where the start names no other time."""
+
 _RESERVED_PREFIX = "RUNTARA_"
 _TUNABLE_NAMES = frozenset(
     {
@@ -36,15 +39,23 @@ class LaunchOptions:
         digest: SHA-256 of the artifact, so that a new version of the image does not change a started instance.
         timeout_seconds: bound of one launch, at least 1; None takes the environment's default.
         env: further variables for the program.
+        cancel_grace_seconds: how long the program has to obey a cancel before it is killed, from 0 on; None takes
+            `DEFAULT_CANCEL_GRACE_SECONDS`.
     """
 
     digest: str
     timeout_seconds: int | None = None
     env: Mapping[str, str] = field(default_factory=dict)
+    cancel_grace_seconds: int | None = None
 
     def encode(self) -> bytes:
         """As JSON."""
-        fields = {"digest": self.digest, "timeout_seconds": self.timeout_seconds, "env": dict(self.env)}
+        fields = {
+            "digest": self.digest,
+            "timeout_seconds": self.timeout_seconds,
+            "env": dict(self.env),
+            "cancel_grace_seconds": self.cancel_grace_seconds,
+        }
         return json.dumps(fields, separators=(",", ":")).encode("ascii")
 
     @classmethod
@@ -67,7 +78,10 @@ class LaunchOptions:
             raise ValueError("timeout_seconds is not a positive integer")
         if not isinstance(env, dict) or not all(isinstance(value, str) for value in env.values()):
             raise TypeError("env is not an object of texts")
-        return cls(digest, timeout_seconds, env)
+        grace = fields.get("cancel_grace_seconds")
+        if grace is not None and (type(grace) is not int or grace < 0):
+            raise ValueError("cancel_grace_seconds is not an integer from 0 on")
+        return cls(digest, timeout_seconds, env, grace)
 
 
 def require_acceptable_variables(env: Mapping[str, str]) -> None:

@@ -94,6 +94,7 @@ class EnvironmentService:
         input_json: bytes = b"",
         timeout_seconds: int | None = None,
         env: Mapping[str, str] | None = None,
+        cancel_grace_seconds: int | None = None,
     ) -> StartedInstance:
         """Accept a start; the instance is launched as soon as a slot is free.
 
@@ -106,7 +107,7 @@ class EnvironmentService:
         instance_id = validate_identifier("instance_id", instance_id or str(uuid.uuid4()))
         require_acceptable_variables(env or {})
         artifact = await self._registry.resolve(image_id, tenant_id)
-        options = LaunchOptions(digest=artifact.digest, timeout_seconds=timeout_seconds, env=dict(env or {}))
+        options = LaunchOptions(artifact.digest, timeout_seconds, dict(env or {}), cancel_grace_seconds)
         created = await self._core.create_instance(
             NewInstance(
                 instance_id=instance_id,
@@ -143,9 +144,16 @@ class EnvironmentService:
     async def send_signal(
         self, instance_id: str, signal_type: SignalType, payload: bytes = b"", *, tenant_id: str | None = None
     ) -> InstanceStatus:
-        """Cancel, pause or resume; returns the status after it."""
+        """Cancel, pause, shut down or resume; returns the status after it.
+
+        The process of a cancelled instance that has not ended within the grace of its start is killed. A pause and a
+        shutdown wait for the step that is under way, however long it takes.
+        """
         await self.get_instance(instance_id, tenant_id=tenant_id)
-        return await self._core.send_signal(instance_id, signal_type, payload)
+        status = await self._core.send_signal(instance_id, signal_type, payload)
+        if signal_type is SignalType.CANCEL:
+            self._supervisor.expect_cancel()
+        return status
 
     async def send_custom_signal(self, instance_id: str, signal: CustomSignal, *, tenant_id: str | None = None) -> None:
         """Leave a payload for a checkpoint id."""

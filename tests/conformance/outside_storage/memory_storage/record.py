@@ -18,6 +18,7 @@ class SentSignal:
 
     signal_id: int
     payload: bytes
+    sent_at_ms: int
     acknowledged_at_ms: int | None = None
 
     @property

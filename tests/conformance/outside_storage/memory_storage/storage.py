@@ -20,6 +20,7 @@ from runtara_core.models import (
     LaunchClaim,
     LeaseKey,
     NewInstance,
+    PendingCancel,
     RecoveryPolicy,
 )
 from runtara_core.security.credentials import CredentialStore
@@ -120,7 +121,7 @@ class MemoryStorage(ProgramVerbs):
             case _ if record.is_running and sent is not None and not sent.acknowledged:
                 sent.payload = payload
             case _ if record.is_running:
-                record.signals[signal_type] = SentSignal(next(self.sequence), payload)
+                record.signals[signal_type] = SentSignal(next(self.sequence), payload, now_ms)
             case SignalType.CANCEL:
                 record.become(InstanceStatus.CANCELLED, TerminationReason.CANCELLED, now_ms)
             case SignalType.PAUSE:
@@ -168,6 +169,16 @@ class MemoryStorage(ProgramVerbs):
             else:
                 record.lease_owner, record.lease_until_ms = owner, now_ms + lease_ms
         return lost
+
+    async def pending_cancels(self, owner: str, *, limit: int, now_ms: int) -> list[PendingCancel]:
+        found = [
+            PendingCancel(record.instance_id, record.epoch, now_ms - sent.sent_at_ms)
+            for record in self.records.values()
+            if record.is_running and record.image_id is not None and record.lease_owner == owner
+            for sent in (record.signals.get(SignalType.CANCEL),)
+            if sent is not None and not sent.acknowledged
+        ]
+        return sorted(found, key=lambda cancel: -cancel.age_ms)[: max(0, min(limit, MAX_PAGE))]
 
     async def expire_leases(self, owner: str, *, now_ms: int) -> int:
         expired = [

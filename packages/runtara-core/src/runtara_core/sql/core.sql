@@ -176,8 +176,9 @@ WHERE instance_id = :instance_id AND acknowledged_at_ms IS NULL;
 -- name: load_signal
 SELECT id, acknowledged_at_ms FROM pending_signals WHERE instance_id = :instance_id AND signal_type = :signal_type;
 
+-- The time of the first one stays: the grace of a cancel counts from it.
 -- name: replace_waiting_signal
-UPDATE pending_signals SET payload = :payload, created_at_ms = :now_ms
+UPDATE pending_signals SET payload = :payload
 WHERE instance_id = :instance_id AND signal_type = :signal_type AND acknowledged_at_ms IS NULL;
 
 -- name: delete_signal
@@ -265,6 +266,14 @@ SELECT input, launch_options FROM instance_inputs WHERE instance_id = :instance_
 -- name: renew_lease
 UPDATE instances SET lease_owner = :owner, lease_until_ms = :lease_until_ms
 WHERE instance_id = :instance_id AND epoch = :epoch AND status = 'running' AND image_id IS NOT NULL;
+
+-- name: pending_cancels
+SELECT instances.instance_id, instances.epoch, pending_signals.created_at_ms
+FROM instances
+JOIN pending_signals ON pending_signals.instance_id = instances.instance_id
+WHERE instances.status = 'running' AND instances.image_id IS NOT NULL AND instances.lease_owner = :owner
+  AND pending_signals.signal_type = 'cancel' AND pending_signals.acknowledged_at_ms IS NULL
+ORDER BY pending_signals.created_at_ms LIMIT :limit;
 
 -- name: expire_leases
 UPDATE instances SET lease_until_ms = :now_ms

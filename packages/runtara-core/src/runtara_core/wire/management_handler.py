@@ -45,6 +45,7 @@ class ManagementHandler:
                 "send_custom_signal": self.send_custom_signal,
                 "claim_launches": self.claim_launches,
                 "renew_leases": self.renew_leases,
+                "pending_cancels": self.pending_cancels,
                 "expire_leases": self.expire_leases,
                 "report_exit": self.report_exit,
                 "report_launch_failure": self.report_launch_failure,
@@ -153,6 +154,16 @@ class ManagementHandler:
         )
         return pb.RpcResponse(
             renew_leases=pb.RenewLeasesResponse(lost=[encode_model(key, pb.LeaseKey()) for key in lost])
+        )
+
+    async def pending_cancels(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """Cancels that were not obeyed yet."""
+        call = request.pending_cancels
+        cancels = await self._core.pending_cancels(call.owner, limit=call.limit)
+        return pb.RpcResponse(
+            pending_cancels=pb.PendingCancelsResponse(
+                cancels=[encode_model(cancel, pb.PendingCancel()) for cancel in cancels]
+            )
         )
 
     async def expire_leases(self, request: pb.RpcRequest) -> pb.RpcResponse:

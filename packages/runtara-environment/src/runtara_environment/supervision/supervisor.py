@@ -33,6 +33,7 @@ from runtara_environment.settings import SupervisionSettings
 from runtara_environment.supervision.exit_report import exit_report
 from runtara_environment.supervision.launcher import Launcher, LaunchRefused
 from runtara_environment.supervision.left_launches import LeftLaunches, is_dead
+from runtara_environment.supervision.overdue_cancels import OverdueCancels
 from runtara_environment.supervision.persistence import persist
 
 logger = logging.getLogger(__name__)
@@ -40,6 +41,8 @@ logger = logging.getLogger(__name__)
 _CLAIM_AGAIN_SECONDS = 1.0
 _STOP_GRACE_SECONDS = 5.0
 _STOP_AGAIN_SECONDS = 10.0
+_LAST_GRACE_SECONDS = 1.0
+"""From SIGTERM to SIGKILL for a program that was told to cancel long before."""
 
 
 @dataclass(slots=True)
@@ -84,6 +87,9 @@ class Supervisor:
         self._has_adopted = asyncio.Event()
         self._loops: list[asyncio.Task[None]] = []
         self._renewed_at_ms = 0
+        self._cancels = OverdueCancels(
+            core, owner.name, clock, self._end_cancelled, interval_seconds=settings.lease_ms / 3000
+        )
 
     @property
     def live_count(self) -> int:
@@ -96,6 +102,7 @@ class Supervisor:
         self._loops = [
             asyncio.create_task(self._adopt_then_claim(), name="claim launches"),
             asyncio.create_task(self._renew_loop(), name="renew leases"),
+            asyncio.create_task(self._cancels.keep_looking(), name="look for cancels"),
         ]
 
     async def close(self, *, stop_guests: bool) -> None:
@@ -124,6 +131,10 @@ class Supervisor:
             await asyncio.wait_for(live.started.wait(), _STOP_GRACE_SECONDS)
             if live.process is not None:
                 await live.process.stop(_STOP_GRACE_SECONDS)
+
+    def expect_cancel(self) -> None:
+        """Say that a cancel was sent: a process that does not obey it within its grace is ended."""
+        self._cancels.ring()
 
     async def stop_process(self, instance_id: str, grace_seconds: float) -> bool:
         """End the process of an instance that was told to cancel; False when it does not run here.
@@ -253,16 +264,26 @@ class Supervisor:
 
     # Ending
 
-    def _end(self, live: _Live) -> None:
-        """Kill the process of a launch, in the background: nobody waits for one that does not die."""
+    def _end(self, live: _Live, grace_seconds: float = 0) -> None:
+        """End the process of a launch, in the background: nobody waits for one that does not die."""
         if live.ending is None or live.ending.done():
-            live.ending = asyncio.create_task(self._end_process(live), name=f"end {live.key.instance_id}")
+            live.ending = asyncio.create_task(
+                self._end_process(live, grace_seconds), name=f"end {live.key.instance_id}"
+            )
 
-    async def _end_process(self, live: _Live) -> None:
+    async def _end_cancelled(self, key: LeaseKey) -> bool:
+        live = self._live.get(key.instance_id)
+        if live is None or live.key != key:
+            return False
+        live.stop_reason = TerminationReason.CANCELLED
+        self._end(live, _LAST_GRACE_SECONDS)
+        return True
+
+    async def _end_process(self, live: _Live, grace_seconds: float) -> None:
         await live.started.wait()
         while live.process is not None:
             try:
-                await live.process.stop(0)
+                await live.process.stop(grace_seconds)
                 return
             except StopError as error:
                 logger.error("instance %s: %s", live.key.instance_id, error)

@@ -123,11 +123,12 @@ class SupervisedHost:
         await supervisor.start()
         return supervisor
 
-    async def create(self, instance_id: str = "instance-1", *, quietly: bool = False) -> str:
+    async def create(
+        self, instance_id: str = "instance-1", *, quietly: bool = False, cancel_grace_seconds: int | None = None
+    ) -> str:
         """A pending instance; `quietly` leaves it to be found, as one created through another core."""
-        new = NewInstance(
-            instance_id, TENANT, self._image_id, b'{"data": 1}', LaunchOptions(digest=self._digest).encode()
-        )
+        options = LaunchOptions(self._digest, cancel_grace_seconds=cancel_grace_seconds)
+        new = NewInstance(instance_id, TENANT, self._image_id, b'{"data": 1}', options.encode())
         if quietly:
             await self.storage.create_instance(new, now_ms=self.clock.now_ms())
         else:

@@ -232,6 +232,7 @@ class EnvironmentHandler:
                 input_json=call.input,
                 timeout_seconds=call.timeout_seconds if call.HasField("timeout_seconds") else None,
                 env=dict(call.env),
+                cancel_grace_seconds=call.cancel_grace_seconds if call.HasField("cancel_grace_seconds") else None,
             )
         except RuntaraError as error:
             _require_final(error)

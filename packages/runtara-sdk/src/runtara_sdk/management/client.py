@@ -84,6 +84,7 @@ class ManagementSdk(ImageVerbs, InstanceVerbs, HistoryVerbs):
         input_envelope: Any = None,
         timeout_seconds: int | None = None,
         env: Mapping[str, str] | None = None,
+        cancel_grace_seconds: int | None = None,
         poll_interval: timedelta | float = 0.5,
         timeout: timedelta | float | None = None,
     ) -> InstanceInfo:
@@ -95,6 +96,7 @@ class ManagementSdk(ImageVerbs, InstanceVerbs, HistoryVerbs):
             input_envelope=input_envelope,
             timeout_seconds=timeout_seconds,
             env=env,
+            cancel_grace_seconds=cancel_grace_seconds,
         )
         return await self.wait_for_completion(started.instance_id, poll_interval=poll_interval, timeout=timeout)
 

@@ -28,6 +28,7 @@ class InstanceVerbs(EnvironmentConnection):
         input_envelope: Any = None,
         timeout_seconds: int | None = None,
         env: Mapping[str, str] | None = None,
+        cancel_grace_seconds: int | None = None,
     ) -> StartedInstance:
         """Start an instance of an image.
 
@@ -42,6 +43,7 @@ class InstanceVerbs(EnvironmentConnection):
                 are.
             timeout_seconds: bound of the run; None leaves it to the environment.
             env: further variables of the process.
+            cancel_grace_seconds: how long the program has to obey a cancel before it is killed; None is 30 s.
         """
         message = pb.StartInstanceRequest(
             image_id=image_id,
@@ -50,6 +52,7 @@ class InstanceVerbs(EnvironmentConnection):
             input=b"{}" if input_envelope is None else encode_json(input_envelope, "the input"),
             timeout_seconds=timeout_seconds,
             env=env or {},
+            cancel_grace_seconds=cancel_grace_seconds,
         )
         response = await self._call(pb.RpcRequest(start_instance=message), "start_instance")
         answer = response.start_instance
@@ -138,11 +141,14 @@ class InstanceVerbs(EnvironmentConnection):
         codec.require_success(response.send_signal, "send_signal")
 
     async def cancel_instance(self, instance_id: str, reason: str = "") -> None:
-        """Ask an instance to end as cancelled."""
+        """Ask an instance to end as cancelled; its process is killed when it has not ended within its start's grace."""
         await self.send_signal(instance_id, SignalType.CANCEL, reason.encode())
 
     async def pause_instance(self, instance_id: str) -> None:
-        """Ask an instance to suspend itself until it is resumed."""
+        """Ask an instance to suspend itself until it is resumed.
+
+        It does so at its next checkpoint or wait, so a step that is under way ends first, however long it takes.
+        """
         await self.send_signal(instance_id, SignalType.PAUSE)
 
     async def shutdown_instance(self, instance_id: str) -> None:

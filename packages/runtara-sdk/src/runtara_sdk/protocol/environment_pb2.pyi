@@ -184,7 +184,7 @@ class DeleteImageResponse(_message.Message):
     def __init__(self, success: _Optional[bool] = ..., error: _Optional[str] = ..., error_code: _Optional[str] = ...) -> None: ...
 
 class StartInstanceRequest(_message.Message):
-    __slots__ = ("image_id", "tenant_id", "instance_id", "input", "timeout_seconds", "env")
+    __slots__ = ("image_id", "tenant_id", "instance_id", "input", "timeout_seconds", "env", "cancel_grace_seconds")
     class EnvEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -198,13 +198,15 @@ class StartInstanceRequest(_message.Message):
     INPUT_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_SECONDS_FIELD_NUMBER: _ClassVar[int]
     ENV_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_GRACE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     image_id: str
     tenant_id: str
     instance_id: str
     input: bytes
     timeout_seconds: int
     env: _containers.ScalarMap[str, str]
-    def __init__(self, image_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., instance_id: _Optional[str] = ..., input: _Optional[bytes] = ..., timeout_seconds: _Optional[int] = ..., env: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    cancel_grace_seconds: int
+    def __init__(self, image_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., instance_id: _Optional[str] = ..., input: _Optional[bytes] = ..., timeout_seconds: _Optional[int] = ..., env: _Optional[_Mapping[str, str]] = ..., cancel_grace_seconds: _Optional[int] = ...) -> None: ...
 
 class StartInstanceResponse(_message.Message):
     __slots__ = ("success", "instance_id", "error", "deduplicated", "error_code")

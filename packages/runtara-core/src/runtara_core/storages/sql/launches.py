@@ -14,6 +14,7 @@ from runtara_core.models import (
     ExitReport,
     LaunchClaim,
     LeaseKey,
+    PendingCancel,
     RecoveryPolicy,
 )
 from runtara_core.storages.sql.limits import (
@@ -180,6 +181,12 @@ async def renew_leases(
         if not renewed:
             lost.append(key)
     return lost
+
+
+async def pending_cancels(transaction: Transaction, owner: str, *, limit: int, now_ms: int) -> list[PendingCancel]:
+    """Cancels that the launches of an owner have not obeyed yet."""
+    rows = await transaction.fetch_all("pending_cancels", owner=owner, limit=max(0, min(limit, MAX_PAGE)))
+    return [PendingCancel(row["instance_id"], row["epoch"], max(0, now_ms - row["created_at_ms"])) for row in rows]
 
 
 async def expire_leases(transaction: Transaction, owner: str, *, now_ms: int) -> int:

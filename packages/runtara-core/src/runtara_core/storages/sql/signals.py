@@ -165,7 +165,6 @@ async def _leave_signal(
         instance_id=instance_id,
         signal_type=signal_type,
         payload=payload,
-        now_ms=now_ms,
     )
     if not replaced:
         await transaction.execute("delete_signal", instance_id=instance_id, signal_type=signal_type)

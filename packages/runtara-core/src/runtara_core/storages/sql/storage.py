@@ -36,6 +36,7 @@ from runtara_core.models import (
     LaunchClaim,
     LeaseKey,
     NewInstance,
+    PendingCancel,
     WatchedInstance,
 )
 from runtara_core.security.credentials import CredentialStore
@@ -276,6 +277,9 @@ class SqlStorage(Storage):
 
     async def renew_leases(self, owner: str, keys: Sequence[LeaseKey], *, lease_ms: int, now_ms: int) -> list[LeaseKey]:
         return await self._write(launches.renew_leases, owner, keys, lease_ms=lease_ms, now_ms=now_ms)
+
+    async def pending_cancels(self, owner: str, *, limit: int, now_ms: int) -> list[PendingCancel]:
+        return await self._read(launches.pending_cancels, owner, limit=limit, now_ms=now_ms)
 
     async def expire_leases(self, owner: str, *, now_ms: int) -> int:
         return await self._write(launches.expire_leases, owner, now_ms=now_ms)

@@ -14,7 +14,7 @@ from runtara_sdk.models import (
     TerminationReason,
 )
 
-from runtara_core.models import LeaseKey
+from runtara_core.models import ExitReport, LeaseKey, PendingCancel
 from runtara_core.storage import Storage
 from runtara_core.testing.storage_suite.scenario import (
     LEASE_MS,
@@ -144,6 +144,24 @@ class LeaseCases:
         assert await storage.renew_leases("environment-2", [key], lease_ms=LEASE_MS, now_ms=late) == []
         assert (await get(storage, "managed-1")).lease_owner == "environment-2"
         assert await claim(storage, now_ms=late) == []
+
+    async def test_cancels_that_wait_are_told_to_the_owner_of_the_lease(self, storage: Storage) -> None:
+        first, second, _ = [await launched(storage, name) for name in ("first", "second", "paused")]
+        await launched(storage, "untouched")
+        await storage.send_signal("first", SignalType.CANCEL, b"", now_ms=START_MS)
+        await storage.send_signal("second", SignalType.CANCEL, b"", now_ms=START_MS + 400)
+        await storage.send_signal("paused", SignalType.PAUSE, b"", now_ms=START_MS)
+        # Sent again while it waits: it waits since the first time.
+        await storage.send_signal("first", SignalType.CANCEL, b"again", now_ms=START_MS + 900)
+        now_ms = START_MS + 1000
+        waiting = await storage.pending_cancels("environment-1", limit=10, now_ms=now_ms)
+        assert waiting == [PendingCancel("first", first.epoch, 1000), PendingCancel("second", second.epoch, 600)]
+        assert await storage.pending_cancels("environment-1", limit=1, now_ms=now_ms) == waiting[:1]
+        assert await storage.pending_cancels("environment-2", limit=10, now_ms=now_ms) == []
+        await storage.renew_leases("environment-2", [first], lease_ms=LEASE_MS, now_ms=now_ms)
+        assert await storage.pending_cancels("environment-2", limit=10, now_ms=now_ms) == waiting[:1]
+        await storage.report_exit(first, ExitReport(reason=TerminationReason.CANCELLED), limits=LIMITS, now_ms=now_ms)
+        assert await storage.pending_cancels("environment-2", limit=10, now_ms=now_ms) == []
 
     async def test_leases_of_a_dead_owner_end_now(self, storage: Storage) -> None:
         await launched(storage, "dead")

@@ -1,0 +1,96 @@
+"""Ends the processes of launches that have not obeyed a cancel within the grace of their start."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from runtara_core.due import wait_until_rung
+from runtara_core.management import CoreManagement
+from runtara_core.models import LeaseKey, PendingCancel
+from runtara_sdk.clock import Clock
+from runtara_sdk.errors import InvalidInputError, RuntaraError
+
+from runtara_environment.launch_options import DEFAULT_CANCEL_GRACE_SECONDS, LaunchOptions
+
+logger = logging.getLogger(__name__)
+
+_PAGE = 500
+_SHORTEST_WAIT_SECONDS = 0.05
+
+
+class OverdueCancels:
+    """Looks for cancels that wait, now and then and whenever it is told of one.
+
+    A program that does not return to the SDK never hears of its cancel: it hangs, or computes. It does not matter who
+    sent the cancel, nor whether an earlier environment launched the program: core knows them all.
+    """
+
+    def __init__(
+        self,
+        core: CoreManagement,
+        owner: str,
+        clock: Clock,
+        end: Callable[[LeaseKey], Awaitable[bool]],
+        *,
+        interval_seconds: float,
+    ) -> None:
+        """`end` begins to kill a launch; it answers False when that one does not run here (yet)."""
+        self._core = core
+        self._owner = owner
+        self._clock = clock
+        self._end = end
+        self._interval_seconds = interval_seconds
+        self._bell = asyncio.Event()
+        self._due_at_ms: dict[LeaseKey, int] = {}
+        self._ended: set[LeaseKey] = set()
+
+    def ring(self) -> None:
+        """Say that a cancel was sent just now."""
+        self._bell.set()
+
+    async def keep_looking(self) -> None:
+        """Look until cancelled."""
+        while True:
+            await wait_until_rung(self._bell, self._clock, self._seconds_to_next())
+            self._bell.clear()
+            try:
+                await self._look()
+            except RuntaraError as error:
+                logger.warning("cannot look for cancels that were not obeyed: %s", error)
+            except Exception:
+                logger.exception("looking for cancels went wrong")
+
+    def _seconds_to_next(self) -> float:
+        now_ms = self._clock.now_ms()
+        waiting = [due_at_ms - now_ms for key, due_at_ms in self._due_at_ms.items() if key not in self._ended]
+        soonest = min(waiting, default=None)
+        if soonest is None:
+            return self._interval_seconds
+        return min(max(soonest / 1000, _SHORTEST_WAIT_SECONDS), self._interval_seconds)
+
+    async def _look(self) -> None:
+        pending = {cancel.key: cancel for cancel in await self._core.pending_cancels(self._owner, limit=_PAGE)}
+        self._due_at_ms = {key: due_at_ms for key, due_at_ms in self._due_at_ms.items() if key in pending}
+        self._ended &= pending.keys()
+        for key, cancel in pending.items():
+            if key not in self._due_at_ms:
+                grace_ms = await self._grace_seconds(cancel) * 1000
+                self._due_at_ms[key] = self._clock.now_ms() + max(0, grace_ms - cancel.age_ms)
+            if key in self._ended or self._due_at_ms[key] > self._clock.now_ms():
+                continue
+            if await self._end(key):
+                logger.warning("instance %s has not obeyed its cancel in time: its process is ended", key.instance_id)
+                self._ended.add(key)
+            else:
+                self._due_at_ms[key] = self._clock.now_ms() + round(self._interval_seconds * 1000)
+
+    async def _grace_seconds(self, cancel: PendingCancel) -> int:
+        instance = await self._core.get_instance(cancel.instance_id)
+        try:
+            options = None if instance is None else LaunchOptions.decode(instance.launch_options)
+        except InvalidInputError:
+            options = None
+        given = None if options is None else options.cancel_grace_seconds
+        return DEFAULT_CANCEL_GRACE_SECONDS if given is None else given
