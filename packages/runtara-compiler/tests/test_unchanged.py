@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from runtara_compiler.service import Compiler
-from runtara_compiler.unchanged import UnchangedScenarios
+from runtara_compiler.unchanged import RememberedCompilation, UnchangedScenarios
 from runtara_sdk.errors import InvalidInputError
 
 SCENARIO = {"name": "Done", "steps": {"end": {"stepType": "Finish"}}, "entryPoint": "end"}
@@ -69,7 +69,8 @@ async def test_a_broken_record_and_a_directory_that_cannot_be_written_only_cost_
     assert not (await compile_again(scenario, data_dir))[1]
     known = UnchangedScenarios(Path("/proc/nowhere"))
     compiled, _ = await compile_again(scenario, data_dir)
-    known.remember("key", compiled)
+    artifact = compiled.artifact_path
+    known.remember("key", RememberedCompilation(artifact, artifact, compiled.artifact_sha256, 1, {}))
     assert known.find("key") is None
 
 

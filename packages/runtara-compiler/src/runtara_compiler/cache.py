@@ -22,19 +22,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runtara_sdk.clock import Clock, SystemClock
-from runtara_sdk.errors import DeadlineExceededError, RuntaraError
+from runtara_sdk.errors import DeadlineExceededError
+
+from runtara_compiler.placement import CacheError
 
 ARTIFACT_NAME = "scenario"
 SOURCE_NAME = "workflow.py"
 _ENTRY_NAME = "entry.json"
 _LOCK_POLL_SECONDS = 0.1
 _LONGEST_BUILD_SECONDS = 1800.0
-
-
-class CacheError(RuntaraError):
-    """The cache directory cannot be used; the message names it and the reason."""
-
-    code = "CACHE_ERROR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,27 +105,6 @@ class ArtifactCache:
             yield
         finally:
             os.close(descriptor)
-
-
-def place(source: Path, destination: Path) -> None:
-    """Put an immutable file at `destination`, replacing what is there at once; a link where the file system allows."""
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    temporary = destination.with_name(f".{destination.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    try:
-        os.link(source, temporary)
-    except OSError:
-        shutil.copy2(source, temporary)
-    temporary.replace(destination)
-    temporary.unlink(missing_ok=True)  # renaming one link of a file over another of the same file does nothing
-
-
-def copy(source: Path, destination: Path) -> None:
-    """Copy a file with its mode to `destination`, replacing what is there at once."""
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    temporary = destination.with_name(f".{destination.name}.{os.getpid()}")
-    shutil.copy2(source, temporary)
-    temporary.replace(destination)
 
 
 def _try_lock(descriptor: int) -> bool:

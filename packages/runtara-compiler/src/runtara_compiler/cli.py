@@ -15,8 +15,9 @@ from runtara_sdk.errors import InvalidInputError, RuntaraError
 if TYPE_CHECKING:
     from runtara_sdk.services import ChildFile
 
-    from runtara_compiler.compilation import CompilationInput, CompilationResult
+    from runtara_compiler.compilation import CompilationResult
     from runtara_compiler.language.diagnostics import Diagnostic
+    from runtara_compiler.unchanged import RememberedCompilation
     from runtara_compiler.validation import ValidationReport
 
 _EXAMPLES = """\b
@@ -119,39 +120,75 @@ def main() -> None:
 
 
 def _compile(options: CompileOptions) -> None:
-    from runtara_compiler.compilation import compile_scenario, generate_source
+    from runtara_compiler.placement import build_directory, data_directory, put_in_place
+    from runtara_compiler.service import read_children
+    from runtara_compiler.unchanged import RememberedCompilation, UnchangedScenarios
 
-    compilation = _compilation_input(options)
-    if options.emit_source is not None:
-        _write(options.emit_source, generate_source(compilation))
-        _say(f"wrote {options.emit_source}")
-    result = asyncio.run(compile_scenario(compilation, progress=_say))
-    _show("warning", options, result.warnings)
-    if options.verbose:
-        _say(f"{result.binary_size} bytes, SHA-256 {result.binary_checksum}, kept as {result.cached_path}")
-    path = options.output.absolute() if options.output is not None else result.binary_path
-    _print(_result_json(result, path) if options.as_json else str(path))
-
-
-def _compilation_input(options: CompileOptions) -> CompilationInput:
-    from runtara_compiler.compilation import CompilationInput
-    from runtara_compiler.service import child_sources, read_children
-
-    if not options.tenant or not options.scenario:
-        missing = "--scenario" if options.tenant else "--tenant"
-        raise click.UsageError(f"Missing option '{missing}': it is needed to compile.")
-    return CompilationInput(
-        tenant_id=options.tenant,
-        scenario_id=options.scenario,
+    tenant, scenario = _require_ids(options)
+    document, children = _read(options.workflow), read_children(options.children)
+    data_dir = data_directory(options.data_dir)
+    known = UnchangedScenarios(data_dir)
+    key = known.key(
+        document,
+        tenant_id=tenant,
+        scenario_id=scenario,
         version=options.version,
-        execution_graph=_read(options.workflow),
+        target=options.target,
+        debug=options.debug,
+        children=children,
+    )
+    compiled = known.find(key) if key is not None and options.emit_source is None else None
+    from_cache = compiled is not None
+    build_dir = build_directory(data_dir, tenant, scenario, options.target, options.version)
+    if compiled is not None:
+        _say("unchanged, taken from the cache")
+        put_in_place(compiled.artifact, compiled.source, build_dir, options.output)
+    else:
+        result = _compile_anew(options, tenant, scenario, document, children)
+        compiled, from_cache = RememberedCompilation.of(result), result.from_cache
+        if key is not None:
+            known.remember(key, compiled)
+    for warning in compiled.warnings:
+        _say(f"warning: {options.workflow}: {warning}")
+    if options.verbose:
+        _say(f"{compiled.size} bytes, SHA-256 {compiled.sha256}, kept as {compiled.artifact}")
+    path = options.output.absolute() if options.output is not None else build_dir / compiled.artifact.name
+    _print(_result_json(compiled, path, build_dir, from_cache=from_cache) if options.as_json else str(path))
+
+
+def _compile_anew(
+    options: CompileOptions,
+    tenant: str,
+    scenario: str,
+    document: bytes,
+    children: tuple[tuple[ChildFile, bytes], ...],
+) -> CompilationResult:
+    from runtara_compiler.compilation import CompilationInput, compile_scenario, generate_source
+    from runtara_compiler.service import child_sources
+
+    compilation = CompilationInput(
+        tenant_id=tenant,
+        scenario_id=scenario,
+        version=options.version,
+        execution_graph=document,
         debug_mode=options.debug,
         target=options.target,
         data_dir=options.data_dir,
         output=options.output,
         origin=str(options.workflow),
-        child_scenarios=child_sources(read_children(options.children)),
+        child_scenarios=child_sources(children),
     )
+    if options.emit_source is not None:
+        _write(options.emit_source, generate_source(compilation))
+        _say(f"wrote {options.emit_source}")
+    return asyncio.run(compile_scenario(compilation, progress=_say))
+
+
+def _require_ids(options: CompileOptions) -> tuple[str, str]:
+    if not options.tenant or not options.scenario:
+        missing = "--scenario" if options.tenant else "--tenant"
+        raise click.UsageError(f"Missing option '{missing}': it is needed to compile.")
+    return options.tenant, options.scenario
 
 
 def _read_children(files: tuple[str, ...], versions: tuple[str, ...]) -> tuple[ChildFile, ...]:
@@ -163,25 +200,14 @@ def _read_children(files: tuple[str, ...], versions: tuple[str, ...]) -> tuple[C
         raise click.UsageError(error.message) from error
 
 
-def _result_json(result: CompilationResult, path: Path) -> dict[str, Any]:
+def _result_json(compiled: RememberedCompilation, path: Path, build_dir: Path, *, from_cache: bool) -> dict[str, Any]:
     return {
         "path": str(path),
-        "size": result.binary_size,
-        "sha256": result.binary_checksum,
-        "buildDir": str(result.build_dir),
-        "fromCache": result.from_cache,
-        "hasSideEffects": result.has_side_effects,
-        "childDependencies": [
-            {
-                "stepId": child.step_id,
-                "childScenarioId": child.child_scenario_id,
-                "childVersionRequested": child.child_version_requested,
-                "childVersionResolved": child.child_version_resolved,
-            }
-            for child in result.child_dependencies
-        ],
-        "defaultVariables": dict(result.default_variables),
-        "warnings": [warning.to_json() for warning in result.warnings],
+        "size": compiled.size,
+        "sha256": compiled.sha256,
+        "buildDir": str(build_dir),
+        "fromCache": from_cache,
+        **compiled.summary,
     }
 
 

@@ -21,9 +21,8 @@ from typing import Any
 
 from runtara_sdk.agents import DiscoveredAgent, DiscoveredAgents, discover_agents
 from runtara_sdk.errors import InvalidInputError
-from runtara_sdk.settings import EnvironmentReader
 
-from runtara_compiler.cache import ArtifactCache, CacheEntry, CacheError, copy, place
+from runtara_compiler.cache import ArtifactCache, CacheEntry
 from runtara_compiler.closure import ChildSource, closure_steps, resolve_children
 from runtara_compiler.codegen import GeneratedModule, ModuleIdentity, generate_module
 from runtara_compiler.language import AgentStep, Diagnostic, Scenario, StartScenarioStep
@@ -31,6 +30,7 @@ from runtara_compiler.language.base import LanguageModel
 from runtara_compiler.language.children import ChildKey, ResolvedChildren
 from runtara_compiler.language.loader import load_scenario
 from runtara_compiler.language.steps import BaseStep
+from runtara_compiler.placement import build_directory, data_directory, put_in_place
 from runtara_compiler.provenance import build_manifest, compiler_version, pin_agent
 from runtara_compiler.targets import AgentPin, BuildRequest, BuildTarget, Progress
 from runtara_compiler.targets.loading import load_build_targets
@@ -91,6 +91,7 @@ class CompilationResult:
         binary_checksum: its SHA-256 in hexadecimal.
         build_dir: directory of this version: `scenario` and `workflow.py`.
         cached_path: the same file under its content key; never changes.
+        cached_source_path: the generated module beside it.
         has_side_effects: whether a step may change something outside the workflow.
         child_dependencies: the embedded scenarios, by the steps that start them.
         default_variables: name to default value.
@@ -103,11 +104,29 @@ class CompilationResult:
     binary_checksum: str
     build_dir: Path
     cached_path: Path
+    cached_source_path: Path
     has_side_effects: bool
     child_dependencies: tuple[ChildDependency, ...] = ()
     default_variables: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[Diagnostic, ...] = ()
     from_cache: bool = False
+
+    def summary(self) -> dict[str, Any]:
+        """What the command prints of it besides files, as JSON."""
+        return {
+            "hasSideEffects": self.has_side_effects,
+            "childDependencies": [
+                {
+                    "stepId": child.step_id,
+                    "childScenarioId": child.child_scenario_id,
+                    "childVersionRequested": child.child_version_requested,
+                    "childVersionResolved": child.child_version_resolved,
+                }
+                for child in self.child_dependencies
+            ],
+            "defaultVariables": dict(self.default_variables),
+            "warnings": [warning.to_json() for warning in self.warnings],
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,15 +183,18 @@ async def compile_scenario(compilation: CompilationInput, *, progress: Progress 
     manifest = _manifest(checked, compilation, pins, module)
     data_dir = data_directory(compilation.data_dir)
     entry, from_cache = await _build(target, module, manifest, pins, data_dir, progress)
-    build_dir = _build_directory(compilation, data_dir)
+    build_dir = build_directory(
+        data_dir, compilation.tenant_id, compilation.scenario_id, compilation.target, compilation.version
+    )
     binary_path = build_dir / entry.artifact.name
-    await asyncio.to_thread(_put_in_place, entry, build_dir, compilation.output)
+    await asyncio.to_thread(put_in_place, entry.artifact, entry.source, build_dir, compilation.output)
     return CompilationResult(
         binary_path=binary_path,
         binary_size=entry.size,
         binary_checksum=entry.sha256,
         build_dir=build_dir,
         cached_path=entry.artifact,
+        cached_source_path=entry.source,
         has_side_effects=checked.has_side_effects,
         child_dependencies=checked.child_dependencies,
         default_variables=_default_variables(checked.scenario),
@@ -230,11 +252,6 @@ def _check(compilation: CompilationInput) -> CheckedScenario:
         child_scenarios=compilation.child_scenarios,
         key=(compilation.scenario_id, compilation.version),
     )
-
-
-def data_directory(given: Path | None) -> Path:
-    """The directory given, else DATA_DIR, else `.data`; absolute."""
-    return (given or Path(EnvironmentReader().text("DATA_DIR", ".data"))).absolute()
 
 
 def _check_input(compilation: CompilationInput) -> None:
@@ -309,22 +326,6 @@ async def _build(
         return await target.build(request)
 
     return await cache.build(key, module.source, build)
-
-
-def _build_directory(compilation: CompilationInput, data_dir: Path) -> Path:
-    scenario_dir = data_dir / compilation.tenant_id / "scenarios" / compilation.scenario_id
-    return scenario_dir / f"{compilation.target}_build" / f"version_{compilation.version}"
-
-
-def _put_in_place(entry: CacheEntry, build_dir: Path, output: Path | None) -> None:
-    try:
-        place(entry.source, build_dir / entry.source.name)
-        place(entry.artifact, build_dir / entry.artifact.name)
-        if output is not None:
-            copy(entry.artifact, output)
-    except OSError as error:
-        where = error.filename or build_dir
-        raise CacheError(f"the artifact cannot be written to {where}: {error.strerror or error}") from error
 
 
 def _document_digest(document: LanguageModel) -> str:

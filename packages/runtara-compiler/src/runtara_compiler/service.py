@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.services import ChildFile, CompiledScenario, CompilerService, Progress
 
-from runtara_compiler import unchanged
+from runtara_compiler.unchanged import RememberedCompilation, UnchangedScenarios
 
 if TYPE_CHECKING:
     from runtara_compiler.closure import ChildSource
+    from runtara_compiler.compilation import CompilationResult
 
+_VERSION = 1
 _NOT_IN_AN_ID = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -39,19 +41,36 @@ class Compiler(CompilerService):
         document = await asyncio.to_thread(read_scenario_file, scenario_path)
         embedded = await asyncio.to_thread(read_children, children)
         scenario_id = scenario_id_of(scenario_path)
-        known = unchanged.UnchangedScenarios(data_dir)
-        key = None
-        if target == unchanged.TARGET:
-            key = await asyncio.to_thread(
-                known.key, document, tenant_id=tenant_id, scenario_id=scenario_id, children=embedded
-            )
-            if (compiled := known.find(key)) is not None:
-                progress("unchanged, taken from the cache")
-                return compiled
-        compiled = await _compile(document, scenario_path, scenario_id, tenant_id, target, data_dir, progress, embedded)
+        known = UnchangedScenarios(data_dir)
+        key = await asyncio.to_thread(
+            known.key,
+            document,
+            tenant_id=tenant_id,
+            scenario_id=scenario_id,
+            version=_VERSION,
+            target=target,
+            children=embedded,
+        )
+        compiled = known.find(key) if key is not None else None
+        if compiled is not None:
+            progress("unchanged, taken from the cache")
+            return _outcome(scenario_id, compiled, from_cache=True)
+        result = await _compile(document, scenario_path, scenario_id, tenant_id, target, data_dir, progress, embedded)
+        compiled = RememberedCompilation.of(result)
         if key is not None:
             known.remember(key, compiled)
-        return compiled
+        return _outcome(scenario_id, compiled, from_cache=result.from_cache)
+
+
+def _outcome(scenario_id: str, compiled: RememberedCompilation, *, from_cache: bool) -> CompiledScenario:
+    return CompiledScenario(
+        scenario_id=scenario_id,
+        artifact_path=compiled.artifact,
+        artifact_sha256=compiled.sha256,
+        artifact_bytes=compiled.size,
+        from_cache=from_cache,
+        warnings=compiled.warnings,
+    )
 
 
 async def _compile(
@@ -63,7 +82,7 @@ async def _compile(
     data_dir: Path,
     progress: Progress,
     children: Sequence[tuple[ChildFile, bytes]],
-) -> CompiledScenario:
+) -> CompilationResult:
     # Imported here, so that an unchanged scenario starts without the compiler.
     from runtara_compiler.compilation import CompilationInput, compile_scenario
     from runtara_compiler.language.diagnostics import ScenarioError
@@ -71,7 +90,7 @@ async def _compile(
     compilation = CompilationInput(
         tenant_id=tenant_id,
         scenario_id=scenario_id,
-        version=1,
+        version=_VERSION,
         execution_graph=document,
         target=target,
         data_dir=data_dir,
@@ -79,18 +98,10 @@ async def _compile(
         child_scenarios=child_sources(children),
     )
     try:
-        result = await compile_scenario(compilation, progress=progress)
+        return await compile_scenario(compilation, progress=progress)
     except ScenarioError as error:
         lines = (f"{scenario_path}: {diagnostic}" for diagnostic in error.diagnostics)
         raise InvalidInputError("\n".join(lines)) from error
-    return CompiledScenario(
-        scenario_id=scenario_id,
-        artifact_path=result.cached_path,
-        artifact_sha256=result.binary_checksum,
-        artifact_bytes=result.binary_size,
-        from_cache=result.from_cache,
-        warnings=tuple(map(str, result.warnings)),
-    )
 
 
 def read_children(children: Sequence[ChildFile]) -> tuple[tuple[ChildFile, bytes], ...]:

@@ -63,6 +63,12 @@ def installed_version(distribution: str) -> str:
     return (_header(_headers(folder), "Version") if folder else "") or "unknown"
 
 
+def installed_metadata_folders() -> tuple[str, ...] | None:
+    """The `*.dist-info` folders of all installed distributions; None where some may come from elsewhere."""
+    search_path = tuple(sys.path)
+    return None if _has_other_sources(search_path) else tuple(sorted(_distributions(search_path).values()))
+
+
 @lru_cache(maxsize=4)
 def _all_entry_points(search_path: tuple[str, ...]) -> tuple[InstalledEntryPoint, ...]:
     if _has_other_sources(search_path):

@@ -56,7 +56,12 @@ _LEFT_OUT_STDLIB = tuple(
 """Modules of the standard library that stay out unless a distribution of the closure imports them."""
 
 _NAMED_STDLIB = ("_bisect", "_json", "asyncio", "logging.handlers", "sqlite3", "zoneinfo")
-_SDK_MODULES = ("runtara_sdk.workflow.program", "runtara_sdk.quic_backend", "runtara_sdk.instance")
+_SDK_MODULES = (
+    "runtara_sdk.workflow.program",
+    "runtara_sdk.workflow.command_line",
+    "runtara_sdk.quic_backend",
+    "runtara_sdk.instance",
+)
 
 _OPTIONS = (
     "--mode=standalone",

@@ -82,7 +82,7 @@ def _verify(
     data_dir: str | None,
 ) -> tuple[dict[str, Any], Verification]:
     from runtara_sdk.cli.child_argument import read_children as read_child_arguments
-    from runtara_sdk.cli.json_argument import read_text
+    from runtara_sdk.json_argument import read_text
     from runtara_sdk.testing.trial import Trial
     from runtara_sdk.workflow.envelope import parse_input
 

@@ -13,7 +13,7 @@ import click
 
 from runtara_sdk import __version__
 from runtara_sdk.cli.errors import EXIT_FAILED, run_program
-from runtara_sdk.cli.json_argument import read_json, read_text
+from runtara_sdk.json_argument import read_json, read_text
 
 if TYPE_CHECKING:
     from runtara_sdk.management import ManagementSdk

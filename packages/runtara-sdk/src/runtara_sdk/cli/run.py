@@ -16,10 +16,10 @@ import click
 
 from runtara_sdk.cli.child_argument import read_children
 from runtara_sdk.cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, print_error
-from runtara_sdk.cli.json_argument import read_json
 from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.identifiers import validate_identifier
 from runtara_sdk.instance_error import InstanceError
+from runtara_sdk.json_argument import read_json
 from runtara_sdk.models import InstanceStatus
 from runtara_sdk.plugins import load_one
 from runtara_sdk.services import ChildFile, CompilerService, LocalPlatform, RunOutcome

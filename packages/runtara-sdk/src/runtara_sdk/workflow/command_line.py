@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runtara_sdk.cli.json_argument import read_text
 from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.identifiers import validate_identifier
+from runtara_sdk.json_argument import read_text
 from runtara_sdk.settings import EnvironmentReader
 from runtara_sdk.workflow.surroundings import Surroundings
 from runtara_sdk.workflow.workflow import Workflow
@@ -129,12 +129,12 @@ def _pin(pin: Mapping[str, Any]) -> str:
 
 def _manifest(path: Path) -> Mapping[str, Any]:
     """The manifest in a file, or in the archive that the file is; a module that was started by itself has none."""
-    from runtara_sdk.artifact import inspect_artifact
-
     try:
         if path.suffix == ".json":
             manifest: Mapping[str, Any] = json.loads(path.read_bytes())
             return manifest
+        from runtara_sdk.artifact import inspect_artifact  # which native binaries do without
+
         return inspect_artifact(path).manifest or {}
     except (InvalidInputError, OSError, ValueError):
         return {}
