@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 from runtara_compiler.native import toolchain as toolchain_module
-from runtara_compiler.native.inclusion import base_options
+from runtara_compiler.native.bytecode import compile_tree
+from runtara_compiler.native.inclusion import stdlib_left_out, trim_packages
+from runtara_compiler.native.interpreter import copy_standard_library
 from runtara_compiler.native.library import NativeBuildError, NativeLibrary, translated_disk_errors
 from runtara_compiler.native.process import run_tool
-from runtara_compiler.native.system_libraries import copy_system_libraries
+from runtara_compiler.native.shared_libraries import copy_system_libraries
 from runtara_compiler.native.toolchain import CCompiler, Toolchain, find_c_compiler, prune_objects
 from runtara_compiler.targets import AgentPin, BuildRequest
 from runtara_compiler.targets.native import NativeTarget, runtara_build_targets
@@ -246,10 +248,44 @@ def test_named_c_compiler_is_taken(monkeypatch, counting_compiler):
 def test_stdlib_modules_stay_out_unless_somebody_imports_them(tmp_path):
     (tmp_path / "agent").mkdir()
     (tmp_path / "agent" / "mail.py").write_text("def send():\n    import smtplib\n")
-    options = base_options([], tmp_path)
-    assert "--nofollow-import-to=imaplib" in options
-    assert "--nofollow-import-to=smtplib" not in options
-    assert "--include-module=_json" in options
+    left_out = stdlib_left_out(tmp_path)
+    assert "imaplib" in left_out
+    assert "smtplib" not in left_out
+    assert "json" not in left_out
+    copy_standard_library(tmp_path / "lib", left_out)
+    assert (tmp_path / "lib" / "smtplib.py").is_file()
+    assert (tmp_path / "lib" / "encodings" / "utf_8.py").is_file()
+    for name in ("imaplib.py", "tkinter", "test", "site-packages"):
+        assert not (tmp_path / "lib" / name).exists()
+    assert not [path for path in (tmp_path / "lib").rglob("*.so") if path.name.startswith(("_test", "_tkinter"))]
+
+
+def test_packages_are_trimmed_to_what_runs(tmp_path):
+    for name in ("runtara_sdk/cli/main.py", "runtara_sdk/instance.py", "library/tests/test_it.py", "library/fast.pyx"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    trim_packages(tmp_path)
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()] == [
+        "runtara_sdk/instance.py"
+    ]
+
+
+async def test_bytecode_replaces_sources_and_is_the_same_each_time(tmp_path):
+    digests = []
+    for place in ("one", "two"):
+        tree = tmp_path / place / "packages"
+        tree.mkdir(parents=True)
+        (tree / "module.py").write_text("NAMES = {'a', 'b', 'c'}\n\ndef fail():\n    raise ValueError('no')\n")
+        (tree / "template.py").write_text("{{ not python }} (\n")
+        await compile_tree(tree, tmp_path)
+        assert sorted(path.name for path in tree.iterdir()) == ["module.pyc", "template.py"]
+        digests.append((tree / "module.pyc").read_bytes())
+    assert digests[0] == digests[1]
+    code = "import module; print(module.fail.__code__.co_filename)"
+    told = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path / "one" / "packages", capture_output=True, text=True, check=True
+    )
+    assert told.stdout == "packages/module.py\n"
 
 
 def request_for(tmp_path, **changes):

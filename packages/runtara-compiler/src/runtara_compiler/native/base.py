@@ -1,7 +1,13 @@
-"""The base runtime: one standalone program with interpreter, SDK, agents and everything they need.
+"""The base runtime: one directory with interpreter, SDK, agents and everything they need.
 
-Its key names the platform, Nuitka, the launcher and each distribution with version and digest. It is built once per
-key, under a lock, in a directory made of exactly the closure, checked by starting it, and placed by one rename; it is
+    runtara-base        CPython as a program that looks nowhere else (`interpreter`)
+    lib/                the standard library as bytecode, with its extension modules
+    packages/           SDK, backends and libraries as bytecode; each agent as one extension module
+    libraries/          shared libraries besides the C library's family
+    system/             those of the C library's family, for bare containers
+
+Its key names the platform, Nuitka, the launcher and each distribution with version and digest. It is put together once
+per key, under a lock, from a copy of exactly the closure, checked by starting it, and placed by one rename; it is
 verified by digest before every use and built anew when it does not have its digest.
 """
 
@@ -12,29 +18,37 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from runtara_sdk.artifact.native_format import BASE_EXECUTABLE
 
 from runtara_compiler.native import inclusion
+from runtara_compiler.native.agent_packages import (
+    AgentPackage,
+    agent_packages,
+    compile_agent_package,
+    put_in_place,
+)
+from runtara_compiler.native.bytecode import compile_tree
 from runtara_compiler.native.closure import (
     IncludedDistribution,
+    agent_names,
     backend_names,
-    compiled_names,
     copy_closure,
     resolve_closure,
 )
+from runtara_compiler.native.interpreter import PROGRAM_SOURCE, copy_standard_library, link_program
 from runtara_compiler.native.layers import LayerFile, file_digest, write_layer
 from runtara_compiler.native.library import NativeBuildError, NativeLibrary, translated_disk_errors
 from runtara_compiler.native.process import run_tool
-from runtara_compiler.native.system_libraries import copy_system_libraries
+from runtara_compiler.native.shared_libraries import copy_other_libraries, copy_system_libraries
 from runtara_compiler.native.toolchain import (
     Toolchain,
-    drop_trigger_modules,
     nuitka_version,
     platform_tag,
     prepare_toolchain,
@@ -43,17 +57,16 @@ from runtara_compiler.native.toolchain import (
 
 BASE_DEADLINE_SECONDS = 2400.0
 CHECK_DEADLINE_SECONDS = 120.0
-EXPECTED_SECONDS = 240.0
-"""What a first build takes on two cores; later ones go by the last measurement."""
-
-_REVISION = 2
+_REVISION = 3
 """Raise it when a base of the same content comes out differently."""
 _LAYER_NAME = "layer.tar.gz"
 _DESCRIPTION_NAME = "base.json"
 _LAUNCHER = Path(__file__).with_name("launcher.py")
+_LAUNCHER_MODULE = "runtara_launcher.py"
 _COMPRESSION_LEVEL = 9
 
 Progress = Callable[[str], None]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +96,14 @@ def plan_base() -> BasePlan:
     Raises `ConfigurationError` when Nuitka or a required distribution is missing.
     """
     closure = resolve_closure(
-        compiled_names(), whole=(*backend_names(), *inclusion.WHOLE_DISTRIBUTIONS), left_out=inclusion.LEFT_OUT
+        agent_names(), whole=(*backend_names(), *inclusion.WHOLE_DISTRIBUTIONS), left_out=inclusion.LEFT_OUT
     )
     identity = {
         "revision": _REVISION,
         "platform": platform_tag(),
         "nuitka": nuitka_version(),
-        "launcher": hashlib.sha256(_LAUNCHER.read_bytes()).hexdigest(),
+        "interpreter": sys.version,
+        "launcher": hashlib.sha256(_LAUNCHER.read_bytes() + PROGRAM_SOURCE.read_bytes()).hexdigest(),
         "inclusion": inclusion.fingerprint(),
         "distributions": [[item.name, item.version, item.digest] for item in closure],
     }
@@ -133,18 +147,17 @@ def _find_base(library: NativeLibrary, key: str) -> BaseRuntime | None:
 async def _build_base(library: NativeLibrary, toolchain: Toolchain, plan: BasePlan, progress: Progress) -> None:
     started = time.monotonic()
     with library.construction(f"base-{plan.key}") as directory, translated_disk_errors(library.directory):
-        packages = directory / "packages"
-        await asyncio.to_thread(copy_closure, plan.closure, packages)
+        distribution = directory / "base"
+        distribution.mkdir()
+        await asyncio.to_thread(copy_closure, plan.closure, distribution / "packages")
         if (await asyncio.to_thread(plan_base)).key != plan.key:
             raise NativeBuildError("the installed distributions changed while the base runtime was built: try again")
-        progress(f"base runtime: {len(plan.closure)} distributions collected, compiling")
-        distribution = await _compile(library, toolchain, plan, directory, progress)
-        await _strip(distribution, directory)
-        await copy_system_libraries(distribution, distribution / "system")
+        progress(f"base runtime: {len(plan.closure)} distributions collected")
+        await _fill(library, toolchain, plan, distribution, directory, progress)
         progress("base runtime: checking that it starts")
         await _check(distribution, plan, directory)
         progress("base runtime: compressing")
-        built = directory / "base"
+        built = directory / "built"
         built.mkdir()
         layer = await asyncio.to_thread(write_layer, distribution, built / _LAYER_NAME, level=_COMPRESSION_LEVEL)
         elapsed = time.monotonic() - started
@@ -158,51 +171,77 @@ async def _build_base(library: NativeLibrary, toolchain: Toolchain, plan: BasePl
         }
         (built / _DESCRIPTION_NAME).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
         library.place(built, library.entry("bases", plan.key))
-    (toolchain.directory / "base-seconds").write_text(f"{elapsed:.0f}", encoding="ascii")
     prune_objects(toolchain)
     progress(f"base runtime: built in {elapsed:.0f} s, {layer.size / 1e6:.1f} MB compressed")
 
 
-async def _compile(
-    library: NativeLibrary, toolchain: Toolchain, plan: BasePlan, directory: Path, progress: Progress
-) -> Path:
-    # The same place for every build, as far as the kept objects can tell: they contain no path.
-    (directory / "runtara_base.py").write_bytes(_LAUNCHER.read_bytes())
-    packages = directory / "packages"
-    drop_trigger_modules(toolchain)
-    variables = toolchain.variables() | {"PYTHONPATH": str(packages)}
-    log = directory / "nuitka.log"
-    watch = _BuildWatch(directory / "runtara_base.build", _expected_seconds(toolchain), progress)
+async def _fill(
+    library: NativeLibrary,
+    toolchain: Toolchain,
+    plan: BasePlan,
+    distribution: Path,
+    directory: Path,
+    progress: Progress,
+) -> None:
+    """Everything but the packages' sources, which are there already and become bytecode or C."""
+    packages, stdlib = distribution / "packages", distribution / "lib"
+    await asyncio.to_thread(inclusion.trim_packages, packages)
+    await asyncio.to_thread(copy_standard_library, stdlib, inclusion.stdlib_left_out(packages))
+    (stdlib / _LAUNCHER_MODULE).write_bytes(_LAUNCHER.read_bytes())
+    await _side_by_side(
+        link_program(toolchain, distribution, directory),
+        compile_tree(stdlib, directory),
+        _compile_packages(library, toolchain, plan, packages, directory, progress),
+    )
+    await _strip(distribution, directory)
+    await copy_other_libraries(toolchain, distribution, directory)
+    await copy_system_libraries(distribution, distribution / "system")
+
+
+async def _compile_packages(
+    library: NativeLibrary,
+    toolchain: Toolchain,
+    plan: BasePlan,
+    packages: Path,
+    directory: Path,
+    progress: Progress,
+) -> None:
+    """Agents to C, side by side as far as there are processors; then what is left to bytecode."""
+    agents = agent_packages(plan.closure, packages)
+    room = asyncio.Semaphore(os.cpu_count() or 1)
+    done = 0
+
+    async def compile_one(package: AgentPackage) -> Path:
+        nonlocal done
+        async with room:
+            extension = await compile_agent_package(library, toolchain, package, packages)
+        done += 1
+        progress(f"base runtime: {package.distribution.name} compiled, {done} of {len(agents)} agents")
+        return extension
+
+    extensions = await _side_by_side(*map(compile_one, agents))
+    for package, extension in zip(agents, extensions, strict=True):
+        put_in_place(package, extension, packages)
+    await compile_tree(packages, directory)
+
+
+async def _side_by_side(*work: Coroutine[Any, Any, T]) -> list[T]:
+    """The results of all; the first failure ends the others and is raised as it is."""
     try:
-        await run_tool(
-            [
-                str(toolchain.python),
-                "-m",
-                "nuitka",
-                *inclusion.base_options(plan.closure, packages),
-                f"--output-dir={directory}",
-                f"--output-filename={BASE_EXECUTABLE}",
-                "runtara_base.py",
-            ],
-            what="Nuitka's build of the base runtime",
-            directory=directory,
-            variables=variables,
-            log=log,
-            deadline_seconds=BASE_DEADLINE_SECONDS,
-            on_tick=watch.tick,
-        )
-    except NativeBuildError as error:
-        kept = library.keep_log(log, f"base-{plan.key[:12]}")
-        raise NativeBuildError(f"{error.message} (log: {kept})") from None
-    return directory / "runtara_base.dist"
+        async with asyncio.TaskGroup() as together:
+            tasks = [together.create_task(each) for each in work]
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from None
+    return [task.result() for task in tasks]
 
 
 async def _strip(distribution: Path, directory: Path) -> None:
-    """Drop debug information, which self-built interpreters carry in their extension modules."""
+    """Drop debug information, which self-built interpreters carry."""
     if shutil.which("strip") is None:
         return
+    files = [distribution / BASE_EXECUTABLE, *sorted(path for path in distribution.rglob("*.so*") if path.is_file())]
     await run_tool(
-        ["strip", "--strip-unneeded", *(str(path) for path in sorted(distribution.rglob("*.so*")))],
+        ["strip", "--strip-unneeded", *map(str, files)],
         what="strip",
         directory=directory,
         variables={"PATH": os.environ.get("PATH", os.defpath)},
@@ -220,32 +259,3 @@ async def _check(distribution: Path, plan: BasePlan, directory: Path) -> None:
         log=directory / "check.log",
         deadline_seconds=CHECK_DEADLINE_SECONDS,
     )
-
-
-def _expected_seconds(toolchain: Toolchain) -> float:
-    try:
-        return max(float((toolchain.directory / "base-seconds").read_text(encoding="ascii")), 1.0)
-    except (OSError, ValueError):
-        return EXPECTED_SECONDS
-
-
-class _BuildWatch:
-    """Tells from the build directory how far Nuitka is; a line whenever the stage moved on or ten seconds passed."""
-
-    _LINE_SECONDS = 10.0
-
-    def __init__(self, build: Path, expected_seconds: float, progress: Progress) -> None:
-        self._build = build
-        self._expected_seconds = expected_seconds
-        self._progress = progress
-        self._last_line_at = 0.0
-
-    def tick(self, elapsed: float) -> None:
-        if elapsed - self._last_line_at < self._LINE_SECONDS:
-            return
-        self._last_line_at = elapsed
-        units = sum(1 for _ in self._build.glob("*.c"))
-        objects = sum(1 for _ in self._build.glob("*.os")) + sum(1 for _ in self._build.glob("*.o"))
-        stage = f"compiling C, {objects} of {units} files" if objects else "analysing modules"
-        expected = f" of about {self._expected_seconds:.0f} s" if elapsed < self._expected_seconds else ""
-        self._progress(f"base runtime: {stage}, {elapsed:.0f} s{expected}")

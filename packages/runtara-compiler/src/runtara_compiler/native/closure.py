@@ -36,11 +36,11 @@ class Role(StrEnum):
     """Why a distribution is in the closure, and thereby in which form."""
 
     COMPILED = "compiled"
-    """For its own sake, all of it, as C: the SDK and the agents."""
+    """For its own sake, as C: the agents."""
     WHOLE = "whole"
-    """For its own sake, all of it, as bytecode: backends and time zones."""
+    """For its own sake, as bytecode: the SDK, backends and time zones."""
     REQUIRED = "required"
-    """Because others require it: the modules that are imported, as bytecode."""
+    """Because others require it, as bytecode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,8 @@ class IncludedDistribution:
         name: normalized name.
         version: installed version.
         role: why it is there.
-        digest: SHA-256 over the content of the files of an agent, the SDK or an editable installation, else over the
-            hashes that the wheel recorded.
+        digest: SHA-256 over the content of the files of an agent or an editable installation, else over the hashes
+            that the wheel recorded.
         installed: what the environment has; its files are listed when they are asked for.
     """
 
@@ -95,9 +95,9 @@ def normalized(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def compiled_names() -> tuple[str, ...]:
-    """The SDK and the distributions that contribute agents, in a fixed order."""
-    return tuple(sorted({SDK_DISTRIBUTION, *_contributors(AGENT_GROUP)}))
+def agent_names() -> tuple[str, ...]:
+    """The distributions that contribute agents, in a fixed order."""
+    return tuple(sorted(_contributors(AGENT_GROUP)))
 
 
 def backend_names() -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """The main program of a base runtime: starts the workflow whose directory is the first argument.
 
-Compiled into every base; it imports the standard library and nothing else before the workflow itself decides what is
-needed. `runtara-base --check MODULE...` imports the modules and says which one fails; the builder runs it once.
+It lies in every base as `runtara_launcher`; it imports the standard library and nothing else before the workflow itself
+decides what is needed. `runtara-base --check MODULE...` imports the modules and says which one fails; the builder runs
+it once.
 """
 
 from __future__ import annotations
@@ -63,7 +64,3 @@ def _load_workflow(directory: str) -> Any:
 def _stop(code: int, message: str) -> NoReturn:
     print(f"error: {message}", file=sys.stderr)  # noqa: T201
     raise SystemExit(code)
-
-
-if __name__ == "__main__":
-    main()

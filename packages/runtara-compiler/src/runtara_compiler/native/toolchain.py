@@ -34,8 +34,8 @@ MAXIMUM_OBJECTS = 2_000
 
 _COMPILERS = ("gcc", "clang")
 _VERSION_SECONDS = 10.0
-_PASSED_ON = ("HOME", "LANG", "PATH", "PYENV_ROOT", "TMPDIR", "TZ")
-"""Of the user's environment. Nuitka tells by PYENV_ROOT that the static library of such an interpreter is usable."""
+_PASSED_ON = ("HOME", "LANG", "PATH", "TMPDIR", "TZ")
+"""Of the user's environment."""
 
 _COMPILER_SCRIPT = """\
 #!/bin/sh
@@ -170,17 +170,6 @@ async def prepare_toolchain(library: NativeLibrary) -> Toolchain:
         if not toolchain.python.exists():
             await asyncio.to_thread(_build_toolchain, library, key, toolchain.directory, compiler)
     return toolchain
-
-
-def drop_trigger_modules(toolchain: Toolchain) -> None:
-    """Forget the cached analysis of code that Nuitka's plugins add before or after a module.
-
-    Nuitka 4.3 stops with an AttributeError when it finds such code of a bytecode module in its cache.
-    """
-    cache = toolchain.directory / "nuitka-cache" / "module-cache"
-    for pattern in ("*-preLoad@*", "*-postLoad@*"):
-        for path in cache.glob(pattern):
-            path.unlink(missing_ok=True)
 
 
 def prune_objects(toolchain: Toolchain) -> None:
