@@ -60,8 +60,31 @@ def test_start_prints_the_bare_id(command, tmp_path: Path):
     assert command(answer, *words) == (0, "i\n", "")
     assert json.loads(OneAnswer.request.start_instance.input) == {"data": {"a": 1}}
     out = command(answer, *words, "--json")[1]
-    assert json.loads(out) == {"instance_id": "i", "deduplicated": False}
+    assert json.loads(out) == {"instance_id": "i", "deduplicated": False, "earlier": None}
     assert command(answer, "--json", *words)[1] == out
+
+
+@pytest.mark.parametrize(
+    ("differences", "told"),
+    [
+        ({}, "i was started before and is completed\n"),
+        ({"other_input": True}, "with another input: give another id"),
+        ({"other_input": True, "other_version": True}, "with another version of the image and another input: give"),
+    ],
+)
+def test_a_start_that_changed_nothing_says_what_differs(command, differences, told):
+    earlier = pb.EarlierStart(image_id="im", status=pb.STATUS_COMPLETED, **differences)
+    answer = pb.RpcResponse(
+        start_instance=pb.StartInstanceResponse(success=True, instance_id="i", deduplicated=True, earlier=earlier)
+    )
+    words = ["start", "--image", "im", "--tenant", "t", "--instance-id", "i", "--cancel-grace", "5"]
+    code, out, err = command(answer, *words)
+    assert (code, out) == (0, "i\n")
+    assert told in err
+    assert OneAnswer.request.start_instance.cancel_grace_seconds == 5
+    document = json.loads(command(answer, *words, "--json")[1])
+    wanted = {"image_id": "im", "status": "completed", "other_version": False, "other_input": False}
+    assert document["earlier"] == wanted | differences
 
 
 def test_start_gives_variables_to_the_process(command):
@@ -92,6 +115,88 @@ def test_queries_print_json(command):
         assert (code, json.loads(out)["status"]) == (0, "completed")
     listed = pb.RpcResponse(list_instances=pb.ListInstancesResponse())
     assert json.loads(command(listed, "list-instances", "--tenant", "t")[1]) == {"instances": [], "total_count": 0}
+
+
+LISTED = pb.RpcResponse(
+    list_instances=pb.ListInstancesResponse(
+        instances=[
+            pb.InstanceSummary(
+                instance_id="order-1",
+                tenant_id="acme",
+                image_id="im",
+                image_name="orders",
+                status=pb.STATUS_FAILED,
+                created_at_ms=1_795_764_900_250,
+                started_at_ms=1_795_764_901_000,
+                finished_at_ms=1_795_764_963_000,
+                termination_reason="crashed",
+            )
+        ],
+        total_count=3,
+    )
+)
+
+
+def test_a_list_is_a_table_for_people_and_json_for_programs(command):
+    code, out, err = command(LISTED, "list-instances", "--table")
+    assert code == 0
+    assert out.splitlines() == [
+        "INSTANCE  STATUS  IMAGE   CREATED                   TOOK       REASON",
+        "order-1   failed  orders  2026-11-27T07:35:00.250Z  1 min 2 s  crashed",
+    ]
+    assert "1 of 3" in err
+    document = json.loads(command(LISTED, "list-instances")[1])
+    assert document["instances"][0]["created_at"] == "2026-11-27T07:35:00.250Z"
+    assert document["instances"][0]["created_at_ms"] == 1_795_764_900_250
+
+
+def test_lists_are_narrowed(command):
+    words = ["list-instances", "--status", "failed", "--since", "2026-11-27T08:15Z", "--until", "2026-11-28"]
+    assert command(LISTED, *words, "--image", "im", "--offset", "5", "--finished-since", "2026-11-27")[0] == 0
+    asked = OneAnswer.request.list_instances
+    assert (asked.status, asked.image_id, asked.offset) == (pb.STATUS_FAILED, "im", 5)
+    assert (asked.created_after_ms, asked.created_before_ms) == (1_795_767_300_000, 1_795_824_000_000)
+    code, _, err = command(LISTED, "list-instances", "--since", "yesterday")
+    assert code == 2
+    assert "--since" in err
+    assert "15min" in err
+    assert command(LISTED, "list-instances", "--status", "odd")[0] == 2
+
+
+def test_an_instance_is_shown_for_people(command):
+    answer = pb.RpcResponse(
+        get_instance_status=pb.GetInstanceStatusResponse(
+            instance_id="i",
+            found=True,
+            status=pb.STATUS_FAILED,
+            image_name="orders",
+            image_id="im",
+            created_at_ms=1_795_764_900_250,
+            error='{"code": "BUSY", "message": "the service is busy", "category": "transient", "stepId": "ask"}',
+        )
+    )
+    out = command(answer, "status", "i", "--table")[1]
+    assert "status    failed\n" in out
+    assert "2026-11-27T07:35:00.250Z" in out
+    assert "step 'ask': the service is busy [BUSY]; it may pass: start anew" in out
+
+
+def test_checkpoints_are_listed_in_their_order_and_one_is_shown(command):
+    page = pb.ListCheckpointsResponse(
+        checkpoints=[
+            pb.CheckpointSummary(checkpoint_id=name, instance_id="i", created_at_ms=at_ms, data_size_bytes=size)
+            for name, at_ms, size in (("second", 2_000, 2048), ("first", 1_000, 3))
+        ],
+        total_count=2,
+    )
+    out = command(pb.RpcResponse(list_checkpoints=page), "checkpoints", "i")[1]
+    assert out.splitlines() == [
+        "CREATED                   SIZE     CHECKPOINT",
+        "1970-01-01T00:00:01.000Z  3 B      first",
+        "1970-01-01T00:00:02.000Z  2.0 KiB  second",
+    ]
+    one = pb.GetCheckpointResponse(found=True, checkpoint_id="first", instance_id="i", data=b'{"a": 1}')
+    assert json.loads(command(pb.RpcResponse(get_checkpoint=one), "checkpoints", "i", "first")[1]) == {"a": 1}
 
 
 def test_unhealthy_is_exit_code_one(command):

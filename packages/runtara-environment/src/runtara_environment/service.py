@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,11 +39,33 @@ _UNFINISHED = tuple(status for status in InstanceStatus if not status.is_termina
 
 
 @dataclass(frozen=True, slots=True)
+class EarlierStart:
+    """What a start that is repeated had begun.
+
+    Attributes:
+        image_id: the image that the instance is of.
+        status: of the instance, when it was looked up.
+        other_version: it runs another version of the image than the one that the image has now.
+        other_input: it was started with another input than the one given now, compared as JSON values.
+    """
+
+    image_id: str
+    status: InstanceStatus
+    other_version: bool
+    other_input: bool
+
+
+@dataclass(frozen=True, slots=True)
 class StartedInstance:
-    """The answer to a start; `deduplicated` says that the same start had been accepted before."""
+    """The answer to a start; `earlier` is there when the same start had been accepted before."""
 
     instance_id: str
-    deduplicated: bool
+    earlier: EarlierStart | None = None
+
+    @property
+    def deduplicated(self) -> bool:
+        """Whether nothing was started."""
+        return self.earlier is not None
 
 
 class EnvironmentService:
@@ -98,7 +121,8 @@ class EnvironmentService:
     ) -> StartedInstance:
         """Accept a start; the instance is launched as soon as a slot is free.
 
-        A start with an id is idempotent: the same id, tenant and image again answers `deduplicated`.
+        A start with an id is idempotent: the same id, tenant and image again starts nothing and tells of the earlier
+        start.
         Raises `ImageNotFoundError`, `InvalidInputError`, `InstanceExistsError`.
         """
         if not image_id:
@@ -108,16 +132,30 @@ class EnvironmentService:
         require_acceptable_variables(env or {})
         artifact = await self._registry.resolve(image_id, tenant_id)
         options = LaunchOptions(artifact.digest, timeout_seconds, dict(env or {}), cancel_grace_seconds)
-        created = await self._core.create_instance(
-            NewInstance(
-                instance_id=instance_id,
-                tenant_id=tenant_id,
-                image_id=image_id,
-                input=checked_input(input_json),
-                launch_options=options.encode(),
-            )
+        new = NewInstance(
+            instance_id=instance_id,
+            tenant_id=tenant_id,
+            image_id=image_id,
+            input=checked_input(input_json),
+            launch_options=options.encode(),
         )
-        return StartedInstance(instance_id=created.instance_id, deduplicated=created.deduplicated)
+        created = await self._core.create_instance(new)
+        if not created.deduplicated:
+            return StartedInstance(instance_id)
+        return StartedInstance(instance_id, await self._earlier_start(new, artifact.digest))
+
+    async def _earlier_start(self, new: NewInstance, digest: str) -> EarlierStart:
+        instance = await self.get_instance(new.instance_id, tenant_id=new.tenant_id)
+        try:
+            earlier_digest = LaunchOptions.decode(instance.launch_options).digest
+        except InvalidInputError:  # of a later version of this daemon
+            earlier_digest = digest
+        return EarlierStart(
+            image_id=instance.image_id or new.image_id,
+            status=instance.status,
+            other_version=earlier_digest != digest,
+            other_input=_canonical_json(instance.input) != _canonical_json(new.input),
+        )
 
     async def stop_instance(self, instance_id: str, *, grace_seconds: int, tenant_id: str | None = None) -> None:
         """Cancel an instance and end its process: asked first, killed after the grace, confirmed dead."""
@@ -180,6 +218,10 @@ class EnvironmentService:
         """A page of events."""
         await self.get_instance(instance_id, tenant_id=tenant_id)
         return await self._core.list_events(instance_id, where)
+
+
+def _canonical_json(text: bytes | None) -> str:
+    return json.dumps(json.loads(text or b"{}"), sort_keys=True)
 
 
 def checked_input(input_json: bytes) -> bytes:

@@ -8,6 +8,7 @@ from runtara_sdk.models import InstanceStatus, SignalType
 from runtara_sdk.protocol import environment_pb2 as pb
 
 from runtara_environment.registry import Image
+from runtara_environment.service import EarlierStart
 
 MAX_PAGE = 1_000
 """Most rows of one page."""
@@ -150,3 +151,13 @@ def decode_event_filter(call: pb.ListEventsRequest) -> EventFilter:
 def page_limit(limit: int) -> int:
     """A page size within bounds; 0 reads as 100."""
     return min(limit or 100, MAX_PAGE)
+
+
+def encode_earlier_start(earlier: EarlierStart) -> pb.EarlierStart:
+    """What a repeated start had begun."""
+    return pb.EarlierStart(
+        image_id=earlier.image_id,
+        status=_STATUS[earlier.status],
+        other_version=earlier.other_version,
+        other_input=earlier.other_input,
+    )

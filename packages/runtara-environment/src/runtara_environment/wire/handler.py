@@ -28,6 +28,7 @@ from runtara_environment.wire.codec import (
     decode_signal_type,
     decode_status,
     encode_checkpoint_summary,
+    encode_earlier_start,
     encode_event,
     encode_image,
     encode_instance_status,
@@ -241,7 +242,10 @@ class EnvironmentHandler:
             )
         return pb.RpcResponse(
             start_instance=pb.StartInstanceResponse(
-                success=True, instance_id=started.instance_id, deduplicated=started.deduplicated
+                success=True,
+                instance_id=started.instance_id,
+                deduplicated=started.deduplicated,
+                earlier=None if started.earlier is None else encode_earlier_start(started.earlier),
             )
         )
 

@@ -89,6 +89,16 @@ def decode_status(number: pb.InstanceStatus) -> InstanceStatus:
     return status
 
 
+def decode_earlier_start(message: pb.EarlierStart) -> models.EarlierStart:
+    """What a repeated start had begun."""
+    return models.EarlierStart(
+        image_id=message.image_id,
+        status=decode_status(message.status),
+        other_version=message.other_version,
+        other_input=message.other_input,
+    )
+
+
 def decode_image(message: pb.ImageSummary) -> models.ImageInfo:
     """An image of the registry."""
     runner_type = _RUNNERS.get(message.runner_type)

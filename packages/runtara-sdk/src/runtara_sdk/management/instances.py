@@ -33,10 +33,10 @@ class InstanceVerbs(EnvironmentConnection):
         """Start an instance of an image.
 
         The same start again (id, tenant and image) is accepted and changes nothing, so a start whose answer was lost
-        may be repeated with its id.
+        may be repeated with its id; `earlier` of the answer tells whether version and input are the same as then.
 
         Args:
-            image_id: id of the image, or its name.
+            image_id: id of the image.
             tenant_id: owner of image and instance.
             instance_id: chosen id; None makes one, the empty text is refused.
             input_envelope: JSON value, for compiled scenarios `{"data": ..., "variables": ...}`; bytes are sent as they
@@ -57,7 +57,8 @@ class InstanceVerbs(EnvironmentConnection):
         response = await self._call(pb.RpcRequest(start_instance=message), "start_instance")
         answer = response.start_instance
         codec.require_success(answer, "start_instance")
-        return StartedInstance(answer.instance_id, answer.deduplicated)
+        earlier = codec.decode_earlier_start(answer.earlier) if answer.HasField("earlier") else None
+        return StartedInstance(answer.instance_id, answer.deduplicated, earlier)
 
     async def stop_instance(self, instance_id: str, *, grace_period_seconds: int = 5, reason: str = "") -> None:
         """End an instance as cancelled: its process is told, given the grace period, then killed."""

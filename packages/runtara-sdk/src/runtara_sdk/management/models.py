@@ -5,11 +5,12 @@ Stored bytes that are JSON appear as the value; other UTF-8 as text, anything el
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
 
 from runtara_sdk.instance_error import InstanceError
+from runtara_sdk.iso_time import iso_time
 from runtara_sdk.models import InstanceStatus
 
 
@@ -60,11 +61,35 @@ class ImagePage:
 
 
 @dataclass(frozen=True, slots=True)
+class EarlierStart:
+    """What a start that is repeated had begun.
+
+    Attributes:
+        image_id: the image that the instance is of.
+        status: of the instance.
+        other_version: it runs another version of the image than the one that the image has now.
+        other_input: it was started with another input than the one given now; that one is not used.
+    """
+
+    image_id: str
+    status: InstanceStatus
+    other_version: bool
+    other_input: bool
+
+
+@dataclass(frozen=True, slots=True)
 class StartedInstance:
-    """An accepted start; `deduplicated` says that the same start had been accepted before."""
+    """An accepted start.
+
+    Attributes:
+        instance_id: the instance.
+        deduplicated: the same start had been accepted before; nothing was started.
+        earlier: what had been started then; None when nothing had, or the server does not say.
+    """
 
     instance_id: str
     deduplicated: bool = False
+    earlier: EarlierStart | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +195,7 @@ class EventPage:
 
 Answer = (
     HealthReport
+    | EarlierStart
     | RegisteredImage
     | ImageInfo
     | ImagePage
@@ -178,14 +204,29 @@ Answer = (
     | InstanceSummary
     | InstancePage
     | CheckpointPage
+    | CheckpointSummary
     | CheckpointDetail
     | EventPage
+    | EventInfo
 )
 
 
 def as_json(answer: Answer) -> dict[str, Any]:
-    """An answer as JSON-ready values, with the names of its fields; the error of an instance is an object or a text."""
-    document = asdict(answer)
-    if isinstance(answer, InstanceInfo) and answer.error is not None:
-        document["error"] = answer.error.as_json()
+    """An answer as JSON-ready values, with the names of its fields; the error of an instance is an object or a text.
+
+    Beside each time in milliseconds, such as `created_at_ms`, stands the same in ISO 8601, as `created_at`.
+    """
+    document: dict[str, Any] = {}
+    for field in fields(answer):
+        value = getattr(answer, field.name)
+        if isinstance(value, InstanceError):
+            document[field.name] = value.as_json()
+        elif isinstance(value, tuple):
+            document[field.name] = [as_json(item) for item in value]
+        elif isinstance(value, EarlierStart):
+            document[field.name] = as_json(value)
+        else:
+            document[field.name] = value
+        if field.name.endswith("_at_ms"):
+            document[field.name.removesuffix("_ms")] = None if value is None else iso_time(value)
     return document

@@ -209,18 +209,32 @@ class StartInstanceRequest(_message.Message):
     def __init__(self, image_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., instance_id: _Optional[str] = ..., input: _Optional[bytes] = ..., timeout_seconds: _Optional[int] = ..., env: _Optional[_Mapping[str, str]] = ..., cancel_grace_seconds: _Optional[int] = ...) -> None: ...
 
 class StartInstanceResponse(_message.Message):
-    __slots__ = ("success", "instance_id", "error", "deduplicated", "error_code")
+    __slots__ = ("success", "instance_id", "error", "deduplicated", "error_code", "earlier")
     SUCCESS_FIELD_NUMBER: _ClassVar[int]
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     DEDUPLICATED_FIELD_NUMBER: _ClassVar[int]
     ERROR_CODE_FIELD_NUMBER: _ClassVar[int]
+    EARLIER_FIELD_NUMBER: _ClassVar[int]
     success: bool
     instance_id: str
     error: str
     deduplicated: bool
     error_code: str
-    def __init__(self, success: _Optional[bool] = ..., instance_id: _Optional[str] = ..., error: _Optional[str] = ..., deduplicated: _Optional[bool] = ..., error_code: _Optional[str] = ...) -> None: ...
+    earlier: EarlierStart
+    def __init__(self, success: _Optional[bool] = ..., instance_id: _Optional[str] = ..., error: _Optional[str] = ..., deduplicated: _Optional[bool] = ..., error_code: _Optional[str] = ..., earlier: _Optional[_Union[EarlierStart, _Mapping]] = ...) -> None: ...
+
+class EarlierStart(_message.Message):
+    __slots__ = ("image_id", "status", "other_version", "other_input")
+    IMAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    OTHER_VERSION_FIELD_NUMBER: _ClassVar[int]
+    OTHER_INPUT_FIELD_NUMBER: _ClassVar[int]
+    image_id: str
+    status: InstanceStatus
+    other_version: bool
+    other_input: bool
+    def __init__(self, image_id: _Optional[str] = ..., status: _Optional[_Union[InstanceStatus, str]] = ..., other_version: _Optional[bool] = ..., other_input: _Optional[bool] = ...) -> None: ...
 
 class StopInstanceRequest(_message.Message):
     __slots__ = ("instance_id", "grace_period_seconds", "reason", "tenant_id")

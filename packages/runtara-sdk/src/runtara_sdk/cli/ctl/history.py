@@ -1,0 +1,209 @@
+"""What instances have done: events, checkpoints and logs, in the order in which they came."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runtara_sdk.cli.ctl.target import ask, common_options, print_json, print_lines, wants_json
+from runtara_sdk.cli.ctl.text import one_line, size, table
+from runtara_sdk.clock import SystemClock
+from runtara_sdk.iso_time import iso_time
+
+if TYPE_CHECKING:
+    from runtara_sdk.management import ManagementSdk
+    from runtara_sdk.management.models import EventInfo
+
+LOG_SUBTYPE = "workflow_log"
+
+_PAGE = 500
+_POLL_SECONDS = 0.5
+_OVERLAP_MS = 10_000
+"""How much of what was read before is read again: servers' clocks may differ by so much."""
+
+_follow_option = click.option("--follow", "-f", is_flag=True, help="Go on until the instance has ended.")
+_limit_option = click.option(
+    "--limit", type=click.IntRange(1, 1_000), default=100, show_default=True, help="The newest so many."
+)
+
+
+@click.command()
+@click.argument("instance_id")
+@click.option("--type", "event_type", help="Only of this type: started, completed, failed, suspended, custom, ...")
+@click.option("--subtype", help="Only of this subtype, such as retry_attempt.")
+@_limit_option
+@_follow_option
+@common_options
+def events(instance_id: str, event_type: str | None, subtype: str | None, limit: int, *, follow: bool) -> None:
+    """Show the events of an instance, oldest first: time, type, subtype, checkpoint, payload.
+
+    With --json each event is a JSON object on a line of its own.
+
+    \b
+    Examples:
+      runtara-ctl events order-A-1
+      runtara-ctl events order-A-1 --subtype retry_attempt --json
+      runtara-ctl events order-A-1 --follow
+    """
+    _show(instance_id, event_type, subtype, limit, follow=follow, line_of=_event_line)
+
+
+@click.command()
+@click.argument("instance_id")
+@_limit_option
+@_follow_option
+@common_options
+def logs(instance_id: str, limit: int, *, follow: bool) -> None:
+    """Show what the Log steps of an instance said, and the end of its program's standard error.
+
+    The whole standard error of each launch is kept on the host of the
+    environment, in the run directory of the instance below DATA_DIR.
+
+    \b
+    Examples:
+      runtara-ctl logs order-A-1
+      runtara-ctl logs order-A-1 --follow
+    """
+    _show(instance_id, "custom", LOG_SUBTYPE, limit, follow=follow, line_of=_log_line)
+    if not wants_json(otherwise=False):
+        instance = ask(lambda sdk: sdk.get_instance_status(instance_id))
+        if instance.stderr and instance.stderr.strip():
+            click.echo("standard error of the last process that ended:", err=True)
+            for line in instance.stderr.strip().splitlines():
+                click.echo(f"  {one_line(line)}")
+
+
+@click.command()
+@click.argument("instance_id")
+@click.argument("checkpoint_id", required=False)
+@click.option("--limit", type=click.IntRange(1, 1_000), default=100, show_default=True, help="The newest so many.")
+@common_options
+def checkpoints(instance_id: str, checkpoint_id: str | None, limit: int) -> None:
+    """List the checkpoints of an instance, oldest first, or show the state of one.
+
+    \b
+    Examples:
+      runtara-ctl checkpoints order-A-1
+      runtara-ctl checkpoints order-A-1 'order::order-A-1::agent::validate'
+    """
+    if checkpoint_id is not None:
+        detail = ask(lambda sdk: sdk.get_checkpoint(instance_id, checkpoint_id))
+        if wants_json(otherwise=False):
+            print_json(detail)
+        else:
+            shown = (
+                detail.data if isinstance(detail.data, str) else json.dumps(detail.data, indent=2, ensure_ascii=False)
+            )
+            click.echo(shown)
+        return
+    page = ask(lambda sdk: sdk.list_checkpoints(instance_id, limit=limit))
+    if wants_json(otherwise=False):
+        print_json(page)
+        return
+    rows = [
+        (iso_time(item.created_at_ms), size(item.data_size_bytes), one_line(item.checkpoint_id, longest=1_000))
+        for item in reversed(page.checkpoints)
+    ]
+    print_lines(table(("CREATED", "SIZE", "CHECKPOINT"), rows))
+    _say_what_is_left(len(rows), page.total_count)
+
+
+def _show(
+    instance_id: str,
+    event_type: str | None,
+    subtype: str | None,
+    limit: int,
+    *,
+    follow: bool,
+    line_of: Callable[[EventInfo], str],
+) -> None:
+    as_objects = wants_json(otherwise=False)
+
+    async def show(sdk: ManagementSdk) -> None:
+        async for event in _events(sdk, instance_id, event_type, subtype, limit, follow=follow):
+            click.echo(json.dumps(_event_json(event), ensure_ascii=False) if as_objects else line_of(event))
+
+    ask(show)
+
+
+async def _events(
+    sdk: ManagementSdk, instance_id: str, event_type: str | None, subtype: str | None, limit: int, *, follow: bool
+) -> AsyncIterator[EventInfo]:
+    """The newest events, then those that come until the instance has ended; each once, in their order."""
+    clock = SystemClock()
+    page = await sdk.list_events(instance_id, event_type=event_type, subtype=subtype, limit=limit)
+    found = list(page.events)
+    seen: dict[int, int] = {}
+    newest_ms = 0
+    has_ended = False
+    while True:
+        for event in sorted(found, key=lambda event: event.event_id):
+            if event.event_id not in seen:
+                seen[event.event_id] = event.created_at_ms
+                newest_ms = max(newest_ms, event.created_at_ms)
+                yield event
+        seen = {event_id: at_ms for event_id, at_ms in seen.items() if at_ms >= newest_ms - _OVERLAP_MS}
+        if not follow or has_ended:
+            return
+        # Asked before the events, so that none of an instance that has ended is missed.
+        has_ended = (await sdk.get_instance_status(instance_id)).status.is_terminal
+        if not has_ended:
+            await clock.sleep(_POLL_SECONDS)
+        found = await _since(sdk, instance_id, event_type, subtype, max(0, newest_ms - _OVERLAP_MS), set(seen))
+
+
+async def _since(
+    sdk: ManagementSdk,
+    instance_id: str,
+    event_type: str | None,
+    subtype: str | None,
+    after_ms: int,
+    known: set[int],
+) -> list[EventInfo]:
+    """Events from a time on, newest first, as far as they are not known."""
+    found: list[EventInfo] = []
+    while True:
+        page = await sdk.list_events(
+            instance_id,
+            event_type=event_type,
+            subtype=subtype,
+            created_after_ms=after_ms,
+            limit=_PAGE,
+            offset=len(found),
+        )
+        found += page.events
+        if len(page.events) < _PAGE or known.issuperset(event.event_id for event in page.events):
+            return found
+
+
+def _event_line(event: EventInfo) -> str:
+    kind = event.event_type if event.subtype is None else f"{event.event_type}/{event.subtype}"
+    parts = [iso_time(event.created_at_ms), kind]
+    if event.checkpoint_id:
+        parts.append(one_line(event.checkpoint_id, longest=1_000))
+    if event.payload is not None:
+        parts.append(one_line(event.payload))
+    return "  ".join(parts)
+
+
+def _log_line(event: EventInfo) -> str:
+    record: dict[str, Any] = event.payload if isinstance(event.payload, dict) else {}
+    parts = [iso_time(event.created_at_ms), str(record.get("level", "info")).upper().ljust(5)]
+    parts.append(one_line(record.get("message", event.payload)))
+    if record.get("context"):
+        parts.append(one_line(record["context"]))
+    return "  ".join(parts)
+
+
+def _event_json(event: EventInfo) -> dict[str, Any]:
+    from runtara_sdk.management import as_json
+
+    return as_json(event)
+
+
+def _say_what_is_left(shown: int, total: int) -> None:
+    if shown < total:
+        click.echo(f"{shown} of {total} are shown; --limit shows more", err=True)

@@ -1,0 +1,252 @@
+"""Instances: started, shown, waited for, listed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from runtara_sdk.cli.ctl.moment_argument import read_moment
+from runtara_sdk.cli.ctl.target import ask, common_options, print_id, print_json, print_lines, wants_json
+from runtara_sdk.cli.ctl.text import duration, fields, one_line, table
+from runtara_sdk.cli.errors import EXIT_FAILED
+from runtara_sdk.clock import SystemClock
+from runtara_sdk.iso_time import iso_time
+from runtara_sdk.json_argument import read_json
+from runtara_sdk.models import InstanceStatus
+
+if TYPE_CHECKING:
+    from runtara_sdk.management.models import InstanceInfo, StartedInstance
+
+
+def read_variables(_ctx: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """`NAME=VALUE` options as a mapping."""
+    variables: dict[str, str] = {}
+    for value in values:
+        name, separator, content = value.partition("=")
+        if not separator or not name:
+            raise click.BadParameter(f"{value!r} is not NAME=VALUE")
+        if name in variables:
+            raise click.BadParameter(f"{name} is given twice")
+        variables[name] = content
+    return variables
+
+
+@click.command()
+@common_options
+def health() -> None:
+    """Ask whether the environment is well; exit code 1 when it is not.
+
+    \b
+    Example:
+      runtara-ctl health
+    """
+    report = ask(lambda sdk: sdk.health_check())
+    print_json(report)
+    if not report.healthy:
+        click.get_current_context().exit(EXIT_FAILED)
+
+
+@click.command()
+@click.option("--image", required=True, help="Id of the image.")
+@click.option("--tenant", required=True, help="Owner of image and instance.")
+@click.option("--input", "input_text", metavar="JSON|@FILE", help="Input of the run, for scenarios {data, variables}.")
+@click.option("--instance-id", metavar="ID", help="Id of the instance; the same start again changes nothing.")
+@click.option("--timeout", type=click.IntRange(1), metavar="SECONDS", help="Bound of the run.")
+@click.option(
+    "--cancel-grace",
+    type=click.IntRange(0, 86_400),
+    metavar="SECONDS",
+    help="How long the program has to obey a cancel before it is killed. [default: 30]",
+)
+@click.option(
+    "--env",
+    "variables",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=read_variables,
+    help="A further variable of the process; may be repeated.",
+)
+@common_options
+def start(
+    image: str,
+    tenant: str,
+    input_text: str | None,
+    instance_id: str | None,
+    timeout: int | None,
+    cancel_grace: int | None,
+    variables: dict[str, str],
+) -> None:
+    """Start an instance; prints its id.
+
+    A start whose id exists starts nothing. When version or input differ from
+    those of then, a line on standard error says so.
+
+    \b
+    Examples:
+      runtara-ctl start --image 3f2a --tenant acme --input '{"data": {"orderId": "A-1"}}'
+      runtara-ctl start --image 3f2a --tenant acme --input @input.json --instance-id order-A-1
+      runtara-ctl start --image 3f2a --tenant acme --env LOG_LEVEL=debug --env REGION=eu
+    """
+    document = None if input_text is None else read_json(input_text, "--input")
+    started = ask(
+        lambda sdk: sdk.start_instance(
+            image,
+            tenant,
+            instance_id=instance_id,
+            input_envelope=document,
+            timeout_seconds=timeout,
+            env=variables,
+            cancel_grace_seconds=cancel_grace,
+        )
+    )
+    if started.deduplicated:
+        click.echo(_describe_earlier(started), err=True)
+    print_id(started, started.instance_id)
+
+
+@click.command()
+@click.argument("instance_id")
+@common_options
+def status(instance_id: str) -> None:
+    """Show an instance.
+
+    \b
+    Example:
+      runtara-ctl status order-A-1
+    """
+    _show(ask(lambda sdk: sdk.get_instance_status(instance_id)))
+
+
+@click.command()
+@click.argument("instance_id")
+@click.option("--poll", type=click.IntRange(1), default=500, show_default=True, metavar="MILLISECONDS")
+@click.option("--timeout", type=click.IntRange(0), metavar="SECONDS", help="Give up after this; exit code 1.")
+@common_options
+def wait(instance_id: str, poll: int, timeout: int | None) -> None:
+    """Wait until an instance has ended, then show it.
+
+    The exit code is 0 however it ended: read `.status`.
+
+    \b
+    Example:
+      runtara-ctl wait order-A-1 --timeout 60 | jq .output
+    """
+    _show(ask(lambda sdk: sdk.wait_for_completion(instance_id, poll_interval=poll / 1000, timeout=timeout)))
+
+
+@click.command("list-instances")
+@click.option("--tenant", help="Only of this tenant.")
+@click.option("--status", type=click.Choice([status.value for status in InstanceStatus]), help="Only in this status.")
+@click.option("--image", metavar="ID", help="Only of this image.")
+@click.option("--since", metavar="MOMENT", help="Only created since then: 1h, 2d, 15min ago, or an ISO 8601 time.")
+@click.option("--until", metavar="MOMENT", help="Only created before then.")
+@click.option("--finished-since", metavar="MOMENT", help="Only finished since then.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True)
+@click.option("--offset", type=click.IntRange(0), default=0, help="Leave out so many.")
+@common_options
+def list_instances(
+    tenant: str | None,
+    status: str | None,
+    image: str | None,
+    since: str | None,
+    until: str | None,
+    finished_since: str | None,
+    limit: int,
+    offset: int,
+) -> None:
+    """List instances, newest first.
+
+    \b
+    Examples:
+      runtara-ctl list-instances --tenant acme --limit 20
+      runtara-ctl list-instances --status failed --since 1h
+      runtara-ctl list-instances --finished-since 2026-11-27T08:15Z --json
+    """
+    now_ms = SystemClock().now_ms()
+
+    def moment(value: str | None, option: str) -> int | None:
+        return None if value is None else read_moment(value, option, now_ms=now_ms)
+
+    page = ask(
+        lambda sdk: sdk.list_instances(
+            tenant_id=tenant,
+            status=None if status is None else InstanceStatus(status),
+            image_id=image,
+            created_after_ms=moment(since, "--since"),
+            created_before_ms=moment(until, "--until"),
+            finished_after_ms=moment(finished_since, "--finished-since"),
+            limit=limit,
+            offset=offset,
+        )
+    )
+    if wants_json():
+        print_json(page)
+        return
+    print_lines(
+        table(
+            ("INSTANCE", "STATUS", "IMAGE", "CREATED", "TOOK", "REASON"),
+            [
+                (
+                    item.instance_id,
+                    item.status.value,
+                    item.image_name or item.image_id,
+                    iso_time(item.created_at_ms),
+                    _took(item.started_at_ms, item.finished_at_ms),
+                    item.termination_reason or "",
+                )
+                for item in page.instances
+            ],
+        )
+    )
+    if offset + len(page.instances) < page.total_count:
+        click.echo(f"{len(page.instances)} of {page.total_count}; --limit and --offset show the others", err=True)
+
+
+def _took(started_at_ms: int | None, finished_at_ms: int | None) -> str:
+    return "" if started_at_ms is None or finished_at_ms is None else duration(finished_at_ms - started_at_ms)
+
+
+def _show(instance: InstanceInfo) -> None:
+    if wants_json():
+        print_json(instance)
+        return
+    error = None if instance.error is None else "\n".join(instance.error.lines())
+    print_lines(
+        fields(
+            (
+                ("instance", instance.instance_id),
+                ("status", instance.status.value),
+                ("reason", instance.termination_reason),
+                ("tenant", instance.tenant_id),
+                ("image", f"{instance.image_name} ({instance.image_id})"),
+                ("created", iso_time(instance.created_at_ms)),
+                ("started", _time(instance.started_at_ms)),
+                ("finished", _time(instance.finished_at_ms)),
+                ("took", _took(instance.started_at_ms, instance.finished_at_ms) or None),
+                ("due", _time(instance.wake_at_ms)),
+                ("last checkpoint", instance.checkpoint_id),
+                ("launches", str(instance.epoch)),
+                ("exit code", None if instance.exit_code is None else str(instance.exit_code)),
+                ("error", error),
+                ("output", None if instance.output is None else one_line(instance.output, longest=2_000)),
+            )
+        )
+    )
+
+
+def _time(milliseconds: int | None) -> str | None:
+    return None if milliseconds is None else iso_time(milliseconds)
+
+
+def _describe_earlier(started: StartedInstance) -> str:
+    """What a start that changed nothing was; and what of the new one is not used."""
+    earlier = started.earlier
+    if earlier is None:
+        return f"{started.instance_id} was started before"
+    told = f"{started.instance_id} was started before and is {earlier.status.value}"
+    others = (("another version of the image", earlier.other_version), ("another input", earlier.other_input))
+    differences = [name for name, differs in others if differs]
+    if differences:
+        told += f", with {' and '.join(differences)}: give another id to run what is given now"
+    return told
