@@ -77,7 +77,8 @@ async def _custom_signal(sdk: RuntaraSdk) -> bytes:
         payload = await sdk.poll_custom_signal("go")
         if payload is not None:
             return payload
-        await sdk.wait_interruptibly(20)
+        await sdk.check_signals()
+        await sdk.run_interruptible(asyncio.sleep(0.02))
 
 
 async def send_go(management: CoreManagement, instance_id: str) -> None:

@@ -1,7 +1,7 @@
 """The path grammar: examples, refusals, and properties."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from runtara_compiler.language.paths import PathSyntaxError, format_path, parse_path
 from runtara_sdk.workflow.paths import parse_path as parse_at_run_time
@@ -58,6 +58,7 @@ def test_malformed_paths_say_why(path, reason):
         parse_path(path)
 
 
+@example("data[007][-0].x")
 @given(st.text(max_size=60) | st.text(alphabet="data.['\"]0-1{} x", max_size=30))
 def test_any_text_gives_segments_or_a_path_error(path):
     try:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from runtara_sdk import InstanceCancelled, InstancePaused, InstanceShutdown, InstanceSuperseded, SignalType
+from runtara_sdk.instance_calls import calls_of
 from runtara_sdk.interruption import InterruptionWatch
 from runtara_sdk.models import Signal
 from runtara_sdk.protocol import instance_pb2 as pb
@@ -84,7 +85,7 @@ class TestNews:
         async with sdk:
             await until(lambda: core.held_polls)
             await sdk.completed({"total": 3})
-            sdk.raise_if_interrupted()
+            calls_of(sdk).raise_if_interrupted()
         assert sdk.interruption is None
         assert core.status == pb.STATUS_COMPLETED
 

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from runtara_sdk import InstanceSuperseded, InstanceSuspended, InvalidStateError, RetryPolicy
+from runtara_sdk.instance_calls import calls_of
 from runtara_sdk.protocol import instance_pb2 as pb
 
 HOUR = 3_600
@@ -103,7 +104,7 @@ async def test_timers_do_not_suspend_while_a_part_of_the_program_is_between_two_
         async with make_sdk(**LAUNCHED) as sdk:
 
             async def part() -> None:
-                with sdk.under_way.operation():
+                with calls_of(sdk).under_way.operation():
                     await may_go_on.wait()
                     await sdk.checkpoint("part", b"done")
 

@@ -30,6 +30,7 @@ from runtara_sdk.codecs import codec_for
 from runtara_sdk.durable_call import call_durably
 from runtara_sdk.errors import ConfigurationError
 from runtara_sdk.instance import RuntaraSdk, current_sdk
+from runtara_sdk.instance_calls import calls_of
 from runtara_sdk.retry import (
     DEFAULT_RATE_LIMIT_BUDGET_MS,
     LONGEST_DELAY_MS,
@@ -137,7 +138,7 @@ def durable(
         async def call(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
             sdk = current_sdk()
             if key is None:
-                sdk.require_one_function(name, code)
+                calls_of(sdk).require_one_function(name, code)
             part = key(*args, **kwargs) if key is not None else first_argument.of(args, kwargs)
             checkpoint_id = f"durable::{name}::{_key_part(name, part)}"
 

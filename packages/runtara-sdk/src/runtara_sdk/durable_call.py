@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtara_sdk.codecs import ResultCodec, decode_result, encode_result
 from runtara_sdk.errors import ConfigurationError, DeadlineExceededError, InstanceInterrupted, RuntaraError
+from runtara_sdk.instance_calls import calls_of
 from runtara_sdk.models import CheckpointResult, RetryAttempt, RetryState
 from runtara_sdk.outcome import describe_error
 from runtara_sdk.retry import RetryPolicy
@@ -65,19 +66,20 @@ async def call_durably(
     Raises the last failure; `ProtocolError` when the recorded result cannot be decoded; an interruption when one is
     pending once the result is recorded, or when the instance sleeps until the next attempt.
     """
+    calls = calls_of(sdk)
     surrounding = _surrounding.get()
     if key in surrounding:
         raise ConfigurationError(f"{key} calls itself under the same key, which names one piece of work: give it a key")
     token = _surrounding.set(surrounding | {key})
     try:
-        with sdk.under_way.operation():
-            async with sdk.turn_of_call(key):
-                progress = await sdk.get_progress(key)
+        with calls.under_way.operation():
+            async with calls.turn(key):
+                progress = await calls.progress(key)
                 if progress.state is not None:
                     return decode_result(codec, key, progress.state)
                 encoded, result = await _attempt(sdk, key, work, progress.retry, policy, codec, describe)
                 answer = await _record(sdk, key, encoded)
-                sdk.raise_if_interrupted()
+                calls.raise_if_interrupted()
                 return decode_result(codec, key, answer.state) if answer.found else result
     finally:
         _surrounding.reset(token)
@@ -103,7 +105,7 @@ async def _attempt(
             recorded.rate_limit_waited_ms,
         )
         if recorded.remaining_ms:
-            await sdk.wait_before_attempt(key, attempt)
+            await calls_of(sdk).wait_before_attempt(key, attempt)
     while True:
         try:
             result = await _attempt_once(sdk, key, work, attempt.attempt_number, policy.timeout_ms)
@@ -120,7 +122,7 @@ async def _attempt(
                 raise
             attempt = replace(following, error=describe(error))
         logger.info("%s: attempt %d in %d ms: %s", key, attempt.attempt_number, attempt.wait_ms, attempt.error)
-        await sdk.wait_before_attempt(key, attempt)
+        await calls_of(sdk).wait_before_attempt(key, attempt)
 
 
 async def _record(sdk: RuntaraSdk, key: str, result: bytes) -> CheckpointResult:

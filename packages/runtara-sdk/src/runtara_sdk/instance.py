@@ -14,22 +14,19 @@ of the current task.
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from types import CodeType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
-from weakref import WeakValueDictionary
 
 from runtara_sdk.backend import InstanceBackend
 from runtara_sdk.clock import Clock
 from runtara_sdk.durable_waits import DurableWaits, duration_ms
-from runtara_sdk.errors import ConfigurationError, InstancePaused, InvalidInputError
+from runtara_sdk.errors import InstancePaused, InvalidInputError
+from runtara_sdk.instance_calls import InstanceCalls
 from runtara_sdk.instance_lifecycle import InstanceLifecycle, current_instance
 from runtara_sdk.instance_settings import InstanceSettings
 from runtara_sdk.models import (
-    CallProgress,
     CheckpointResult,
     RetryAttempt,
     Signal,
@@ -65,34 +62,53 @@ class RuntaraSdk(InstanceLifecycle):
     ) -> None:
         super().__init__(settings, backend=backend, clock=clock)
         self._last_poll_ms: int | None = None
-        self.under_way = OperationsUnderWay()
-        self._functions: dict[str, CodeType | None] = {}
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        under_way = OperationsUnderWay()
         self._waits = DurableWaits(
             store=lambda: self._backend,
             ask=self._ask,
             watch=self._watch,
-            under_way=self.under_way,
+            under_way=under_way,
             clock=self._clock,
             polls=self._polls,
             threshold_ms=settings.sleep_threshold_ms,
             check_signals=self.check_signals,
             prepare_to_suspend=self._background.stop,
         )
+        self._calls = InstanceCalls(
+            store=lambda: self._backend, ask=self._ask, watch=self._watch, waits=self._waits, under_way=under_way
+        )
 
     @classmethod
     def from_env(cls) -> Self:
-        """From the variables of the environment (README, "Variables of an instance"), as a launched program does."""
+        """From the variables of the environment (README, "Variables of an instance"), as a launched program does.
+
+        Example::
+
+            async with RuntaraSdk.from_env() as sdk:
+                await sdk.completed({"done": True})
+        """
         return cls(InstanceSettings.from_environment())
 
     @classmethod
     def localhost(cls, instance_id: str, tenant_id: str) -> Self:
-        """With the core daemon of this machine at its default port."""
+        """With the core daemon of this machine at its default port.
+
+        Example::
+
+            async with RuntaraSdk.localhost("order-1", "acme") as sdk:
+                ...
+        """
         return cls(InstanceSettings.localhost(instance_id, tenant_id))
 
     @classmethod
     def embedded(cls, database_url: str, instance_id: str, tenant_id: str) -> Self:
-        """Without a daemon, on a database (`sqlite:///run.db`, `postgres://...`); needs runtara-core installed."""
+        """Without a daemon, on a database (`sqlite:///run.db`, `postgres://...`); needs runtara-core installed.
+
+        Example::
+
+            async with RuntaraSdk.embedded("sqlite:///run.db", "order-1", "acme") as sdk:
+                ...
+        """
         return cls(InstanceSettings(instance_id, tenant_id, server_addr=database_url))
 
     # Durable state
@@ -105,33 +121,26 @@ class RuntaraSdk(InstanceLifecycle):
         not done again either, as its checkpoint was there before: to have it done again, record results after the work,
         as `step` and `@durable` do. The answer says whether a cancel, a pause or a shutdown is pending; nothing is
         raised for it.
+
+        Example::
+
+            paid = await sdk.checkpoint("paid", receipt)
+            if paid.found:
+                receipt = paid.state
         """
         result = await self._ask(self._backend.checkpoint(checkpoint_id, state, call_key=uuid.uuid4().bytes))
         self._watch.observe(result.pending_signal)
         return result
 
     async def get_checkpoint(self, checkpoint_id: str) -> bytes | None:
-        """The stored state, or None; never writes."""
-        return await self._ask(self._backend.get_checkpoint(checkpoint_id))
+        """The stored state, or None; never writes.
 
-    async def get_progress(self, checkpoint_id: str) -> CallProgress:
-        """The stored state or, without one, the retry attempt that comes next; never writes."""
-        return await self._ask(self._backend.get_progress(checkpoint_id))
+        Example::
 
-    def turn_of_call(self, checkpoint_id: str) -> asyncio.Lock:
-        """Held by the durable call that is under way for a checkpoint id, so that a second one finds its record."""
-        lock = self._turns.get(checkpoint_id)
-        if lock is None:
-            lock = self._turns[checkpoint_id] = asyncio.Lock()
-        return lock
-
-    def require_one_function(self, name: str, code: CodeType | None) -> None:
-        """Refuse a second function under a name that durable calls are found by: it would be given the first's results.
-
-        Raises `ConfigurationError`.
+            if await sdk.get_checkpoint("paid") is None:
+                await sdk.checkpoint("paid", await pay(order))
         """
-        if self._functions.setdefault(name, code) != code:
-            raise ConfigurationError(f"@durable {name}: two functions have this name: rename one, or give both key=")
+        return await self._ask(self._backend.get_checkpoint(checkpoint_id))
 
     async def step(
         self,
@@ -145,6 +154,10 @@ class RuntaraSdk(InstanceLifecycle):
 
         One attempt unless `retry` allows more. `codec` is that of `@durable`; without one the result must be JSON. See
         `runtara_sdk.durability` for what this guarantees.
+
+        Example::
+
+            invoice = await sdk.step("invoice", lambda: create_invoice(order), retry=RetryPolicy(max_retries=3))
         """
         from runtara_sdk.durability import record_step
 
@@ -157,12 +170,21 @@ class RuntaraSdk(InstanceLifecycle):
         starts the program again at the deadline; else this waits here, and a cancel, a pause or a shutdown ends the
         wait by raising.
         A sleep that has ended, in this run or an earlier one, returns at once.
+
+        Example::
+
+            await sdk.durable_sleep(timedelta(days=3), "grace-period")
         """
         wait_ms = duration_ms(duration, f"sleep {checkpoint_id!r}")
         await self._waits.sleep(wait_ms, checkpoint_id, state)
 
     async def sleep_until(self, wake_at: datetime | int, checkpoint_id: str, state: bytes = b"") -> None:
-        """As `durable_sleep`, until a time: an aware datetime, or milliseconds since the Unix epoch."""
+        """As `durable_sleep`, until a time: an aware datetime, or milliseconds since the Unix epoch.
+
+        Example::
+
+            await sdk.sleep_until(datetime(2027, 1, 1, tzinfo=UTC), "new-year")
+        """
         if isinstance(wake_at, datetime):
             if wake_at.tzinfo is None:
                 raise InvalidInputError(f"sleep {checkpoint_id!r}: {wake_at} has no time zone: add tzinfo")
@@ -171,7 +193,12 @@ class RuntaraSdk(InstanceLifecycle):
         await self.durable_sleep(timedelta(milliseconds=left_ms), checkpoint_id, state)
 
     async def record_retry_attempt(self, checkpoint_id: str, attempt_number: int, error: str | None = None) -> None:
-        """Record that attempt `attempt_number` (2, 3, ...) of the work behind `checkpoint_id` is about to run."""
+        """Record that attempt `attempt_number` (2, 3, ...) of the work behind `checkpoint_id` is about to run.
+
+        Example::
+
+            await sdk.record_retry_attempt("paid", 2, error="the bank did not answer")
+        """
         attempt = RetryAttempt(attempt_number, error, retries_used=attempt_number - 1)
         await self._ask(
             self._backend.record_retry_attempt(
@@ -179,17 +206,17 @@ class RuntaraSdk(InstanceLifecycle):
             )
         )
 
-    async def wait_before_attempt(self, checkpoint_id: str, attempt: RetryAttempt) -> None:
-        """Record an attempt, and return when it may run; what was recorded first for its number decides.
-
-        Waits as `durable_sleep` does: in process, or by suspending the instance.
-        """
-        await self._waits.before_attempt(checkpoint_id, attempt)
-
     # Signals
 
     async def poll_signal(self) -> Signal | None:
-        """The most urgent pending signal; asks the store at most once per poll interval."""
+        """The most urgent pending signal; asks the store at most once per poll interval.
+
+        Example::
+
+            signal = await sdk.poll_signal()
+            if signal is not None and signal.signal_type is SignalType.PAUSE:
+                ...
+        """
         now_ms = self._clock.now_ms()
         interval_ms = self.settings.signal_poll_interval_ms
         if self._last_poll_ms is not None and 0 <= now_ms - self._last_poll_ms < interval_ms:
@@ -197,14 +224,24 @@ class RuntaraSdk(InstanceLifecycle):
         return await self.poll_signal_now()
 
     async def poll_signal_now(self) -> Signal | None:
-        """The most urgent pending signal, asked now."""
+        """The most urgent pending signal, asked now.
+
+        Example::
+
+            signal = await sdk.poll_signal_now()
+        """
         self._last_poll_ms = self._clock.now_ms()
         poll = await self._ask(self._backend.poll_signals(None))
         self._watch.observe(poll.signal)
         return poll.signal
 
     async def poll_custom_signal(self, checkpoint_id: str) -> bytes | None:
-        """The payload of the custom signal sent to `checkpoint_id`, or None; reading does not consume it."""
+        """The payload of the custom signal sent to `checkpoint_id`, or None; reading does not consume it.
+
+        Example::
+
+            payload = await sdk.poll_custom_signal("approval")
+        """
         poll = await self._ask(self._backend.poll_signals(checkpoint_id))
         self._watch.observe(poll.signal)
         return poll.custom_signal.payload if poll.custom_signal is not None else None
@@ -220,6 +257,10 @@ class RuntaraSdk(InstanceLifecycle):
         threshold left the instance is suspended and `InstanceSuspended` raised, where somebody starts the program again
         when the signal or the deadline comes; else this waits here, and a cancel, a pause or a shutdown ends the wait
         by raising.
+
+        Example::
+
+            answer = json.loads(await sdk.wait_for_signal("approval", timeout=timedelta(days=2)))
         """
         timeout_ms = None if timeout is None else duration_ms(timeout, f"wait for signal {signal_id!r}")
         return await self._waits.signal(signal_id, timeout_ms)
@@ -229,20 +270,31 @@ class RuntaraSdk(InstanceLifecycle):
 
         The signal is acknowledged when the exception leaves the block, after the program's own clean-up (which may
         still write checkpoints); a program that goes on instead meets the signal again.
+
+        Example::
+
+            for page in pages:
+                await sdk.check_signals()
+                convert(page)
         """
         await self._check(suspension_too=True)
 
-    def raise_if_interrupted(self) -> None:
-        """As `check_signals`, for what is known already; asks nobody."""
-        if (interruption := self._watch.interruption(suspension_too=True)) is not None:
-            raise interruption
-
     async def check_cancelled(self) -> None:
-        """As `check_signals`, for cancel alone."""
+        """As `check_signals`, for cancel alone.
+
+        Example::
+
+            await sdk.check_cancelled()
+        """
         await self._check(suspension_too=False)
 
     async def check_paused(self) -> None:
-        """As `check_signals`, for pause alone."""
+        """As `check_signals`, for pause alone.
+
+        Example::
+
+            await sdk.check_paused()
+        """
         signal = await self.poll_signal()
         if signal is not None and signal.signal_type is SignalType.PAUSE:
             raise InstancePaused("a pause signal reached the instance")
@@ -252,21 +304,32 @@ class RuntaraSdk(InstanceLifecycle):
 
         Raises `InstanceCancelled` or `InstanceSuperseded` then. For calls to the outside and waits; a pause and a
         shutdown let them finish.
+
+        Example::
+
+            answer = await sdk.run_interruptible(client.get(url))
         """
         return await self._watch.race(awaitable, suspension_too=False)
-
-    async def wait_interruptibly(self, wait_ms: int) -> None:
-        """Wait in process, not durably; a cancel, pause, shutdown or supersession ends the wait by raising."""
-        await self._watch.race(self._clock.sleep(wait_ms / 1000), suspension_too=True)
 
     # Status
 
     async def get_status(self) -> StatusReport:
-        """Status of this instance."""
+        """Status of this instance.
+
+        Example::
+
+            status = await sdk.get_status()
+            print(status.status, status.output)
+        """
         return await self.get_instance_status(self.instance_id)
 
     async def get_instance_status(self, instance_id: str) -> StatusReport:
-        """Status of an instance of the same tenant."""
+        """Status of an instance of the same tenant.
+
+        Example::
+
+            child = await sdk.get_instance_status("order-1-invoice")
+        """
         return await self._ask(self._backend.get_instance_status(instance_id))
 
     # Inside

@@ -106,28 +106,56 @@ class InstanceLifecycle:
 
     @property
     def instance_id(self) -> str:
-        """Id of the instance."""
+        """Id of the instance.
+
+        Example::
+
+            logger.info("working on %s", sdk.instance_id)
+        """
         return self.settings.instance_id
 
     @property
     def tenant_id(self) -> str:
-        """Owner of the instance."""
+        """Owner of the instance.
+
+        Example::
+
+            database = databases[sdk.tenant_id]
+        """
         return self.settings.tenant_id
 
     @property
     def is_connected(self) -> bool:
-        """Whether `connect` has succeeded and `close` was not called; a lost connection is made again by itself."""
+        """Whether `connect` has succeeded and `close` was not called; a lost connection is made again by itself.
+
+        Example::
+
+            assert sdk.is_connected
+        """
         return self._connected is not None
 
     @property
     def is_registered(self) -> bool:
-        """Whether this process advances the instance."""
+        """Whether this process advances the instance.
+
+        Example::
+
+            assert sdk.is_registered
+        """
         return self._registered
 
     # Life of the connection
 
     async def connect(self) -> None:
-        """Reach the store. Calling again does nothing."""
+        """Reach the store. Calling again does nothing.
+
+        Example::
+
+            sdk = RuntaraSdk.embedded("sqlite:///run.db", "order-1", "acme")
+            await sdk.connect()
+            print(await sdk.get_status())
+            await sdk.close()
+        """
         if self._connected is None:
             backend = self._given_backend or await _open_backend(self.settings)
             await backend.connect()
@@ -137,6 +165,11 @@ class InstanceLifecycle:
         """Become the process that advances the instance; from now on it hears of signals, and sends heartbeats.
 
         Raises `InvalidStateError` when the instance has ended, `ConcurrencyLimitError` when core is full.
+
+        Example::
+
+            await sdk.connect()
+            await sdk.register()
         """
         known = refuse_empty("checkpoint_id", checkpoint_id) or self.settings.checkpoint_id
         await self._ask(self._backend.register(known))
@@ -144,7 +177,15 @@ class InstanceLifecycle:
         self._background.start()
 
     async def close(self) -> None:
-        """Stop the background tasks and release the connection. The state of the instance stays as it is."""
+        """Stop the background tasks and release the connection. The state of the instance stays as it is.
+
+        Example::
+
+            try:
+                ...
+            finally:
+                await sdk.close()
+        """
         await self._background.stop()
         if self._connected is not None:
             backend, self._connected = self._connected, None
@@ -167,7 +208,7 @@ class InstanceLifecycle:
         _current.set(self._outer)
         try:
             if (interruption := find_interruption(error)) is not None:
-                await self.obey(interruption)
+                await self._obey(interruption)
                 return True
             if isinstance(error, Exception):
                 await self._report_failure(error)
@@ -180,38 +221,44 @@ class InstanceLifecycle:
             await self.close()
         return False
 
-    async def obey(self, interruption: InstanceInterrupted) -> None:
-        """Tell the store that the program winds down: acknowledges a cancel, a pause or a shutdown, within 5 s.
-
-        Done by the end of the `async with` block; for programs without one, the last call before `close`.
-        """
-        self.interruption = interruption
-        await self._background.stop()
-        if isinstance(interruption, InstanceCancelled):
-            await self._acknowledge_at_exit(SignalType.CANCEL)
-        elif isinstance(interruption, InstancePaused):
-            await self._acknowledge_at_exit(SignalType.PAUSE)
-        elif isinstance(interruption, InstanceShutdown):
-            await self._acknowledge_at_exit(SignalType.SHUTDOWN)
-
     # Events
 
     async def heartbeat(self) -> None:
-        """Say that the program is alive; done in the background too."""
+        """Say that the program is alive; done in the background too.
+
+        Example::
+
+            await sdk.heartbeat()
+        """
         await self._report(InstanceEvent(EventType.HEARTBEAT))
 
     async def completed(self, output: Any = None) -> None:
-        """End the instance with its output: bytes are taken as JSON already, anything else is written as JSON."""
+        """End the instance with its output: bytes are taken as JSON already, anything else is written as JSON.
+
+        Example::
+
+            await sdk.completed({"processed": 3})
+        """
         await self._report_end(EventType.COMPLETED, encode_json(output, "the output of the instance"))
 
     async def failed(self, error: str | bytes | BaseException) -> None:
-        """End the instance with an error: a text, the JSON of a structured error, or an exception."""
+        """End the instance with an error: a text, the JSON of a structured error, or an exception.
+
+        Example::
+
+            await sdk.failed("the order has no lines")
+        """
         if isinstance(error, BaseException):
             error = describe_error(error)
         await self._report_end(EventType.FAILED, error.encode(errors="replace") if isinstance(error, str) else error)
 
     async def suspended(self, checkpoint_id: str | None = None) -> None:
-        """Leave the instance suspended until somebody resumes it; the program should end after it."""
+        """Leave the instance suspended until somebody resumes it; the program should end after it.
+
+        Example::
+
+            await sdk.suspended()
+        """
         await self._report_end(EventType.SUSPENDED, b"", refuse_empty("checkpoint_id", checkpoint_id))
 
     async def custom_event(
@@ -222,13 +269,26 @@ class InstanceLifecycle:
         checkpoint_id: str | None = None,
         event_key: str | None = None,
     ) -> None:
-        """Append to the event log. With an `event_key` a replay of the program appends nothing new."""
+        """Append to the event log. With an `event_key` a replay of the program appends nothing new.
+
+        Example::
+
+            await sdk.custom_event("order_packed", b'{"parcels": 2}', event_key="packed")
+        """
         key = refuse_empty("event_key", event_key) or f"custom:{uuid.uuid4().hex}"
         checkpoint_id = refuse_empty("checkpoint_id", checkpoint_id)
         await self._report(InstanceEvent(EventType.CUSTOM, payload, subtype, checkpoint_id, key))
 
     async def acknowledge_signal(self, signal: Signal | SignalType) -> None:
-        """Say that a signal was obeyed, within 5 s: a cancel ends the instance, a pause or a shutdown suspends it."""
+        """Say that a signal was obeyed, within 5 s: a cancel ends the instance, a pause or a shutdown suspends it.
+
+        Example::
+
+            signal = await sdk.poll_signal()
+            if signal is not None and signal.signal_type is SignalType.CANCEL:
+                await release(stock)
+                await sdk.acknowledge_signal(signal)
+        """
         if isinstance(signal, SignalType):
             pending = self._watch.signal
             signal = pending if pending and pending.signal_type is signal else Signal(signal)
@@ -249,6 +309,17 @@ class InstanceLifecycle:
         if self._connected is None:
             raise ConfigurationError("the SDK is not connected: use `async with sdk` or call connect() first")
         return self._connected
+
+    async def _obey(self, interruption: InstanceInterrupted) -> None:
+        """Tell the store that the program winds down: acknowledges a cancel, a pause or a shutdown, within 5 s."""
+        self.interruption = interruption
+        await self._background.stop()
+        if isinstance(interruption, InstanceCancelled):
+            await self._acknowledge_at_exit(SignalType.CANCEL)
+        elif isinstance(interruption, InstancePaused):
+            await self._acknowledge_at_exit(SignalType.PAUSE)
+        elif isinstance(interruption, InstanceShutdown):
+            await self._acknowledge_at_exit(SignalType.SHUTDOWN)
 
     async def _ask(self, call: Awaitable[Result]) -> Result:
         try:

@@ -18,6 +18,7 @@ _TOKEN = re.compile(
         |\["(?P<double>.*?)"\]""",
     re.VERBOSE | re.ASCII | re.DOTALL,
 )
+_LONGEST_POSITION = 1_000
 _POSITION = re.compile(r"-?\d{1,15}", re.ASCII)
 
 
@@ -43,6 +44,8 @@ def parse_path(path: str) -> tuple[Segment, ...]:
         if token is None or (token["name"] is not None) != (at == 0 or path[at] == "."):
             raise PathError(f"path {path!r} is malformed at character {at + 1}")
         key = token[token.lastgroup or "name"]
+        if token.lastgroup == "position" and len(key) <= _LONGEST_POSITION:
+            key = str(int(key))  # [007] and [7] are one place
         segments.append(Segment(key, int(key) if _POSITION.fullmatch(key) else None))
         at = token.end()
     if not segments or path[0] == ".":

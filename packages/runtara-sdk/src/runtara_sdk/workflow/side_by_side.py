@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from runtara_sdk.instance_calls import calls_of
 from runtara_sdk.workflow.failures import StepFailedError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ async def each_item(sdk: RuntaraSdk, count: int, parallelism: int, work: Callabl
     """
     if min(parallelism, count) <= 1:
         for index in range(count):
-            sdk.raise_if_interrupted()
+            calls_of(sdk).raise_if_interrupted()
             await work(index)
         return
     await _Pool(sdk, count, work).run(parallelism)
@@ -67,13 +68,13 @@ class _Pool:
     def _fill(self, parallelism: int) -> bool:
         """Begin what may begin; false when nothing is under way any more."""
         while self._first is None and self._next < self._count and len(self._running) < parallelism:
-            self._sdk.raise_if_interrupted()
+            calls_of(self._sdk).raise_if_interrupted()
             self._running[asyncio.ensure_future(self._one(self._next))] = self._next
             self._next += 1
         return bool(self._running)
 
     async def _one(self, index: int) -> None:
-        with self._sdk.under_way.operation():  # between its calls an element is at work, too
+        with calls_of(self._sdk).under_way.operation():  # between its calls an element is at work, too
             await self._work(index)
 
     def _settle(self, task: asyncio.Task[None]) -> None:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from runtara_sdk.instance_calls import calls_of
 from runtara_sdk.retry import RetryPolicy
 from runtara_sdk.workflow.bodies import pass_roots, pass_variables
 from runtara_sdk.workflow.conditions import is_true
@@ -78,7 +79,7 @@ class WhileStep(Step):
             if index == self.max_iterations:
                 _warn(f"step {self.id!r} stopped after maxIterations = {index}, its condition still holds")
                 break
-            run.sdk.raise_if_interrupted()
+            calls_of(run.sdk).raise_if_interrupted()
             outputs = await self._pass(run, index, outputs, limit)
             index += 1
         return {"iterations": index, "outputs": outputs}

@@ -1,0 +1,85 @@
+"""What the durable calls of one instance share; for the modules of this package, not for programs.
+
+`RuntaraSdk` shows what a program needs. What `@durable`, steps and compiled workflows need beside it is here, and
+`calls_of` is the way to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from types import CodeType
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
+
+from runtara_sdk.backend import InstanceBackend
+from runtara_sdk.durable_waits import DurableWaits
+from runtara_sdk.errors import ConfigurationError
+from runtara_sdk.interruption import InterruptionWatch
+from runtara_sdk.models import CallProgress, RetryAttempt
+from runtara_sdk.signal_polls import StoreCall
+from runtara_sdk.under_way import OperationsUnderWay
+
+if TYPE_CHECKING:
+    from runtara_sdk.instance import RuntaraSdk
+
+
+def calls_of(sdk: RuntaraSdk) -> InstanceCalls:
+    """The shared state of an SDK's durable calls."""
+    return sdk._calls  # noqa: SLF001 - the one door for the modules of this package
+
+
+class InstanceCalls:
+    """The durable calls of one instance in this process.
+
+    Attributes:
+        under_way: which of them, and which waits, are under way.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Callable[[], InstanceBackend],
+        ask: StoreCall,
+        watch: InterruptionWatch,
+        waits: DurableWaits,
+        under_way: OperationsUnderWay,
+    ) -> None:
+        self.under_way = under_way
+        self._store = store
+        self._ask = ask
+        self._watch = watch
+        self._waits = waits
+        self._functions: dict[str, CodeType | None] = {}
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def turn(self, checkpoint_id: str) -> asyncio.Lock:
+        """Held by the call that is under way for a checkpoint id, so that a second one finds its record."""
+        lock = self._turns.get(checkpoint_id)
+        if lock is None:
+            lock = self._turns[checkpoint_id] = asyncio.Lock()
+        return lock
+
+    def require_one_function(self, name: str, code: CodeType | None) -> None:
+        """Refuse a second function under a name that durable calls are found by: it would be given the first's results.
+
+        Raises `ConfigurationError`.
+        """
+        if self._functions.setdefault(name, code) != code:
+            raise ConfigurationError(f"@durable {name}: two functions have this name: rename one, or give both key=")
+
+    async def progress(self, checkpoint_id: str) -> CallProgress:
+        """The stored state or, without one, the retry attempt that comes next; never writes."""
+        return await self._ask(self._store().get_progress(checkpoint_id))
+
+    async def wait_before_attempt(self, checkpoint_id: str, attempt: RetryAttempt) -> None:
+        """Record an attempt, and return when it may run; what was recorded first for its number decides.
+
+        Waits as `RuntaraSdk.durable_sleep` does: in process, or by suspending the instance.
+        """
+        await self._waits.before_attempt(checkpoint_id, attempt)
+
+    def raise_if_interrupted(self) -> None:
+        """As `RuntaraSdk.check_signals`, for what is known already; asks nobody."""
+        if (interruption := self._watch.interruption(suspension_too=True)) is not None:
+            raise interruption
