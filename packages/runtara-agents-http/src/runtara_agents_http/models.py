@@ -16,6 +16,13 @@ DEFAULT_RESPONSE_BYTES = 10 * 1024 * 1024
 MAXIMUM_RESPONSE_BYTES = 256 * 1024 * 1024
 
 
+URL_PATTERN = (
+    r"^(?:[hH][tT][tT][pP][sS]?://[^\s\\/?#]+(?:[/?#][^\s\\]*)?"
+    r"|(?![a-zA-Z][a-zA-Z0-9+.-]*:)[^\s\\]+)$"
+)
+"""An http or https URL with a host, or a relative one; without blanks and backslashes."""
+
+
 class MultipartPart(BaseModel):
     """One part of a multipart body: a text `value`, or a file as base64 `content`."""
 
@@ -43,6 +50,8 @@ class HttpRequestInput(BaseModel):
         min_length=1,
         description="Absolute, or relative when the connection has a base URL.",
         examples=["https://api.example.com/orders"],
+        # For those who check a scenario before it runs; a run says more of what is wrong.
+        json_schema_extra={"pattern": URL_PATTERN},
     )
     headers: dict[str, str] = Field(
         default_factory=dict, title="Headers", description="Request headers.", examples=[{"Accept": "application/json"}]

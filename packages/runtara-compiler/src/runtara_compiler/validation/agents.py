@@ -11,7 +11,10 @@ from pydantic.alias_generators import to_camel
 
 @dataclass(frozen=True, slots=True)
 class InputView:
-    """One input of a capability; `enum` is None when any value of the type is allowed."""
+    """One input of a capability; `enum` is None when any value of the type is allowed.
+
+    `constraints` are limits of the value in the words of JSON Schema.
+    """
 
     name: str
     names: frozenset[str]
@@ -19,6 +22,7 @@ class InputView:
     required: bool
     nullable: bool
     enum: tuple[Any, ...] | None
+    constraints: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,4 +93,5 @@ def _input_view(document: Mapping[str, Any]) -> InputView:
         required=bool(document.get("required")),
         nullable=bool(document.get("nullable")) or not document.get("required"),
         enum=None if enum is None else tuple(enum),
+        constraints=document.get("constraints") or {},
     )

@@ -25,6 +25,7 @@ from runtara_compiler.language.suggestions import did_you_mean, listing
 from runtara_compiler.language.walk import conditions_of
 from runtara_compiler.validation.agents import AgentCatalog, CapabilityView, InputView
 from runtara_compiler.validation.constants import check_constants
+from runtara_compiler.validation.constraints import broken_constraint
 from runtara_compiler.validation.findings import graph_finding, step_finding
 
 _ARGUMENTS = {
@@ -138,6 +139,10 @@ def _check_literal(step_id: str, declared: InputView, value: Any, place: tuple[S
         allowed = ", ".join(describe(item).partition(" ")[2] or "null" for item in declared.enum[:20])
         text = f"the input {quoted(declared.name)} must be one of {allowed}; found {describe(value)}"
         yield step_finding("E024", step_id, text, *place)
+    elif (broken := broken_constraint(value, declared.constraints)) is not None:
+        yield step_finding(
+            "E023", step_id, f"the input {quoted(declared.name)} {broken}; found {describe(value)}", *place
+        )
 
 
 def _same(left: Any, right: Any) -> bool:

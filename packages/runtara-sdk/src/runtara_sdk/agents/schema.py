@@ -7,7 +7,7 @@ are known), null and any. `any` stands for everything that has no single type, u
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import AliasChoices, AliasPath, BaseModel
@@ -15,6 +15,17 @@ from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
 _SIMPLE_TYPES = frozenset({"string", "boolean", "integer", "number", "array", "object", "null"})
+_CONSTRAINTS = (
+    "minimum",
+    "exclusiveMinimum",
+    "maximum",
+    "exclusiveMaximum",
+    "minLength",
+    "maxLength",
+    "pattern",
+    "minItems",
+    "maxItems",
+)
 _MAXIMUM_STEPS = 20
 
 
@@ -30,6 +41,7 @@ class InputField:
         nullable: whether null is acceptable.
         hidden: filled in by the runtime (`_connection`, `connection_id`), not by the author of a scenario.
         enum: the acceptable literals, when there is a closed list.
+        constraints: limits of the value in the words of JSON Schema (`minimum`, `maxLength`, `pattern`, ...).
         default: JSON value used when the input is left out; None when there is none.
         display_name, description, example: for listings.
     """
@@ -41,6 +53,7 @@ class InputField:
     nullable: bool
     hidden: bool
     enum: tuple[Any, ...] = ()
+    constraints: Mapping[str, Any] = field(default_factory=dict)
     default: Any = None
     display_name: str | None = None
     description: str | None = None
@@ -71,6 +84,7 @@ class InputField:
             "default": self.default,
             "example": self.example,
             "enum": list(self.enum) or None,
+            "constraints": dict(self.constraints) or None,
             "aliases": list(self.aliases) or None,
         }
         document.update({key: value for key, value in optional.items() if value is not None})
@@ -98,6 +112,7 @@ def input_fields(model: type[BaseModel]) -> tuple[InputField, ...]:
                 nullable=resolved.nullable,
                 hidden=name.startswith("_") or name == "connection_id",
                 enum=tuple(_enumeration(resolved.schema)),
+                constraints={key: resolved.schema[key] for key in _CONSTRAINTS if key in resolved.schema},
                 default=raw.get("default"),
                 display_name=declared.title,
                 description=declared.description,
