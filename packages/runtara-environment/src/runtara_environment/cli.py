@@ -108,6 +108,8 @@ def dev(database_url: str | None, bind: str | None, port: int, core_port: int, d
     """Keep core and environment up in one process, until SIGTERM or Ctrl-C.
 
     Running instances are stopped with it and go on at the next start.
+    The variables of `runtara core` and `runtara environment` hold, but for
+    the ports, and for addresses by which the two would find each other.
     """
     from pathlib import Path
 
