@@ -102,7 +102,7 @@ async def test_a_batch_runs_each_order_once_and_its_start_is_idempotent(daemons,
         with pytest.raises(InvalidStateError):
             await sdk.cancel_instance(instance_id)
         other = await sdk.register_image_stream(TENANT, new_id("other"), BATCH)
-        with pytest.raises(InstanceExistsError):
+        with pytest.raises(InstanceExistsError, match=f"by an instance of the image {image.image_id}"):
             await sdk.start_instance(other.image_id, TENANT, **start)
         with pytest.raises(InstanceNotFoundError):
             await sdk.get_instance_status("nobody")

@@ -21,7 +21,7 @@ from runtara_core.models import (
     NewInstance,
 )
 from runtara_sdk.clock import Clock
-from runtara_sdk.errors import InstanceNotFoundError, InvalidInputError, InvalidStateError
+from runtara_sdk.errors import InstanceExistsError, InstanceNotFoundError, InvalidInputError, InvalidStateError
 from runtara_sdk.identifiers import validate_identifier
 from runtara_sdk.models import CustomSignal, InstanceStatus, SignalType
 from runtara_sdk.strict_json import parse_strict_json
@@ -139,10 +139,22 @@ class EnvironmentService:
             input=checked_input(input_json),
             launch_options=options.encode(),
         )
-        created = await self._core.create_instance(new)
+        try:
+            created = await self._core.create_instance(new)
+        except InstanceExistsError as error:
+            raise await self._taken(new, error) from error
         if not created.deduplicated:
             return StartedInstance(instance_id)
         return StartedInstance(instance_id, await self._earlier_start(new, artifact.digest))
+
+    async def _taken(self, new: NewInstance, error: InstanceExistsError) -> InstanceExistsError:
+        """The same error, with what an owner may know: which image the instance is of."""
+        instance = await self._core.get_instance(new.instance_id, tenant_id=new.tenant_id)
+        if instance is None or instance.image_id is None:
+            return error
+        return InstanceExistsError(
+            f"instance id {new.instance_id} is taken by an instance of the image {instance.image_id}: choose another"
+        )
 
     async def _earlier_start(self, new: NewInstance, digest: str) -> EarlierStart:
         instance = await self.get_instance(new.instance_id, tenant_id=new.tenant_id)

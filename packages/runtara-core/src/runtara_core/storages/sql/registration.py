@@ -53,8 +53,7 @@ async def create_instance(transaction: Transaction, new: NewInstance, *, now_ms:
     if not inserted:
         existing = await lock_instance(transaction, new.instance_id)
         if (existing.tenant_id, existing.image_id) != (new.tenant_id, new.image_id):
-            of_image = existing.image_id if existing.tenant_id == new.tenant_id else None
-            raise InstanceExistsError(_taken(new.instance_id, of_image))
+            raise InstanceExistsError(_taken(new.instance_id))
         return CreatedInstance(new.instance_id, deduplicated=True)
     await transaction.execute(
         "insert_instance_input",
@@ -65,10 +64,9 @@ async def create_instance(transaction: Transaction, new: NewInstance, *, now_ms:
     return CreatedInstance(new.instance_id, deduplicated=False)
 
 
-def _taken(instance_id: str, of_image: str | None = None) -> str:
-    # Without the image: all that anybody may learn of another tenant's instance.
-    by = f" by an instance of the image {of_image}" if of_image else ""
-    return f"instance id {instance_id} is taken{by}: choose another"
+def _taken(instance_id: str) -> str:
+    # All that anybody may learn of another tenant's instance.
+    return f"instance id {instance_id} is taken: choose another"
 
 
 async def register_instance(
