@@ -202,7 +202,7 @@ STEP_ERRORS = [
     ({"stepType": "Agent", "agentId": "a", "capabilityId": "b", "maxRetries": "3"}, "E095", "an integer"),
     ({"stepType": "Agent", "agentId": "a", "capabilityId": "b", "maxRetries": True}, "E095", "an integer"),
     ({"stepType": "Agent", "agentId": "a", "capabilityId": "b", "connectionId": "c"}, "E097", "connectionId"),
-    ({"stepType": "Finish", "durable": False}, "E097", "durable"),
+    ({"stepType": "Finish", "breakpoint": True}, "E097", "breakpoint"),
 ]
 
 
@@ -231,7 +231,7 @@ DOCUMENT_ERRORS = [
         "inputSchema.v.items",
     ),
     ({"executionGraph": {"steps": {"a": FINISH}}, "origin": "x"}, "E093", "origin"),
-    ({"executionGraph": {"steps": {"a": FINISH}}, "durable": False}, "E097", "durable"),
+    ({"executionGraph": {"steps": {"a": FINISH}}, "durable": 0}, "E095", "durable"),
     ({"executionGraph": {"steps": {"a": FINISH}}, "memoryTier": "XXL"}, "E095", "memoryTier"),
 ]
 

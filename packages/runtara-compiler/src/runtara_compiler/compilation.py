@@ -271,6 +271,7 @@ def _generate(checked: CheckedScenario, compilation: CompilationInput, pins: Map
         version=compilation.version,
         compiler_version=compiler_version(),
         debug=compilation.debug_mode or checked.scenario.debug_mode,
+        durable=checked.scenario.durable,
     )
     return generate_module(checked.scenario.execution_graph, identity, pins, checked.children)
 

@@ -75,7 +75,12 @@ class RuntaraSdk(InstanceLifecycle):
             prepare_to_suspend=self._background.stop,
         )
         self._calls = InstanceCalls(
-            store=lambda: self._backend, ask=self._ask, watch=self._watch, waits=self._waits, under_way=under_way
+            store=lambda: self._backend,
+            ask=self._ask,
+            watch=self._watch,
+            waits=self._waits,
+            under_way=under_way,
+            clock=self._clock,
         )
 
     @classmethod

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from runtara_sdk.backend import InstanceBackend
+from runtara_sdk.clock import Clock
 from runtara_sdk.durable_waits import DurableWaits
 from runtara_sdk.errors import ConfigurationError
 from runtara_sdk.interruption import InterruptionWatch
@@ -44,12 +45,14 @@ class InstanceCalls:
         watch: InterruptionWatch,
         waits: DurableWaits,
         under_way: OperationsUnderWay,
+        clock: Clock,
     ) -> None:
         self.under_way = under_way
         self._store = store
         self._ask = ask
         self._watch = watch
         self._waits = waits
+        self._clock = clock
         self._functions: dict[str, CodeType | None] = {}
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -78,6 +81,10 @@ class InstanceCalls:
         Waits as `RuntaraSdk.durable_sleep` does: in process, or by suspending the instance.
         """
         await self._waits.before_attempt(checkpoint_id, attempt)
+
+    async def pause(self, wait_ms: int) -> None:
+        """Wait in process, not durably; a cancel, pause, shutdown or supersession ends the wait by raising."""
+        await self._watch.race(self._clock.sleep(wait_ms / 1000), suspension_too=True)
 
     def raise_if_interrupted(self) -> None:
         """As `RuntaraSdk.check_signals`, for what is known already; asks nobody."""

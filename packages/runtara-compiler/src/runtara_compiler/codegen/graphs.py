@@ -72,7 +72,8 @@ class GraphWriter:
 
     def scenario(self, graph: ExecutionGraph) -> None:
         """Write the graph of the scenario itself."""
-        self._write(graph, function="graph", title=None)
+        # Of a graph that is not durable the workflow says so, for all that runs in it.
+        self._write(graph, function="graph", title=None, durable=True)
 
     def _write(
         self,
@@ -80,6 +81,7 @@ class GraphWriter:
         *,
         function: str,
         title: str | None,
+        durable: bool,
         after: tuple[tuple[str, Expression], ...] = (),
     ) -> None:
         order = order_steps(graph)
@@ -88,8 +90,10 @@ class GraphWriter:
         declarations = []
         for step_id in order.steps:
             step = graph.steps[step_id]
-            names = StepNames(self.agents, self._bodies(step, step_names[step_id]), self._child(step))
-            declarations.append(self._declaration(step_names[step_id], step_expression(step, edges[step_id], names)))
+            bodies = self._bodies(step, step_names[step_id], durable=durable)
+            names = StepNames(self.agents, bodies, self._child(step))
+            expression = step_expression(step, edges[step_id], names, durable=durable)
+            declarations.append(self._declaration(step_names[step_id], expression))
         body = _body(graph, order, step_names, has_handlers=any(edges[step_id].on_error for step_id in order.steps))
         written = tuple(self._declaration(name, expression) for name, expression in after)
         self.parts.append(GraphPart(title, tuple(declarations), function, tuple(body), written))
@@ -98,12 +102,13 @@ class GraphWriter:
         self.used |= names_in(expression)
         return Declaration(identifier, render(expression, before=len(identifier) + 3))
 
-    def _bodies(self, step: BaseStep, name: str) -> dict[str, str]:
+    def _bodies(self, step: BaseStep, name: str, *, durable: bool) -> dict[str, str]:
         bodies: dict[str, str] = {}
         for use in graphs_of(step):
             kind, title = ("on_wait", "The onWait graph") if use.field == "onWait" else ("body", "The body")
             function = self.identifiers.choose(f"{name}_{kind}", "graph")
-            self._write(use.graph, function=function, title=f"{title} of the step {step.id!r}")
+            title = f"{title} of the step {step.id!r}"
+            self._write(use.graph, function=function, title=title, durable=durable and use.graph.durable)
             bodies[use.field] = function
         return bodies
 
@@ -119,6 +124,7 @@ class GraphWriter:
                 child.graph,
                 function=function,
                 title=f"The child scenario {child.id!r}, version {child.version}",
+                durable=child.graph.durable,
                 after=((name, _child_expression(child, function)),),
             )
         return self._child_names[child.key]

@@ -62,6 +62,7 @@ class ModuleIdentity:
     version: int
     compiler_version: str
     debug: bool = False
+    durable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,10 @@ def _workflow_expression(graph: ExecutionGraph, identity: ModuleIdentity, agent_
         fields["input_schema"] = schema_expression(graph.input_schema)
     if graph.execution_timeout_seconds is not None:
         fields["timeout_ms"] = Literal(graph.execution_timeout_seconds * 1000)
+    if graph.rate_limit_budget_ms is not None:
+        fields["rate_limit_budget_ms"] = Literal(graph.rate_limit_budget_ms)
+    if not (identity.durable and graph.durable):
+        fields["durable"] = Literal(False)
     if identity.debug:
         fields["debug"] = Literal(True)
     if agent_names:

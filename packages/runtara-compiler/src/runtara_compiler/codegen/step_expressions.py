@@ -52,14 +52,16 @@ class StepNames:
     child: str | None = None
 
 
-def step_expression(step: Step, edges: StepEdges, names: StepNames) -> Expression:
-    """The constructor call of a step."""
+def step_expression(step: Step, edges: StepEdges, names: StepNames, *, durable: bool = True) -> Expression:
+    """The constructor call of a step; `durable` says whether the graph that it is in keeps records."""
     fields: Fields = {"id": Literal(step.id)}
     if step.name is not None:
         fields["name"] = Literal(step.name)
     fields |= _FIELDS[type(step)](step, names)
     for use in graphs_of(step):
         fields |= _body_fields(use.field, use.graph, names.bodies[use.field])
+    if not (step.durable and durable):
+        fields["durable"] = Literal(False)
     if edges.then:
         fields["then"] = edges_expression(edges.then)
     if edges.outcomes:

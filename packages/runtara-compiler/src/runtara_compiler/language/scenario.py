@@ -68,10 +68,10 @@ class ExecutionGraph(LanguageModel):
 
     Attributes:
         entry_point: id of the first step; empty when it is left out and cannot be inferred (E001).
+        rate_limit_budget_ms: how long a call may wait for rate limits in all; of the scenario's own graph.
+        durable: whether what the steps do is recorded, those of bodies included.
         notes, nodes, edges, positions: of the editor, opaque.
     """
-
-    not_compiled: ClassVar[dict[str, JsonValue]] = {"durable": True}
 
     name: str | None = None
     description: str | None = None
@@ -83,6 +83,7 @@ class ExecutionGraph(LanguageModel):
     output_schema: SchemaMap = Field(default_factory=dict)
     rate_limit_budget_ms: Milliseconds | None = None
     execution_timeout_seconds: Count | None = None
+    durable: bool = True
     notes: JsonValue = None
     nodes: JsonValue = None
     edges: JsonValue = None
@@ -97,17 +98,17 @@ class Scenario(LanguageModel):
     """A loaded scenario.
 
     Attributes:
+        durable: whether anything is recorded; without it a run that is killed begins anew, children included.
         debug_mode: whether the run emits an event at the start and end of each step.
         origin: where the document came from, for messages; not part of the document.
         load_warnings: what loading noticed, old names for one; `validate` puts them into its report.
     """
 
     synonyms: ClassVar[dict[str, str]] = {"trackEvents": "debugMode"}
-    not_compiled: ClassVar[dict[str, JsonValue]] = {"durable": True}
-
     execution_graph: ExecutionGraph
     memory_tier: Annotated[MemoryTier, Field(strict=False)] = MemoryTier.XL
     debug_mode: bool = False
+    durable: bool = True
     origin: str = Field("scenario", exclude=True)
     load_warnings: tuple[Diagnostic, ...] = Field((), exclude=True)
 

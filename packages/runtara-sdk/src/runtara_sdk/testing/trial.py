@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -277,7 +278,8 @@ class _TrialSurroundings(Surroundings):
     def __init__(self, trial: Trial, clock: JumpingClock, store: MemoryStore) -> None:
         super().__init__(clock)
         self._store = store
-        self._answered: dict[tuple[str, int], Answer | None] = {}
+        self._answered: dict[tuple[str, int, int], Answer | None] = {}
+        self._failures: Counter[tuple[str, int]] = Counter()
         self._jumping = clock
         self._capabilities = {name: list(answers) for name, answers in trial.capabilities.items()}
         self._children = {name: list(answers) for name, answers in trial.children.items()}
@@ -293,7 +295,7 @@ class _TrialSurroundings(Surroundings):
         own = written if capability is None else f"{call.agent.id}/{capability.id}"
         # What tells a repetition from a new attempt is what a service would go by, and what the store has recorded.
         key = (call.context.idempotency_key or "").partition("/")[2]
-        occasion = key, self._attempts_of(key)
+        occasion = key, self._attempts_of(key), self._failures[key, self._store.epoch]
         if occasion in self._answered:
             self.repeated_calls += 1
             answer = self._answered[occasion]
@@ -304,11 +306,13 @@ class _TrialSurroundings(Surroundings):
             with self._jumping.real_work():
                 return await super().invoke(call)
         if answer.error is not None:
+            # Of a step without records only this tells that it is tried again.
+            self._failures[key, self._store.epoch] += not call.is_recorded
             raise _agent_error(answer.error)
         return answer.output
 
     async def run_child(self, child: ChildScenario, run: Run, step_id: str) -> Any:
-        occasion = run.scope.base, self._attempts_of(f"start_scenario::{plain_part(step_id)}")
+        occasion = run.scope.base, self._attempts_of(f"start_scenario::{plain_part(step_id)}"), 0
         if occasion not in self._answered:
             self._answered[occasion] = _next_answer(self._children, step_id, child.id)
         answer = self._answered[occasion]

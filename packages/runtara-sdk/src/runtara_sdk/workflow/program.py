@@ -29,6 +29,7 @@ from runtara_sdk.settings import EnvironmentReader
 from runtara_sdk.workflow.envelope import built_in_variables, read_input, starting_variables
 from runtara_sdk.workflow.failures import StepFailedError
 from runtara_sdk.workflow.json_text import encode_json
+from runtara_sdk.workflow.retry import DurableCalls
 from runtara_sdk.workflow.run import Run
 from runtara_sdk.workflow.schema import checked
 from runtara_sdk.workflow.scope import Scope
@@ -164,6 +165,7 @@ async def _run_graph(
         raise StepFailedError("INVALID_INPUT", error.message) from error
     built_in = built_in_variables(scenario_id=workflow.id, instance_id=sdk.instance_id, tenant_id=sdk.tenant_id)
     data = checked(workflow.input_schema, run_input.data, code="INVALID_INPUT", what="the input", root="data")
+    durable = DurableCalls(sdk)
     run = Run(
         sdk,
         Scope(base=built_in["_scenario_id"]),
@@ -171,6 +173,8 @@ async def _run_graph(
         variables=starting_variables(workflow.variables, run_input.variables, built_in),
         debug=workflow.debug,
         surroundings=surroundings,
+        calls=durable if workflow.durable else durable.transient,
+        rate_limit_budget_ms=workflow.rate_limit_budget_ms,
     )
     output = await _graph_output(workflow, run)
     try:
@@ -184,7 +188,7 @@ async def _graph_output(workflow: Workflow, run: Run) -> Any:
         if workflow.timeout_ms is None:
             return await workflow.graph(run)
         key = run.scope.key("run")
-        run.limit = await fix_limit(run, key, workflow.timeout_ms, "EXECUTION_TIMEOUT", "the run")
+        run.limit = await fix_limit(run.clock, run.calls, key, workflow.timeout_ms, "EXECUTION_TIMEOUT", "the run")
         return await run.limit.apply(run.clock, workflow.graph(run))
     except RuntaraError as error:
         if isinstance(error, StepFailedError) or error.retryable:

@@ -6,7 +6,8 @@ What a call that failed does next is `runtara_sdk.durable_call`, the same for st
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from runtara_sdk.durable_call import call_durably
 from runtara_sdk.outcome import describe_error
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 class DurableCalls:
     """The durable calls of one instance, shared by all its graph runs."""
 
+    keep_records: ClassVar[bool] = True
+
     def __init__(self, sdk: RuntaraSdk) -> None:
         self._sdk = sdk
 
@@ -36,7 +39,7 @@ class DurableCalls:
 
         async def attempt(number: int) -> bytes:
             try:
-                return _encode(await function())
+                return encode_result(await function())
             except StepFailedError as failure:
                 failure.details["attempts"] = number
                 raise
@@ -44,6 +47,17 @@ class DurableCalls:
         return await call_durably(
             self._sdk, key, attempt, policy=policy, codec=_StepResultCodec(), describe=_failure_text
         )
+
+    async def sleep(self, key: str, duration_ms: int) -> None:
+        """Return once `duration_ms` have passed since the first sleep under `key`."""
+        await self._sdk.durable_sleep(timedelta(milliseconds=duration_ms), key)
+
+    @property
+    def transient(self) -> DurableCalls:
+        """The same verbs without any record, for steps that ask for no durability."""
+        from runtara_sdk.workflow.transient_calls import TransientCalls  # most workflows have no such step
+
+        return TransientCalls(self._sdk)
 
     async def handled_failure(self, key: str) -> StepFailedError | None:
         """The failure that an earlier run handed to a handler under `key`, if one did."""
@@ -71,7 +85,8 @@ def _failure_text(error: Exception) -> str:
     return error.as_text() if isinstance(error, StepFailedError) else describe_error(error)
 
 
-def _encode(result: Any) -> bytes:
+def encode_result(result: Any) -> bytes:
+    """A result as JSON; raises `StepFailedError` when it is none, or nested too deeply."""
     try:
         encoded = encode_json(result)
     except (TypeError, ValueError) as error:

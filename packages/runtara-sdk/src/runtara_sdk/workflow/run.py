@@ -41,6 +41,7 @@ class Run:
         clock: the source of time.
         limit: the soonest end that an enclosing step sets to this run, if any.
         is_root: whether this is the graph of the scenario itself, or a body within it, rather than a child's.
+        rate_limit_budget_ms: how long a call may wait for rate limits in all; None takes the default.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Run:
         calls: DurableCalls | None = None,
         limit: TimeLimit | None = None,
         is_root: bool = True,
+        rate_limit_budget_ms: int | None = None,
     ) -> None:
         self.sdk = sdk
         self.scope = scope
@@ -73,6 +75,7 @@ class Run:
         self.calls = calls or DurableCalls(sdk)
         self.limit = limit
         self.is_root = is_root
+        self.rate_limit_budget_ms = rate_limit_budget_ms
         self.debug = debug
         self.events = RunEvents(sdk, scope, self.clock, debug=debug)
         self._reached: set[str] = set()
@@ -106,6 +109,7 @@ class Run:
             calls=self.calls,
             limit=_soonest(self.limit, limit),
             is_root=self.is_root,
+            rate_limit_budget_ms=self.rate_limit_budget_ms,
         )
 
     def child(self, scope: Scope, *, data: Any, variables: Mapping[str, Any], limit: TimeLimit | None = None) -> Run:
@@ -120,6 +124,7 @@ class Run:
             calls=self.calls,
             limit=_soonest(self.limit, limit),
             is_root=False,
+            rate_limit_budget_ms=self.rate_limit_budget_ms,
         )
 
     def reached(self, step: Step) -> bool:
@@ -129,7 +134,7 @@ class Run:
     async def do(self, step: Step) -> None:
         """Do a step and record what it gave; its failure goes to its handler, or is raised and names the step."""
         is_recorded = step.is_durable and step.on_error != ()
-        if is_recorded and (handled := await self.calls.handled_failure(self._failure_key(step))) is not None:
+        if is_recorded and (handled := await step.calls(self).handled_failure(self._failure_key(step))) is not None:
             self._take_handler(handled, self._handlers_of(step, handled))
             return
         try:
@@ -142,7 +147,7 @@ class Run:
                 raise self._unhandled(failure) from failure.__cause__
             if is_recorded:
                 # Else a later run would do the step anew, and might go on where this one has gone to the handler.
-                await self.calls.record_handled_failure(self._failure_key(step), failure)
+                await step.calls(self).record_handled_failure(self._failure_key(step), failure)
             self._take_handler(failure, handlers)
 
     async def finish(self, step: Step) -> Any:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CapabilityCall:
-    """One call of a capability that a step is about to make."""
+    """One call of a capability that a step is about to make; `is_recorded` says whether its result will be kept."""
 
     agent: AgentDefinition
     agent_id: str
@@ -29,6 +29,7 @@ class CapabilityCall:
     step_id: str
     inputs: Mapping[str, Any]
     context: CapabilityContext
+    is_recorded: bool = True
 
 
 class Surroundings:

@@ -16,7 +16,7 @@ from runtara_sdk.retry import RetryPolicy
 from runtara_sdk.workflow.failures import TIMEOUT, StepFailedError
 
 if TYPE_CHECKING:
-    from runtara_sdk.workflow.run import Run
+    from runtara_sdk.workflow.retry import DurableCalls
 
 Result = TypeVar("Result")
 
@@ -56,13 +56,13 @@ class TimeLimit:
                 task.exception()  # looked at, so that asyncio does not report it as forgotten
 
 
-async def fix_limit(run: Run, key: str, timeout_ms: int, code: str, what: str) -> TimeLimit:
+async def fix_limit(clock: Clock, calls: DurableCalls, key: str, timeout_ms: int, code: str, what: str) -> TimeLimit:
     """The limit of a step: `timeout_ms` after the first time that its key was asked for."""
 
     async def first() -> int:
-        return run.clock.now_ms() + timeout_ms
+        return clock.now_ms() + timeout_ms
 
-    ends_at_ms = await run.calls.call(f"{key}::deadline", first, RetryPolicy(0))
+    ends_at_ms = await calls.call(f"{key}::deadline", first, RetryPolicy(0))
     return TimeLimit(ends_at_ms, code, f"{what} took longer than {timeout_ms} ms")
 
 

@@ -26,6 +26,8 @@ class Workflow:
         variables: defaults of the variables; the run input overrides them by name.
         input_schema: what the data of a run must fit; its defaults complete the data.
         timeout_ms: bound of the whole run from its first start on, milliseconds; None for no bound.
+        rate_limit_budget_ms: how long a call may wait for rate limits in all, milliseconds; None takes the default.
+        durable: whether anything is recorded; without it, every run begins anew.
         debug: emit an event at the start and the end of each step.
         compiler_version: version of the compiler that generated the module.
     """
@@ -38,5 +40,7 @@ class Workflow:
     variables: Mapping[str, Any] = field(default_factory=dict)
     input_schema: Schema = field(default_factory=Schema)
     timeout_ms: int | None = None
+    rate_limit_budget_ms: int | None = None
+    durable: bool = True
     debug: bool = False
     compiler_version: str = ""

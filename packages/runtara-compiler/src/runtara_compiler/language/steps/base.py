@@ -14,9 +14,14 @@ DEFAULT_RETRY_DELAY_MS = 1000
 
 
 class BaseStep(LanguageModel):
-    """What every step has. `position` is of the editor and stays opaque."""
+    """What every step has.
 
-    not_compiled: ClassVar[dict[str, JsonValue]] = {"breakpoint": False, "durable": True}
+    Attributes:
+        position: of the editor, opaque.
+        durable: whether what the step does is recorded; one without records is done again by every run.
+    """
+
+    not_compiled: ClassVar[dict[str, JsonValue]] = {"breakpoint": False}
 
     unnamed: ClassVar[str] = "Unnamed"
     is_fallible: ClassVar[bool] = True
@@ -29,6 +34,7 @@ class BaseStep(LanguageModel):
     id: str
     name: str | None = None
     position: JsonValue = None
+    durable: bool = True
 
     @property
     def display_name(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from runtara_sdk.retry import RetryPolicy
@@ -51,7 +51,9 @@ class AgentStep(Step):
     async def perform(self, run: Run, inputs: dict[str, Any]) -> Outcome:
         key = run.scope.key("agent", self.agent_id, self.capability_id, self.id)
         policy = RetryPolicy(self.max_retries, self.retry_delay_ms)
-        outputs = await run.calls.call(key, lambda: self._invoke(run, key, inputs), policy)
+        if run.rate_limit_budget_ms is not None:
+            policy = replace(policy, rate_limit_budget_ms=run.rate_limit_budget_ms)
+        outputs = await self.calls(run).call(key, lambda: self._invoke(run, key, inputs), policy)
         return Outcome(outputs)
 
     def traced_outputs(self, outcome: Outcome, record: dict[str, Any]) -> Any:
@@ -75,7 +77,8 @@ class AgentStep(Step):
         except (TypeError, ValueError) as error:
             raise StepFailedError("INPUT_SERIALIZATION_ERROR", f"the inputs are not JSON: {error}") from error
         try:
-            call = CapabilityCall(self.agent, self.agent_id, self.capability_id, self.id, own_inputs, context)
+            recorded = self.calls(run).keep_records
+            call = CapabilityCall(self.agent, self.agent_id, self.capability_id, self.id, own_inputs, context, recorded)
             return await run.surroundings.invoke(call)
         except AgentError as error:
             failure = StepFailedError(**error.to_json())

@@ -10,6 +10,7 @@ from runtara_sdk.workflow.edges import Edges
 
 if TYPE_CHECKING:
     from runtara_sdk.workflow.failures import StepFailedError
+    from runtara_sdk.workflow.retry import DurableCalls
     from runtara_sdk.workflow.run import Run
 
 
@@ -37,6 +38,7 @@ class Step(ABC):
         name: display name, if given.
         then: where the edges without a label lead once this step has succeeded.
         on_error: where its `onError` edges lead; the first that applies handles a failure.
+        durable: whether what the step itself does is recorded; the steps of its bodies decide for themselves.
     """
 
     step_type: ClassVar[str]
@@ -52,6 +54,11 @@ class Step(ABC):
     name: str | None = None
     then: Edges = ()
     on_error: Edges = ()
+    durable: bool = True
+
+    def calls(self, run: Run) -> DurableCalls:
+        """What does the work of this step once, or again and again where the step is not durable."""
+        return run.calls if self.durable else run.calls.transient
 
     @property
     def display_name(self) -> str:

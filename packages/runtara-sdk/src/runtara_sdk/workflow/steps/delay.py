@@ -38,8 +38,9 @@ class DelayStep(Step):
 
     async def perform(self, run: Run, inputs: int) -> Outcome:
         key = run.scope.key("delay", self.id)
-        if run.limit is None:
-            await run.sdk.durable_sleep(timedelta(milliseconds=inputs), key)
+        calls = self.calls(run)
+        if run.limit is None or not calls.keep_records:  # what keeps none, the limit itself ends
+            await calls.sleep(key, inputs)
         else:
             await self._sleep_within(run, run.limit, inputs, key)
         return Outcome({"duration_ms": inputs}, extras={"duration_ms": inputs})

@@ -97,10 +97,12 @@ class SplitStep(Step):
         async def attempt() -> dict[str, Any]:
             if self.timeout_ms is None:
                 return await self._attempt(run, inputs, None)
-            limit = await fix_limit(run, key, self.timeout_ms, "SPLIT_TIMEOUT", f"the Split {self.id!r}")
+            limit = await fix_limit(
+                run.clock, self.calls(run), key, self.timeout_ms, "SPLIT_TIMEOUT", f"the Split {self.id!r}"
+            )
             return await limit.apply(run.clock, self._attempt(run, inputs, limit))
 
-        found = await run.calls.call(key, attempt, RetryPolicy(self.max_retries, self.retry_delay_ms))
+        found = await self.calls(run).call(key, attempt, RetryPolicy(self.max_retries, self.retry_delay_ms))
         if not self.continue_on_failure:
             return Outcome(found["results"])
         return Outcome(found["results"], extras=_summary(found["results"], found["errors"]))

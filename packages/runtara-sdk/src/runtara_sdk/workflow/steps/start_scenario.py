@@ -57,10 +57,10 @@ class StartScenarioStep(Step):
             if self.timeout_ms is None:
                 return await self._attempt(run, inputs, None)
             what = f"the child scenario {self.child.id!r}"
-            limit = await fix_limit(run, key, self.timeout_ms, "START_SCENARIO_TIMEOUT", what)
+            limit = await fix_limit(run.clock, self.calls(run), key, self.timeout_ms, "START_SCENARIO_TIMEOUT", what)
             return await limit.apply(run.clock, self._attempt(run, inputs, limit))
 
-        outputs = await run.calls.call(key, attempt, RetryPolicy(self.max_retries, self.retry_delay_ms))
+        outputs = await self.calls(run).call(key, attempt, RetryPolicy(self.max_retries, self.retry_delay_ms))
         return Outcome(outputs, extras={"childScenarioId": self.child.id})
 
     async def _attempt(self, run: Run, inputs: dict[str, Any], limit: TimeLimit | None) -> Any:

@@ -117,7 +117,7 @@ class WaitForSignalStep(Step):
         async def notify() -> None:
             await graph(inner)
 
-        await run.calls.call(run.scope.key("on_wait", self.id), notify, RetryPolicy(0))
+        await self.calls(run).call(run.scope.key("on_wait", self.id), notify, RetryPolicy(0))
 
 
 def _milliseconds(value: Any) -> int:

@@ -67,10 +67,12 @@ class WhileStep(Step):
         key = run.scope.key("while", self.id)
 
         async def loop() -> dict[str, Any]:
-            limit = await fix_limit(run, key, timeout_ms, "WHILE_TIMEOUT", f"the loop {self.id!r}")
+            limit = await fix_limit(
+                run.clock, self.calls(run), key, timeout_ms, "WHILE_TIMEOUT", f"the loop {self.id!r}"
+            )
             return await limit.apply(run.clock, self._loop(run, limit))
 
-        outputs: dict[str, Any] = await run.calls.call(key, loop, RetryPolicy(0))
+        outputs: dict[str, Any] = await self.calls(run).call(key, loop, RetryPolicy(0))
         return outputs
 
     async def _loop(self, run: Run, limit: TimeLimit | None) -> dict[str, Any]:
