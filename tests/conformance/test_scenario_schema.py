@@ -67,7 +67,7 @@ REFUSED = [
     with_step({"stepType": "Log", "message": "x", "context": {"a": {"valueType": "composite", "value": {"b": 1}}}}),
     with_step({"stepType": "Agent", "agentId": "http"}),
     with_step({"stepType": "Agent", "agentId": "http", "capabilityId": "x", "maxRetries": -1}),
-    with_step({"stepType": "Agent", "agentId": "http", "capabilityId": "x", "durable": False}),
+    with_step({"stepType": "Agent", "agentId": "http", "capabilityId": "x", "durable": "no"}),
     with_step({"stepType": "Delay", "durationMs": 5}),
     with_step({"stepType": "Split", "config": {}, "subgraph": {"steps": {"f": FINISH}}}),
     with_step({"stepType": "Split", "config": {"value": {"valueType": "reference", "value": "data"}}}),
