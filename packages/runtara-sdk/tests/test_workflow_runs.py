@@ -44,9 +44,11 @@ from runtara_sdk.workflow import (
     Run,
     Step,
     Workflow,
+    composite,
     immediate,
     operation,
     reference,
+    template,
 )
 from runtara_sdk.workflow.program import EXIT_DONE, EXIT_FAILED, EXIT_SUPERSEDED, EXIT_USAGE, run_instance, run_workflow
 
@@ -566,6 +568,27 @@ async def test_debug_events_redact_and_shorten() -> None:
     assert end["outputs"]["_preview"].startswith('{"echo":"éé')
     assert end["duration_ms"] >= 0
     assert not any(b"token" in event.payload for event in backend.events)
+
+
+async def test_debug_events_tell_where_inputs_come_from() -> None:
+    tester, backend = RecordingAgent(), MemoryBackend()
+    inputs = {
+        "value": reference("data.who", type="string", default="nobody"),
+        "headers": composite({"Authorization": immediate("Bearer abc"), "Accept": template("{{ data.who }}")}),
+    }
+    await run(workflow_of(tester.step("first", inputs=inputs), debug=True), backend, '{"who": "Ada"}')
+    start = backend.of_type(EventType.CUSTOM, "step_debug_start")[0]
+    assert start["inputs"] == {"value": "Ada", "headers": {"Authorization": "[redacted]", "Accept": "Ada"}}
+    assert start["input_mapping"] == {
+        "value": {"valueType": "reference", "value": "data.who", "type": "string", "default": "nobody"},
+        "headers": {
+            "valueType": "composite",
+            "value": {
+                "Authorization": "[redacted]",
+                "Accept": {"valueType": "template", "value": "{{ data.who }}"},
+            },
+        },
+    }
 
 
 def test_a_launch_that_is_superseded_before_it_registers_says_so_by_its_exit_code(

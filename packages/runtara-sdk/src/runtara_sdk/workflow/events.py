@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from runtara_sdk.clock import Clock
 from runtara_sdk.errors import RuntaraError
 from runtara_sdk.workflow.json_text import encode_json
+from runtara_sdk.workflow.mapping import mapping_json
+from runtara_sdk.workflow.redaction import redact
 from runtara_sdk.workflow.scope import Scope
 
 if TYPE_CHECKING:
@@ -25,8 +27,6 @@ MAXIMUM_BYTES = 10_240
 
 _PREVIEW_BYTES = 10_220
 _INPUT_REQUESTED = "external_input_requested"
-_CONNECTION = "_connection"
-_REDACTED = "[redacted]"
 
 
 class RunEvents:
@@ -84,10 +84,7 @@ class RunEvents:
         """Emit `step_debug_start`; returns the time for `step_ended`."""
         now_ms = self._clock.now_ms()
         if self._debug and step.is_traced:
-            await self._emit(
-                "step_debug_start",
-                lambda: self._place(step, now_ms) | {"inputs": shorten(redact(step.traced_inputs(inputs)))},
-            )
+            await self._emit("step_debug_start", lambda: self._place(step, now_ms) | _given(step, inputs))
         return now_ms
 
     async def step_ended(self, step: Step, started_at_ms: int, outputs: Any) -> None:
@@ -124,11 +121,11 @@ class RunEvents:
                 print(f"warning: event {subtype} was not sent: {error}", file=sys.stderr)  # noqa: T201
 
 
-def redact(value: Any) -> Any:
-    """A copy of a JSON value in which no connection can be read."""
-    if isinstance(value, dict):
-        return {key: _REDACTED if key == _CONNECTION else redact(item) for key, item in value.items()}
-    return [redact(item) for item in value] if isinstance(value, list) else value
+def _given(step: Step, inputs: Any) -> dict[str, Any]:
+    """What a step was given, and where that came from."""
+    given = {"inputs": shorten(redact(step.traced_inputs(inputs)))}
+    mapping = step.input_mapping
+    return given if mapping is None else given | {"input_mapping": shorten(redact(mapping_json(mapping)))}
 
 
 def shorten(value: Any) -> Any:

@@ -26,6 +26,10 @@ class Value(ABC):
     def resolve(self, roots: Roots) -> Any:
         """The JSON value; raises `StepFailedError` when it cannot be had."""
 
+    def as_json(self) -> dict[str, Any] | None:
+        """The value as a scenario writes it, for people who look for what a step was given; None for conditions."""
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class Reference(Value):
@@ -49,6 +53,11 @@ class Reference(Value):
             found = copy.deepcopy(self.default)
         return found if self.type is None else self._coerced_default(found)
 
+    def as_json(self) -> dict[str, Any]:
+        written: dict[str, Any] = {"valueType": "reference", "value": self.path}
+        given = {"type": self.type, "default": self.default}
+        return written | {name: value for name, value in given.items() if value is not None}
+
     def _coerced_default(self, value: Any) -> Any:
         try:
             return coerce(value, self.type or "json")
@@ -66,6 +75,9 @@ class Immediate(Value):
         # A step may keep and change what it got; the constant serves every iteration.
         return copy.deepcopy(self.value) if isinstance(self.value, dict | list) else self.value
 
+    def as_json(self) -> dict[str, Any]:
+        return {"valueType": "immediate", "value": self.value}
+
 
 @dataclass(frozen=True, slots=True)
 class Composite(Value):
@@ -77,6 +89,11 @@ class Composite(Value):
         if isinstance(self.value, Mapping):
             return {key: item.resolve(roots) for key, item in self.value.items()}
         return [item.resolve(roots) for item in self.value]
+
+    def as_json(self) -> dict[str, Any]:
+        if isinstance(self.value, Mapping):
+            return {"valueType": "composite", "value": mapping_json(self.value)}
+        return {"valueType": "composite", "value": [item.as_json() for item in self.value]}
 
 
 def reference(path: str, *, type: str | None = None, default: Any = None) -> Reference:  # noqa: A002
@@ -92,6 +109,11 @@ def immediate(value: Any) -> Immediate:
 def composite(value: Mapping[str, Value] | list[Value]) -> Composite:
     """An object or an array put together from mapping values."""
     return Composite(value if isinstance(value, Mapping) else tuple(value))
+
+
+def mapping_json(mapping: Mapping[str, Value]) -> dict[str, Any]:
+    """An input mapping as a scenario writes it."""
+    return {name: value.as_json() for name, value in mapping.items()}
 
 
 def resolve_mapping(mapping: Mapping[str, Value], roots: Roots) -> dict[str, Any]:

@@ -32,6 +32,9 @@ class Template(Value):
             shown = self.text if len(self.text) <= _SHOWN_CHARACTERS else self.text[:_SHOWN_CHARACTERS] + "..."
             raise StepFailedError("TEMPLATE_ERROR", f"template {shown!r}: {problem}") from None
 
+    def as_json(self) -> dict[str, str]:
+        return {"valueType": "template", "value": self.text}
+
 
 def template(text: str) -> Template:
     """Fill the placeholders of `text`."""

@@ -45,6 +45,10 @@ class AgentStep(Step):
     retry_delay_ms: int = _DEFAULT_RETRIES.delay_ms
     timeout_ms: int | None = None
 
+    @property
+    def input_mapping(self) -> Mapping[str, Value]:
+        return self.inputs
+
     def resolve(self, run: Run) -> dict[str, Any]:
         return resolve_mapping(self.inputs, run.roots)
 

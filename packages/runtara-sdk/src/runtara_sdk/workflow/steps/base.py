@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from runtara_sdk.workflow.edges import Edges
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from runtara_sdk.workflow.failures import StepFailedError
+    from runtara_sdk.workflow.mapping import Value
     from runtara_sdk.workflow.retry import DurableCalls
     from runtara_sdk.workflow.run import Run
 
@@ -64,6 +67,11 @@ class Step(ABC):
     def display_name(self) -> str:
         """The name, or the stock name of its type."""
         return self.unnamed if self.name is None else self.name
+
+    @property
+    def input_mapping(self) -> Mapping[str, Value] | None:
+        """Where the step's inputs come from, for debug events; None for steps without a mapping."""
+        return None
 
     @abstractmethod
     def resolve(self, run: Run) -> Any:

@@ -34,6 +34,10 @@ class ErrorStep(Step):
     severity: str = "error"
     context: Mapping[str, Value] = field(default_factory=dict)
 
+    @property
+    def input_mapping(self) -> Mapping[str, Value]:
+        return self.context
+
     def resolve(self, run: Run) -> dict[str, Any]:
         return resolve_mapping(self.context, run.roots)
 

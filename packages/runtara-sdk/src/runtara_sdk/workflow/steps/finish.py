@@ -22,6 +22,10 @@ class FinishStep(Step):
 
     result: Mapping[str, Value] = field(default_factory=dict)
 
+    @property
+    def input_mapping(self) -> Mapping[str, Value]:
+        return self.result
+
     def resolve(self, run: Run) -> dict[str, Any]:
         return resolve_mapping(self.result, run.roots)
 
