@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -103,6 +104,8 @@ def test_artifact_answers_by_itself(artifact: Path, layers: Path) -> None:
     answer = start([artifact, "--version"], RUNTARA_NATIVE_CACHE_DIR=layers)
     assert (answer.returncode, answer.stderr) == (0, "")
     assert answer.stdout.startswith("Greeting (greeting version 1")
+    bill = json.loads(start([artifact, "--sbom"], RUNTARA_NATIVE_CACHE_DIR=layers).stdout)
+    assert {"CPython", "httpx", "runtara-agents-transform", "runtara-sdk"} < {part["name"] for part in bill["components"]}
     unknown = start([artifact, "--unknown"], RUNTARA_NATIVE_CACHE_DIR=layers)
     assert unknown.returncode == 2
 

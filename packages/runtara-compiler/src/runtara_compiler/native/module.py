@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from runtara_sdk.artifact import ARCHIVE_MANIFEST_NAME
+from runtara_sdk.artifact_names import BILL_OF_MATERIALS_NAME
 from runtara_sdk.errors import InvalidInputError
 
 from runtara_compiler.native.layers import LayerFile, write_layer
@@ -37,11 +38,12 @@ _COMPRESSION_LEVEL = 9
 
 @dataclass(frozen=True, slots=True)
 class WorkflowModule:
-    """What to compile: a module's name, its source, and the manifest to lay beside it."""
+    """What to compile: a module's name, its source, and the manifest and bill of materials to lay beside it."""
 
     name: str
     source: str
     manifest: dict[str, Any]
+    bill_of_materials: str = ""
 
 
 async def build_workflow_layer(
@@ -61,6 +63,7 @@ async def build_workflow_layer(
         (content / ARCHIVE_MANIFEST_NAME).write_text(
             json.dumps(document, sort_keys=True, indent=2) + "\n", encoding="utf-8"
         )
+        (content / BILL_OF_MATERIALS_NAME).write_text(module.bill_of_materials, encoding="utf-8")
         return await asyncio.to_thread(write_layer, content, work_dir / "workflow.tar.gz", level=_COMPRESSION_LEVEL)
 
 

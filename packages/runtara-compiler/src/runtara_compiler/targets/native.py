@@ -39,6 +39,7 @@ class NativeTarget(BuildTarget):
         return f"native-1:{plan_base().key}"
 
     async def build(self, request: BuildRequest) -> Path:
+        from runtara_compiler.bill_of_materials import Material, bill_of_materials
         from runtara_compiler.native.artifact import write_artifact
         from runtara_compiler.native.base import ensure_base, plan_base
         from runtara_compiler.native.library import NativeLibrary
@@ -52,7 +53,9 @@ class NativeTarget(BuildTarget):
         base = await ensure_base(library, plan, request.progress)
         request.progress("compiling the workflow")
         manifest = {**request.manifest, "native": {"base": f"sha256:{base.layer.digest}"}}
-        module = WorkflowModule(request.module_name, request.module_source, manifest)
+        materials = [Material(item.name, item.version, item.digest) for item in plan.closure]
+        bill = bill_of_materials(manifest, materials)
+        module = WorkflowModule(request.module_name, request.module_source, manifest, bill)
         module_dir = request.work_dir / "native"
         module_dir.mkdir()
         workflow = await build_workflow_layer(library, toolchain, module, module_dir)

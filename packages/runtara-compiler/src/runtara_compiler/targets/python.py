@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from runtara_sdk.artifact import ARCHIVE_MANIFEST_NAME
+from runtara_sdk.artifact_names import BILL_OF_MATERIALS_NAME
 
 from runtara_compiler.hookspecs import hookimpl
 from runtara_compiler.targets import BuildRequest, BuildTarget
@@ -59,6 +60,8 @@ class PythonTarget(BuildTarget):
         return path
 
     def _write(self, path: Path, request: BuildRequest) -> None:
+        from runtara_compiler.bill_of_materials import bill_of_materials  # listing the targets must stay quick
+
         manifest = json.dumps(request.manifest, ensure_ascii=False, indent=2, sort_keys=True)
         archive = io.BytesIO()
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as file:
@@ -66,6 +69,7 @@ class PythonTarget(BuildTarget):
                 ("__main__.py", _MAIN.format(module=request.module_name)),
                 (f"{request.module_name}.py", request.module_source),
                 (ARCHIVE_MANIFEST_NAME, manifest + "\n"),
+                (BILL_OF_MATERIALS_NAME, bill_of_materials(request.manifest)),
             ):
                 entry = zipfile.ZipInfo(name, _EPOCH)
                 entry.compress_type = zipfile.ZIP_DEFLATED

@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 import sys
 import uuid
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from runtara_sdk.artifact_names import BILL_OF_MATERIALS_NAME
 from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.identifiers import validate_identifier
 from runtara_sdk.json_argument import read_text
@@ -45,6 +47,7 @@ Started by hand:
                        [default: RUNTARA_INSTANCE_ID, else a new one]
   --tenant ID          owner of the instance [default: RUNTARA_TENANT_ID, else default]
   --version            scenario, version, compiler, agents and what they run on
+  --sbom               all parts with versions, digests and licences, in CycloneDX (JSON)
   --help               this text
 
 The result is printed as JSON on standard output, everything else on standard error.
@@ -120,6 +123,17 @@ def describe_version(workflow: Workflow, manifest_file: Path) -> str:
     if isinstance(native := manifest.get("native"), dict):
         lines.append(f"  base {native.get('base')}")
     return "\n".join(lines)
+
+
+def read_bill_of_materials(manifest_file: Path) -> str:
+    """The CycloneDX document of an artifact; raises `InvalidInputError` when it carries none."""
+    try:
+        if manifest_file.suffix == ".json":
+            return manifest_file.with_name(BILL_OF_MATERIALS_NAME).read_text(encoding="utf-8")
+        with zipfile.ZipFile(manifest_file) as archive:
+            return archive.read(BILL_OF_MATERIALS_NAME).decode()
+    except (OSError, KeyError, zipfile.BadZipFile):
+        raise InvalidInputError(f"{manifest_file} carries no bill of materials: compile the scenario anew") from None
 
 
 def _pin(pin: Mapping[str, Any]) -> str:

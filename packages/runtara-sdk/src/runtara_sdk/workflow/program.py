@@ -88,7 +88,7 @@ def run_workflow(workflow: Workflow, argv: Sequence[str] | None = None, manifest
     if argv:
         from pathlib import Path
 
-        from runtara_sdk.workflow.command_line import HELP, describe_version, read_options
+        from runtara_sdk.workflow.command_line import HELP, describe_version, read_bill_of_materials, read_options
 
         if argv[0] == "--version":
             print(describe_version(workflow, Path(manifest_file)))  # noqa: T201
@@ -98,6 +98,9 @@ def run_workflow(workflow: Workflow, argv: Sequence[str] | None = None, manifest
             print(HELP.format(name=name, program=f"./{Path(sys.argv[0]).name}"))  # noqa: T201
             return EXIT_DONE
         try:
+            if argv[0] == "--sbom":
+                print(read_bill_of_materials(Path(manifest_file)), end="")  # noqa: T201
+                return EXIT_DONE
             start = read_options(argv, os.environ)
         except InvalidInputError as error:
             surroundings.complain(error.message)
