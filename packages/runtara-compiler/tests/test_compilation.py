@@ -79,7 +79,8 @@ async def test_archive_and_manifest(tmp_path: Path) -> None:
     assert manifest["agents"] == []
     assert len(manifest["sdk"]["sha256"]) == 64
     with zipfile.ZipFile(result.binary_path) as archive:
-        assert archive.namelist() == ["__main__.py", "workflow_greet.py", "runtara-manifest.json"]
+        names = ["__main__.py", "workflow_greet.py", "runtara-manifest.json", "runtara-sbom.cdx.json"]
+        assert archive.namelist() == names
         module = archive.read("workflow_greet.py")
     assert manifest["module"]["sha256"] == hashlib.sha256(module).hexdigest()
 
@@ -172,7 +173,10 @@ async def test_unacceptable_input_touches_nothing(tmp_path: Path, change: dict[s
 
 
 async def test_interpreter_whose_path_the_kernel_cannot_read(tmp_path: Path) -> None:
-    request = BuildRequest("workflow = None\n", "workflow_x", {}, (), tmp_path, lambda _: None)
+    pin = {"distribution": "runtara-sdk", "version": "0.1.0"}
+    scenario = {"id": "x", "version": 1, "sha256": "0" * 64}
+    manifest = {"scenario": scenario, "sdk": pin, "compiler": pin, "agents": [], "python": "3.11.7"}
+    request = BuildRequest("workflow = None\n", "workflow_x", manifest, (), tmp_path, lambda _: None)
     path = await PythonTarget("/opt/my python/bin/python3").build(request)
     assert path.read_bytes().startswith(b'#!/bin/sh\nexec \'/opt/my python/bin/python3\' "$0" "$@"\n')
     assert zipfile.is_zipfile(path)
