@@ -82,6 +82,12 @@ async def test_a_start_made_before_tells_what_it_was(daemons: Any, instances: di
         assert same.earlier is not None
         assert (same.earlier.image_id, same.earlier.status) == (instances["image"], InstanceStatus.COMPLETED)
         assert (same.earlier.other_version, same.earlier.other_input) == (False, False)
+        numbers = {"a": 1, "b": [100.0]}
+        first = await sdk.start_instance(instances["image"], TENANT, input_envelope=numbers)
+        written = {"instance_id": first.instance_id, "input_envelope": b'{"b": [1e2], "a": 1.0}'}
+        again = await sdk.start_instance(instances["image"], TENANT, **written)
+        assert again.earlier is not None
+        assert not again.earlier.other_input
         info = await sdk.get_instance_status(instance_id)
         await sdk.register_image(TENANT, info.image_name, PROGRAM.encode() + b"# changed\n")
         start = {"instance_id": instance_id, "input_envelope": {"data": 1}}

@@ -105,7 +105,9 @@ def test_artifact_answers_by_itself(artifact: Path, layers: Path) -> None:
     assert (answer.returncode, answer.stderr) == (0, "")
     assert answer.stdout.startswith("Greeting (greeting version 1")
     bill = json.loads(start([artifact, "--sbom"], RUNTARA_NATIVE_CACHE_DIR=layers).stdout)
-    assert {"CPython", "httpx", "runtara-agents-transform", "runtara-sdk"} < {part["name"] for part in bill["components"]}
+    assert {"CPython", "httpx", "runtara-agents-transform", "runtara-sdk"} < {
+        part["name"] for part in bill["components"]
+    }
     unknown = start([artifact, "--unknown"], RUNTARA_NATIVE_CACHE_DIR=layers)
     assert unknown.returncode == 2
 

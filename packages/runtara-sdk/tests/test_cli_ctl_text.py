@@ -1,9 +1,11 @@
 """Text for people: times, moments, tables; and values that a terminal must not take for commands."""
 
+import json
+
 import pytest
 from runtara_sdk import InvalidInputError
 from runtara_sdk.cli.ctl.moment_argument import read_moment
-from runtara_sdk.cli.ctl.text import duration, fields, one_line, size, table
+from runtara_sdk.cli.ctl.text import duration, fields, json_text, one_line, size, table
 from runtara_sdk.iso_time import iso_time
 
 NOW_MS = 1_795_764_900_000
@@ -51,6 +53,12 @@ def test_lines_hold_nothing_that_a_terminal_obeys() -> None:
     assert one_line("a\x1b[31m b\n\tc") == "a\N{REPLACEMENT CHARACTER}[31m b c"
     assert one_line({"a": ["\u00e4", 1]}) == '{"a": ["\u00e4", 1]}'
     assert one_line("x" * 300) == "x" * 200 + "..."
+
+
+def test_half_characters_stay_json() -> None:
+    text = json_text({"a": "\ud800", "b": "\u00e4"}, indent=None)
+    assert text == '{"a": "\\ud800", "b": "\u00e4"}'
+    assert json.loads(text.encode()) == {"a": "\ud800", "b": "\u00e4"}
 
 
 def test_columns_are_aligned() -> None:

@@ -233,7 +233,13 @@ class EnvironmentService:
 
 
 def _canonical_json(text: bytes | None) -> str:
-    return json.dumps(json.loads(text or b"{}"), sort_keys=True)
+    """JSON texts of one value are the same, however their numbers are written (`1`, `1.0`, `1e0`)."""
+    return json.dumps(json.loads(text or b"{}", parse_float=_number), sort_keys=True)
+
+
+def _number(text: str) -> int | float:
+    number = float(text)
+    return int(number) if number.is_integer() else number
 
 
 def checked_input(input_json: bytes) -> bytes:

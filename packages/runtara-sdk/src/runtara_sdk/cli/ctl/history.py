@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from runtara_sdk.cli.ctl.target import ask, common_options, print_json, print_lines, wants_json
-from runtara_sdk.cli.ctl.text import one_line, size, table
+from runtara_sdk.cli.ctl.text import json_text, one_line, size, storable, table
 from runtara_sdk.clock import SystemClock
+from runtara_sdk.errors import DeadlineExceededError, TransportError
 from runtara_sdk.iso_time import iso_time
 
 if TYPE_CHECKING:
     from runtara_sdk.management import ManagementSdk
     from runtara_sdk.management.models import EventInfo
 
+Looked = TypeVar("Looked")
+
 LOG_SUBTYPE = "workflow_log"
 
 _PAGE = 500
 _POLL_SECONDS = 0.5
+_PATIENCE_MS = 120_000
+"""How long an environment may be away while its events are followed."""
 _OVERLAP_MS = 10_000
 """How much of what was read before is read again: servers' clocks may differ by so much."""
 
@@ -71,7 +75,7 @@ def logs(instance_id: str, limit: int, *, follow: bool) -> None:
     if not wants_json(otherwise=False):
         instance = ask(lambda sdk: sdk.get_instance_status(instance_id))
         if instance.stderr and instance.stderr.strip():
-            click.echo("standard error of the last process that ended:", err=True)
+            click.echo("standard error of the last process that ended:")
             for line in instance.stderr.strip().splitlines():
                 click.echo(f"  {one_line(line)}")
 
@@ -94,10 +98,7 @@ def checkpoints(instance_id: str, checkpoint_id: str | None, limit: int) -> None
         if wants_json(otherwise=False):
             print_json(detail)
         else:
-            shown = (
-                detail.data if isinstance(detail.data, str) else json.dumps(detail.data, indent=2, ensure_ascii=False)
-            )
-            click.echo(shown)
+            click.echo(storable(detail.data) if isinstance(detail.data, str) else json_text(detail.data))
         return
     page = ask(lambda sdk: sdk.list_checkpoints(instance_id, limit=limit))
     if wants_json(otherwise=False):
@@ -124,7 +125,7 @@ def _show(
 
     async def show(sdk: ManagementSdk) -> None:
         async for event in _events(sdk, instance_id, event_type, subtype, limit, follow=follow):
-            click.echo(json.dumps(_event_json(event), ensure_ascii=False) if as_objects else line_of(event))
+            click.echo(json_text(_event_json(event), indent=None) if as_objects else line_of(event))
 
     ask(show)
 
@@ -133,26 +134,44 @@ async def _events(
     sdk: ManagementSdk, instance_id: str, event_type: str | None, subtype: str | None, limit: int, *, follow: bool
 ) -> AsyncIterator[EventInfo]:
     """The newest events, then those that come until the instance has ended; each once, in their order."""
-    clock = SystemClock()
     page = await sdk.list_events(instance_id, event_type=event_type, subtype=subtype, limit=limit)
     found = list(page.events)
+    first_id = min((event.event_id for event in found), default=0)
     seen: dict[int, int] = {}
     newest_ms = 0
     has_ended = False
     while True:
         for event in sorted(found, key=lambda event: event.event_id):
-            if event.event_id not in seen:
+            # What the first page left out for its length is not told later.
+            if event.event_id >= first_id and event.event_id not in seen:
                 seen[event.event_id] = event.created_at_ms
                 newest_ms = max(newest_ms, event.created_at_ms)
                 yield event
         seen = {event_id: at_ms for event_id, at_ms in seen.items() if at_ms >= newest_ms - _OVERLAP_MS}
         if not follow or has_ended:
             return
-        # Asked before the events, so that none of an instance that has ended is missed.
-        has_ended = (await sdk.get_instance_status(instance_id)).status.is_terminal
-        if not has_ended:
+
+        async def look() -> tuple[bool, list[EventInfo]]:
+            # Asked before the events, so that none of an instance that has ended is missed.
+            ended = (await sdk.get_instance_status(instance_id)).status.is_terminal
+            after_ms = max(0, newest_ms - _OVERLAP_MS)  # noqa: B023 - called before they change
+            return ended, await _since(sdk, instance_id, event_type, subtype, after_ms, set(seen))  # noqa: B023
+
+        await SystemClock().sleep(_POLL_SECONDS)
+        has_ended, found = await _patiently(look)
+
+
+async def _patiently(look: Callable[[], Awaitable[Looked]]) -> Looked:
+    """What `look` gives; an environment that is being restarted is waited for."""
+    clock = SystemClock()
+    give_up_ms = clock.now_ms() + _PATIENCE_MS
+    while True:
+        try:
+            return await look()
+        except (TransportError, DeadlineExceededError):
+            if clock.now_ms() > give_up_ms:
+                raise
             await clock.sleep(_POLL_SECONDS)
-        found = await _since(sdk, instance_id, event_type, subtype, max(0, newest_ms - _OVERLAP_MS), set(seen))
 
 
 async def _since(

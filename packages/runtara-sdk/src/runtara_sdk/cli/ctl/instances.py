@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,7 +17,11 @@ from runtara_sdk.json_argument import read_json
 from runtara_sdk.models import InstanceStatus
 
 if TYPE_CHECKING:
-    from runtara_sdk.management.models import InstanceInfo, StartedInstance
+    from runtara_sdk.management import ManagementSdk
+    from runtara_sdk.management.models import InstanceInfo, InstancePage, InstanceSummary, StartedInstance
+
+_PAGE = 1_000
+"""Most rows that a server gives at once."""
 
 
 def read_variables(_ctx: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -168,18 +173,27 @@ def list_instances(
     def moment(value: str | None, option: str) -> int | None:
         return None if value is None else read_moment(value, option, now_ms=now_ms)
 
-    page = ask(
-        lambda sdk: sdk.list_instances(
-            tenant_id=tenant,
-            status=None if status is None else InstanceStatus(status),
-            image_id=image,
-            created_after_ms=moment(since, "--since"),
-            created_before_ms=moment(until, "--until"),
-            finished_after_ms=moment(finished_since, "--finished-since"),
-            limit=limit,
-            offset=offset,
-        )
-    )
+    where: dict[str, Any] = {
+        "tenant_id": tenant,
+        "status": None if status is None else InstanceStatus(status),
+        "image_id": image,
+        "created_after_ms": moment(since, "--since"),
+        "created_before_ms": moment(until, "--until"),
+        "finished_after_ms": moment(finished_since, "--finished-since"),
+    }
+
+    async def listed(sdk: ManagementSdk) -> InstancePage:
+        # By id: an instance that starts between two pages moves the others down, so that one comes again.
+        found: dict[str, InstanceSummary] = {}
+        at = offset
+        while True:
+            page = await sdk.list_instances(**where, limit=min(limit - len(found), _PAGE), offset=at)
+            found |= {item.instance_id: item for item in page.instances}
+            at += len(page.instances)
+            if len(page.instances) < _PAGE or len(found) >= limit:
+                return replace(page, instances=tuple(found.values()))
+
+    page = ask(listed)
     if wants_json():
         print_json(page)
         return
@@ -190,7 +204,7 @@ def list_instances(
                 (
                     item.instance_id,
                     item.status.value,
-                    item.image_name or item.image_id,
+                    one_line(item.image_name or item.image_id),
                     iso_time(item.created_at_ms),
                     _took(item.started_at_ms, item.finished_at_ms),
                     item.termination_reason or "",

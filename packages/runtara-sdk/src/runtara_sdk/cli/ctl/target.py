@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from runtara_sdk.cli.ctl.text import json_text
+
 if TYPE_CHECKING:
     from runtara_sdk.management import ManagementSdk
     from runtara_sdk.management.models import Answer
@@ -96,7 +98,7 @@ def print_json(answer: Answer) -> None:
     """An answer as a JSON object."""
     from runtara_sdk.management import as_json
 
-    click.echo(json.dumps(as_json(answer), indent=2, ensure_ascii=False))
+    click.echo(json_text(as_json(answer)))
 
 
 def print_id(answer: Answer, bare: str) -> None:

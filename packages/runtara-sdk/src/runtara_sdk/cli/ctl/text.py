@@ -28,6 +28,16 @@ def size(count: int) -> str:
     return f"{count} B"
 
 
+def json_text(value: Any, *, indent: int | None = 2) -> str:
+    """JSON for standard output; half characters, which no encoding has, are escaped."""
+    return storable(json.dumps(value, ensure_ascii=False, indent=indent))
+
+
+def storable(text: str) -> str:
+    """Text without half characters: they are written as escapes, which JSON reads again."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def one_line(value: Any, *, longest: int = MAXIMUM_CELL_CHARACTERS) -> str:
     """A value on one line that a terminal shows as it is: texts plain, anything else as JSON; cut when too long."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
