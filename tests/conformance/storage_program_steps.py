@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 from runtara_core.storage import Storage
-from runtara_sdk.models import EventType, InstanceEvent, InstanceStatus, SignalType
+from runtara_sdk.models import EventType, InstanceEvent, InstanceStatus, SignalType, WaitsBeside
 
 from .storage_steps import CHECKPOINTS, OWN, StorageSteps, payloads
 
@@ -64,10 +64,19 @@ class ProgramSteps(StorageSteps):
         checkpoint_id=checkpoint_ids,
         timeout_ms=st.sampled_from((None, 0, 300)),
         suspend_above_ms=thresholds,
+        beside_ms=st.sampled_from((None, None, 0, 200)),
+        others=st.lists(checkpoint_ids, max_size=2),
     )
     def wait_signal(
-        self, data: st.DataObject, checkpoint_id: str, timeout_ms: int | None, suspend_above_ms: int | None
+        self,
+        data: st.DataObject,
+        checkpoint_id: str,
+        timeout_ms: int | None,
+        suspend_above_ms: int | None,
+        beside_ms: int | None,
+        others: list[str],
     ) -> None:
+        beside = WaitsBeside(None if beside_ms is None else self.now_ms + beside_ms, tuple(others))
         name, epoch = self.program(data)
         self.act(
             "wait_signal",
@@ -77,6 +86,7 @@ class ProgramSteps(StorageSteps):
                 checkpoint_id,
                 timeout_ms=timeout_ms,
                 suspend_above_ms=suspend_above_ms,
+                beside=beside,
                 now_ms=self.now_ms,
             ),
         )

@@ -186,7 +186,12 @@ class MemoryCore:
         if key in self.deadlines:
             answer.deadline_ms = self.deadlines[key]
             answer.remaining_ms = max(0, self.deadlines[key] - self.clock.now_ms())
-        far = not answer.HasField("remaining_ms") or answer.remaining_ms > request.suspend_above_ms
+        ends = [answer.deadline_ms] if answer.HasField("deadline_ms") else []
+        ends += [request.beside_wake_at_ms] if request.HasField("beside_wake_at_ms") else []
+        far = not ends or min(ends) - self.clock.now_ms() > request.suspend_above_ms
+        far = far and not any(
+            name in self.custom_signals and name not in self.checkpoints for name in request.beside_checkpoint_ids
+        )
         if key not in self.timed_out and key in {**self.checkpoints, **self.custom_signals}:
             answer.payload = self.checkpoints.setdefault(key, self.custom_signals.get(key, b""))
         elif answer.HasField("remaining_ms") and answer.remaining_ms == 0:
@@ -194,6 +199,7 @@ class MemoryCore:
             answer.state = pb.WAIT_SIGNAL_TIMED_OUT
         elif request.HasField("suspend_above_ms") and far and not self.signal:
             answer.state, self.status = pb.WAIT_SIGNAL_SUSPENDED, pb.STATUS_SUSPENDED
+            self.wake_at_ms = min(ends, default=None)
         else:
             answer.state = pb.WAIT_SIGNAL_WAIT
         return pb.RpcResponse(wait_signal=answer)

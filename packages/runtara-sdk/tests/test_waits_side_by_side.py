@@ -97,6 +97,46 @@ async def test_timers_side_by_side_suspend_until_the_first_of_them(core, clock, 
     assert (ended, core.status) == (["short"], pb.STATUS_SUSPENDED)
 
 
+@pytest.mark.parametrize("order", [("timer", "approval", "refusal"), ("refusal", "approval", "timer")])
+async def test_signals_and_timers_side_by_side_suspend_until_the_first_of_them(core, clock, make_sdk, order):
+    came: list[str] = []
+
+    async def program() -> None:
+        async with make_sdk(**LAUNCHED) as sdk:
+            waits = {
+                "timer": lambda: sdk.durable_sleep(2 * HOUR, "timer"),
+                "approval": lambda: sdk.wait_for_signal("approval", 3 * HOUR),
+                "refusal": lambda: sdk.wait_for_signal("refusal"),
+            }
+
+            async def wait(name: str) -> None:
+                await waits[name]()
+                came.append(name)
+
+            await asyncio.gather(*map(wait, order))
+
+    async def launch() -> None:
+        core.status = pb.STATUS_RUNNING
+        running = asyncio.create_task(program())
+        await let_run()
+        await advance_until_done(running, clock, step_ms=1_000)
+
+    started_ms = clock.now_ms()
+    await launch()
+    assert (came, core.status) == ([], pb.STATUS_SUSPENDED)
+    assert core.wake_at_ms == started_ms + 2 * HOUR * 1000
+    assert clock.now_ms() - started_ms < 60_000
+
+    core.custom_signals["refusal"] = b"no"
+    await launch()
+    assert (came, core.status) == (["refusal"], pb.STATUS_SUSPENDED)
+    clock.advance(core.wake_at_ms - clock.now_ms())
+    await launch()
+    assert sorted(came) == ["refusal", "refusal", "timer"]
+    # The approval alone is left.
+    assert (core.status, core.wake_at_ms) == (pb.STATUS_SUSPENDED, started_ms + 3 * HOUR * 1000)
+
+
 async def test_timers_do_not_suspend_while_a_part_of_the_program_is_between_two_calls(core, clock, make_sdk):
     may_go_on = asyncio.Event()
 

@@ -132,7 +132,9 @@ class MemoryBackend(InstanceBackend):
             return SleepOutcome(SleepState.DONE, at_ms, 0)
         return SleepOutcome(SleepState.SUSPENDED if left > suspend_above_ms else SleepState.WAIT, at_ms, left)
 
-    async def wait_signal(self, checkpoint_id: str, timeout_ms: int | None, *, suspend_above_ms: int) -> SignalWait:
+    async def wait_signal(
+        self, checkpoint_id: str, timeout_ms: int | None, *, suspend_above_ms: int | None, beside: Any = None
+    ) -> SignalWait:
         raise NotImplementedError
 
     async def get_instance_status(self, instance_id: str) -> StatusReport:

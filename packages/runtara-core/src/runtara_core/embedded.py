@@ -23,6 +23,7 @@ from runtara_sdk.backend import InstanceBackend
 from runtara_sdk.clock import Clock, SystemClock
 from runtara_sdk.errors import InvalidStateError, StorageError
 from runtara_sdk.models import (
+    ALONE,
     CallProgress,
     CheckpointResult,
     InstanceEvent,
@@ -33,6 +34,7 @@ from runtara_sdk.models import (
     SignalWait,
     SleepOutcome,
     StatusReport,
+    WaitsBeside,
 )
 from runtara_sdk.settings import EnvironmentReader
 
@@ -220,7 +222,12 @@ class EmbeddedBackend(InstanceBackend):
 
     @_patient
     async def wait_signal(
-        self, checkpoint_id: str, timeout_ms: int | None, *, suspend_above_ms: int | None
+        self,
+        checkpoint_id: str,
+        timeout_ms: int | None,
+        *,
+        suspend_above_ms: int | None,
+        beside: WaitsBeside = ALONE,
     ) -> SignalWait:
         return await self._service.wait_signal(
             self._instance_id, self._current_epoch(), checkpoint_id, timeout_ms=timeout_ms, suspend_above_ms=None

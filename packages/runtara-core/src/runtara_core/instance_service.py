@@ -7,6 +7,7 @@ from dataclasses import replace
 from runtara_sdk.clock import Clock
 from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.models import (
+    ALONE,
     CallProgress,
     CheckpointResult,
     EventType,
@@ -21,6 +22,7 @@ from runtara_sdk.models import (
     SleepOutcome,
     SleepState,
     StatusReport,
+    WaitsBeside,
 )
 from runtara_sdk.redaction import redact_bytes, redact_text
 
@@ -221,6 +223,7 @@ class InstanceService:
         *,
         timeout_ms: int | None,
         suspend_above_ms: int | None,
+        beside: WaitsBeside = ALONE,
     ) -> SignalWait:
         """Wait durably for a custom signal; says whether it came, or to poll in process, to exit or to give up."""
         _require_identifier("instance_id", instance_id)
@@ -231,6 +234,7 @@ class InstanceService:
             checkpoint_id,
             timeout_ms=timeout_ms,
             suspend_above_ms=suspend_above_ms,
+            beside=beside,
             now_ms=self._clock.now_ms(),
         )
         if wait.state is SignalWaitState.SUSPENDED:

@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from runtara_sdk.models import (
+    ALONE,
     CallProgress,
     CheckpointResult,
     CustomSignal,
@@ -25,6 +26,7 @@ from runtara_sdk.models import (
     SignalType,
     SignalWait,
     SleepOutcome,
+    WaitsBeside,
 )
 
 from runtara_core.models import (
@@ -228,6 +230,7 @@ class Storage(ABC):
         *,
         timeout_ms: int | None,
         suspend_above_ms: int | None,
+        beside: WaitsBeside = ALONE,
         now_ms: int,
     ) -> SignalWait:
         """Wait for the custom signal addressed to `checkpoint_id`, in one transaction.
@@ -236,6 +239,9 @@ class Storage(ABC):
         timeout fixed, the wait is marked timed out, for ever. Else, with more than `suspend_above_ms` left or without a
         deadline, and no other signal pending, the instance becomes suspended (reason waiting_signal), due at the
         deadline or when a custom signal comes; None never suspends. `InvalidStateError` unless running.
+
+        `beside` are the other waits of the program: it is due at their end, if that comes sooner, and is not suspended
+        while a signal that one of them waits for is there and was not taken.
         """
 
     # Management verbs

@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from runtara_sdk.models import (
+    ALONE,
     CallProgress,
     CheckpointResult,
     InstanceEvent,
@@ -20,6 +21,7 @@ from runtara_sdk.models import (
     SignalWait,
     SleepOutcome,
     StatusReport,
+    WaitsBeside,
 )
 
 
@@ -100,12 +102,18 @@ class InstanceBackend(ABC):
 
     @abstractmethod
     async def wait_signal(
-        self, checkpoint_id: str, timeout_ms: int | None, *, suspend_above_ms: int | None
+        self,
+        checkpoint_id: str,
+        timeout_ms: int | None,
+        *,
+        suspend_above_ms: int | None,
+        beside: WaitsBeside = ALONE,
     ) -> SignalWait:
         """Wait for the custom signal `checkpoint_id`; the deadline is fixed by the first call with a timeout.
 
         The payload that is found becomes the state of that checkpoint. Suspends the instance when more than
-        `suspend_above_ms` remain, or no deadline is set, and `can_suspend` is true.
+        `suspend_above_ms` remain, or no deadline is set, and `can_suspend` is true; `beside` names what else the
+        instance then waits for.
         """
 
     @abstractmethod

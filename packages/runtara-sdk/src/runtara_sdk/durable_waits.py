@@ -24,7 +24,7 @@ LONGEST_WAIT_MS = 60_000
 """Then the deadline is asked for again, as clocks jump and machines sleep."""
 
 SETTLING_MS = 500
-"""Of several timers the first asks again after so long, as the others may have told their deadlines by then."""
+"""Of several waits the one that may suspend asks again after so long, as the store may know of the others by then."""
 
 
 class DurableWaits:
@@ -73,7 +73,7 @@ class DurableWaits:
                 outcome = await self._ask(
                     self._store().sleep(checkpoint_id, duration_ms, state, suspend_above_ms=self._suspend_above_ms(own))
                 )
-                own.deadline_ms = outcome.wake_at_ms
+                own.told(outcome.wake_at_ms)
                 if outcome.state is SleepState.DONE:
                     return
                 if outcome.state is SleepState.SUSPENDED:
@@ -89,7 +89,7 @@ class DurableWaits:
                         checkpoint_id, attempt, suspend_above_ms=self._suspend_above_ms(own)
                     )
                 )
-                own.deadline_ms = outcome.wake_at_ms
+                own.told(outcome.wake_at_ms)
                 if outcome.state is SleepState.DONE:
                     return
                 if outcome.state is SleepState.SUSPENDED:
@@ -100,12 +100,18 @@ class DurableWaits:
 
     async def signal(self, checkpoint_id: str, timeout_ms: int | None) -> bytes:
         """The payload of the custom signal, once it has come; raises `SignalTimeoutError` at the deadline."""
-        with self._under_way.operation() as own:
+        with self._under_way.operation(awaited_signal=checkpoint_id) as own:
             await _let_others_begin()
             while True:
                 wait = await self._ask(
-                    self._store().wait_signal(checkpoint_id, timeout_ms, suspend_above_ms=self._suspend_above_ms(own))
+                    self._store().wait_signal(
+                        checkpoint_id,
+                        timeout_ms,
+                        suspend_above_ms=self._suspend_above_ms(own),
+                        beside=self._under_way.beside(own),
+                    )
                 )
+                own.told(wait.deadline_ms)
                 if wait.state is SignalWaitState.RECEIVED:
                     return wait.payload
                 if wait.state is SignalWaitState.TIMED_OUT:
@@ -122,7 +128,7 @@ class DurableWaits:
         longest_ms = LONGEST_WAIT_MS
         if remaining_ms > self._threshold_ms:
             await self._check_signals()  # a pending signal is what keeps a long sleeper here
-            if self._under_way.only_timers:
+            if self._under_way.only_waits:
                 longest_ms = SETTLING_MS
         wait_ms = min(max(remaining_ms, 1), longest_ms)
         await self._pause(wait_ms)
@@ -130,9 +136,12 @@ class DurableWaits:
 
     async def _look_out(self, checkpoint_id: str, remaining_ms: int | None) -> None:
         """Return when the signal has come, when nothing is left to wait for, or after `LONGEST_WAIT_MS`."""
+        longest_ms = LONGEST_WAIT_MS
         if remaining_ms is None or remaining_ms > self._threshold_ms:
             await self._check_signals()
-        wait_ms = LONGEST_WAIT_MS if remaining_ms is None else min(remaining_ms, LONGEST_WAIT_MS)
+            if self._under_way.only_waits:
+                longest_ms = SETTLING_MS
+        wait_ms = longest_ms if remaining_ms is None else min(remaining_ms, longest_ms)
         await self._watch.race(self._hear(checkpoint_id, wait_ms), suspension_too=True)
 
     async def _hear(self, checkpoint_id: str, wait_ms: int) -> None:

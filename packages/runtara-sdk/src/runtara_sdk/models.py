@@ -197,6 +197,23 @@ class CallProgress:
     retry: RetryState | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class WaitsBeside:
+    """What else a program waits for, when it waits for a signal: one suspension serves all of it.
+
+    Attributes:
+        wake_at_ms: the soonest end of the other waits, milliseconds since the Unix epoch by the store's clock.
+        signals: checkpoint ids of the other signals that are waited for.
+    """
+
+    wake_at_ms: int | None = None
+    signals: tuple[str, ...] = ()
+
+
+ALONE = WaitsBeside()
+"""Nothing beside."""
+
+
 class SignalWaitState(StrEnum):
     """What the caller of `wait_signal` has to do next."""
 

@@ -30,6 +30,7 @@ from runtara_sdk.errors import (
 )
 from runtara_sdk.instance_settings import InstanceSettings
 from runtara_sdk.models import (
+    ALONE,
     CallProgress,
     CheckpointResult,
     CustomSignal,
@@ -47,6 +48,7 @@ from runtara_sdk.models import (
     SleepOutcome,
     SleepState,
     StatusReport,
+    WaitsBeside,
 )
 from runtara_sdk.protocol import instance_pb2 as pb
 
@@ -253,13 +255,20 @@ class QuicBackend(InstanceBackend):
         return SleepOutcome(_sleep_state(answer.state, "retry_attempt"), answer.next_attempt_at_ms, answer.remaining_ms)
 
     async def wait_signal(
-        self, checkpoint_id: str, timeout_ms: int | None, *, suspend_above_ms: int | None
+        self,
+        checkpoint_id: str,
+        timeout_ms: int | None,
+        *,
+        suspend_above_ms: int | None,
+        beside: WaitsBeside = ALONE,
     ) -> SignalWait:
         message = pb.WaitSignalRequest(
             instance_id=self._settings.instance_id,
             checkpoint_id=checkpoint_id,
             timeout_ms=timeout_ms,
             suspend_above_ms=suspend_above_ms if self.can_suspend else None,
+            beside_wake_at_ms=beside.wake_at_ms,
+            beside_checkpoint_ids=beside.signals,
         )
         response = await self._call(pb.RpcRequest(wait_signal=message), "wait_signal")
         answer = response.wait_signal

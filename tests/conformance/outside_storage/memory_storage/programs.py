@@ -17,6 +17,7 @@ from runtara_sdk.errors import (
     StaleEpochError,
 )
 from runtara_sdk.models import (
+    ALONE,
     CallProgress,
     CheckpointResult,
     CustomSignal,
@@ -33,6 +34,7 @@ from runtara_sdk.models import (
     SleepOutcome,
     SleepState,
     TerminationReason,
+    WaitsBeside,
 )
 
 from memory_storage.checks import require_duration, require_few, require_name, require_text, tail
@@ -40,6 +42,7 @@ from memory_storage.record import ERROR_CHARACTERS, Attempt, Deadline, Record
 
 ADOPTION_LEASE_MS = 60_000
 _MAX_TIME_MS = 2**53
+MAX_WAITS_BESIDE = 1_000
 _REASONS_OF_EVENTS = ("paused", "sleeping", "waiting_signal", "shutdown_requested")
 
 
@@ -333,9 +336,12 @@ class ProgramVerbs(Storage):
         *,
         timeout_ms: int | None,
         suspend_above_ms: int | None,
+        beside: WaitsBeside = ALONE,
         now_ms: int,
     ) -> SignalWait:
         require_name("checkpoint_id", checkpoint_id)
+        if len(beside.signals) > MAX_WAITS_BESIDE:
+            raise InvalidInputError(f"{len(beside.signals)} waits beside this one; at most {MAX_WAITS_BESIDE}")
         if timeout_ms is not None:
             require_duration(timeout_ms)
         record = self.current(instance_id, epoch)
@@ -357,8 +363,10 @@ class ProgramVerbs(Storage):
             deadline.done = True
             record.heard_of(now_ms, always=True)
             return _wait(SignalWaitState.TIMED_OUT, deadline, now_ms)
-        until_ms = deadline.wake_at_ms if deadline else None
-        if _suspends(record, until_ms, suspend_above_ms, now_ms):
+        ends = [deadline.wake_at_ms if deadline else None, beside.wake_at_ms]
+        until_ms = min((at_ms for at_ms in ends if at_ms is not None), default=None)
+        has_come = any(name in record.custom_signals and name not in record.checkpoints for name in beside.signals)
+        if not has_come and _suspends(record, until_ms, suspend_above_ms, now_ms):
             record.sleep_until(TerminationReason.WAITING_SIGNAL, now_ms, until_ms)
             return _wait(SignalWaitState.SUSPENDED, deadline, now_ms)
         record.heard_of(now_ms, always=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from runtara_sdk.errors import RuntaraError, StorageError
+from runtara_sdk.models import WaitsBeside
 from runtara_sdk.protocol import instance_pb2 as pb
 
 from runtara_core.instance_service import InstanceService
@@ -193,5 +194,9 @@ class InstanceHandler:
             call.checkpoint_id,
             timeout_ms=call.timeout_ms if call.HasField("timeout_ms") else None,
             suspend_above_ms=call.suspend_above_ms if call.HasField("suspend_above_ms") else None,
+            beside=WaitsBeside(
+                call.beside_wake_at_ms if call.HasField("beside_wake_at_ms") else None,
+                tuple(call.beside_checkpoint_ids),
+            ),
         )
         return pb.RpcResponse(wait_signal=encode_signal_wait(wait))

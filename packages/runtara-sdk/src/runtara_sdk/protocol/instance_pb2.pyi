@@ -251,16 +251,20 @@ class RetryAttemptResponse(_message.Message):
     def __init__(self, state: _Optional[_Union[SleepState, str]] = ..., next_attempt_at_ms: _Optional[int] = ..., remaining_ms: _Optional[int] = ...) -> None: ...
 
 class WaitSignalRequest(_message.Message):
-    __slots__ = ("instance_id", "checkpoint_id", "timeout_ms", "suspend_above_ms")
+    __slots__ = ("instance_id", "checkpoint_id", "timeout_ms", "suspend_above_ms", "beside_wake_at_ms", "beside_checkpoint_ids")
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
     SUSPEND_ABOVE_MS_FIELD_NUMBER: _ClassVar[int]
+    BESIDE_WAKE_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    BESIDE_CHECKPOINT_IDS_FIELD_NUMBER: _ClassVar[int]
     instance_id: str
     checkpoint_id: str
     timeout_ms: int
     suspend_above_ms: int
-    def __init__(self, instance_id: _Optional[str] = ..., checkpoint_id: _Optional[str] = ..., timeout_ms: _Optional[int] = ..., suspend_above_ms: _Optional[int] = ...) -> None: ...
+    beside_wake_at_ms: int
+    beside_checkpoint_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, instance_id: _Optional[str] = ..., checkpoint_id: _Optional[str] = ..., timeout_ms: _Optional[int] = ..., suspend_above_ms: _Optional[int] = ..., beside_wake_at_ms: _Optional[int] = ..., beside_checkpoint_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class WaitSignalResponse(_message.Message):
     __slots__ = ("state", "payload", "deadline_ms", "remaining_ms")

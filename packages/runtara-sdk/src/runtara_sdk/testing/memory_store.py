@@ -16,6 +16,7 @@ from runtara_sdk.backend import InstanceBackend
 from runtara_sdk.clock import Clock
 from runtara_sdk.errors import InvalidStateError, StaleEpochError
 from runtara_sdk.models import (
+    ALONE,
     CallProgress,
     CheckpointResult,
     CustomSignal,
@@ -32,6 +33,7 @@ from runtara_sdk.models import (
     SleepOutcome,
     SleepState,
     StatusReport,
+    WaitsBeside,
 )
 
 _ENDS = {
@@ -147,6 +149,17 @@ class MemoryStore:
             return SleepOutcome(SleepState.SUSPENDED, deadline_ms, left_ms)
         return SleepOutcome(SleepState.WAIT, deadline_ms, left_ms)
 
+    def may_suspend(self, deadline_ms: int | None, suspend_above_ms: int, beside: WaitsBeside) -> bool:
+        """Suspend the instance in a wait for a signal, if nothing that it waits for is there or about to be."""
+        ends = [at_ms for at_ms in (deadline_ms, beside.wake_at_ms) if at_ms is not None]
+        wake_at_ms = min(ends, default=None)
+        has_come = any(name in self.custom_signals and name not in self.checkpoints for name in beside.signals)
+        near = wake_at_ms is not None and wake_at_ms - self.clock.now_ms() <= suspend_above_ms
+        if near or has_come or self.signal is not None:
+            return False
+        self.status, self.wake_at_ms = InstanceStatus.SUSPENDED, wake_at_ms
+        return True
+
 
 class _LaunchBackend(InstanceBackend):
     """What one launch of the program sees of the store."""
@@ -257,7 +270,12 @@ class _LaunchBackend(InstanceBackend):
             return store.wait_until(at_ms, suspend_above_ms)
 
     async def wait_signal(
-        self, checkpoint_id: str, timeout_ms: int | None, *, suspend_above_ms: int | None
+        self,
+        checkpoint_id: str,
+        timeout_ms: int | None,
+        *,
+        suspend_above_ms: int | None,
+        beside: WaitsBeside = ALONE,
     ) -> SignalWait:
         with self._store.change():
             store = self._running()
@@ -266,18 +284,17 @@ class _LaunchBackend(InstanceBackend):
             if (custom := self._custom(checkpoint_id)) is not None or checkpoint_id in store.checkpoints:
                 payload = store.checkpoints.setdefault(checkpoint_id, b"" if custom is None else custom.payload)
                 return SignalWait(SignalWaitState.RECEIVED, payload)
-            if timeout_ms is None and checkpoint_id not in store.deadlines:
-                if suspend_above_ms is not None and store.signal is None:
-                    store.status, store.wake_at_ms = InstanceStatus.SUSPENDED, None
-                    return SignalWait(SignalWaitState.SUSPENDED)
-                return SignalWait(SignalWaitState.WAIT)
-            deadline_ms = store.deadlines.setdefault(checkpoint_id, store.clock.now_ms() + (timeout_ms or 0))
-            outcome = store.wait_until(deadline_ms, suspend_above_ms)
-            if outcome.state is SleepState.DONE:
+            deadline_ms = store.deadlines.get(checkpoint_id)
+            if deadline_ms is None and timeout_ms is not None:
+                deadline_ms = store.deadlines[checkpoint_id] = store.clock.now_ms() + timeout_ms
+            left_ms = None if deadline_ms is None else max(0, deadline_ms - store.clock.now_ms())
+            if left_ms == 0:
                 store.timed_out.add(checkpoint_id)
                 return SignalWait(SignalWaitState.TIMED_OUT, deadline_ms=deadline_ms, remaining_ms=0)
-            state = SignalWaitState.WAIT if outcome.state is SleepState.WAIT else SignalWaitState.SUSPENDED
-            return SignalWait(state, deadline_ms=deadline_ms, remaining_ms=outcome.remaining_ms)
+            state = SignalWaitState.WAIT
+            if suspend_above_ms is not None and store.may_suspend(deadline_ms, suspend_above_ms, beside):
+                state = SignalWaitState.SUSPENDED
+            return SignalWait(state, deadline_ms=deadline_ms, remaining_ms=left_ms)
 
     async def get_instance_status(self, instance_id: str) -> StatusReport:
         return StatusReport(instance_id, found=True, status=self._store.status)

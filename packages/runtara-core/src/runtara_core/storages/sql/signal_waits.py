@@ -6,12 +6,14 @@ the same id, so a program that starts again reads the value that it read before,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from runtara_sdk.errors import InvalidInputError
-from runtara_sdk.models import InstanceStatus, SignalWait, SignalWaitState, TerminationReason
+from runtara_sdk.models import InstanceStatus, SignalWait, SignalWaitState, TerminationReason, WaitsBeside
 
 from runtara_core.database import Transaction
 from runtara_core.storages.sql.checkpoints import get_checkpoint, insert_checkpoint
-from runtara_core.storages.sql.limits import MAX_DURATION_MS, require_checkpoint_id
+from runtara_core.storages.sql.limits import MAX_DURATION_MS, MAX_WAITS_BESIDE, require_checkpoint_id
 from runtara_core.storages.sql.signals import load_custom_signal
 from runtara_core.storages.sql.state import (
     InstanceState,
@@ -31,10 +33,15 @@ async def wait_signal(
     *,
     timeout_ms: int | None,
     suspend_above_ms: int | None,
+    beside: WaitsBeside,
     now_ms: int,
 ) -> SignalWait:
     """Take the signal that is there, or wait for it until the deadline that the first call fixed."""
     require_checkpoint_id(checkpoint_id)
+    if len(beside.signals) > MAX_WAITS_BESIDE:
+        raise InvalidInputError(
+            f"wait for signal {checkpoint_id!r}: {len(beside.signals)} waits beside it; at most {MAX_WAITS_BESIDE}"
+        )
     if timeout_ms is not None and not 0 <= timeout_ms <= MAX_DURATION_MS:
         raise InvalidInputError(f"wait for signal {checkpoint_id!r}: {timeout_ms} ms is not a duration")
     instance = await lock_current(transaction, instance_id, epoch)
@@ -58,10 +65,13 @@ async def wait_signal(
         await transaction.execute("finish_sleep", instance_id=instance_id, checkpoint_id=checkpoint_id, now_ms=now_ms)
         await stamp_contact(transaction, instance, now_ms)
         return _wait(SignalWaitState.TIMED_OUT, deadline_ms, now_ms)
+    ends = [at_ms for at_ms in (deadline_ms, beside.wake_at_ms) if at_ms is not None]
+    wake_at_ms = min(ends, default=None)
     if (
         suspend_above_ms is not None
-        and (deadline_ms is None or deadline_ms - now_ms > suspend_above_ms)
+        and (wake_at_ms is None or wake_at_ms - now_ms > suspend_above_ms)
         and await most_urgent_signal(transaction, instance_id) is None
+        and not await _has_come(transaction, instance_id, beside.signals)
     ):
         await change_state(
             transaction,
@@ -69,12 +79,23 @@ async def wait_signal(
             InstanceStatus.SUSPENDED,
             TerminationReason.WAITING_SIGNAL,
             now_ms=now_ms,
-            wake_at_ms=deadline_ms,
+            wake_at_ms=wake_at_ms,
             last_contact_at_ms=now_ms,
         )
         return _wait(SignalWaitState.SUSPENDED, deadline_ms, now_ms)
     await stamp_contact(transaction, instance, now_ms)
     return _wait(SignalWaitState.WAIT, deadline_ms, now_ms)
+
+
+async def _has_come(transaction: Transaction, instance_id: str, checkpoint_ids: Sequence[str]) -> bool:
+    """Whether one of these signals is there and was not taken yet."""
+    for checkpoint_id in checkpoint_ids:
+        if (
+            await load_custom_signal(transaction, instance_id, checkpoint_id) is not None
+            and await get_checkpoint(transaction, instance_id, checkpoint_id) is None
+        ):
+            return True
+    return False
 
 
 async def _take(transaction: Transaction, instance: InstanceState, checkpoint_id: str, now_ms: int) -> bytes | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from runtara_sdk.models import (
+    ALONE,
     CallProgress,
     CheckpointResult,
     CustomSignal,
@@ -17,6 +18,7 @@ from runtara_sdk.models import (
     SignalType,
     SignalWait,
     SleepOutcome,
+    WaitsBeside,
 )
 
 from runtara_core import migrations
@@ -223,6 +225,7 @@ class SqlStorage(Storage):
         *,
         timeout_ms: int | None,
         suspend_above_ms: int | None,
+        beside: WaitsBeside = ALONE,
         now_ms: int,
     ) -> SignalWait:
         return await self._write(
@@ -232,6 +235,7 @@ class SqlStorage(Storage):
             checkpoint_id,
             timeout_ms=timeout_ms,
             suspend_above_ms=suspend_above_ms,
+            beside=beside,
             now_ms=now_ms,
         )
 

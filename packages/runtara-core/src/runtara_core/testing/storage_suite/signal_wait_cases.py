@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from runtara_sdk.errors import InvalidInputError, InvalidStateError, StaleEpochError
 from runtara_sdk.models import (
+    ALONE,
     CustomSignal,
     EventType,
     InstanceStatus,
@@ -14,6 +15,7 @@ from runtara_sdk.models import (
     SignalWait,
     SignalWaitState,
     TerminationReason,
+    WaitsBeside,
 )
 
 from runtara_core.models import LeaseKey
@@ -29,10 +31,17 @@ async def _wait(
     *,
     timeout_ms: int | None = None,
     suspend_above_ms: int | None = 30_000,
+    beside: WaitsBeside = ALONE,
     now_ms: int = START_MS,
 ) -> SignalWait:
     return await storage.wait_signal(
-        key.instance_id, key.epoch, "gate", timeout_ms=timeout_ms, suspend_above_ms=suspend_above_ms, now_ms=now_ms
+        key.instance_id,
+        key.epoch,
+        "gate",
+        timeout_ms=timeout_ms,
+        suspend_above_ms=suspend_above_ms,
+        beside=beside,
+        now_ms=now_ms,
     )
 
 
@@ -51,6 +60,39 @@ class SignalWaitCases:
         assert await _wait(storage, key) == SignalWait(SignalWaitState.RECEIVED, b"first")
         assert await storage.get_checkpoint("managed-1", "gate") == b"first"
         assert (await get(storage, "managed-1")).checkpoint_id == "gate"
+
+    async def test_one_suspension_serves_the_waits_beside_it(self, storage: Storage) -> None:
+        key = await launched(storage)
+        beside = WaitsBeside(START_MS + 90_000, ("door",))
+        assert await _wait(storage, key, beside=beside) == SignalWait(SignalWaitState.SUSPENDED)
+        assert (await get(storage, "managed-1")).wake_at_ms == START_MS + 90_000
+        await storage.send_custom_signal("managed-1", CustomSignal("door", b"open"), now_ms=START_MS + 5)
+        assert (await get(storage, "managed-1")).wake_at_ms == START_MS + 5
+
+    async def test_its_own_deadline_may_be_the_sooner_one(self, storage: Storage) -> None:
+        key = await launched(storage)
+        beside = WaitsBeside(START_MS + 90_000)
+        waited = await _wait(storage, key, timeout_ms=60_000, beside=beside)
+        assert waited == SignalWait(SignalWaitState.SUSPENDED, b"", START_MS + 60_000, 60_000)
+        assert (await get(storage, "managed-1")).wake_at_ms == START_MS + 60_000
+
+    async def test_what_is_about_to_come_suspends_nothing(self, storage: Storage) -> None:
+        key = await launched(storage)
+        near = WaitsBeside(START_MS + 30_000)
+        assert await _wait(storage, key, beside=near) == SignalWait(SignalWaitState.WAIT)
+        await storage.send_custom_signal("managed-1", CustomSignal("door", b"open"), now_ms=START_MS)
+        there = WaitsBeside(None, ("window", "door"))
+        assert await _wait(storage, key, beside=there) == SignalWait(SignalWaitState.WAIT)
+        taken = await storage.wait_signal(
+            key.instance_id, key.epoch, "door", timeout_ms=None, suspend_above_ms=None, now_ms=START_MS
+        )
+        assert taken.payload == b"open"
+        assert await _wait(storage, key, beside=there) == SignalWait(SignalWaitState.SUSPENDED)
+
+    async def test_too_many_waits_are_refused(self, storage: Storage) -> None:
+        key = await launched(storage)
+        with pytest.raises(InvalidInputError, match="at most 1000"):
+            await _wait(storage, key, beside=WaitsBeside(None, tuple(map(str, range(1_001)))))
 
     async def test_without_a_deadline_it_sleeps_until_the_signal(self, storage: Storage) -> None:
         key = await launched(storage)
