@@ -50,8 +50,15 @@ def every_step(text: str, *, agent: str = "http") -> dict[str, Any]:
     }
     schema = {text: {"type": "string", "default": text, "enum": [text], "description": text, "label": text}}
     steps: dict[str, Any] = {
-        "agent": {"stepType": "Agent", "agentId": agent, "capabilityId": text, "inputMapping": value},
+        "agent": {
+            "stepType": "Agent",
+            "agentId": agent,
+            "capabilityId": text,
+            "inputMapping": value,
+            "connectionId": text,
+        },
         "conditional": {"stepType": "Conditional", "condition": holds},
+        "connection": {"stepType": "Connection", "connectionId": text, "integrationId": text},
         "delay": {"stepType": "Delay", "durationMs": ref("data.ms", default=text)},
         "error": {"stepType": "Error", "code": text, "message": text, "context": value},
         "filter": {"stepType": "Filter", "config": {"value": literal([text]), "condition": holds}},

@@ -11,6 +11,8 @@ from runtara_compiler.validation import validate, validate_source
 AGENTS = {
     "http": {
         "id": "http",
+        "integrationIds": ["http_bearer"],
+        "secure": True,
         "capabilities": [
             {
                 "id": "http-request",
@@ -59,6 +61,8 @@ def agent(mapping=None, **more):
     return {"stepType": "Agent", "agentId": "http", "capabilityId": "request", "inputMapping": mapping, **more}
 
 
+CONNECTION = {"stepType": "Connection", "connectionId": "shop", "integrationId": "http_bearer"}
+TEMPLATE = {"valueType": "template", "value": "key {{ steps.c.outputs.parameters.token }}"}
 CHILD = {"stepType": "StartScenario", "childScenarioId": "kid", "childVersion": "latest"}
 
 
@@ -131,6 +135,14 @@ CASES = [
     ("E023", linear({"stepType": "Delay", "durationMs": literal("5")}), "a", ["durationMs", "number of milliseconds"]),
     ("E024", linear(agent({"url": literal("x"), "method": literal("get")})), "a", ["'method'", '"get"', '"GET", "POST"']),
     ("E024", linear(agent({"url": literal("x"), "level": literal(3)})), "a", ["1, 2", "integer 3"]),
+    ("E030", flow("a>f", a=CONNECTION | {"integrationId": "http_berer"}, f=FINISH), "a", ["'http_berer'", "did you mean 'http_bearer'"]),
+    ("E030", linear({"stepType": "Agent", "agentId": "transform", "capabilityId": "map-fields", "connectionId": "c", "inputMapping": {"source": literal(1)}}), "a", ["'transform'", "takes no connection"]),
+    ("E040", flow("c>a", "a>f", c=CONNECTION, a={"stepType": "Agent", "agentId": "transform", "capabilityId": "map-fields", "inputMapping": {"source": ref("steps.c.outputs.parameters")}}, f=FINISH), "a", ["'transform'", "secrets of the connection 'c'", "agents that may read them are http"]),
+    ("E040", flow("c>a", "a>f", c=CONNECTION, a={"stepType": "Agent", "agentId": "transform", "capabilityId": "map-fields", "inputMapping": {"source": TEMPLATE}}, f=FINISH), "a", ["secrets of the connection 'c'"]),
+    ("E041", flow("c>f", c=CONNECTION, f=finish("steps.c.outputs")), "f", ["they would become outputs"]),
+    ("E041", flow("c>f", c=CONNECTION, f={**FINISH, "inputMapping": {"x": {"valueType": "composite", "value": [TEMPLATE]}}}), "f", ["secrets"]),
+    ("E042", flow("c>a", "a>f", c=CONNECTION, a=LOG | {"context": {"x": ref("steps")}}, f=FINISH), "a", ["a Log step"]),
+    ("E042", flow("c>a", "a>f", c=CONNECTION, a={"stepType": "Filter", "config": {"value": literal([1]), "condition": {"type": "value", **ref("steps.c.outputs.parameters.token")}}}, f=FINISH), "a", ["a Filter step"]),
     ("E051", linear(LOG | {"context": {"x": ref("data.nam")}}, graph={"inputSchema": {"name": {"type": "string"}}}), "a", ["data.nam", "did you mean 'name'", "fields: name"]),
     ("E051", linear(LOG | {"context": {"x": ref("data.user.nam")}}, graph={"inputSchema": {"user": {"type": "object", "properties": {"name": {"type": "string"}}}}}), "a", ["'nam'", "the field 'user'"]),
     ("E058", flow("a>f", a=LOG, f=finish("steps.a.outputs.text")), "f", ["'text'", "level, message"]),
@@ -314,6 +326,20 @@ def test_validate_source_reports_what_cannot_be_loaded():
 def test_thousands_of_errors_are_cut():
     steps = {f"s{i}": agent() | {"agentId": f"nope{i}"} for i in range(5000)}
     assert len(report(flow(entry="s0", **steps)).errors) == 200
+
+
+def test_secrets_may_go_to_an_agent_that_is_made_for_them():
+    reads = agent({"url": literal("http://x"), "_connection": ref("steps.c.outputs")})
+    assert clean(flow("c>a", "a>f", c=CONNECTION, a=reads, f=FINISH))
+    assert clean(linear(agent(connectionId="shop")))
+
+
+def test_conditions_of_edges_read_no_secrets():
+    document = flow("c>f", c=CONNECTION, f=FINISH)
+    document["executionPlan"][0]["condition"] = {"type": "value", **ref("steps.c.outputs.parameters.token")}
+    found = one(document, "E042")
+    assert "the condition of an edge" in found.message
+    assert found.path == "executionPlan[0].condition"
 
 
 def test_every_code_of_the_validator_has_a_case():

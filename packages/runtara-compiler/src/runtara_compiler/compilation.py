@@ -51,7 +51,7 @@ class CompilationInput:
         execution_graph: the scenario document or the bare graph: JSON text, parsed JSON, or loaded already.
         debug_mode: emit an event at the start and end of each step, even if the document does not ask for it.
         child_scenarios: the scenarios that it embeds, at any depth.
-        connection_service_url: where steps fetch connections; no step of this version has one.
+        connection_service_url: where steps fetch connections, unless CONNECTION_SERVICE_URL says another place.
         target: name of the build target.
         data_dir: holds cache and artifacts; DATA_DIR, else `.data`, when left out.
         output: a further copy of the artifact goes there.
@@ -272,6 +272,7 @@ def _generate(checked: CheckedScenario, compilation: CompilationInput, pins: Map
         compiler_version=compiler_version(),
         debug=compilation.debug_mode or checked.scenario.debug_mode,
         durable=checked.scenario.durable,
+        connection_service_url=compilation.connection_service_url,
     )
     return generate_module(checked.scenario.execution_graph, identity, pins, checked.children)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import os
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -40,6 +41,8 @@ _POLLS_PER_LOOK_AT_EVENTS = 10
 _EVENTS_PAGE = 100
 _CHECKPOINTS_PAGE = 20
 _LOCAL_TIMEOUT_SECONDS = 24 * 3600
+_PASSED_ON = ("CONNECTION_SERVICE_URL",)
+"""Of this process's variables the program of a run gets these, too."""
 
 
 def default_database_url(data_dir: Path) -> str:
@@ -175,6 +178,7 @@ class LocalPlatform:
             tenant_id,
             instance_id=instance_id,
             input_json=json.dumps(dict(input_envelope or {}), ensure_ascii=False).encode(),
+            env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
         )
 
 

@@ -63,6 +63,7 @@ class ModuleIdentity:
     compiler_version: str
     debug: bool = False
     durable: bool = True
+    connection_service_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,8 @@ def _workflow_expression(graph: ExecutionGraph, identity: ModuleIdentity, agent_
         fields["rate_limit_budget_ms"] = Literal(graph.rate_limit_budget_ms)
     if not (identity.durable and graph.durable):
         fields["durable"] = Literal(False)
+    if identity.connection_service_url is not None:
+        fields["connection_service_url"] = Literal(identity.connection_service_url)
     if identity.debug:
         fields["debug"] = Literal(True)
     if agent_names:

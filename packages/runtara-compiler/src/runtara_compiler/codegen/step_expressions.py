@@ -16,6 +16,7 @@ from runtara_compiler.codegen.value_expressions import (
 from runtara_compiler.language import (
     AgentStep,
     ConditionalStep,
+    ConnectionStep,
     DelayStep,
     ErrorStep,
     ExecutionGraph,
@@ -108,6 +109,7 @@ def _agent(step: AgentStep, names: StepNames) -> Fields:
         "capability_id": Literal(step.capability_id),
         **_given(
             step,
+            connection_id=("connection_id", Literal),
             inputs=("input_mapping", mapping_expression),
             max_retries=("max_retries", Literal),
             retry_delay_ms=("retry_delay_ms", Literal),
@@ -118,6 +120,10 @@ def _agent(step: AgentStep, names: StepNames) -> Fields:
 
 def _conditional(step: ConditionalStep, _: StepNames) -> Fields:
     return {"condition": value_expression(step.condition)}
+
+
+def _connection(step: ConnectionStep, _: StepNames) -> Fields:
+    return {"connection_id": Literal(step.connection_id), "integration_id": Literal(step.integration_id)}
 
 
 def _delay(step: DelayStep, _: StepNames) -> Fields:
@@ -238,6 +244,7 @@ def _enumerated(value: Any) -> Expression:
 _FIELDS: dict[type[BaseStep], Callable[[Any, StepNames], Fields]] = {
     AgentStep: _agent,
     ConditionalStep: _conditional,
+    ConnectionStep: _connection,
     DelayStep: _delay,
     ErrorStep: _error,
     FilterStep: _filter,

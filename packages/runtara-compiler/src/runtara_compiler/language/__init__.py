@@ -31,6 +31,7 @@ from runtara_compiler.language.schema import SchemaField
 from runtara_compiler.language.steps import (
     AgentStep,
     ConditionalStep,
+    ConnectionStep,
     DelayStep,
     ErrorStep,
     FilterStep,
@@ -54,6 +55,7 @@ __all__ = [
     "Condition",
     "ConditionArgument",
     "ConditionalStep",
+    "ConnectionStep",
     "DelayStep",
     "Diagnostic",
     "Edge",

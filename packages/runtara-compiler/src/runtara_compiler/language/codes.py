@@ -50,6 +50,10 @@ _ROWS = (
     Code("E024", "Value not allowed", "The literal is not one of the values that the capability allows for this input."),
     Code("E025", "Malformed condition", "A condition has the wrong form: a wrong number of arguments, or it is not a condition at all."),
     # Data and variables.
+    Code("E030", "Unknown kind of connection", "No installed agent takes this kind of connection, or the agent takes none."),
+    Code("E040", "Secrets for an agent that may not have them", "Outputs of a Connection step may be read by agents only that are made for credentials."),
+    Code("E041", "Secrets in a result", "A Finish step reads the outputs of a Connection step, so its secrets would become outputs."),
+    Code("E042", "Secrets where they would show", "A step that is no agent, or a condition of an edge, reads the outputs of a Connection step."),
     Code("E051", "Unknown input field", "A path `data.<field>` names a field that `inputSchema` does not declare."),
     Code("E050", "Bad version of a child", "`childVersion` is `latest`, `current` or a number from 1 on."),
     Code("E056", "Scenarios embed each other", "A scenario cannot embed itself, directly or through its children."),

@@ -106,6 +106,7 @@ class Case(LanguageModel):
     variables: dict[str, JsonValue] = Field(default_factory=dict)
     capabilities: dict[str, Answers] = Field(default_factory=dict)
     children: dict[str, Answers] = Field(default_factory=dict)
+    connections: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
     signals: Sequence[CaseSignal] = ()
     expect: Expectation
 
@@ -116,6 +117,7 @@ class Case(LanguageModel):
             variables=self.variables,
             capabilities={name: [item.answer() for item in items] for name, items in self.capabilities.items()},
             children={name: [item.answer() for item in items] for name, items in self.children.items()},
+            connections=self.connections,
             signals=[SentSignal(sent.payload, sent.step, sent.signal_id, sent.after) for sent in self.signals],
         )
 

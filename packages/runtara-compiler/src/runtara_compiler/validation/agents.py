@@ -39,10 +39,15 @@ class CapabilityView:
 
 @dataclass(frozen=True, slots=True)
 class AgentView:
-    """One agent; `capabilities` is keyed by id and by alias."""
+    """One agent; `capabilities` is keyed by id and by alias.
+
+    `integrations` are the kinds of connections that it takes; `is_secure` says whether it may have their secrets.
+    """
 
     id: str
     capabilities: Mapping[str, CapabilityView]
+    integrations: tuple[str, ...] = ()
+    is_secure: bool = False
 
     @property
     def capability_ids(self) -> frozenset[str]:
@@ -66,6 +71,16 @@ class AgentCatalog:
         """The ids of all agents."""
         return frozenset(item.id for item in self._agents.values())
 
+    @property
+    def integrations(self) -> frozenset[str]:
+        """The kinds of connections that some agent takes."""
+        return frozenset(name for agent in self._agents.values() for name in agent.integrations)
+
+    @property
+    def secure_ids(self) -> frozenset[str]:
+        """The agents that may have secrets."""
+        return frozenset(agent.id for agent in self._agents.values() if agent.is_secure)
+
     def find(self, agent_id: str) -> AgentView | None:
         """The agent of an id, or None."""
         return self._agents.get(agent_id.lower())
@@ -79,7 +94,8 @@ def _agent_view(agent_id: str, document: Mapping[str, Any]) -> AgentView:
         )
         for name in (view.id, *(item.get("aliases") or ())):
             capabilities.setdefault(str(name), view)
-    return AgentView(str(document.get("id", agent_id)), capabilities)
+    integrations = tuple(str(name) for name in document.get("integrationIds") or ())
+    return AgentView(str(document.get("id", agent_id)), capabilities, integrations, bool(document.get("secure")))
 
 
 def _input_view(document: Mapping[str, Any]) -> InputView:

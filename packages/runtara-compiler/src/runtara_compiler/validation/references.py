@@ -10,8 +10,9 @@ from runtara_compiler.language.ordering import StepCycleError, StepOrder, order_
 from runtara_compiler.language.paths import PathSyntaxError, Segment
 from runtara_compiler.language.schema import SchemaField, SchemaMap
 from runtara_compiler.language.shapes import Items, Leaf, Record, Shape
-from runtara_compiler.language.steps import FinishStep, Step
+from runtara_compiler.language.steps import ConnectionStep, FinishStep, Step
 from runtara_compiler.language.suggestions import did_you_mean, listing
+from runtara_compiler.validation.agents import AgentCatalog
 from runtara_compiler.validation.findings import graph_finding, step_finding
 from runtara_compiler.validation.reading import PathUse, paths_of
 from runtara_compiler.validation.scope import (
@@ -21,6 +22,7 @@ from runtara_compiler.validation.scope import (
     ROOTS,
     GraphScope,
 )
+from runtara_compiler.validation.secrets import leak_of
 
 _RECORD_FIELDS = frozenset({"stepId", "stepName", "stepType", "outputs"})
 
@@ -28,11 +30,12 @@ _RECORD_FIELDS = frozenset({"stepId", "stepName", "stepType", "outputs"})
 class ReferenceRules:
     """Checks the references of one graph.
 
-    E010 to E013, E051, E058, E059, E126, E127, W050, W051, W053, W080 and W081.
+    E010 to E013, E040 to E042, E051, E058, E059, E126, E127, W050, W051, W053, W080 and W081.
     """
 
-    def __init__(self, scope: GraphScope) -> None:
+    def __init__(self, scope: GraphScope, agents: AgentCatalog) -> None:
         self._scope = scope
+        self._agents = agents
         self._graph = scope.graph
         try:
             order = order_steps(scope.graph)
@@ -72,9 +75,14 @@ class ReferenceRules:
 
     def _check_step(self, use: PathUse, rest: tuple[Segment, ...]) -> Iterator[Diagnostic]:
         if not rest:
+            secret = next((step for step in self._graph.steps.values() if isinstance(step, ConnectionStep)), None)
+            if secret is not None:
+                yield from self._check_leak(use, secret)
             return
         step_id = str(rest[0])
         target = self._graph.steps.get(step_id)
+        if isinstance(target, ConnectionStep):
+            yield from self._check_leak(use, target)
         if target is None:
             if step_id in ERROR_ROOTS:
                 if not use.roots >= ERROR_ROOTS:
@@ -92,6 +100,19 @@ class ReferenceRules:
             yield _finding("E012", use, text)
             return
         yield from self._check_record(use, target, rest[1:])
+
+    def _check_leak(self, use: PathUse, secret: ConnectionStep) -> Iterator[Diagnostic]:
+        leak = leak_of(self._graph.steps[use.step_id], self._agents, on_edge=use.on_edge)
+        if leak is not None:
+            code, reason = leak
+            who = f"agents that may read them are {listing(self._agents.secure_ids)}"
+            text = (
+                f"the path {quoted(use.path)} reads the secrets of the connection {quoted(secret.id)}: {reason} ({who})"
+            )
+            if use.on_edge:
+                yield graph_finding(code, f"edge from {quoted(use.step_id)}: {text}", *use.place)
+            else:
+                yield step_finding(code, use.step_id, text, *use.place)
 
     def _check_record(self, use: PathUse, target: Step, rest: tuple[Segment, ...]) -> Iterator[Diagnostic]:
         if not rest or use.has_default:

@@ -18,6 +18,7 @@ from runtara_compiler.validation.findings import inside
 from runtara_compiler.validation.references import ReferenceRules
 from runtara_compiler.validation.report import ValidationReport
 from runtara_compiler.validation.scope import GraphScope, scenario_scope
+from runtara_compiler.validation.secrets import check_connections
 from runtara_compiler.validation.steps import check_steps
 from runtara_compiler.validation.structure import check_entry, check_names, check_structure
 from runtara_compiler.validation.templates import check_templates
@@ -68,13 +69,14 @@ def _graph_findings(scope: GraphScope, agents: AgentCatalog, children: ResolvedC
     blocking = list(check_entry(scope.graph))
     yield from (inside(scope.place, item) for item in blocking)
     if not blocking:
-        references = ReferenceRules(scope)
+        references = ReferenceRules(scope, agents)
         own = chain(
             check_structure(scope.graph),
             check_edges(scope.graph),
             references.check(),
             check_templates(scope, references),
             check_steps(scope.graph, agents),
+            check_connections(scope.graph, agents),
             check_children(scope.graph, children),
         )
         yield from (inside(scope.place, item) for item in own)

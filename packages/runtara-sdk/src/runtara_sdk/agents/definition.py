@@ -140,6 +140,7 @@ class AgentDefinition:
             "hasSideEffects": any(item.side_effects for item in self.capabilities),
             "supportsConnections": bool(self.integration_ids),
             "integrationIds": list(self.integration_ids),
+            "secure": self.secure,
             "capabilities": [item.metadata() for item in self.capabilities],
         }
 

@@ -28,6 +28,7 @@ from runtara_sdk.testing.jumping_clock import JumpingClock
 from runtara_sdk.testing.memory_store import KillPoint, MemoryStore, ProgramKilled
 from runtara_sdk.workflow import StepFailedError, Workflow
 from runtara_sdk.workflow.children import ChildScenario
+from runtara_sdk.workflow.connections import ConnectionRequest, checked_answer
 from runtara_sdk.workflow.program import run_instance
 from runtara_sdk.workflow.run import Run
 from runtara_sdk.workflow.scope import plain_part
@@ -76,6 +77,8 @@ class Trial:
             answers all further calls. A step's id comes first. Capabilities that are not named are really called.
         children: scenario id, or the id of a step, to the answers of a child in the same manner; children that are not
             named really run.
+        connections: connection id to what the connection service answers, `{integration_id, parameters, ...}`; others
+            are really fetched.
         signals: what is answered.
         instance_id: of the instance that is tried.
         kill: where the program is killed once; it is launched again at once. A call that was under way then is made
@@ -86,6 +89,7 @@ class Trial:
     variables: Mapping[str, Any] = field(default_factory=dict)
     capabilities: Mapping[str, Sequence[Answer]] = field(default_factory=dict)
     children: Mapping[str, Sequence[Answer]] = field(default_factory=dict)
+    connections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     signals: Sequence[SentSignal] = ()
     instance_id: str = "trial"
     kill: KillPoint | None = None
@@ -282,6 +286,7 @@ class _TrialSurroundings(Surroundings):
         self._failures: Counter[tuple[str, int]] = Counter()
         self._jumping = clock
         self._capabilities = {name: list(answers) for name, answers in trial.capabilities.items()}
+        self._connections = dict(trial.connections)
         self._children = {name: list(answers) for name, answers in trial.children.items()}
         self.calls: list[RecordedCall] = []
         self.repeated_calls = 0
@@ -310,6 +315,13 @@ class _TrialSurroundings(Surroundings):
             self._failures[key, self._store.epoch] += not call.is_recorded
             raise _agent_error(answer.error)
         return answer.output
+
+    async def connection(self, request: ConnectionRequest) -> dict[str, Any]:
+        answer = self._connections.get(request.connection_id)
+        if answer is not None:
+            return checked_answer(request, dict(answer))
+        with self._jumping.real_work():
+            return await super().connection(request)
 
     async def run_child(self, child: ChildScenario, run: Run, step_id: str) -> Any:
         occasion = run.scope.base, self._attempts_of(f"start_scenario::{plain_part(step_id)}"), 0

@@ -178,6 +178,7 @@ async def _run_graph(
         surroundings=surroundings,
         calls=durable if workflow.durable else durable.transient,
         rate_limit_budget_ms=workflow.rate_limit_budget_ms,
+        connection_service_url=workflow.connection_service_url,
     )
     output = await _graph_output(workflow, run)
     try:

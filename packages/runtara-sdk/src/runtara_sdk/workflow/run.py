@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from runtara_sdk.workflow.connections import ConnectionRequest
 from runtara_sdk.workflow.edges import taken
 from runtara_sdk.workflow.events import RunEvents
 from runtara_sdk.workflow.failures import StepFailedError
@@ -42,6 +43,7 @@ class Run:
         limit: the soonest end that an enclosing step sets to this run, if any.
         is_root: whether this is the graph of the scenario itself, or a body within it, rather than a child's.
         rate_limit_budget_ms: how long a call may wait for rate limits in all; None takes the default.
+        connection_service_url: where connections are fetched, unless the environment says another place.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Run:
         limit: TimeLimit | None = None,
         is_root: bool = True,
         rate_limit_budget_ms: int | None = None,
+        connection_service_url: str | None = None,
     ) -> None:
         self.sdk = sdk
         self.scope = scope
@@ -76,6 +79,7 @@ class Run:
         self.limit = limit
         self.is_root = is_root
         self.rate_limit_budget_ms = rate_limit_budget_ms
+        self.connection_service_url = connection_service_url
         self.debug = debug
         self.events = RunEvents(sdk, scope, self.clock, debug=debug)
         self._reached: set[str] = set()
@@ -110,6 +114,7 @@ class Run:
             limit=_soonest(self.limit, limit),
             is_root=self.is_root,
             rate_limit_budget_ms=self.rate_limit_budget_ms,
+            connection_service_url=self.connection_service_url,
         )
 
     def child(self, scope: Scope, *, data: Any, variables: Mapping[str, Any], limit: TimeLimit | None = None) -> Run:
@@ -125,6 +130,22 @@ class Run:
             limit=_soonest(self.limit, limit),
             is_root=False,
             rate_limit_budget_ms=self.rate_limit_budget_ms,
+            connection_service_url=self.connection_service_url,
+        )
+
+    async def connection(self, connection_id: str, *, tag: str, step_id: str) -> dict[str, Any]:
+        """What the connection service says of a connection; raises `StepFailedError`."""
+        return await self.surroundings.connection(
+            ConnectionRequest(
+                base_url=self.connection_service_url,
+                tenant_id=self.sdk.tenant_id,
+                connection_id=connection_id,
+                tag=tag,
+                step_id=step_id,
+                scenario_id=str(self.variables.get("_scenario_id", "")).partition("::")[0],
+                instance_id=self.sdk.instance_id,
+                token=self.sdk.settings.instance_token,
+            )
         )
 
     def reached(self, step: Step) -> bool:

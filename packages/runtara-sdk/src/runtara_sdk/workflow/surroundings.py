@@ -16,6 +16,7 @@ from runtara_sdk.clock import Clock, SystemClock
 if TYPE_CHECKING:
     from runtara_sdk.agents import AgentDefinition, CapabilityContext
     from runtara_sdk.workflow.children import ChildScenario
+    from runtara_sdk.workflow.connections import ConnectionRequest
     from runtara_sdk.workflow.run import Run
 
 
@@ -49,6 +50,12 @@ class Surroundings:
     async def invoke(self, call: CapabilityCall) -> Any:
         """The JSON result of a capability; raises `AgentError`."""
         return await call.agent.invoke(call.capability_id, call.inputs, call.context)
+
+    async def connection(self, request: ConnectionRequest) -> dict[str, Any]:
+        """What the connection service says of a connection; raises `StepFailedError`."""
+        from runtara_sdk.workflow.connection_client import fetch_connection  # most workflows need none
+
+        return await fetch_connection(request)
 
     async def run_child(self, child: ChildScenario, run: Run, step_id: str) -> Any:
         """The result of a child on the run that was made for it; raises `StepFailedError`."""

@@ -27,6 +27,7 @@ class Workflow:
         input_schema: what the data of a run must fit; its defaults complete the data.
         timeout_ms: bound of the whole run from its first start on, milliseconds; None for no bound.
         rate_limit_budget_ms: how long a call may wait for rate limits in all, milliseconds; None takes the default.
+        connection_service_url: where its steps fetch connections, unless CONNECTION_SERVICE_URL says another place.
         durable: whether anything is recorded; without it, every run begins anew.
         debug: emit an event at the start and the end of each step.
         compiler_version: version of the compiler that generated the module.
@@ -41,6 +42,7 @@ class Workflow:
     input_schema: Schema = field(default_factory=Schema)
     timeout_ms: int | None = None
     rate_limit_budget_ms: int | None = None
+    connection_service_url: str | None = None
     durable: bool = True
     debug: bool = False
     compiler_version: str = ""

@@ -9,6 +9,7 @@ from pydantic import Field
 from runtara_compiler.language.steps.agent import AgentStep
 from runtara_compiler.language.steps.base import DEFAULT_MAX_RETRIES, DEFAULT_RETRY_DELAY_MS, BaseStep
 from runtara_compiler.language.steps.conditional import ConditionalStep
+from runtara_compiler.language.steps.connection import ConnectionStep
 from runtara_compiler.language.steps.delay import DelayStep
 from runtara_compiler.language.steps.error import ErrorStep
 from runtara_compiler.language.steps.filter import FilterStep
@@ -31,6 +32,7 @@ __all__ = [
     "AgentStep",
     "BaseStep",
     "ConditionalStep",
+    "ConnectionStep",
     "DelayStep",
     "ErrorStep",
     "FilterStep",
@@ -50,6 +52,7 @@ __all__ = [
 Step: TypeAlias = Annotated[
     AgentStep
     | ConditionalStep
+    | ConnectionStep
     | DelayStep
     | ErrorStep
     | FilterStep
@@ -67,6 +70,7 @@ Step: TypeAlias = Annotated[
 STEP_MODELS: dict[str, type[BaseStep]] = {
     "Agent": AgentStep,
     "Conditional": ConditionalStep,
+    "Connection": ConnectionStep,
     "Delay": DelayStep,
     "Error": ErrorStep,
     "Filter": FilterStep,
@@ -87,5 +91,5 @@ STEP_TYPES = {model: name for name, model in STEP_MODELS.items()}
 STEP_TYPE_SYNONYMS = {"EmbedWorkflow": "StartScenario"}
 """Names of newer documents: read, without a warning."""
 
-UNSUPPORTED_STEP_TYPES = frozenset({"AiAgent", "Connection"})
+UNSUPPORTED_STEP_TYPES = frozenset({"AiAgent"})
 """Step types of the language that this version refuses."""

@@ -15,6 +15,7 @@ class AgentStep(BaseStep):
     """Calls one capability of an agent, durably.
 
     Attributes:
+        connection_id: the stored connection whose credentials the capability gets.
         max_retries: further attempts after the first.
         retry_delay_ms: wait before the second attempt; it doubles with each further one.
         timeout_ms: bound of one attempt.
@@ -24,13 +25,13 @@ class AgentStep(BaseStep):
     old_names: ClassVar[dict[str, str]] = {"operatorId": "agentId", "operationId": "capabilityId"}
     not_compiled: ClassVar[dict[str, JsonValue]] = {
         **BaseStep.not_compiled,
-        "connectionId": None,
         "connectionRef": None,
     }
 
     step_type: Literal["Agent"] = "Agent"
     agent_id: str
     capability_id: str
+    connection_id: str | None = None
     input_mapping: InputMapping = Field(default_factory=dict)
     max_retries: Count = DEFAULT_MAX_RETRIES
     retry_delay_ms: Milliseconds = Field(DEFAULT_RETRY_DELAY_MS, alias="retryDelay")

@@ -3,6 +3,7 @@
 from runtara_sdk.workflow.steps.agent import AgentStep
 from runtara_sdk.workflow.steps.base import Outcome, Step
 from runtara_sdk.workflow.steps.conditional import ConditionalStep
+from runtara_sdk.workflow.steps.connection import ConnectionStep
 from runtara_sdk.workflow.steps.delay import DelayStep
 from runtara_sdk.workflow.steps.error import ErrorStep
 from runtara_sdk.workflow.steps.filter import FilterStep
@@ -19,6 +20,7 @@ __all__ = [
     "AgentStep",
     "Case",
     "ConditionalStep",
+    "ConnectionStep",
     "DelayStep",
     "ErrorStep",
     "FilterStep",

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from runtara_sdk.retry import RetryPolicy
-from runtara_sdk.workflow.failures import StepFailedError
+from runtara_sdk.workflow.connections import as_input, rate_limit_wait_ms
+from runtara_sdk.workflow.failures import TRANSIENT, StepFailedError
 from runtara_sdk.workflow.json_text import decode_json, encode_json
 from runtara_sdk.workflow.mapping import Value, resolve_mapping
 from runtara_sdk.workflow.steps.base import Outcome, Step
@@ -28,6 +29,7 @@ class AgentStep(Step):
         agent: the agent, imported by the generated module.
         agent_id: id of the agent as the scenario writes it; part of the checkpoint key.
         capability_id: id or alias of the capability as the scenario writes it; part of the checkpoint key.
+        connection_id: the connection whose credentials the capability gets as `_connection`.
         inputs: input mapping.
         max_retries: further attempts after the first.
         retry_delay_ms: wait before the second attempt, milliseconds.
@@ -40,6 +42,7 @@ class AgentStep(Step):
     agent: AgentDefinition
     agent_id: str
     capability_id: str
+    connection_id: str | None = None
     inputs: Mapping[str, Value] = field(default_factory=dict)
     max_retries: int = _DEFAULT_RETRIES.max_retries
     retry_delay_ms: int = _DEFAULT_RETRIES.delay_ms
@@ -80,6 +83,8 @@ class AgentStep(Step):
             own_inputs = decode_json(encode_json(inputs))
         except (TypeError, ValueError) as error:
             raise StepFailedError("INPUT_SERIALIZATION_ERROR", f"the inputs are not JSON: {error}") from error
+        if self.connection_id is not None:
+            own_inputs |= await self._connection_inputs(run, self.connection_id)
         try:
             recorded = self.calls(run).keep_records
             call = CapabilityCall(self.agent, self.agent_id, self.capability_id, self.id, own_inputs, context, recorded)
@@ -90,3 +95,19 @@ class AgentStep(Step):
             raise failure.located(
                 stepId=self.id, stepName=self.name, agentId=self.agent_id, capabilityId=self.capability_id
             ) from error
+
+    async def _connection_inputs(self, run: Run, connection_id: str) -> dict[str, Any]:
+        """Fetched in each attempt: what is recorded needs none, and a secret that changed is the new one."""
+        tag = f"{self.agent_id}_{self.capability_id}"
+        answer = await run.connection(connection_id, tag=tag, step_id=self.id)
+        capability = self.agent.find_capability(self.capability_id)
+        wait_ms = rate_limit_wait_ms(answer, run.clock.now_ms())
+        if wait_ms is not None and capability is not None and capability.rate_limited:
+            failure = StepFailedError(
+                "RATE_LIMITED",
+                f"connection {connection_id!r} may be used again in {wait_ms} ms",
+                category=TRANSIENT,
+                retryAfterMs=wait_ms,
+            )
+            raise failure
+        return {"connection_id": connection_id, "_connection": as_input(answer)}
