@@ -5,6 +5,7 @@
 import json
 
 import pytest
+from runtara_compiler.closure import ChildSource
 from runtara_compiler.language import CODES, ScenarioError, load_scenario
 from runtara_compiler.validation import validate, validate_source
 
@@ -344,7 +345,7 @@ def test_conditions_of_edges_read_no_secrets():
 
 def test_every_code_of_the_validator_has_a_case():
     loader = {f"E09{digit}" for digit in (0, 1, 2, 3, 4, 5, 6, 8, 9)} | {"E025"}
-    apart = {"E003", "E070", "E054", "E055", "E056", "E097"}
+    apart = {"W124", "E003", "E070", "E054", "E055", "E056", "E097"}
     assert set(CODES) - loader - apart == {case[0] for case in CASES}
 
 
@@ -379,3 +380,14 @@ def test_published_scenarios_validate(document):
     result = report(document)
     assert result.valid
     assert {item.code for item in result.warnings} == {"W080"}
+
+
+def test_a_child_that_nothing_starts_is_told():
+    given = (ChildSource("kid", flow(f=FINISH)), ChildSource("kidd", flow(f=FINISH)))
+    starts = flow("a>f", a=CHILD, f=FINISH, graph={"name": "parent"})
+    _, result = validate_source(starts, AGENTS, origin="flow.json", children=given)
+    assert [(item.code, item.message) for item in result.warnings if item.code == "W124"] == [
+        ("W124", "no step starts the child scenario 'kidd'; did you mean 'kid'?")
+    ]
+    _, result = validate_source(starts, AGENTS, origin="flow.json", children=given[:1])
+    assert "W124" not in {item.code for item in result.warnings}

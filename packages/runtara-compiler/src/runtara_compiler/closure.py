@@ -67,6 +67,11 @@ class _Resolution:
 
     def resolve(self, graph: ExecutionGraph, root_key: ChildKey) -> Closure:
         self._visit(graph, (root_key,))
+        started = {name for name, _ in self._requested}
+        for name in self._sources:
+            if name not in started:
+                suggestion = did_you_mean(name, {step.child_scenario_id for step in _starting(graph)})
+                self._found.append(diagnostic("W124", f"no step starts the child scenario {quoted(name)}{suggestion}"))
         return Closure(ResolvedChildren(self._scenarios, self._requested), tuple(self._found))
 
     def _visit(self, graph: ExecutionGraph, path: tuple[ChildKey, ...]) -> None:
@@ -134,6 +139,10 @@ class _Resolution:
 
     def _report(self, code: str, step: StartScenarioStep, text: str) -> None:
         self._found.append(diagnostic(code, f"step {quoted(step.id)}: {text}", step_id=step.id))
+
+
+def _starting(graph: ExecutionGraph) -> Iterator[StartScenarioStep]:
+    return (step for step in all_steps(graph) if isinstance(step, StartScenarioStep))
 
 
 def closure_steps(graph: ExecutionGraph, children: ResolvedChildren) -> Iterator[BaseStep]:

@@ -107,6 +107,7 @@ _ROWS = (
     Code("W073", "Split that is not parallel", "`parallelism` asks for elements side by side, but `sequential` is set."),
     Code("W080", "Unchecked reference", "A path into `data` cannot be checked, because the graph has no `inputSchema`."),
     Code("W081", "Unknown field of a record", "A record of a step has `stepId`, `stepName`, `stepType` and `outputs`; the path reads null."),
+    Code("W124", "Child that nothing starts", "A child scenario was given, but no step of the scenario or of its children starts it."),
     Code("W090", "Old name", "The field has a current name; the old one is still read."),
 )  # fmt: skip
 
