@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from runtara_sdk.cli.text import duration
 from runtara_sdk.errors import InvalidInputError, RuntaraError
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _lines(results: list[CaseResult]) -> list[str]:
     lines = []
     for result in results:
         outcome = result.outcome
-        passed = f", {_duration(outcome.passed_ms)} for the instance" if outcome and outcome.passed_ms else ""
+        passed = f", {duration(outcome.passed_ms)} for the instance" if outcome and outcome.passed_ms else ""
         starts = f", {outcome.launches} launches" if outcome and outcome.launches > 1 else ""
         lines.append(
             f"{'ok    ' if result.holds else 'failed'}  {result.name} ({result.seconds:.2f} s{passed}{starts})"
@@ -121,15 +122,6 @@ def _lines(results: list[CaseResult]) -> list[str]:
     failed = sum(not result.holds for result in results)
     lines.append(f"{len(results) - failed} passed, {failed} failed")
     return lines
-
-
-def _duration(milliseconds: int) -> str:
-    parts = []
-    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000), ("ms", 1)):
-        if milliseconds >= size:
-            parts.append(f"{milliseconds // size} {unit}")
-            milliseconds %= size
-    return " ".join(parts[:2])
 
 
 def _document(results: list[CaseResult]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from runtara_sdk.cli.ctl.target import ask, common_options, print_json, print_lines, wants_json
-from runtara_sdk.cli.ctl.text import json_text, one_line, size, storable, table
+from runtara_sdk.cli.text import json_text, one_line, size, storable, table
 from runtara_sdk.clock import SystemClock
 from runtara_sdk.errors import DeadlineExceededError, TransportError
 from runtara_sdk.iso_time import iso_time

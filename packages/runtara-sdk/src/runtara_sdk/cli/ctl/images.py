@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from runtara_sdk.cli.ctl.target import ask, common_options, print_done, print_id, print_json, print_lines, wants_json
-from runtara_sdk.cli.ctl.text import table
+from runtara_sdk.cli.text import table
 from runtara_sdk.iso_time import iso_time
 
 

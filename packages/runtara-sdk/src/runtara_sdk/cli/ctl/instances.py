@@ -9,8 +9,8 @@ import click
 
 from runtara_sdk.cli.ctl.moment_argument import read_moment
 from runtara_sdk.cli.ctl.target import ask, common_options, print_id, print_json, print_lines, wants_json
-from runtara_sdk.cli.ctl.text import duration, fields, one_line, table
 from runtara_sdk.cli.errors import EXIT_FAILED
+from runtara_sdk.cli.text import duration, fields, one_line, table
 from runtara_sdk.clock import SystemClock
 from runtara_sdk.iso_time import iso_time
 from runtara_sdk.json_argument import read_json

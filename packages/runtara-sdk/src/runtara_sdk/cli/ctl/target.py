@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from runtara_sdk.cli.ctl.text import json_text
+from runtara_sdk.cli.text import json_text
 
 if TYPE_CHECKING:
     from runtara_sdk.management import ManagementSdk

@@ -5,7 +5,7 @@ import json
 import pytest
 from runtara_sdk import InvalidInputError
 from runtara_sdk.cli.ctl.moment_argument import read_moment
-from runtara_sdk.cli.ctl.text import duration, fields, json_text, one_line, size, table
+from runtara_sdk.cli.text import duration, fields, json_text, one_line, size, table
 from runtara_sdk.iso_time import iso_time
 
 NOW_MS = 1_795_764_900_000
