@@ -61,6 +61,15 @@ async def test_a_lost_or_cut_artifact_is_built_again(scenario, tmp_path) -> None
     assert again.artifact_path.stat().st_size == first.artifact_bytes
 
 
+async def test_a_lost_module_is_written_again(scenario, tmp_path) -> None:
+    data_dir = tmp_path / "data"
+    first, _ = await compile_again(scenario, data_dir)
+    source = first.artifact_path.with_name("workflow.py")
+    source.unlink()
+    _, short_cut = await compile_again(scenario, data_dir)
+    assert not short_cut
+
+
 async def test_a_broken_record_and_a_directory_that_cannot_be_written_only_cost_time(scenario, tmp_path) -> None:
     data_dir = tmp_path / "data"
     await compile_again(scenario, data_dir)

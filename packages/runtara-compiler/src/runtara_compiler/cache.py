@@ -141,7 +141,7 @@ def _read_entry(directory: Path) -> CacheEntry | None:
         sha256, size = _digest(directory / ARTIFACT_NAME)
     except (OSError, ValueError):
         return None
-    if recorded != {"sha256": sha256, "size": size}:
+    if recorded != {"sha256": sha256, "size": size} or not (directory / SOURCE_NAME).is_file():
         return None
     return CacheEntry(directory / ARTIFACT_NAME, directory / SOURCE_NAME, sha256, size)
 

@@ -100,13 +100,12 @@ class UnchangedScenarios:
         """The compilation remembered under `key`, when its artifact is still there as it was."""
         try:
             record = json.loads((self._directory / f"{key}.json").read_bytes())
-            artifact = Path(record["artifact"])
+            artifact, source = Path(record["artifact"]), Path(record["source"])
             status = artifact.stat()
-            if (status.st_size, status.st_mtime_ns) != (record["size"], record["changed_at_ns"]):
+            as_it_was = (status.st_size, status.st_mtime_ns) == (record["size"], record["changed_at_ns"])
+            if not as_it_was or not source.is_file():
                 return None
-            return RememberedCompilation(
-                artifact, Path(record["source"]), record["sha256"], record["size"], record["summary"]
-            )
+            return RememberedCompilation(artifact, source, record["sha256"], record["size"], record["summary"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
