@@ -34,7 +34,7 @@ from runtara_core.storage import Storage
 MAX_STATE_BYTES = 64 * 1024 * 1024 - 64 * 1024
 """Largest state or payload of one call: the frame limit less room for the message around it."""
 
-MAX_OUTPUT_BYTES = 56 * 1024 * 1024
+MAX_OUTPUT_BYTES = 48 * 1024 * 1024
 """Largest output: whoever asks for the status of an instance gets it in one answer with the input."""
 
 MAX_IDENTIFIER_BYTES = 1024

@@ -297,7 +297,8 @@ class Storage(ABC):
         """Claim up to `limit` due launches, oldest first: each becomes running, with a new epoch and a lease.
 
         Due are managed instances that are pending or suspended with a wake time not after `now_ms`, and running ones
-        whose lease has expired. Never more than `limits.max_concurrent_instances` run; ones over it stay due.
+        whose lease has expired. Never more than `limits.max_concurrent_instances` run; ones over it stay due. So do
+        those whose inputs would make the answer longer than a frame holds.
 
         A running one whose lease has expired is not launched again when an unacknowledged cancel or pause waits, which
         takes effect, nor after too many launches in a row without a new checkpoint: -> failed (reason orphaned). An

@@ -31,8 +31,8 @@ from runtara_environment.launch_options import LaunchOptions, require_acceptable
 from runtara_environment.registry import ImageRegistry
 from runtara_environment.supervision.supervisor import Supervisor
 
-MAX_INPUT_BYTES = 4 * 1024 * 1024
-"""Largest input of a start."""
+MAX_INPUT_BYTES = 12 * 1024 * 1024
+"""Largest input of a start: with the largest output it fits an answer."""
 
 _MAX_GRACE_SECONDS = 600
 _UNFINISHED = tuple(status for status in InstanceStatus if not status.is_terminal)

@@ -33,6 +33,7 @@ from memory_storage.programs import ProgramVerbs
 from memory_storage.record import ERROR_CHARACTERS, Record, SentSignal
 
 _STDERR_CHARACTERS = 8 * 1024
+_CLAIM_BYTES = 32 * 1024 * 1024
 _ENDS_OF_ENVIRONMENTS = (TerminationReason.ENVIRONMENT_RESTART, TerminationReason.SHUTDOWN_REQUESTED)
 _EXPLAINED_ENDS = {
     TerminationReason.TIMEOUT: "the process ran longer than its timeout and was stopped",
@@ -157,8 +158,14 @@ class MemoryStorage(ProgramVerbs):
         expired = [record for record in due if record.is_running][:limit]
         waiting = [record for record in due if not record.is_running][: min(limit, room)]
         chosen = [record for record in due if record in expired or record in waiting][:limit]
-        claims = [_claim(record, owner, now_ms + lease_ms, limits.recovery, now_ms) for record in chosen]
-        return [claim for claim in claims if claim is not None]
+        claims: list[LaunchClaim] = []
+        for record in chosen:
+            claim = _claim(record, owner, now_ms + lease_ms, limits.recovery, now_ms)
+            if claim is not None:
+                claims.append(claim)
+            if sum(len(each.input) for each in claims) > _CLAIM_BYTES:
+                break
+        return claims
 
     async def renew_leases(self, owner: str, keys: Sequence[LeaseKey], *, lease_ms: int, now_ms: int) -> list[LeaseKey]:
         lost = []

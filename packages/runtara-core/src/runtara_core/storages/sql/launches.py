@@ -18,6 +18,7 @@ from runtara_core.models import (
     RecoveryPolicy,
 )
 from runtara_core.storages.sql.limits import (
+    MAX_CLAIM_BYTES,
     MAX_ERROR_CHARACTERS,
     MAX_PAGE,
     MAX_STDERR_CHARACTERS,
@@ -69,11 +70,13 @@ async def claim_launches(
         due = await _lock_due(transaction, limit, min(limit, room), now_ms)
     else:
         due = await _lock_due_instance(transaction, instance_id, room, now_ms)
-    claims = []
+    claims: list[LaunchClaim] = []
     for state in due[:limit]:
         claim = await _claim(transaction, state, owner, now_ms + lease_ms, limits.recovery, now_ms)
         if claim is not None:
             claims.append(claim)
+        if sum(len(claim.input) for claim in claims) > MAX_CLAIM_BYTES:
+            break  # the others stay due
     return claims
 
 

@@ -13,6 +13,9 @@ MAX_CHECKPOINT_ID_BYTES = 2_000
 MAX_CALL_KEY_BYTES = 64
 MAX_PAGE = 1_000
 MAX_WAITS_BESIDE = 1_000
+MAX_CLAIM_BYTES = 32 * 1024 * 1024
+"""Beyond so many bytes of inputs no further launch is claimed at once, so that an answer fits a frame."""
+
 MAX_DURATION_MS = 2**52
 MAX_STDERR_CHARACTERS = 8 * 1024
 MAX_ERROR_CHARACTERS = 64 * 1024

@@ -96,6 +96,15 @@ class LaunchCases:
         await report(storage, LeaseKey("own-1", 1), EventType.COMPLETED)
         assert len(await claim(storage, limits=limit_of(3))) == 1
 
+    async def test_large_inputs_are_handed_out_in_several_claims(self, storage: Storage) -> None:
+        large = b'"' + b"x" * (12 * 1024 * 1024) + b'"'
+        for number in range(5):
+            await create(storage, f"managed-{number}", input_envelope=large)
+        sizes = []
+        while claims := await claim(storage):
+            sizes.append(len(claims))
+        assert sizes == [3, 2]
+
     async def test_a_failed_launch_is_due_again_later(self, storage: Storage) -> None:
         key = await launched(storage, registered=False)
         decision = await storage.report_launch_failure(
