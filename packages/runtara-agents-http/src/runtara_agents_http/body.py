@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 import secrets
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runtara_sdk.agents import AgentError
+from runtara_sdk.written_decimal import dump_json
 
 from runtara_agents_http.models import HttpRequestInput, MultipartPart
 
@@ -62,7 +62,7 @@ def _json(body: Any) -> bytes:
     if isinstance(body, str):
         return _utf8(body)
     try:
-        return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        return dump_json(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except (ValueError, TypeError, RecursionError):
         raise invalid_body("the body has no JSON form") from None
 

@@ -14,10 +14,11 @@ from __future__ import annotations
 import base64
 import codecs
 import json
-import math
 import re
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from runtara_sdk.written_decimal import read_decimal
 
 BodyKind = Literal["json", "text", "binary", "none"]
 
@@ -126,8 +127,10 @@ def _parsed(text: str) -> _Parsed | None:
 
 
 def _number(text: str) -> float | str:
-    number = float(text)
-    return number if math.isfinite(number) else text
+    try:
+        return read_decimal(text)
+    except ValueError:
+        return text
 
 
 def _integer(text: str) -> int | str:

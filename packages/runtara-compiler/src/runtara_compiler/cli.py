@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from runtara_sdk.errors import InvalidInputError, RuntaraError
+from runtara_sdk.written_decimal import dump_json
 
 if TYPE_CHECKING:
     from runtara_sdk.services import ChildFile
@@ -295,4 +295,4 @@ def _say(line: str) -> None:
 
 
 def _print(result: dict[str, Any] | str) -> None:
-    click.echo(result if isinstance(result, str) else json.dumps(result, ensure_ascii=False, indent=2))
+    click.echo(result if isinstance(result, str) else dump_json(result, ensure_ascii=False, indent=2))

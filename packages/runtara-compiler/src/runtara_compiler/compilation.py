@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from typing import Any
 
 from runtara_sdk.agents import DiscoveredAgent, DiscoveredAgents, discover_agents
 from runtara_sdk.errors import InvalidInputError
+from runtara_sdk.written_decimal import dump_json
 
 from runtara_compiler.cache import ArtifactCache, CacheEntry
 from runtara_compiler.closure import ChildSource, closure_steps, resolve_children
@@ -331,7 +331,7 @@ async def _build(
 
 
 def _document_digest(document: LanguageModel) -> str:
-    return _canonical_digest(document.model_dump(mode="json", by_alias=True, exclude_unset=True))
+    return _canonical_digest(document.model_dump(by_alias=True, exclude_unset=True))
 
 
 def _default_variables(scenario: Scenario) -> dict[str, Any]:
@@ -339,5 +339,5 @@ def _default_variables(scenario: Scenario) -> dict[str, Any]:
 
 
 def _canonical_digest(value: Any) -> str:
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    text = dump_json(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

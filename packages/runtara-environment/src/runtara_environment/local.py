@@ -25,6 +25,7 @@ from runtara_sdk.identifiers import refuse_empty
 from runtara_sdk.models import InstanceStatus, SignalType
 from runtara_sdk.services import CompiledScenario, Progress, RunOutcome
 from runtara_sdk.transport.library import select_library
+from runtara_sdk.written_decimal import dump_json, read_decimal
 
 from runtara_environment.environment import Environment
 from runtara_environment.event_lines import event_line
@@ -177,7 +178,7 @@ class LocalPlatform:
             image.image_id,
             tenant_id,
             instance_id=instance_id,
-            input_json=json.dumps(dict(input_envelope or {}), ensure_ascii=False).encode(),
+            input_json=dump_json(dict(input_envelope or {}), ensure_ascii=False).encode(),
             env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
         )
 
@@ -271,7 +272,7 @@ def _outcome(instance: Instance, *, already_finished: bool = False, other_versio
     output: Any = None
     if instance.output:
         try:
-            output = json.loads(instance.output)
+            output = json.loads(instance.output, parse_float=read_decimal)
         except ValueError:
             output = instance.output.decode("utf-8", "replace")
     return RunOutcome(

@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from runtara_sdk.errors import ConfigurationError, InvalidInputError, ProtocolError, RuntaraError
 from runtara_sdk.outcome import encode_json
+from runtara_sdk.written_decimal import read_decimal
 
 
 @runtime_checkable
@@ -35,7 +36,7 @@ class JsonCodec:
         return encode_json(result, "it")
 
     def decode(self, stored: bytes) -> Any:
-        return json.loads(stored)
+        return json.loads(stored, parse_float=read_decimal)
 
 
 class BytesCodec:

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from runtara_sdk.written_decimal import read_decimal
+
 _DEEPEST_CAUSE = 10
 _CAUSES = ("cause", "childError")
 
@@ -27,7 +29,7 @@ class InstanceError:
     def parse(cls, text: str) -> InstanceError:
         """Read a stored error; a text that is no JSON object stays a text."""
         try:
-            document = json.loads(text)
+            document = json.loads(text, parse_float=read_decimal)
         except (ValueError, RecursionError):
             document = None
         is_error = isinstance(document, dict) and isinstance(document.get("message"), str)

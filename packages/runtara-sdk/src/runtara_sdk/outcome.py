@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Container
 from typing import Any
 
 from runtara_sdk.errors import InstanceInterrupted, InvalidInputError, RuntaraError
+from runtara_sdk.written_decimal import dump_json
 
 MAX_ERROR_CHARACTERS = 64 * 1024
 """Longer error texts are cut. What stores them keeps no more either."""
@@ -17,8 +17,8 @@ def encode_json(value: Any, what: str) -> bytes:
     if isinstance(value, bytes):
         return value
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-    except (TypeError, ValueError) as error:
+        return dump_json(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except (TypeError, ValueError, RecursionError) as error:
         raise InvalidInputError(f"{what} is not JSON: {error}") from error
 
 

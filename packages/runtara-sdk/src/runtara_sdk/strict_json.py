@@ -7,17 +7,16 @@ no UTF-8 can write, and any depth up to the interpreter's own limit. Let in, the
 from __future__ import annotations
 
 import json
-import math
 import re
 from typing import Any
 
 from runtara_sdk.errors import InvalidInputError
+from runtara_sdk.written_decimal import read_decimal
 
 MAX_NESTING = 200
 """Deepest nesting of objects and arrays in inputs and results."""
 
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
-_SHOWN_CHARACTERS = 40
 
 
 def parse_strict_json(text: str | bytes, source: str, *, hint: str = "") -> Any:
@@ -37,7 +36,7 @@ def parse_strict_json(text: str | bytes, source: str, *, hint: str = "") -> Any:
     except UnicodeError:
         raise InvalidInputError(f"{source} is not JSON: it is not UTF-8 text") from None
     try:
-        value = json.loads(decoded.removeprefix("\ufeff"), parse_constant=_refuse, parse_float=_finite)
+        value = json.loads(decoded.removeprefix("\ufeff"), parse_constant=_refuse, parse_float=read_decimal)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise InvalidInputError(f"{source} is not JSON: {error.msg} at {place}{hint}") from None
@@ -72,13 +71,6 @@ def exceeds_nesting(value: Any) -> bool:
 
 def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is no JSON number")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"the number {text[:_SHOWN_CHARACTERS]} is out of range")
-    return value
 
 
 def _holds_half_a_character(value: Any) -> bool:

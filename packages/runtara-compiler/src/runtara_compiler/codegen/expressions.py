@@ -6,12 +6,13 @@ put into an expression is an identifier that the compiler chose, checked again h
 
 from __future__ import annotations
 
-import json
 import keyword
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+from runtara_sdk.written_decimal import WrittenDecimal, dump_json
 
 LINE_WIDTH = 100
 _INDENT = "    "
@@ -160,12 +161,14 @@ def _flat_literal(value: Any) -> str:
     match value:
         case None | bool() | int():
             return repr(value)
+        case WrittenDecimal():
+            return f"WrittenDecimal({quote(value.text)})"
         case float() if math.isfinite(value):
             return repr(value)
         case str():
             return quote(value)
         case dict() | list() | tuple() if _depth(value) > _DEEPEST_LITERAL:
-            return f"decode_json({quote(json.dumps(value, ensure_ascii=False))})"
+            return f"decode_json({quote(dump_json(value, ensure_ascii=False))})"
         case dict():
             return "{" + ", ".join(f"{quote(key)}: {_flat_literal(item)}" for key, item in value.items()) + "}"
         case list() | tuple():
@@ -199,4 +202,12 @@ def names_in(expression: Expression) -> set[str]:
             return {function.identifier}.union(*(names_in(value) for value in inner))
         case Literal(value) if _depth(value) > _DEEPEST_LITERAL:
             return {"decode_json"}
+        case Literal(value) if _holds_decimal(value):
+            return {"WrittenDecimal"}
     return set()
+
+
+def _holds_decimal(value: Any) -> bool:
+    if isinstance(value, dict | list | tuple):
+        return any(map(_holds_decimal, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, WrittenDecimal)

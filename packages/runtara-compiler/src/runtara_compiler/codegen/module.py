@@ -40,6 +40,7 @@ _LIBRARY_NAMES = frozenset(
         "ChildScenario",
         "Run",
         "Workflow",
+        "WrittenDecimal",
         "choose",
         "composite",
         "decode_json",

@@ -35,7 +35,7 @@ def value_expression(value: Any) -> Expression:
 def schema_literal(fields: dict[str, SchemaField]) -> Literal:
     """A schema in its JSON form, without what is only of documents."""
     return Literal(
-        {name: field.model_dump(mode="json", by_alias=True, exclude_unset=True) for name, field in fields.items()}
+        {name: field.model_dump(by_alias=True, exclude_unset=True) for name, field in fields.items()}
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum, auto
-from typing import Annotated, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
@@ -12,6 +12,9 @@ Item = TypeVar("Item")
 
 # The largest integer that JSON readers of every language keep exactly.
 MAXIMUM_INTEGER = 2**53 - 1
+
+Constant: TypeAlias = Any
+"""A JSON value as the document holds it; to validate it as JSON once more would turn its decimals into doubles."""
 
 Sequence = Annotated[tuple[Item, ...], Field(strict=False)]
 """A JSON array kept as an immutable tuple; only the container is converted, its items stay strict."""

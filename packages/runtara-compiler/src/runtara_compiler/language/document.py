@@ -13,9 +13,7 @@ import types
 from functools import cache
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import JsonValue
-
-from runtara_compiler.language.base import LanguageModel, Part
+from runtara_compiler.language.base import Constant, LanguageModel, Part
 from runtara_compiler.language.json_source import describe, quoted
 from runtara_compiler.language.reading import Place, ReadingReport
 from runtara_compiler.language.scenario import ExecutionGraph, Scenario
@@ -24,8 +22,6 @@ from runtara_compiler.language.suggestions import did_you_mean, listing
 from runtara_compiler.language.value_reading import ValueReader
 
 MAXIMUM_IDENTIFIER_CHARACTERS = 256
-
-_ANY_JSON: object = JsonValue
 
 
 class DocumentReader:
@@ -184,7 +180,7 @@ def _null_means_absent(model: type[LanguageModel]) -> frozenset[str]:
     return frozenset(
         field.alias or name
         for name, field in model.model_fields.items()
-        if not field.is_required() and field.annotation is not _ANY_JSON
+        if not field.is_required() and field.annotation is not Constant
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any, NoReturn
+
+from runtara_sdk.written_decimal import dump_json, read_decimal
 
 from runtara_compiler.language.diagnostics import Diagnostic, ScenarioError, diagnostic
 from runtara_compiler.language.paths import Segment, format_path
@@ -36,7 +37,7 @@ def parse_json(source: bytes | str | dict[str, Any], *, origin: str) -> dict[str
             text,
             object_pairs_hook=_build_object,
             parse_constant=_refuse_constant,
-            parse_float=_parse_float,
+            parse_float=read_decimal,
             parse_int=_parse_integer,
         )
     except json.JSONDecodeError as error:
@@ -73,7 +74,7 @@ def describe(value: Any) -> str:
     kind = json_type(value)
     if value is None or isinstance(value, dict | list | tuple):
         return kind
-    text = json.dumps(value, ensure_ascii=False)
+    text = dump_json(value, ensure_ascii=False)
     return f"{kind} {text if len(text) <= 60 else text[:59] + '…'}"
 
 
@@ -85,7 +86,7 @@ def quoted(name: str) -> str:
 def _decode(source: bytes | str | dict[str, Any], origin: str) -> str:
     if isinstance(source, dict):
         try:
-            source = json.dumps(source, allow_nan=False)
+            source = dump_json(source, allow_nan=False)
         except RecursionError:
             _refuse(origin, "E092", f"the document is nested deeper than {MAXIMUM_NESTING} levels")
         except (TypeError, ValueError) as error:
@@ -110,13 +111,6 @@ def _refuse(origin: str, code: str, message: str) -> NoReturn:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
-
-
-def _parse_float(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"the number {text[:40]} is out of range")
-    return value
 
 
 def _parse_integer(text: str) -> int:

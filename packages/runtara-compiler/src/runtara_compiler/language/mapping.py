@@ -5,9 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field, JsonValue
+from pydantic import Field
 
-from runtara_compiler.language.base import LanguageModel, Part, Sequence
+from runtara_compiler.language.base import Constant, LanguageModel, Part, Sequence
 from runtara_compiler.language.paths import Segment, parse_path
 
 
@@ -34,7 +34,7 @@ class Reference(LanguageModel):
     value_type: Literal["reference"] = "reference"
     value: str
     type: Annotated[TypeHint, Field(strict=False)] | None = None
-    default: JsonValue = None
+    default: Constant = None
 
     @property
     def has_default(self) -> bool:
@@ -51,7 +51,7 @@ class Immediate(LanguageModel):
     """A literal: any JSON, taken as it stands."""
 
     value_type: Literal["immediate"] = "immediate"
-    value: JsonValue
+    value: Constant
 
 
 class Template(LanguageModel):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
-from pydantic import Field, JsonValue
+from pydantic import Field
 
-from runtara_compiler.language.base import MAXIMUM_INTEGER, Count, LanguageModel, Milliseconds, Sequence
+from runtara_compiler.language.base import MAXIMUM_INTEGER, Constant, Count, LanguageModel, Milliseconds, Sequence
 from runtara_compiler.language.conditions import Condition
 from runtara_compiler.language.diagnostics import Diagnostic
 from runtara_compiler.language.schema import FieldType, SchemaMap
@@ -32,7 +32,7 @@ class Variable(LanguageModel):
     """A constant with a default that the run input may override; `type` is documentation."""
 
     type: FieldType
-    value: JsonValue
+    value: Constant
     description: str | None = None
 
 
@@ -84,10 +84,10 @@ class ExecutionGraph(LanguageModel):
     rate_limit_budget_ms: Milliseconds | None = None
     execution_timeout_seconds: Count | None = None
     durable: bool = True
-    notes: JsonValue = None
-    nodes: JsonValue = None
-    edges: JsonValue = None
-    positions: JsonValue = None
+    notes: Constant = None
+    nodes: Constant = None
+    edges: Constant = None
+    positions: Constant = None
 
 
 for _model in (SplitStep, WaitForSignalStep, WhileStep, ExecutionGraph):

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from pydantic import JsonValue
-
-from runtara_compiler.language.base import LanguageModel, Sequence
+from runtara_compiler.language.base import Constant, LanguageModel, Sequence
 
 FieldType: TypeAlias = Literal["string", "integer", "number", "boolean", "array", "object", "file"]
 
@@ -15,8 +13,8 @@ class VisibleWhen(LanguageModel):
     """A form hint: show the field only for certain values of another."""
 
     field: str
-    equals: JsonValue = None
-    not_equals: JsonValue = None
+    equals: Constant = None
+    not_equals: Constant = None
 
 
 class SchemaField(LanguageModel):
@@ -25,9 +23,9 @@ class SchemaField(LanguageModel):
     type: FieldType
     description: str | None = None
     required: bool = False
-    default: JsonValue = None
-    example: JsonValue = None
-    enum: Sequence[JsonValue] | None = None
+    default: Constant = None
+    example: Constant = None
+    enum: Sequence[Constant] | None = None
     items: SchemaField | None = None
     properties: dict[str, SchemaField] | None = None
     label: str | None = None

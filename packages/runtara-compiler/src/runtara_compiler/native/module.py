@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import shutil
 import sysconfig
@@ -14,6 +13,7 @@ from typing import Any
 from runtara_sdk.artifact import ARCHIVE_MANIFEST_NAME
 from runtara_sdk.artifact_names import BILL_OF_MATERIALS_NAME
 from runtara_sdk.errors import InvalidInputError
+from runtara_sdk.written_decimal import dump_json
 
 from runtara_compiler.native.layers import LayerFile, write_layer
 from runtara_compiler.native.library import NativeBuildError, NativeLibrary, translated_disk_errors
@@ -61,7 +61,7 @@ async def build_workflow_layer(
         native = {"module": module.name, "extension": extension.name}
         document = {**module.manifest, "native": {**module.manifest.get("native", {}), **native}}
         (content / ARCHIVE_MANIFEST_NAME).write_text(
-            json.dumps(document, sort_keys=True, indent=2) + "\n", encoding="utf-8"
+            dump_json(document, sort_keys=True, indent=2) + "\n", encoding="utf-8"
         )
         (content / BILL_OF_MATERIALS_NAME).write_text(module.bill_of_materials, encoding="utf-8")
         return await asyncio.to_thread(write_layer, content, work_dir / "workflow.tar.gz", level=_COMPRESSION_LEVEL)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import json
 import platform
 import shlex
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from runtara_sdk.artifact import ARCHIVE_MANIFEST_NAME
 from runtara_sdk.artifact_names import BILL_OF_MATERIALS_NAME
+from runtara_sdk.written_decimal import dump_json
 
 from runtara_compiler.hookspecs import hookimpl
 from runtara_compiler.targets import BuildRequest, BuildTarget
@@ -35,6 +35,7 @@ from runtara_sdk.workflow.program import main, prepare
 prepare()
 
 from {module} import workflow
+from runtara_sdk.written_decimal import dump_json
 
 main(workflow)
 """
@@ -62,7 +63,7 @@ class PythonTarget(BuildTarget):
     def _write(self, path: Path, request: BuildRequest) -> None:
         from runtara_compiler.bill_of_materials import bill_of_materials  # listing the targets must stay quick
 
-        manifest = json.dumps(request.manifest, ensure_ascii=False, indent=2, sort_keys=True)
+        manifest = dump_json(request.manifest, ensure_ascii=False, indent=2, sort_keys=True)
         archive = io.BytesIO()
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as file:
             for name, text in (

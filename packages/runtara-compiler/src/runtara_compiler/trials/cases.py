@@ -16,12 +16,13 @@ import re
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, JsonValue, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.models import InstanceStatus
 from runtara_sdk.testing.trial import Answer, SentSignal, Trial
+from runtara_sdk.written_decimal import read_decimal
 
-from runtara_compiler.language.base import LanguageModel, Sequence
+from runtara_compiler.language.base import Constant, LanguageModel, Sequence
 from runtara_compiler.language.paths import format_path
 
 MAXIMUM_SHOWN = 20
@@ -46,8 +47,8 @@ Duration = Annotated[int, BeforeValidator(duration_ms), Field(ge=0)]
 class CaseAnswer(LanguageModel):
     """What stands in for one call: a result or an error object."""
 
-    output: JsonValue = None
-    error: dict[str, JsonValue] | None = None
+    output: Constant = None
+    error: dict[str, Constant] | None = None
 
     def answer(self) -> Answer:
         """The same for a trial."""
@@ -67,7 +68,7 @@ class CaseSignal(LanguageModel):
 
     step: str | None = None
     signal_id: str | None = None
-    payload: JsonValue = None
+    payload: Constant = None
     after: Duration = 0
 
 
@@ -84,11 +85,11 @@ class Expectation(LanguageModel):
         launches: how often the program must have been started.
     """
 
-    output: JsonValue = None
-    error: dict[str, JsonValue] | None = None
+    output: Constant = None
+    error: dict[str, Constant] | None = None
     status: Annotated[InstanceStatus, Field(strict=False)] | None = None
-    events: Sequence[dict[str, JsonValue]] = ()
-    calls: Sequence[dict[str, JsonValue]] | None = None
+    events: Sequence[dict[str, Constant]] = ()
+    calls: Sequence[dict[str, Constant]] | None = None
     passed: Duration | None = None
     launches: int | None = None
 
@@ -102,11 +103,11 @@ class Case(LanguageModel):
     """One case."""
 
     name: str
-    input: JsonValue = Field(default_factory=dict)
-    variables: dict[str, JsonValue] = Field(default_factory=dict)
+    input: Constant = Field(default_factory=dict)
+    variables: dict[str, Constant] = Field(default_factory=dict)
     capabilities: dict[str, Answers] = Field(default_factory=dict)
     children: dict[str, Answers] = Field(default_factory=dict)
-    connections: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
+    connections: dict[str, dict[str, Constant]] = Field(default_factory=dict)
     signals: Sequence[CaseSignal] = ()
     expect: Expectation
 
@@ -131,7 +132,7 @@ class CaseFile(LanguageModel):
 def read_case_file(path: Path) -> CaseFile:
     """Read a file of cases; raises `InvalidInputError` with everything that is wrong, one a line."""
     try:
-        document = json.loads(path.read_bytes())
+        document = json.loads(path.read_bytes(), parse_float=read_decimal)
     except OSError as error:
         raise InvalidInputError(f"{path}: cannot be read: {error.strerror or error}") from error
     except ValueError as error:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from runtara_sdk.cli.text import duration
 from runtara_sdk.errors import InvalidInputError, RuntaraError
+from runtara_sdk.written_decimal import dump_json
 
 if TYPE_CHECKING:
     from runtara_compiler.trials.running import CaseResult
@@ -67,7 +67,7 @@ def test_command(
             click.echo(f"error: {line}", err=True)
         ctx.exit(2)
     if as_json:
-        click.echo(json.dumps(_document(results), ensure_ascii=False, indent=2))
+        click.echo(dump_json(_document(results), ensure_ascii=False, indent=2))
     else:
         for line in _lines(results):
             click.echo(line)

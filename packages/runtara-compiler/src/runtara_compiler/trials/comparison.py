@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from runtara_sdk.models import InstanceStatus
 from runtara_sdk.testing.trial import TrialOutcome
+from runtara_sdk.written_decimal import dump_json
 
 from runtara_compiler.language.paths import format_path
 from runtara_compiler.trials.cases import Expectation
@@ -110,5 +110,5 @@ def _same(left: Any, right: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    text = dump_json(value, ensure_ascii=False, default=str)
     return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "..."

@@ -7,7 +7,6 @@ again, as after SIGKILL. Result, events and effects must be those of the undistu
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from runtara_sdk.testing.memory_store import KillPoint
 from runtara_sdk.testing.trial import Trial, TrialOutcome, try_workflow
 from runtara_sdk.workflow import Workflow
+from runtara_sdk.written_decimal import dump_json
 
 MAXIMUM_POINTS = 10_000
 """Of a longer run, as many places at equal distances are tried."""
@@ -78,10 +78,10 @@ def _end(outcome: TrialOutcome) -> tuple[Any, ...]:
 
 def _told(outcome: TrialOutcome) -> set[str]:
     """What the events say; a program that starts anew may say a line of its log again."""
-    return {json.dumps({**event, "timestamp_ms": None}, sort_keys=True) for event in outcome.events}
+    return {dump_json({**event, "timestamp_ms": None}, sort_keys=True) for event in outcome.events}
 
 
 def _effects(outcome: TrialOutcome) -> list[str]:
     return sorted(
-        json.dumps([call.capability, call.step_id, call.inputs], sort_keys=True, default=str) for call in outcome.calls
+        dump_json([call.capability, call.step_id, call.inputs], sort_keys=True, default=str) for call in outcome.calls
     )

@@ -56,6 +56,6 @@ def _check_inputs(step: StartScenarioStep, schema: dict[str, SchemaField]) -> It
 
 
 def _check_literal(step: StartScenarioStep, name: str, value: Immediate, field: SchemaField) -> Iterator[Diagnostic]:
-    document = field.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    document = field.model_dump(by_alias=True, exclude_unset=True)
     for violation in Schema.from_json({name: document}).violations({name: value.value}):
         yield step_finding("E023", step.id, f"{violation.path} {violation.message}", "inputMapping", name)

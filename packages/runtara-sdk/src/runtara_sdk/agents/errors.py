@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
 from runtara_sdk.errors import ConfigurationError, InvalidInputError, RuntaraError
+from runtara_sdk.written_decimal import dump_json
 
 INPUT_DESERIALIZATION_ERROR = "INPUT_DESERIALIZATION_ERROR"
 CAPABILITY_ERROR = "CAPABILITY_ERROR"
@@ -122,4 +122,4 @@ class AgentError(RuntaraError):
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return value if isinstance(value, str) else dump_json(value, ensure_ascii=False, default=str)

@@ -10,9 +10,10 @@ import contextvars
 import dataclasses
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from runtara_sdk.agents.capability import Capability
@@ -26,6 +27,7 @@ from runtara_sdk.agents.errors import (
 )
 from runtara_sdk.agents.inputs import decode_inputs
 from runtara_sdk.errors import RuntaraError
+from runtara_sdk.written_decimal import WrittenDecimal
 
 
 async def invoke_capability(agent_id: str, capability: Capability, inputs: Any, context: CapabilityContext) -> Any:
@@ -91,10 +93,28 @@ def _encode(place: str, result: Any) -> Any:
         value = to_jsonable_python(result, by_alias=True, inf_nan_mode="constants")
         # NaN and lone surrogates have no JSON form; better refused here than when the checkpoint is written.
         json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+        if WrittenDecimal.is_used:
+            value = _with_decimals(value, result)
     except (ValueError, TypeError, RecursionError) as error:
         raise AgentError.permanent(
             OUTPUT_SERIALIZATION_ERROR, f"{place}: the result has no JSON form: {_describe(error)}"
         ) from error
+    return value
+
+
+def _with_decimals(value: Any, source: Any) -> Any:
+    """JSON made from `source`, in which decimals that it only passes on are still as they were written."""
+    if isinstance(source, WrittenDecimal):
+        return source if value == source else value
+    if isinstance(value, dict):
+        if isinstance(source, BaseModel):
+            source = source.model_dump(by_alias=True)
+        elif dataclasses.is_dataclass(source):
+            source = {field.name: getattr(source, field.name) for field in dataclasses.fields(source)}
+        if isinstance(source, Mapping):
+            return {key: _with_decimals(item, source.get(key)) for key, item in value.items()}
+    elif isinstance(value, list) and isinstance(source, list | tuple) and len(source) == len(value):
+        return [_with_decimals(*pair) for pair in zip(value, source, strict=True)]
     return value
 
 

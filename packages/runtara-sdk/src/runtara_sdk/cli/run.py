@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import shlex
 import uuid
@@ -24,6 +23,7 @@ from runtara_sdk.models import InstanceStatus
 from runtara_sdk.plugins import load_one
 from runtara_sdk.services import ChildFile, CompilerService, LocalPlatform, RunOutcome
 from runtara_sdk.stop_signals import stop_at_signals
+from runtara_sdk.written_decimal import dump_json
 
 EXIT_UNFINISHED = 3
 _ENVELOPE_KEYS = frozenset({"data", "variables"})
@@ -171,10 +171,10 @@ def _show(outcome: RunOutcome, request: RunRequest, *, as_json: bool) -> int:
         }
         if outcome.already_finished:
             shown |= {"already_finished": True, "other_version": outcome.other_version}
-        click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+        click.echo(dump_json(shown, indent=2, ensure_ascii=False))
     if outcome.status == InstanceStatus.COMPLETED:
         if not as_json:
-            click.echo(json.dumps(outcome.output, indent=2, ensure_ascii=False))
+            click.echo(dump_json(outcome.output, indent=2, ensure_ascii=False))
         return 0
     if outcome.status in (InstanceStatus.FAILED, InstanceStatus.CANCELLED):
         reasons = error.lines() if error is not None else [outcome.termination_reason or ""]

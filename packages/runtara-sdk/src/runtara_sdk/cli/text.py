@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any
+
+from runtara_sdk.written_decimal import dump_json
 
 MAXIMUM_CELL_CHARACTERS = 200
 """Longest text of a cell or a payload; ids are never cut."""
@@ -30,7 +31,7 @@ def size(count: int) -> str:
 
 def json_text(value: Any, *, indent: int | None = 2) -> str:
     """JSON for standard output; half characters, which no encoding has, are escaped."""
-    return storable(json.dumps(value, ensure_ascii=False, indent=indent))
+    return storable(dump_json(value, ensure_ascii=False, indent=indent))
 
 
 def storable(text: str) -> str:
@@ -40,7 +41,7 @@ def storable(text: str) -> str:
 
 def one_line(value: Any, *, longest: int = MAXIMUM_CELL_CHARACTERS) -> str:
     """A value on one line that a terminal shows as it is: texts plain, anything else as JSON; cut when too long."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = value if isinstance(value, str) else dump_json(value, ensure_ascii=False)
     text = " ".join(text.split())
     text = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
     return text if len(text) <= longest else f"{text[:longest]}..."

@@ -13,6 +13,7 @@ from runtara_sdk.instance_error import InstanceError
 from runtara_sdk.management import models
 from runtara_sdk.models import InstanceStatus, SignalType
 from runtara_sdk.protocol import environment_pb2 as pb
+from runtara_sdk.written_decimal import read_decimal
 
 STATUS_NUMBERS = {
     InstanceStatus.PENDING: pb.STATUS_PENDING,
@@ -76,7 +77,7 @@ def decode_value(data: bytes) -> Any:
     except UnicodeDecodeError:
         return base64.b64encode(data).decode()
     try:
-        return json.loads(text)
+        return json.loads(text, parse_float=read_decimal)
     except ValueError:
         return text
 

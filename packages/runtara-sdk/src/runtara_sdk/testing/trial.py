@@ -29,10 +29,12 @@ from runtara_sdk.testing.memory_store import KillPoint, MemoryStore, ProgramKill
 from runtara_sdk.workflow import StepFailedError, Workflow
 from runtara_sdk.workflow.children import ChildScenario
 from runtara_sdk.workflow.connections import ConnectionRequest, checked_answer
+from runtara_sdk.workflow.json_text import decode_json
 from runtara_sdk.workflow.program import run_instance
 from runtara_sdk.workflow.run import Run
 from runtara_sdk.workflow.scope import plain_part
 from runtara_sdk.workflow.surroundings import CapabilityCall, Surroundings
+from runtara_sdk.written_decimal import dump_json
 
 MAXIMUM_LAUNCHES = 1_000
 LONGEST_REAL_SECONDS = 60.0
@@ -160,7 +162,7 @@ class _Driver:
         self._store.on_event = self._answer_request
 
     async def drive(self) -> TrialOutcome:
-        envelope = json.dumps({"data": self._trial.data, "variables": dict(self._trial.variables)})
+        envelope = dump_json({"data": self._trial.data, "variables": dict(self._trial.variables)})
         reader = EnvironmentReader({"INPUT_JSON": envelope})
         launches = 0
         waiting_for: str | None = None
@@ -223,7 +225,7 @@ class _Driver:
         for time_ms, sent in list(self._due):
             if time_ms <= now_ms:
                 self._due.remove((time_ms, sent))
-                self._store.send_custom_signal(sent.signal_id or "", json.dumps(sent.payload).encode())
+                self._store.send_custom_signal(sent.signal_id or "", dump_json(sent.payload).encode())
 
     def _answer_request(self, event: InstanceEvent) -> None:
         if event.subtype != _REQUESTED:
@@ -243,7 +245,7 @@ class _Driver:
         store = self._store
         return TrialOutcome(
             store.status,
-            None if store.output is None else json.loads(store.output),
+            None if store.output is None else decode_json(store.output),
             None if store.error is None else _error_object(store.error),
             tuple(_shown(event) for event in store.events if event.event_type is EventType.CUSTOM),
             tuple(self._surroundings.calls),
@@ -366,12 +368,12 @@ def _step_failure(error: Mapping[str, Any]) -> StepFailedError:
 
 def _error_object(text: bytes) -> dict[str, Any]:
     try:
-        document = json.loads(text)
+        document = decode_json(text)
     except ValueError:
         document = None
     return document if isinstance(document, dict) else {"message": text.decode("utf-8", "replace")}
 
 
 def _shown(event: InstanceEvent) -> dict[str, Any]:
-    payload = json.loads(event.payload) if event.payload else {}
+    payload = decode_json(event.payload) if event.payload else {}
     return {**(payload if isinstance(payload, dict) else {"payload": payload}), "type": event.subtype}

@@ -35,6 +35,7 @@ from runtara_sdk.workflow.steps import (
 )
 from runtara_sdk.workflow.templates import template
 from runtara_sdk.workflow.workflow import Workflow
+from runtara_sdk.written_decimal import WrittenDecimal
 
 __all__ = [
     "AgentStep",
@@ -59,6 +60,7 @@ __all__ = [
     "WaitForSignalStep",
     "WhileStep",
     "Workflow",
+    "WrittenDecimal",
     "choose",
     "composite",
     "decode_json",

@@ -21,6 +21,7 @@ from runtara_sdk.json_argument import read_text
 from runtara_sdk.settings import EnvironmentReader
 from runtara_sdk.workflow.surroundings import Surroundings
 from runtara_sdk.workflow.workflow import Workflow
+from runtara_sdk.written_decimal import dump_json, read_decimal
 
 DEFAULT_TENANT = "default"
 DEFAULT_DATABASE = "run.db"
@@ -107,7 +108,7 @@ class _HandSurroundings(Surroundings):
 
     def finished(self, output: bytes) -> None:
         """Print the result as JSON."""
-        print(json.dumps(json.loads(output), ensure_ascii=False, indent=2))  # noqa: T201
+        print(dump_json(json.loads(output, parse_float=read_decimal), ensure_ascii=False, indent=2))  # noqa: T201
 
 
 def describe_version(workflow: Workflow, manifest_file: Path) -> str:

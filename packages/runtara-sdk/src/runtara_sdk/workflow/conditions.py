@@ -12,6 +12,7 @@ from typing import Any
 
 from runtara_sdk.workflow.coercion import parse_number
 from runtara_sdk.workflow.mapping import Roots, Value
+from runtara_sdk.written_decimal import WrittenDecimal, exact_number
 
 _TOLERANCE = 2.2e-16
 
@@ -46,6 +47,9 @@ def _identical(left: Any, right: Any) -> bool:
 
 
 def _numbers_equal(left: float, right: float) -> bool:
+    if WrittenDecimal in (type(left), type(right)):
+        one, other = exact_number(left), exact_number(right)
+        return one == other or abs(one - other) < _TOLERANCE
     if left == right:
         return True
     try:
@@ -60,11 +64,15 @@ def _number(value: Any) -> int | float | None:
     return parse_number(value) if isinstance(value, str) else None
 
 
-def _compare(arguments: Sequence[Any], holds: Callable[[float, float], bool]) -> bool:
+def _compare(arguments: Sequence[Any], holds: Callable[[Any, Any], bool]) -> bool:
     if len(arguments) < 2:
         return False
     left, right = _number(arguments[0]), _number(arguments[1])
-    return left is not None and right is not None and holds(left, right)
+    if left is None or right is None:
+        return False
+    if WrittenDecimal in (type(left), type(right)):
+        return holds(exact_number(left), exact_number(right))
+    return holds(left, right)
 
 
 def _texts(arguments: Sequence[Any], holds: Callable[[str, str], bool]) -> bool:

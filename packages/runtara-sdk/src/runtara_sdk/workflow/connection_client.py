@@ -15,6 +15,7 @@ from runtara_sdk.workflow.connections import (
     connection_failure,
 )
 from runtara_sdk.workflow.failures import PERMANENT, TRANSIENT, StepFailedError
+from runtara_sdk.written_decimal import read_decimal
 
 TIMEOUT_SECONDS = 30.0
 MAXIMUM_BYTES = 1 << 20
@@ -44,7 +45,7 @@ def _fetch(request: ConnectionRequest) -> dict[str, Any]:
         text = f"the connection service answered with more than {MAXIMUM_BYTES} bytes"
         raise connection_failure(request, "CONNECTION_INVALID", text, PERMANENT)
     try:
-        answer = json.loads(body)
+        answer = json.loads(body, parse_float=read_decimal)
     except ValueError:
         raise connection_failure(
             request, "CONNECTION_INVALID", "the connection service answered no JSON", PERMANENT

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from runtara_sdk.errors import RuntaraError
+from runtara_sdk.written_decimal import dump_json
 
 TRANSIENT = "transient"
 PERMANENT = "permanent"
@@ -63,11 +63,11 @@ class StepFailedError(RuntaraError):
 
     def as_text(self) -> str:
         """The error object as JSON text that UTF-8 can write."""
-        text = json.dumps(self.details, ensure_ascii=False, default=str)
+        text = dump_json(self.details, ensure_ascii=False, default=str)
         try:
             text.encode()
         except UnicodeEncodeError:  # half a surrogate pair: only its escape can be written
-            return json.dumps(self.details, default=str)
+            return dump_json(self.details, default=str)
         return text
 
     def __str__(self) -> str:

@@ -5,21 +5,23 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from runtara_sdk.written_decimal import dump_json, read_decimal
+
 
 def encode_json(value: Any) -> bytes:
     """The JSON of `value`; raises `ValueError` or `TypeError` for what has none (NaN, objects that are no JSON)."""
     try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+        return dump_json(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     except UnicodeEncodeError:  # half a surrogate pair: only its escape can be written
-        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+        return dump_json(value, separators=(",", ":"), allow_nan=False).encode()
 
 
 def decode_json(text: bytes | str) -> Any:
     """The value of a JSON text; raises `ValueError` when it is none."""
     try:
-        return json.loads(text, parse_constant=_refuse)
+        return json.loads(text, parse_constant=_refuse, parse_float=read_decimal)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 

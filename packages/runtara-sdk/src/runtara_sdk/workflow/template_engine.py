@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from functools import lru_cache
@@ -14,6 +13,8 @@ from jinja2.runtime import LoopContext, Macro
 from jinja2.sandbox import SandboxedEnvironment
 from jinja2.tests import TESTS
 from jinja2.utils import Namespace
+
+from runtara_sdk.written_decimal import dump_json
 
 MAXIMUM_OUTPUT_CHARACTERS = 10_000_000
 MAXIMUM_TURNS = 200_000
@@ -182,7 +183,7 @@ def _printed_inside(value: Any) -> str:
     if isinstance(value, bool) or value is None:
         return "none" if value is None else str(value).lower()
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
+        return dump_json(value, ensure_ascii=False)
     if isinstance(value, dict):
         return "{" + ", ".join(f"{_printed_inside(key)}: {_printed_inside(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
@@ -217,7 +218,7 @@ class _Counted(list[Any]):
 
 def _to_json(value: Any, indent: int | None = None) -> str:
     separators = (",", ":") if indent is None else None
-    return json.dumps(value, ensure_ascii=False, indent=indent, separators=separators)
+    return dump_json(value, ensure_ascii=False, indent=indent, separators=separators)
 
 
 def _join(value: Iterable[Any], separator: str = "", attribute: str | None = None) -> str:

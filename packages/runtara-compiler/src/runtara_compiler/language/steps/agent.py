@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, JsonValue
 
-from runtara_compiler.language.base import Count, Milliseconds
+from runtara_compiler.language.base import Constant, Count, Milliseconds
 from runtara_compiler.language.mapping import InputMapping
 from runtara_compiler.language.steps.base import DEFAULT_MAX_RETRIES, DEFAULT_RETRY_DELAY_MS, BaseStep
 
@@ -36,4 +36,4 @@ class AgentStep(BaseStep):
     max_retries: Count = DEFAULT_MAX_RETRIES
     retry_delay_ms: Milliseconds = Field(DEFAULT_RETRY_DELAY_MS, alias="retryDelay")
     timeout_ms: Milliseconds | None = Field(None, alias="timeout")
-    compensation: JsonValue = None
+    compensation: Constant = None

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import JsonValue
 
-from runtara_compiler.language.base import LanguageModel
+from runtara_compiler.language.base import Constant, LanguageModel
 from runtara_compiler.language.shapes import UNKNOWN, Shape
 
 DEFAULT_MAX_RETRIES = 3
@@ -33,7 +33,7 @@ class BaseStep(LanguageModel):
 
     id: str
     name: str | None = None
-    position: JsonValue = None
+    position: Constant = None
     durable: bool = True
 
     @property
