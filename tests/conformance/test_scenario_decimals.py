@@ -1,4 +1,4 @@
-"""Decimals pass through a scenario as they were written: from the input, from the scenario, through agents and events."""
+"""Decimals pass through a scenario as they were written, from input and scenario through agents and events."""
 
 from __future__ import annotations
 

@@ -201,8 +201,7 @@ STEP_ERRORS = [
     ({"stepType": "Agent", "agentId": "a", "capabilityId": "b", "maxRetries": -1}, "E095", "at least 0"),
     ({"stepType": "Agent", "agentId": "a", "capabilityId": "b", "maxRetries": "3"}, "E095", "an integer"),
     ({"stepType": "Agent", "agentId": "a", "capabilityId": "b", "maxRetries": True}, "E095", "an integer"),
-    ({"stepType": "Agent", "agentId": "a", "capabilityId": "b", "connectionRef": "c"}, "E097", "connectionRef"),
-    ({"stepType": "Finish", "breakpoint": True}, "E097", "breakpoint"),
+    ({"stepType": "Agent", "agentId": "a", "capabilityId": "b", "connectionRef": "c"}, "E095", "a mapping value"),
 ]
 
 

@@ -48,7 +48,7 @@ def test_it_calculates_as_the_double(number: str) -> None:
 
 def test_a_copy_keeps_the_text() -> None:
     value = {"a": WrittenDecimal("1.10")}
-    for copied in (copy.deepcopy(value), copy.copy(value), pickle.loads(pickle.dumps(value))):  # noqa: S301 - own data
+    for copied in (copy.deepcopy(value), copy.copy(value), pickle.loads(pickle.dumps(value))):
         assert dump_json(copied) == '{"a": 1.10}'
     assert f"{value['a']}" == repr(value["a"]) == "1.10"
 

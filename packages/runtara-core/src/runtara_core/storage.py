@@ -162,7 +162,9 @@ class Storage(ABC):
         """Append the event and make its state change in one transaction; returns the status after it.
 
         completed/failed/suspended require running; a repeat of the same terminal event by the same epoch is a no-op,
-        any other is `InvalidStateError`. A repeated `event_key` appends nothing.
+        any other is `InvalidStateError`. A repeated `event_key` appends nothing. A suspended event with a
+        checkpoint id stores that checkpoint, unless it names the signal that the instance is parked for; `state` of its
+        payload, a JSON object, is the state in base64, else it is empty. What was stored before stays.
         """
 
     @abstractmethod

@@ -36,6 +36,9 @@ from runtara_sdk.retry import RetryPolicy
 if TYPE_CHECKING:
     from runtara_sdk.instance import RuntaraSdk
 
+MayWait = Callable[[str, int, int], Awaitable[bool]]
+"""Whether the call of a key may wait before its attempt of a number, milliseconds."""
+
 logger = logging.getLogger(__name__)
 
 _RECORD_SECONDS = 5.0
@@ -52,6 +55,7 @@ async def call_durably(
     policy: RetryPolicy,
     codec: ResultCodec,
     describe: Callable[[Exception], str] = describe_error,
+    may_wait: MayWait | None = None,
 ) -> Any:
     """The result recorded under `key`, else that of `work`, which is then recorded.
 
@@ -62,6 +66,7 @@ async def call_durably(
         policy: which failures are tried again.
         codec: of the result.
         describe: text of a failure, as stored with the attempt after it.
+        may_wait: whether a wait for a rate limit, one that the budget of the policy allows, may be; asked before it.
 
     Raises the last failure; `ProtocolError` when the recorded result cannot be decoded; an interruption when one is
     pending once the result is recorded, or when the instance sleeps until the next attempt.
@@ -77,7 +82,7 @@ async def call_durably(
                 progress = await calls.progress(key)
                 if progress.state is not None:
                     return decode_result(codec, key, progress.state)
-                encoded, result = await _attempt(sdk, key, work, progress.retry, policy, codec, describe)
+                encoded, result = await _attempt(sdk, key, work, progress.retry, policy, codec, describe, may_wait)
                 answer = await _record(sdk, key, encoded)
                 calls.raise_if_interrupted()
                 return decode_result(codec, key, answer.state) if answer.found else result
@@ -93,6 +98,7 @@ async def _attempt(
     policy: RetryPolicy,
     codec: ResultCodec,
     describe: Callable[[Exception], str],
+    may_wait: MayWait | None,
 ) -> tuple[bytes, Any]:
     """The result of the attempt that succeeded: as it is stored, and as it is read again."""
     attempt = RetryAttempt(1)
@@ -111,18 +117,37 @@ async def _attempt(
             result = await _attempt_once(sdk, key, work, attempt.attempt_number, policy.timeout_ms)
             return encode_result(codec, key, result)
         except Exception as error:
-            following = policy.next_attempt(
-                attempt,
-                error,
-                seed=f"{sdk.instance_id}/{key}",
-                wait_for_rate_limits=sdk.settings.auto_retry_on_429,
-                longest_delay_ms=sdk.settings.max_retry_delay_ms,
-            )
+            following = await next_attempt(sdk, key, policy, attempt, error, may_wait)
             if following is None:
                 raise
             attempt = replace(following, error=describe(error))
         logger.info("%s: attempt %d in %d ms: %s", key, attempt.attempt_number, attempt.wait_ms, attempt.error)
         await calls_of(sdk).wait_before_attempt(key, attempt)
+
+
+async def next_attempt(
+    sdk: RuntaraSdk,
+    key: str,
+    policy: RetryPolicy,
+    last: RetryAttempt,
+    error: Exception,
+    may_wait: MayWait | None = None,
+) -> RetryAttempt | None:
+    """The attempt after one that failed, as policy, settings and budget have it; None when there is none."""
+    wait_for_rate_limits = sdk.settings.auto_retry_on_429
+    while True:
+        following = policy.next_attempt(
+            last,
+            error,
+            seed=f"{sdk.instance_id}/{key}",
+            wait_for_rate_limits=wait_for_rate_limits,
+            longest_delay_ms=sdk.settings.max_retry_delay_ms,
+        )
+        if following is None or following.rate_limit_waited_ms == last.rate_limit_waited_ms or may_wait is None:
+            return following
+        if await may_wait(key, following.attempt_number, following.wait_ms):
+            return following
+        wait_for_rate_limits = False
 
 
 async def _record(sdk: RuntaraSdk, key: str, result: bytes) -> CheckpointResult:

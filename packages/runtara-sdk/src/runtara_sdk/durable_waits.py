@@ -83,6 +83,7 @@ class DurableWaits:
     async def before_attempt(self, checkpoint_id: str, attempt: RetryAttempt) -> None:
         """Record an attempt and return when it may run."""
         with self._under_way.operation(is_timer=True) as own:
+            await _let_others_begin()
             while True:
                 outcome = await self._ask(
                     self._store().record_retry_attempt(

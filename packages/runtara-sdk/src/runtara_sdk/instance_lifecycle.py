@@ -87,6 +87,7 @@ class InstanceLifecycle:
         self._watch = InterruptionWatch()
         self._registered = False
         self._result_reported = False
+        self._left_suspended = False
         self._store_failures: WeakSet[BaseException] = WeakSet()
         self._polls = SignalPolls(
             store=lambda: self._backend,
@@ -255,9 +256,13 @@ class InstanceLifecycle:
     async def suspended(self, checkpoint_id: str | None = None) -> None:
         """Leave the instance suspended until somebody resumes it; the program should end after it.
 
+        With a `checkpoint_id` that checkpoint is stored in the same transaction, without a state: the launch after it
+        finds it, and knows that it has been here.
+
         Example::
 
-            await sdk.suspended()
+            if await sdk.get_checkpoint("handed-over") is None:
+                await sdk.suspended("handed-over")
         """
         await self._report_end(EventType.SUSPENDED, b"", refuse_empty("checkpoint_id", checkpoint_id))
 
@@ -337,7 +342,7 @@ class InstanceLifecycle:
 
     async def _stopped_meanwhile(self, refusal: InvalidStateError) -> InstanceInterrupted | None:
         """The interruption behind a refusal: what one part of a program suspended, its other parts hear of here."""
-        if not self._registered or self._result_reported:
+        if not self._registered or (self._result_reported and not self._left_suspended):
             return None
         status = (await self._backend.get_instance_status(self.settings.instance_id)).status
         if status is InstanceStatus.SUSPENDED:
@@ -355,6 +360,7 @@ class InstanceLifecycle:
         with self._watch.ending():
             await self._report(InstanceEvent(event_type, payload, checkpoint_id=checkpoint_id, event_key=event_key))
         self._result_reported = True
+        self._left_suspended = event_type is EventType.SUSPENDED
         await self._background.stop()
 
     async def _report_failure(self, error: Exception) -> None:

@@ -75,10 +75,13 @@ def exact_number(value: float) -> Decimal:
 
 
 def dump_json(value: Any, **options: Any) -> str:
-    """As `json.dumps`, with decimals as they were written; raises `RecursionError` for what holds itself."""
+    """As `json.dumps`, with decimals as they were written."""
     if not WrittenDecimal.is_used:
         return json.dumps(value, **options)
-    marked = _marked(value)
+    try:
+        marked = _marked(value)
+    except RecursionError:
+        return json.dumps(value, **options)  # says what is wrong with the value
     text = json.dumps(marked, **options)
     return text if marked is value else text.replace(_OPENING, "").replace(_CLOSING, "")
 

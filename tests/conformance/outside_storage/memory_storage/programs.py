@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 from collections.abc import Iterator, Sequence
@@ -424,6 +425,8 @@ def _suspend(record: Record, event: InstanceEvent, now_ms: int) -> None:
         reason is TerminationReason.WAITING_SIGNAL and event.checkpoint_id in record.custom_signals
     ):
         wake_at_ms = now_ms
+    if reason is not TerminationReason.WAITING_SIGNAL and event.checkpoint_id:
+        record.store_checkpoint(event.checkpoint_id, _state_carried(event.payload), now_ms)
     record.park(reason, now_ms, wake_at_ms)
 
 
@@ -433,6 +436,13 @@ def _requested_wake(payload: bytes) -> int | None:
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
     return wake_at_ms if type(wake_at_ms) is int and 0 <= wake_at_ms <= _MAX_TIME_MS else None
+
+
+def _state_carried(payload: bytes) -> bytes:
+    try:
+        return base64.b64decode(json.loads(payload)["state"], validate=True)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return b""
 
 
 def _error_text(payload: bytes) -> str:

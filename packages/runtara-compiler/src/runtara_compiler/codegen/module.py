@@ -39,6 +39,7 @@ _LIBRARY_NAMES = frozenset(
         "Case",
         "ChildScenario",
         "Run",
+        "WaitAction",
         "Workflow",
         "WrittenDecimal",
         "choose",

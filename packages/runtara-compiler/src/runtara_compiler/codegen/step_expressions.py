@@ -28,6 +28,7 @@ from runtara_compiler.language import (
     StartScenarioStep,
     Step,
     SwitchStep,
+    WaitAction,
     WaitForSignalStep,
     WhileStep,
 )
@@ -63,6 +64,8 @@ def step_expression(step: Step, edges: StepEdges, names: StepNames, *, durable: 
         fields |= _body_fields(use.field, use.graph, names.bodies[use.field])
     if not (step.durable and durable):
         fields["durable"] = Literal(False)
+    if step.breakpoint:
+        fields["breakpoint"] = Literal(True)
     if edges.then:
         fields["then"] = edges_expression(edges.then)
     if edges.outcomes:
@@ -110,6 +113,7 @@ def _agent(step: AgentStep, names: StepNames) -> Fields:
         **_given(
             step,
             connection_id=("connection_id", Literal),
+            connection_ref=("connection_ref", value_expression),
             inputs=("input_mapping", mapping_expression),
             max_retries=("max_retries", Literal),
             retry_delay_ms=("retry_delay_ms", Literal),
@@ -171,6 +175,7 @@ def _split(step: SplitStep, _: StepNames) -> Fields:
             continue_on_failure=("dont_stop_on_failed", Literal),
             allow_null=("allow_null", Literal),
             convert_single_value=("convert_single_value", Literal),
+            batch_size=("batch_size", Literal),
             variables=("variables", mapping_expression),
             max_retries=("max_retries", Literal),
             retry_delay_ms=("retry_delay_ms", Literal),
@@ -217,7 +222,18 @@ def _wait_for_signal(step: WaitForSignalStep, _: StepNames) -> Fields:
         timeout_ms=("timeout_ms", value_expression),
         poll_interval_ms=("poll_interval_ms", Literal),
         response_fields=("response_schema", schema_literal),
+        action=("action", _action),
     )
+
+
+def _action(action: WaitAction) -> Expression:
+    given = _given(
+        action,
+        key=("key", Literal),
+        correlation=("correlation", mapping_expression),
+        context=("context", mapping_expression),
+    )
+    return call("WaitAction", **given)
 
 
 def _while(step: WhileStep, _: StepNames) -> Fields:

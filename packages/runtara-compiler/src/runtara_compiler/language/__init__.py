@@ -43,6 +43,7 @@ from runtara_compiler.language.steps import (
     StartScenarioStep,
     Step,
     SwitchStep,
+    WaitAction,
     WaitForSignalStep,
     WhileStep,
 )
@@ -88,6 +89,7 @@ __all__ = [
     "TypeHint",
     "ValueCondition",
     "Variable",
+    "WaitAction",
     "WaitForSignalStep",
     "WhileStep",
     "format_path",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 Item = TypeVar("Item")
@@ -39,14 +39,12 @@ class LanguageModel(BaseModel):
     Attributes:
         old_names: names of old documents to current ones; read, with a warning.
         synonyms: names of newer documents to current ones; read, without a warning.
-        not_compiled: fields of the language without effect in this version, each with the value that asks for nothing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, alias_generator=to_camel, populate_by_name=True)
 
     old_names: ClassVar[dict[str, str]] = {}
     synonyms: ClassVar[dict[str, str]] = {}
-    not_compiled: ClassVar[dict[str, JsonValue]] = {}
 
     @classmethod
     def json_fields(cls) -> frozenset[str]:

@@ -153,11 +153,7 @@ class DocumentReader:
                 if current in raw:
                     report("E099", f"both {name!r} and {current!r} are given; keep {current!r}", place)
                     continue
-            if current in model.not_compiled:
-                if value is not None and value != model.not_compiled[current]:
-                    text = f"{name!r} is part of the language, but this version does not compile it; remove it"
-                    report("E097", text, place)
-            elif current not in known:
+            if current not in known:
                 suggestion = did_you_mean(name, known | model.synonyms.keys())
                 report("E093", f"unknown field {quoted(name)}{suggestion}", place)
             elif value is not None or current not in optional:

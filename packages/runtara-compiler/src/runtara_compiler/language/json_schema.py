@@ -99,8 +99,6 @@ def _complete(definition: dict[str, Any], model: type[LanguageModel]) -> None:
         if current in definition.get("required", ()):
             definition["required"].remove(current)
             definition["oneOf"] = [{"required": [current]}, {"required": [synonym]}]
-    for name, neutral in model.not_compiled.items():
-        properties.setdefault(name, {"const": neutral, "description": "Not compiled by this version."})
 
 
 def _without_null(shown: dict[str, Any]) -> None:

@@ -68,7 +68,7 @@ class ExecutionGraph(LanguageModel):
 
     Attributes:
         entry_point: id of the first step; empty when it is left out and cannot be inferred (E001).
-        rate_limit_budget_ms: how long a call may wait for rate limits in all; of the scenario's own graph.
+        rate_limit_budget_ms: how long a run may wait for rate limits in all; of the scenario's own graph.
         durable: whether what the steps do is recorded, those of bodies included.
         notes, nodes, edges, positions: of the editor, opaque.
     """

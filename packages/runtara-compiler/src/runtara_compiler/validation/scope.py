@@ -72,6 +72,8 @@ class GraphScope:
             variables |= PASS_VARIABLES | {"_item", *step.config.variables}
             variables -= {"_previousOutputs"}
             schema, expects_schema = step.input_schema or graph.input_schema, False
+            if step.config.batch_size:
+                schema = {}  # the data is an array of what the schema describes
         elif isinstance(step, WhileStep):
             roots |= {"loop", "iteration"}
             variables |= PASS_VARIABLES | {"_loop", "_previousOutputs", *step.config.variables}

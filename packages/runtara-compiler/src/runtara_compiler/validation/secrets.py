@@ -27,11 +27,11 @@ def check_connections(graph: ExecutionGraph, agents: AgentCatalog) -> Iterator[D
             suggestion = f"{did_you_mean(step.integration_id, known)} (kinds: {listing(known)})"
             text = f"no installed agent takes connections of the kind {quoted(step.integration_id)}{suggestion}"
             yield step_finding("E030", step.id, text, "integrationId")
-        elif isinstance(step, AgentStep) and step.connection_id is not None:
+        elif isinstance(step, AgentStep) and (step.connection_id is not None or step.connection_ref is not None):
             agent = agents.find(step.agent_id)
             if agent is not None and not agent.integrations:
                 text = f"the agent {quoted(agent.id)} takes no connection"
-                yield step_finding("E030", step.id, text, "connectionId")
+                yield step_finding("E030", step.id, text, "connectionRef" if step.connection_ref else "connectionId")
 
 
 def leak_of(reader: Step, agents: AgentCatalog, *, on_edge: bool) -> tuple[str, str] | None:

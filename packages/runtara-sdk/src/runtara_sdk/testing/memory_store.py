@@ -233,6 +233,8 @@ class _LaunchBackend(InstanceBackend):
                 store.output = event.payload
             elif event.event_type is EventType.FAILED:
                 store.error = event.payload
+            elif event.event_type is EventType.SUSPENDED and event.checkpoint_id is not None:
+                store.checkpoints.setdefault(event.checkpoint_id, b"")
             store.ring()
 
     async def poll_signals(

@@ -281,6 +281,8 @@ class _ListeningStore(MemoryStore):
 class _TrialSurroundings(Surroundings):
     """Answers calls from the trial, and notes them."""
 
+    stops_at_breakpoints = False
+
     def __init__(self, trial: Trial, clock: JumpingClock, store: MemoryStore) -> None:
         super().__init__(clock)
         self._store = store

@@ -30,6 +30,7 @@ from runtara_sdk.workflow.steps import (
     StartScenarioStep,
     Step,
     SwitchStep,
+    WaitAction,
     WaitForSignalStep,
     WhileStep,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "Step",
     "StepFailedError",
     "SwitchStep",
+    "WaitAction",
     "WaitForSignalStep",
     "WhileStep",
     "Workflow",

@@ -67,7 +67,12 @@ class RunEvents:
         )
 
     async def input_requested(
-        self, step_id: str, step_name: str, signal_id: str, response_schema: dict[str, Any]
+        self,
+        step_id: str,
+        step_name: str,
+        signal_id: str,
+        response_schema: dict[str, Any],
+        action: dict[str, Any] | None,
     ) -> None:
         """Append `external_input_requested`, once for each signal id; unlike the others it must not get lost."""
         request = {
@@ -76,6 +81,7 @@ class RunEvents:
             "step_id": step_id,
             "step_name": step_name,
             "response_schema": response_schema or None,
+            **({} if action is None else {"action": redact(action)}),
         }
         key = f"{_INPUT_REQUESTED}:{signal_id}"
         await self._sdk.custom_event(_INPUT_REQUESTED, encode_json(request), event_key=key)
@@ -98,6 +104,11 @@ class RunEvents:
                     | {"outputs": shorten(redact(outputs)), "duration_ms": max(0, now_ms - started_at_ms)}
                 ),
             )
+
+    async def breakpoint_hit(self, step: Step, key: str) -> None:
+        """Append `breakpoint_hit`, once for each breakpoint: whoever waits for it must not miss it."""
+        payload = self._place(step, self._clock.now_ms())
+        await self._sdk.custom_event("breakpoint_hit", encode_json(payload), event_key=f"breakpoint_hit:{key}")
 
     def _place(self, step: Step, now_ms: int) -> dict[str, Any]:
         scope_id, parent_scope_id = self._scope.scope_id, self._scope.parent_scope_id

@@ -26,9 +26,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from runtara_sdk.errors import InstanceSuperseded, InvalidInputError, RuntaraError
 from runtara_sdk.settings import EnvironmentReader
+from runtara_sdk.workflow.breakpoints import Breakpoints
 from runtara_sdk.workflow.envelope import built_in_variables, read_input, starting_variables
 from runtara_sdk.workflow.failures import StepFailedError
 from runtara_sdk.workflow.json_text import encode_json
+from runtara_sdk.workflow.rate_limit_budget import RateLimitBudget
 from runtara_sdk.workflow.retry import DurableCalls
 from runtara_sdk.workflow.run import Run
 from runtara_sdk.workflow.schema import checked
@@ -168,17 +170,19 @@ async def _run_graph(
         raise StepFailedError("INVALID_INPUT", error.message) from error
     built_in = built_in_variables(scenario_id=workflow.id, instance_id=sdk.instance_id, tenant_id=sdk.tenant_id)
     data = checked(workflow.input_schema, run_input.data, code="INVALID_INPUT", what="the input", root="data")
-    durable = DurableCalls(sdk)
+    base = built_in["_scenario_id"]
+    rate_limits = RateLimitBudget(sdk, surroundings.clock, base=base, budget_ms=workflow.rate_limit_budget_ms)
+    durable = DurableCalls(sdk, rate_limits)
     run = Run(
         sdk,
-        Scope(base=built_in["_scenario_id"]),
+        Scope(base=base),
         data=data,
         variables=starting_variables(workflow.variables, run_input.variables, built_in),
         debug=workflow.debug,
         surroundings=surroundings,
         calls=durable if workflow.durable else durable.transient,
-        rate_limit_budget_ms=workflow.rate_limit_budget_ms,
         connection_service_url=workflow.connection_service_url,
+        breakpoints=Breakpoints(sdk) if workflow.debug and surroundings.stops_at_breakpoints else None,
     )
     output = await _graph_output(workflow, run)
     try:

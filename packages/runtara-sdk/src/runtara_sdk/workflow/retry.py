@@ -6,6 +6,7 @@ What a call that failed does next is `runtara_sdk.durable_call`, the same for st
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,6 +19,7 @@ from runtara_sdk.workflow.json_text import decode_json, encode_json
 
 if TYPE_CHECKING:
     from runtara_sdk.instance import RuntaraSdk
+    from runtara_sdk.workflow.rate_limit_budget import RateLimitBudget
 
 
 class DurableCalls:
@@ -25,8 +27,9 @@ class DurableCalls:
 
     keep_records: ClassVar[bool] = True
 
-    def __init__(self, sdk: RuntaraSdk) -> None:
+    def __init__(self, sdk: RuntaraSdk, rate_limits: RateLimitBudget | None = None) -> None:
         self._sdk = sdk
+        self._rate_limits = rate_limits
 
     async def call(self, key: str, function: Callable[[], Awaitable[Any]], policy: RetryPolicy) -> Any:
         """The JSON result stored under `key`, else that of `function`, which is then stored.
@@ -45,8 +48,22 @@ class DurableCalls:
                 raise
 
         return await call_durably(
-            self._sdk, key, attempt, policy=policy, codec=_StepResultCodec(), describe=_failure_text
+            self._sdk,
+            key,
+            attempt,
+            policy=self._budgeted(policy),
+            codec=_StepResultCodec(),
+            describe=_failure_text,
+            may_wait=self._may_wait,
         )
+
+    def _budgeted(self, policy: RetryPolicy) -> RetryPolicy:
+        budget = self._rate_limits
+        return policy if budget is None else replace(policy, rate_limit_budget_ms=budget.budget_ms)
+
+    async def _may_wait(self, key: str, attempt: int, wait_ms: int) -> bool:
+        budget = self._rate_limits
+        return budget is None or await budget.draw(key, attempt, wait_ms, record=self.keep_records)
 
     async def sleep(self, key: str, duration_ms: int) -> None:
         """Return once `duration_ms` have passed since the first sleep under `key`."""
@@ -57,7 +74,7 @@ class DurableCalls:
         """The same verbs without any record, for steps that ask for no durability."""
         from runtara_sdk.workflow.transient_calls import TransientCalls  # most workflows have no such step
 
-        return TransientCalls(self._sdk)
+        return TransientCalls(self._sdk, self._rate_limits)
 
     async def handled_failure(self, key: str) -> StepFailedError | None:
         """The failure that an earlier run handed to a handler under `key`, if one did."""

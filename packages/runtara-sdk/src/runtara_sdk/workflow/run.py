@@ -23,6 +23,7 @@ from runtara_sdk.workflow.time_limit import TimeLimit
 
 if TYPE_CHECKING:
     from runtara_sdk.instance import RuntaraSdk
+    from runtara_sdk.workflow.breakpoints import Breakpoints
 
 _INHERITED_ROOTS = ("loop", "item", "iteration")
 
@@ -42,8 +43,8 @@ class Run:
         clock: the source of time.
         limit: the soonest end that an enclosing step sets to this run, if any.
         is_root: whether this is the graph of the scenario itself, or a body within it, rather than a child's.
-        rate_limit_budget_ms: how long a call may wait for rate limits in all; None takes the default.
         connection_service_url: where connections are fetched, unless the environment says another place.
+        breakpoints: stops before the steps that ask for it; None outside of debug mode.
     """
 
     def __init__(
@@ -59,8 +60,8 @@ class Run:
         calls: DurableCalls | None = None,
         limit: TimeLimit | None = None,
         is_root: bool = True,
-        rate_limit_budget_ms: int | None = None,
         connection_service_url: str | None = None,
+        breakpoints: Breakpoints | None = None,
     ) -> None:
         self.sdk = sdk
         self.scope = scope
@@ -78,8 +79,8 @@ class Run:
         self.calls = calls or DurableCalls(sdk)
         self.limit = limit
         self.is_root = is_root
-        self.rate_limit_budget_ms = rate_limit_budget_ms
         self.connection_service_url = connection_service_url
+        self.breakpoints = breakpoints
         self.debug = debug
         self.events = RunEvents(sdk, scope, self.clock, debug=debug)
         self._reached: set[str] = set()
@@ -113,8 +114,8 @@ class Run:
             calls=self.calls,
             limit=_soonest(self.limit, limit),
             is_root=self.is_root,
-            rate_limit_budget_ms=self.rate_limit_budget_ms,
             connection_service_url=self.connection_service_url,
+            breakpoints=self.breakpoints,
         )
 
     def child(self, scope: Scope, *, data: Any, variables: Mapping[str, Any], limit: TimeLimit | None = None) -> Run:
@@ -129,8 +130,8 @@ class Run:
             calls=self.calls,
             limit=_soonest(self.limit, limit),
             is_root=False,
-            rate_limit_budget_ms=self.rate_limit_budget_ms,
             connection_service_url=self.connection_service_url,
+            breakpoints=self.breakpoints,
         )
 
     async def connection(self, connection_id: str, *, tag: str, step_id: str) -> dict[str, Any]:
@@ -219,6 +220,8 @@ class Run:
         return failure
 
     async def _do(self, step: Step) -> Outcome:
+        if step.breakpoint and self.breakpoints is not None:
+            await self.breakpoints.stop_before(step, self)
         inputs = step.resolve(self)
         started_at_ms = await self.events.step_started(step, inputs)
         try:

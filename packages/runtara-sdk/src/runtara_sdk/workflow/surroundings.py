@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from runtara_sdk.clock import Clock, SystemClock
 
@@ -35,6 +35,9 @@ class CapabilityCall:
 
 class Surroundings:
     """The surroundings of a program that runs for real."""
+
+    stops_at_breakpoints: ClassVar[bool] = True
+    """Whether somebody is there to resume an instance that stops in debug mode."""
 
     def __init__(self, clock: Clock | None = None) -> None:
         self.clock = clock or SystemClock()

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, ClassVar
 
+from runtara_sdk.durable_call import next_attempt
 from runtara_sdk.errors import DeadlineExceededError
 from runtara_sdk.instance_calls import calls_of
 from runtara_sdk.models import RetryAttempt
@@ -30,7 +31,7 @@ class TransientCalls(DurableCalls):
         return self
 
     async def call(self, key: str, function: Callable[[], Awaitable[Any]], policy: RetryPolicy) -> Any:
-        settings, shared = self._sdk.settings, calls_of(self._sdk)
+        shared, policy = calls_of(self._sdk), self._budgeted(policy)
         attempt = RetryAttempt(1)
         with shared.under_way.operation():
             while True:
@@ -38,13 +39,7 @@ class TransientCalls(DurableCalls):
                     result = await self._attempt_once(key, function, attempt.attempt_number, policy)
                     shared.raise_if_interrupted()
                 except Exception as error:
-                    following = policy.next_attempt(
-                        attempt,
-                        error,
-                        seed=f"{self._sdk.instance_id}/{key}",
-                        wait_for_rate_limits=settings.auto_retry_on_429,
-                        longest_delay_ms=settings.max_retry_delay_ms,
-                    )
+                    following = await next_attempt(self._sdk, key, policy, attempt, error, self._may_wait)
                     if following is None:
                         raise
                     attempt = replace(following, error=str(error))

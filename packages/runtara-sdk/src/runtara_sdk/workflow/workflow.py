@@ -26,7 +26,7 @@ class Workflow:
         variables: defaults of the variables; the run input overrides them by name.
         input_schema: what the data of a run must fit; its defaults complete the data.
         timeout_ms: bound of the whole run from its first start on, milliseconds; None for no bound.
-        rate_limit_budget_ms: how long a call may wait for rate limits in all, milliseconds; None takes the default.
+        rate_limit_budget_ms: how long a run may wait for rate limits in all, milliseconds; None takes the default.
         connection_service_url: where its steps fetch connections, unless CONNECTION_SERVICE_URL says another place.
         durable: whether anything is recorded; without it, every run begins anew.
         debug: emit an event at the start and the end of each step.

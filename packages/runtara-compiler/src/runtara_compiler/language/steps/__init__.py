@@ -19,7 +19,7 @@ from runtara_compiler.language.steps.log import LogLevel, LogStep
 from runtara_compiler.language.steps.split import SplitStep
 from runtara_compiler.language.steps.start_scenario import StartScenarioStep
 from runtara_compiler.language.steps.switch import SwitchCase, SwitchStep
-from runtara_compiler.language.steps.wait_for_signal import WaitForSignalStep
+from runtara_compiler.language.steps.wait_for_signal import WaitAction, WaitForSignalStep
 from runtara_compiler.language.steps.while_loop import WhileStep
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "Step",
     "SwitchCase",
     "SwitchStep",
+    "WaitAction",
     "WaitForSignalStep",
     "WhileStep",
 ]

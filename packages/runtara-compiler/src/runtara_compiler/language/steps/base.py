@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import JsonValue
-
 from runtara_compiler.language.base import Constant, LanguageModel
 from runtara_compiler.language.shapes import UNKNOWN, Shape
 
@@ -19,9 +17,8 @@ class BaseStep(LanguageModel):
     Attributes:
         position: of the editor, opaque.
         durable: whether what the step does is recorded; one without records is done again by every run.
+        breakpoint: whether a run in debug mode stops before the step until it is resumed.
     """
-
-    not_compiled: ClassVar[dict[str, JsonValue]] = {"breakpoint": False}
 
     unnamed: ClassVar[str] = "Unnamed"
     is_fallible: ClassVar[bool] = True
@@ -35,6 +32,7 @@ class BaseStep(LanguageModel):
     name: str | None = None
     position: Constant = None
     durable: bool = True
+    breakpoint: bool = False
 
     @property
     def display_name(self) -> str:

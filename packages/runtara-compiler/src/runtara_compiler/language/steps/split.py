@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field
 
 from runtara_compiler.language.base import Count, LanguageModel, Milliseconds
 from runtara_compiler.language.mapping import InputMapping, MappingValue
@@ -29,9 +29,8 @@ class SplitConfig(LanguageModel):
         timeout_ms: bound of the whole step.
         allow_null: null counts as an empty array.
         convert_single_value: anything else that is no array counts as an array of one.
+        batch_size: elements that one run of the body gets as an array; 0 gives it one element as such.
     """
-
-    not_compiled: ClassVar[dict[str, JsonValue]] = {"batchSize": None}
 
     value: MappingValue
     parallelism: Count = 0
@@ -43,6 +42,7 @@ class SplitConfig(LanguageModel):
     timeout_ms: Milliseconds | None = Field(None, alias="timeout")
     allow_null: bool = False
     convert_single_value: bool = False
+    batch_size: Count = 0
 
     @property
     def is_parallel(self) -> bool:
@@ -51,7 +51,7 @@ class SplitConfig(LanguageModel):
 
 
 class SplitStep(BaseStep):
-    """Runs its subgraph with each element as `data`.
+    """Runs its subgraph with each element, or each batch of elements, as `data`.
 
     Attributes:
         input_schema: what each element must fit.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field
 
-from runtara_compiler.language.base import Milliseconds
-from runtara_compiler.language.mapping import MappingValue
+from runtara_compiler.language.base import LanguageModel, Milliseconds
+from runtara_compiler.language.mapping import InputMapping, MappingValue
 from runtara_compiler.language.schema import SchemaMap
 from runtara_compiler.language.steps.base import BaseStep
 
@@ -15,6 +15,20 @@ if TYPE_CHECKING:
     from runtara_compiler.language.scenario import ExecutionGraph
 
 DEFAULT_POLL_INTERVAL_MS = 1000
+
+
+class WaitAction(LanguageModel):
+    """What a request is about.
+
+    Attributes:
+        key: name of the kind of request, the same in each run.
+        correlation: values to find the request by.
+        context: values to show with it.
+    """
+
+    key: str | None = None
+    correlation: InputMapping = Field(default_factory=dict)
+    context: InputMapping = Field(default_factory=dict)
 
 
 class WaitForSignalStep(BaseStep):
@@ -25,9 +39,9 @@ class WaitForSignalStep(BaseStep):
         timeout_ms: bound of the wait; without one it has no end.
         poll_interval_ms: kept for the editor; the program is told of the answer at once.
         response_schema: what the answer must fit.
+        action: what the request says beside that, for whoever lists and answers requests.
     """
 
-    not_compiled: ClassVar[dict[str, JsonValue]] = {**BaseStep.not_compiled, "action": None}
     record_extras: ClassVar[frozenset[str]] = frozenset({"signal_id"})
 
     step_type: Literal["WaitForSignal"] = "WaitForSignal"
@@ -35,3 +49,4 @@ class WaitForSignalStep(BaseStep):
     timeout_ms: MappingValue | None = None
     poll_interval_ms: Milliseconds = DEFAULT_POLL_INTERVAL_MS
     response_schema: SchemaMap = Field(default_factory=dict)
+    action: WaitAction | None = None

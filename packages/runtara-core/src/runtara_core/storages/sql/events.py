@@ -7,6 +7,7 @@ Heartbeats leave no row; they only stamp the last contact.
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ from runtara_sdk.models import EventType, InstanceEvent, InstanceStatus, Termina
 
 from runtara_core.database import Row, Transaction
 from runtara_core.models import EventFilter, EventPage, EventRecord
+from runtara_core.storages.sql.checkpoints import insert_checkpoint
 from runtara_core.storages.sql.limits import (
     MAX_ERROR_CHARACTERS,
     bounded_page,
@@ -133,6 +135,8 @@ async def _suspend(transaction: Transaction, state: InstanceState, event: Instan
         wake_at_ms = now_ms
     elif reason is TerminationReason.PAUSED:
         wake_at_ms = None
+    if event.checkpoint_id and reason is not TerminationReason.WAITING_SIGNAL:
+        await insert_checkpoint(transaction, state, event.checkpoint_id, _state_carried(event.payload), now_ms)
     status, _ = await park(transaction, state, reason, now_ms=now_ms, wake_at_ms=wake_at_ms, last_contact_at_ms=now_ms)
     return status
 
@@ -146,6 +150,14 @@ def _requested_wake(payload: bytes) -> int | None:
         return None
     usable = type(wake_at_ms) is int and 0 <= wake_at_ms <= _MAX_TIME_MS
     return wake_at_ms if usable else None
+
+
+def _state_carried(payload: bytes) -> bytes:
+    """The state of the checkpoint that a suspension leaves, base64 in its payload."""
+    try:
+        return base64.b64decode(json.loads(payload)["state"], validate=True)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return b""
 
 
 def _error_text(payload: bytes) -> str:

@@ -116,6 +116,31 @@ class EventCases:
         assert (instance.wake_at_ms, instance.finished_at_ms) == (None, None)
         assert await claim(storage, now_ms=START_MS + 10**9) == []
 
+    @pytest.mark.parametrize(
+        ("payload", "state"), [(b"", b""), (b'{"state":"aGk="}', b"hi"), (b'{"state":7}', b""), (b'{"state":"?"}', b"")]
+    )
+    async def test_a_suspension_may_leave_a_checkpoint(self, storage: Storage, payload: bytes, state: bytes) -> None:
+        key = await launched(storage)
+        await storage.checkpoint(key.instance_id, key.epoch, "step-1", b"1", now_ms=START_MS)
+        for _ in range(2):  # the answer was lost, and the report repeated
+            await report(storage, key, EventType.SUSPENDED, payload, checkpoint_id="step-2")
+        instance = await get(storage, "managed-1")
+        assert (instance.status, instance.termination_reason) == (InstanceStatus.SUSPENDED, TerminationReason.SUSPENDED)
+        assert (instance.checkpoint_id, instance.checkpoint_count) == ("step-2", 2)
+        assert await storage.get_checkpoint("managed-1", "step-2") == state
+
+    async def test_a_suspension_keeps_the_checkpoint_that_is_there(self, storage: Storage) -> None:
+        key = await launched(storage)
+        await storage.checkpoint(key.instance_id, key.epoch, "step-1", b"1", now_ms=START_MS)
+        await report(storage, key, EventType.SUSPENDED, b'{"state":"aGk="}', checkpoint_id="step-1")
+        assert await storage.get_checkpoint("managed-1", "step-1") == b"1"
+        assert (await get(storage, "managed-1")).checkpoint_count == 1
+
+    async def test_parking_for_a_signal_leaves_no_checkpoint(self, storage: Storage) -> None:
+        key = await launched(storage)
+        await park_for_signal(storage, key, "gate")
+        assert await storage.get_checkpoint("managed-1", "gate") is None
+
     @pytest.mark.parametrize("payload", [b"{}", b"[1]", b"null", b"\xff", b'{"wake_at_ms":"soon"}'])
     async def test_an_unreadable_suspension_is_a_plain_one(self, storage: Storage, payload: bytes) -> None:
         key = await launched(storage)

@@ -13,7 +13,7 @@ from runtara_sdk.workflow.steps.log import LogStep
 from runtara_sdk.workflow.steps.split import SplitStep
 from runtara_sdk.workflow.steps.start_scenario import StartScenarioStep
 from runtara_sdk.workflow.steps.switch import Case, SwitchStep
-from runtara_sdk.workflow.steps.wait_for_signal import WaitForSignalStep
+from runtara_sdk.workflow.steps.wait_for_signal import WaitAction, WaitForSignalStep
 from runtara_sdk.workflow.steps.while_loop import WhileStep
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "StartScenarioStep",
     "Step",
     "SwitchStep",
+    "WaitAction",
     "WaitForSignalStep",
     "WhileStep",
 ]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from runtara_sdk.retry import RetryPolicy
+from runtara_sdk.workflow.coercion import shown
 from runtara_sdk.workflow.connections import as_input, rate_limit_wait_ms
 from runtara_sdk.workflow.failures import TRANSIENT, StepFailedError
 from runtara_sdk.workflow.json_text import decode_json, encode_json
@@ -30,6 +31,7 @@ class AgentStep(Step):
         agent_id: id of the agent as the scenario writes it; part of the checkpoint key.
         capability_id: id or alias of the capability as the scenario writes it; part of the checkpoint key.
         connection_id: the connection whose credentials the capability gets as `_connection`.
+        connection_ref: gives its id when the step runs, and goes before it.
         inputs: input mapping.
         max_retries: further attempts after the first.
         retry_delay_ms: wait before the second attempt, milliseconds.
@@ -43,6 +45,7 @@ class AgentStep(Step):
     agent_id: str
     capability_id: str
     connection_id: str | None = None
+    connection_ref: Value | None = None
     inputs: Mapping[str, Value] = field(default_factory=dict)
     max_retries: int = _DEFAULT_RETRIES.max_retries
     retry_delay_ms: int = _DEFAULT_RETRIES.delay_ms
@@ -58,8 +61,6 @@ class AgentStep(Step):
     async def perform(self, run: Run, inputs: dict[str, Any]) -> Outcome:
         key = run.scope.key("agent", self.agent_id, self.capability_id, self.id)
         policy = RetryPolicy(self.max_retries, self.retry_delay_ms)
-        if run.rate_limit_budget_ms is not None:
-            policy = replace(policy, rate_limit_budget_ms=run.rate_limit_budget_ms)
         outputs = await self.calls(run).call(key, lambda: self._invoke(run, key, inputs), policy)
         return Outcome(outputs)
 
@@ -83,8 +84,9 @@ class AgentStep(Step):
             own_inputs = decode_json(encode_json(inputs))
         except (TypeError, ValueError) as error:
             raise StepFailedError("INPUT_SERIALIZATION_ERROR", f"the inputs are not JSON: {error}") from error
-        if self.connection_id is not None:
-            own_inputs |= await self._connection_inputs(run, self.connection_id)
+        connection_id = self._connection_id(run)
+        if connection_id is not None:
+            own_inputs |= await self._connection_inputs(run, connection_id)
         try:
             recorded = self.calls(run).keep_records
             call = CapabilityCall(self.agent, self.agent_id, self.capability_id, self.id, own_inputs, context, recorded)
@@ -95,6 +97,16 @@ class AgentStep(Step):
             raise failure.located(
                 stepId=self.id, stepName=self.name, agentId=self.agent_id, capabilityId=self.capability_id
             ) from error
+
+    def _connection_id(self, run: Run) -> str | None:
+        if self.connection_ref is None:
+            return self.connection_id
+        found = self.connection_ref.resolve(run.roots)
+        if not isinstance(found, str) or not found:
+            raise StepFailedError(
+                "CONNECTION_INVALID", f"connectionRef must give the id of a connection, a text, not {shown(found)}"
+            )
+        return found
 
     async def _connection_inputs(self, run: Run, connection_id: str) -> dict[str, Any]:
         """Fetched in each attempt: what is recorded needs none, and a secret that changed is the new one."""

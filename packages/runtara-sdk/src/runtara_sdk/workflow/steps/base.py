@@ -42,6 +42,7 @@ class Step(ABC):
         then: where the edges without a label lead once this step has succeeded.
         on_error: where its `onError` edges lead; the first that applies handles a failure.
         durable: whether what the step itself does is recorded; the steps of its bodies decide for themselves.
+        breakpoint: whether a run in debug mode stops before the step.
     """
 
     step_type: ClassVar[str]
@@ -58,6 +59,7 @@ class Step(ABC):
     then: Edges = ()
     on_error: Edges = ()
     durable: bool = True
+    breakpoint: bool = False
 
     def calls(self, run: Run) -> DurableCalls:
         """What does the work of this step once, or again and again where the step is not durable."""

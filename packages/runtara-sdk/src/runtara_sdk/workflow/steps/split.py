@@ -30,7 +30,7 @@ class SplitInputs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitStep(Step):
-    """Runs `body` with each element of `value` as its data; the results keep the order of the elements.
+    """Runs `body` with each element of `value`, or each batch of them, as its data; the results keep their order.
 
     The whole result is recorded once all elements are done; the durable steps of the bodies are recorded each for
     itself, so that a run which was interrupted, and a retry, repeat only what is not.
@@ -42,6 +42,7 @@ class SplitStep(Step):
         continue_on_failure: whether the elements after a failed one are still done; its failures are listed then.
         allow_null: whether null counts as an empty array.
         convert_single_value: whether anything else that is no array counts as an array of one.
+        batch_size: elements that one pass gets as an array, the last one what is left; 0 gives each pass one element.
         variables: further variables of the body.
         body_variables: defaults of the variables that the body declares.
         item_schema: what each element must fit; its defaults complete the element.
@@ -61,6 +62,7 @@ class SplitStep(Step):
     continue_on_failure: bool = False
     allow_null: bool = False
     convert_single_value: bool = False
+    batch_size: int = 0
     variables: Mapping[str, Value] = field(default_factory=dict)
     body_variables: Mapping[str, Any] = field(default_factory=dict)
     item_schema: Schema = field(default_factory=Schema)
@@ -116,7 +118,8 @@ class SplitStep(Step):
             "allowNull": self.allow_null,
             "convertSingleValue": self.convert_single_value,
         }
-        return shown_inputs | ({"variables": inputs.variables} if inputs.variables else {})
+        given = {"batchSize": self.batch_size, "variables": inputs.variables}
+        return shown_inputs | {name: value for name, value in given.items() if value}
 
     async def _attempt(self, run: Run, inputs: SplitInputs, limit: TimeLimit | None) -> dict[str, Any]:
         results: dict[int, Any] = {}
@@ -131,9 +134,10 @@ class SplitStep(Step):
                 errors[index] = {"error": failure.details, "index": index}
 
         try:
-            await each_item(run.sdk, len(inputs.items), max(1, self.parallelism), one)
+            passes = -(-len(inputs.items) // max(1, self.batch_size))
+            await each_item(run.sdk, passes, max(1, self.parallelism), one)
         except ItemFailedError as item:
-            text = f"element {item.index} of the Split {self.id!r} failed: {item.failure.message}"
+            text = f"{self._part(item.index)} of the Split {self.id!r} failed: {item.failure.message}"
             raise wrapped(item.failure, text, index=item.index) from item.failure
         return {
             "results": [results[index] for index in sorted(results)],
@@ -141,13 +145,7 @@ class SplitStep(Step):
         }
 
     async def _pass(self, run: Run, inputs: SplitInputs, index: int, limit: TimeLimit | None) -> Any:
-        item = checked(
-            self.item_schema,
-            inputs.items[index],
-            code="SPLIT_ITEM_INVALID",
-            what=f"element {index} of the Split {self.id!r}",
-            root="data",
-        )
+        item = self._item(inputs.items, index)
         scope = run.scope.iteration(self.id, index)
         variables = pass_variables(
             run, scope, index, declared=self.body_variables, given=inputs.variables, own={"_item": item}
@@ -158,9 +156,23 @@ class SplitStep(Step):
             self.result_schema,
             await self.body(inner),
             code="SPLIT_RESULT_INVALID",
-            what=f"the result for element {index} of the Split {self.id!r}",
+            what=f"the result for {self._part(index)} of the Split {self.id!r}",
             root="outputs",
         )
+
+    def _part(self, index: int) -> str:
+        return f"{'batch' if self.batch_size else 'element'} {index}"
+
+    def _item(self, items: list[Any], index: int) -> Any:
+        """What the pass gets: an element that fits the schema, or an array of them."""
+        if not self.batch_size:
+            return self._checked(items[index], index)
+        first = index * self.batch_size
+        return [self._checked(item, first + at) for at, item in enumerate(items[first : first + self.batch_size])]
+
+    def _checked(self, item: Any, index: int) -> Any:
+        what = f"element {index} of the Split {self.id!r}"
+        return checked(self.item_schema, item, code="SPLIT_ITEM_INVALID", what=what, root="data")
 
 
 def _summary(results: list[Any], errors: list[dict[str, Any]]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from runtara_sdk.retry import RetryPolicy
 from runtara_sdk.workflow.coercion import shown
 from runtara_sdk.workflow.failures import TIMEOUT, StepFailedError
 from runtara_sdk.workflow.json_text import decode_json
-from runtara_sdk.workflow.mapping import Value
+from runtara_sdk.workflow.mapping import Roots, Value, resolve_mapping
 from runtara_sdk.workflow.schema import Schema, checked
 from runtara_sdk.workflow.steps.base import Outcome, Step
 from runtara_sdk.workflow.time_limit import wait_for_limit
@@ -26,10 +26,31 @@ _LONGEST_MS = 100 * 365 * 24 * 3600 * 1000
 
 @dataclass(frozen=True, slots=True)
 class WaitInputs:
-    """The id under which the answer is awaited, and for how long, milliseconds."""
+    """The id under which the answer is awaited, for how long, milliseconds, and what the request says beside."""
 
     signal_id: str
     timeout_ms: int | None
+    action: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitAction:
+    """What a request is about, for whoever lists and answers requests.
+
+    Attributes:
+        key: name of the kind of request, the same in each run.
+        correlation: values to find the request by.
+        context: values to show with it.
+    """
+
+    key: str | None = None
+    correlation: Mapping[str, Value] = field(default_factory=dict)
+    context: Mapping[str, Value] = field(default_factory=dict)
+
+    def resolve(self, roots: Roots) -> dict[str, Any]:
+        """Its JSON: `{key, correlation, context}`."""
+        correlation, context = (resolve_mapping(values, roots) for values in (self.correlation, self.context))
+        return {"key": self.key, "correlation": correlation, "context": context}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +67,7 @@ class WaitForSignalStep(Step):
         response_fields: schema in its JSON form: shown to whoever answers, and what the answer must fit.
         on_wait: graph that runs once before the question is asked, to notify somebody for example.
         on_wait_variables: defaults of the variables that it declares.
+        action: what the request is about.
     """
 
     step_type: ClassVar[str] = "WaitForSignal"
@@ -57,10 +79,12 @@ class WaitForSignalStep(Step):
     response_fields: Mapping[str, Any] = field(default_factory=dict)
     on_wait: GraphFunction | None = None
     on_wait_variables: Mapping[str, Any] = field(default_factory=dict)
+    action: WaitAction | None = None
 
     def resolve(self, run: Run) -> WaitInputs:
         timeout_ms = None if self.timeout_ms is None else _milliseconds(self.timeout_ms.resolve(run.roots))
-        return WaitInputs(run.scope.signal_id(run.sdk.instance_id, self.id), timeout_ms)
+        action = None if self.action is None else self.action.resolve(run.roots)
+        return WaitInputs(run.scope.signal_id(run.sdk.instance_id, self.id), timeout_ms, action)
 
     def traced_inputs(self, inputs: WaitInputs) -> Any:
         return {
@@ -73,7 +97,9 @@ class WaitForSignalStep(Step):
     async def perform(self, run: Run, inputs: WaitInputs) -> Outcome:
         if self.on_wait is not None:
             await self._notify(run, inputs.signal_id, self.on_wait)
-        await run.events.input_requested(self.id, self.display_name, inputs.signal_id, dict(self.response_fields))
+        await run.events.input_requested(
+            self.id, self.display_name, inputs.signal_id, dict(self.response_fields), inputs.action
+        )
         payload = _decoded(await self._payload(run, inputs))
         checked(
             Schema.from_json(self.response_fields),
