@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -56,14 +57,14 @@ class CleanEnvironment:
     directory: Path
     install: Callable[[str], None]
 
-    def run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(self, program: str, *arguments: str, seconds: float = 60, **env: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [str(self.directory / "bin" / program), *arguments],
             cwd=self.directory,
-            env=outside_variables() | {"PATH": f"{self.directory / 'bin'}:{os.defpath}"},
+            env=outside_variables() | {"PATH": f"{self.directory / 'bin'}:{os.defpath}"} | env,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=seconds,
         )
 
 
@@ -260,3 +261,29 @@ def test_releases_go_together_as_their_ranges_say(
     code = "import runtara_agents_http, runtara_environment.daemon; from importlib.metadata import version as v; "
     found = environment.run("python", "-c", code + "print(v('runtara-sdk'), v('runtara-core'))")
     assert found.stdout.split() == [version, project_file("runtara-core")["project"]["version"]]
+
+
+@pytest.mark.native
+def test_a_product_ships_a_bundle_of_agents(clean_environment: CleanEnvironment) -> None:
+    example = REPOSITORY / "examples" / "product_bundle"
+    for requirement in ("runtara-environment", "runtara-compiler[native]", f"acme-stdlib @ {example.as_uri()}"):
+        clean_environment.install(requirement)
+    library = os.environ.get("RUNTARA_TEST_NATIVE_CACHE") or str(REPOSITORY / ".data" / "test-native")
+    variables = {"RUNTARA_STDLIB_NAME": "acme_stdlib", "RUNTARA_NATIVE_LIBRARY_DIR": library}
+    given = ("--input", '{"lines": [{"price": 19.90, "count": 2}]}')
+    for options in ((), ("--native",)):
+        ran = clean_environment.run(
+            "runtara", "run", str(example / "orders.json"), *given, *options, seconds=300, **variables
+        )
+        assert (ran.returncode, json.loads(ran.stdout or "null")) == (0, {"total": "39.80"}), ran.stderr
+
+    spec = clean_environment.run("runtara", "compile", "--spec", **variables)
+    assert {agent["id"] for agent in json.loads(spec.stdout)["agents"]} == {"orders", "transform"}
+    order = str(REPOSITORY / "examples" / "order-processing.json")
+    refused = clean_environment.run("runtara", "run", order, **variables)
+    assert refused.returncode == 2
+    assert "[E020]" in refused.stderr
+    assert "orders, transform" in refused.stderr
+    missing = clean_environment.run("runtara", "run", order, RUNTARA_STDLIB_NAME="acme_stdlb")
+    assert missing.returncode == 2
+    assert "error: RUNTARA_STDLIB_NAME=acme_stdlb: no such module is installed" in missing.stderr

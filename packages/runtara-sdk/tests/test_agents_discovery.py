@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from runtara_sdk.agents import DiscoveredAgents, discover_agents
+from runtara_sdk.errors import ConfigurationError
 
 _AGENT = """
 from pydantic import BaseModel
@@ -134,3 +135,62 @@ def test_importing_the_agent_api_does_not_load_discovery() -> None:
     program = "import runtara_sdk.agents, sys; print([n for n in ('pluggy', 'aioquic', 'httpx') if n in sys.modules])"
     completed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert completed.stdout.strip() == "[]"
+
+
+class TestBundles:
+    """A product says with a module of its own which agents there are."""
+
+    @pytest.fixture
+    def bundle(self, site: PluginSite) -> PluginSite:
+        site.add("one", _AGENT.format(agent_id="one"))
+        site.add("two", _AGENT.format(agent_id="two"))
+        return site
+
+    def found(self, bundle: PluginSite, source: str) -> DiscoveredAgents:
+        (bundle.folder / "bundle_for_discovery.py").write_text(source)
+        return bundle.discover(RUNTARA_STDLIB_NAME="bundle_for_discovery")
+
+    def test_it_offers_what_it_takes_from_plugins_and_what_it_brings_along(self, bundle: PluginSite) -> None:
+        information = bundle.folder / "bundle_for_discovery-3.0.dist-info"
+        information.mkdir()
+        (information / "METADATA").write_text("Metadata-Version: 2.1\nName: bundle_for_discovery\nVersion: 3.0\n")
+        own = _AGENT.format(agent_id="own").replace("def runtara_agents", "def unused")
+        source = "from plugin_one_for_discovery import the_agent as one\n" + own
+        found = self.found(bundle, source + "\ndef runtara_agents():\n    return [one, the_agent]\n")
+        assert sorted(found.agents) == ["one", "own"]
+        plugin, brought = found.agents["one"], found.agents["own"]
+        assert (plugin.module, plugin.distribution) == ("plugin_one_for_discovery", "acme-one")
+        assert (brought.module, brought.attribute) == ("bundle_for_discovery", "the_agent")
+        assert (brought.distribution, brought.version) == ("bundle_for_discovery", "3.0")
+
+    def test_an_empty_variable_names_none(self, bundle: PluginSite) -> None:
+        assert sorted(bundle.discover(RUNTARA_STDLIB_NAME="").agents) == ["one", "two"]
+
+    @pytest.mark.parametrize("name", ["no_such_bundle_anywhere", "os; import sys", "no_such_bundle_anywhere.inner"])
+    def test_a_module_that_is_not_there_is_refused(self, bundle: PluginSite, name: str) -> None:
+        with pytest.raises(
+            ConfigurationError, match="RUNTARA_STDLIB_NAME=.*(no such|the name of a) module"
+        ):
+            bundle.discover(RUNTARA_STDLIB_NAME=name)
+
+    @pytest.mark.parametrize(
+        ("source", "reason"),
+        [
+            ("import no_such_module_anywhere", "cannot be imported: No module named 'no_such_module_anywhere'"),
+            ("raise SystemExit(3)", "cannot be imported: SystemExit"),
+            ("pass", r"has no function runtara_agents\(\)"),
+            ("def runtara_agents(): return 7", "must return a list"),
+            ("def runtara_agents(): raise KeyError('x')", "raised KeyError"),
+            (
+                "from plugin_one_for_discovery import the_agent\ndef runtara_agents(): return [the_agent, the_agent]",
+                "two agents with the id 'one'",
+            ),
+            (_AGENT.format(agent_id="own").replace("the_agent", "_the_agent"), "'own' must be a public name"),
+            (_AGENT.format(agent_id="own"), "belongs to no installed distribution"),
+        ],
+    )
+    def test_one_that_cannot_be_used_is_refused_with_the_reason(
+        self, bundle: PluginSite, source: str, reason: str
+    ) -> None:
+        with pytest.raises(ConfigurationError, match=f"^RUNTARA_STDLIB_NAME=bundle_for_discovery: .*{reason}"):
+            self.found(bundle, source)

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from runtara_sdk.entry_points import installed_metadata_folders, installed_version
-from runtara_sdk.plugins import find_plugins
+from runtara_sdk.plugins import BUNDLE_VARIABLE, find_plugins
 from runtara_sdk.services import ChildFile
+from runtara_sdk.settings import EnvironmentReader
 
 if TYPE_CHECKING:
     from runtara_compiler.compilation import CompilationResult
@@ -135,6 +136,8 @@ def _installed(target: str) -> list[str] | None:
     everything that SDK, agents and backends require.
     """
     try:
+        if EnvironmentReader().optional_text(BUNDLE_VARIABLE) is not None:
+            return None  # what a bundle gives is only known once it has been imported
         lines = [f"{installed_version('runtara-sdk')} {installed_version('runtara-compiler')}"]
         packages = set(_PACKAGES)
         for group in _NATIVE_GROUPS:

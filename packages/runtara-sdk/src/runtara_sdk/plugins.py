@@ -28,6 +28,10 @@ GROUPS = (
 )
 
 
+BUNDLE_VARIABLE = "RUNTARA_STDLIB_NAME"
+"""Names the module of the product's bundle of agents; see `runtara_sdk.agents.bundle`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plugin:
     """An installed entry point; not loaded.

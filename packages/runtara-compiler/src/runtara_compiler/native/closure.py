@@ -19,7 +19,10 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
+from runtara_sdk.agents import discover_agents
 from runtara_sdk.errors import ConfigurationError
+from runtara_sdk.plugins import BUNDLE_VARIABLE
+from runtara_sdk.settings import EnvironmentReader
 
 SDK_DISTRIBUTION = "runtara-sdk"
 AGENT_GROUP = "runtara.agents"
@@ -96,8 +99,13 @@ def normalized(name: str) -> str:
 
 
 def agent_names() -> tuple[str, ...]:
-    """The distributions that contribute agents, in a fixed order."""
-    return tuple(sorted(_contributors(AGENT_GROUP)))
+    """The distributions that contribute agents, in a fixed order: those of the bundle, if one is set, else all.
+
+    Raises `ConfigurationError` when the bundle cannot be used.
+    """
+    if EnvironmentReader().optional_text(BUNDLE_VARIABLE) is None:
+        return tuple(sorted(_contributors(AGENT_GROUP)))
+    return tuple(sorted({normalized(agent.distribution) for agent in discover_agents().agents.values()}))
 
 
 def backend_names() -> tuple[str, ...]:

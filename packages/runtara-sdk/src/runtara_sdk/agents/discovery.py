@@ -2,7 +2,8 @@
 
 A plugin is an entry point of group `runtara.agents` that names a module with a function `runtara_agents()`. One that
 cannot be used is put aside with the reason; it never takes the host down. The variables RUNTARA_PLUGINS (only these)
-and RUNTARA_DISABLE_PLUGINS (not these) hold comma-separated names of entry points or distributions.
+and RUNTARA_DISABLE_PLUGINS (not these) hold comma-separated names of entry points or distributions. With
+RUNTARA_STDLIB_NAME a bundle says which agents there are (`runtara_sdk.agents.bundle`).
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from typing import Any
 import pluggy
 
 from runtara_sdk.agents import hookspecs
+from runtara_sdk.agents.bundle import bundled_agents
 from runtara_sdk.agents.definition import AgentDefinition
+from runtara_sdk.plugins import BUNDLE_VARIABLE
 from runtara_sdk.settings import EnvironmentReader
 
 _OWN_DISTRIBUTIONS = frozenset(
@@ -73,8 +76,21 @@ def discover_agents(
     Args:
         variables: the environment variables; those of the process when left out.
         entry_points: the plugins; all installed ones when left out.
+
+    Raises `ConfigurationError` when the bundle that RUNTARA_STDLIB_NAME names cannot be used.
     """
-    allowed, refused = _name_lists(EnvironmentReader(variables))
+    environment = EnvironmentReader(variables)
+    found = _load_plugins(environment, entry_points)
+    bundle = environment.optional_text(BUNDLE_VARIABLE)
+    if bundle is None:
+        return found
+    return DiscoveredAgents(bundled_agents(bundle, found.agents.values()), found.broken)
+
+
+def _load_plugins(
+    environment: EnvironmentReader, entry_points: Iterable[metadata.EntryPoint] | None
+) -> DiscoveredAgents:
+    allowed, refused = _name_lists(environment)
     candidates = metadata.entry_points(group=hookspecs.ENTRY_POINT_GROUP) if entry_points is None else entry_points
     manager = _AgentPluginManager()
     agents: dict[str, DiscoveredAgent] = {}
@@ -143,12 +159,20 @@ def _load(
 
 
 def _attribute(module: ModuleType, definition: AgentDefinition) -> str:
+    name = public_name(module, definition)
+    if name is None:
+        raise _UnusablePluginError(
+            f"agent {definition.id!r} must be a public name of module {module.__name__}: assign it there"
+        )
+    return name
+
+
+def public_name(module: ModuleType, definition: AgentDefinition) -> str | None:
+    """The name under which a static import finds an agent in a module, if it is one of its public names."""
     for name, value in vars(module).items():
         if value is definition and name.isidentifier() and not keyword.iskeyword(name) and name[0] != "_":
             return name
-    raise _UnusablePluginError(
-        f"agent {definition.id!r} must be a public name of module {module.__name__}: assign it there"
-    )
+    return None
 
 
 def _ordered(entry_points: Iterable[metadata.EntryPoint]) -> list[metadata.EntryPoint]:
