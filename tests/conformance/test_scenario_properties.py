@@ -320,7 +320,8 @@ def coerced(value: Any, hint: str) -> Any:
                 return int(value)
         case "number":
             if not isinstance(value, bool) and (number := as_number(value)) is not None:
-                return float(number)
+                is_whole = not isinstance(value, float) and str(value).lstrip("+-").isdigit()
+                return int(number) if is_whole and abs(number) > 2**53 else float(number)
     raise ValueError(hint)
 
 

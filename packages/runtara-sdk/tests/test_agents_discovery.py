@@ -168,9 +168,7 @@ class TestBundles:
 
     @pytest.mark.parametrize("name", ["no_such_bundle_anywhere", "os; import sys", "no_such_bundle_anywhere.inner"])
     def test_a_module_that_is_not_there_is_refused(self, bundle: PluginSite, name: str) -> None:
-        with pytest.raises(
-            ConfigurationError, match="RUNTARA_STDLIB_NAME=.*(no such|the name of a) module"
-        ):
+        with pytest.raises(ConfigurationError, match=r"RUNTARA_STDLIB_NAME=.*(no such|the name of a) module"):
             bundle.discover(RUNTARA_STDLIB_NAME=name)
 
     @pytest.mark.parametrize(

@@ -15,8 +15,9 @@ class Store:
 
     def __init__(self) -> None:
         self.states: dict[str, bytes] = {}
+        self._calls = self  # what the modules of the package share is behind this name
 
-    async def get_checkpoint(self, checkpoint_id: str) -> bytes | None:
+    async def state_of(self, checkpoint_id: str) -> bytes | None:
         return self.states.get(checkpoint_id)
 
     async def checkpoint(self, checkpoint_id: str, state: bytes) -> CheckpointResult:

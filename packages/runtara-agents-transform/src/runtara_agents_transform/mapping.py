@@ -46,6 +46,7 @@ class MapFieldsOutput(BaseModel):
     display_name="Map Fields",
     description="Makes a new object from chosen parts of a value; without a mapping the source passes through.",
     known_errors=(KnownError.permanent("TRANSFORM_INVALID_PATH", "A path is a template.", "path"),),
+    runs_inline=True,
 )
 def map_fields(inputs: MapFieldsInput) -> MapFieldsOutput:
     """Build the mapped object."""

@@ -56,6 +56,7 @@ async def call_durably(
     codec: ResultCodec,
     describe: Callable[[Exception], str] = describe_error,
     may_wait: MayWait | None = None,
+    interruptible: bool = True,
 ) -> Any:
     """The result recorded under `key`, else that of `work`, which is then recorded.
 
@@ -66,6 +67,7 @@ async def call_durably(
         policy: which failures are tried again.
         codec: of the result.
         describe: text of a failure, as stored with the attempt after it.
+        interruptible: whether a cancel may come while an attempt is made; false for one that never waits.
         may_wait: whether a wait for a rate limit, one that the budget of the policy allows, may be; asked before it.
 
     Raises the last failure; `ProtocolError` when the recorded result cannot be decoded; an interruption when one is
@@ -82,7 +84,9 @@ async def call_durably(
                 progress = await calls.progress(key)
                 if progress.state is not None:
                     return decode_result(codec, key, progress.state)
-                encoded, result = await _attempt(sdk, key, work, progress.retry, policy, codec, describe, may_wait)
+                encoded, result = await _attempt(
+                    sdk, key, work, progress.retry, policy, codec, describe, may_wait, interruptible=interruptible
+                )
                 answer = await _record(sdk, key, encoded)
                 calls.raise_if_interrupted()
                 return decode_result(codec, key, answer.state) if answer.found else result
@@ -99,6 +103,8 @@ async def _attempt(
     codec: ResultCodec,
     describe: Callable[[Exception], str],
     may_wait: MayWait | None,
+    *,
+    interruptible: bool,
 ) -> tuple[bytes, Any]:
     """The result of the attempt that succeeded: as it is stored, and as it is read again."""
     attempt = RetryAttempt(1)
@@ -114,7 +120,10 @@ async def _attempt(
             await calls_of(sdk).wait_before_attempt(key, attempt)
     while True:
         try:
-            result = await _attempt_once(sdk, key, work, attempt.attempt_number, policy.timeout_ms)
+            if interruptible or policy.timeout_ms is not None:
+                result = await _attempt_once(sdk, key, work, attempt.attempt_number, policy.timeout_ms)
+            else:
+                result = await work(attempt.attempt_number)
             return encode_result(codec, key, result)
         except Exception as error:
             following = await next_attempt(sdk, key, policy, attempt, error, may_wait)

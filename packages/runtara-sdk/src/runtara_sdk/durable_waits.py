@@ -39,6 +39,7 @@ class DurableWaits:
         polls: hear of custom signals.
         threshold_ms: a wait with more than this left ends the process where it can, milliseconds.
         check_signals: raises when a cancel, a pause or a shutdown is pending.
+        about_to_record: hears of each checkpoint id before something is recorded under it.
         prepare_to_suspend: called before `InstanceSuspended` is raised.
     """
 
@@ -53,6 +54,7 @@ class DurableWaits:
         polls: SignalPolls,
         threshold_ms: int,
         check_signals: Callable[[], Awaitable[None]],
+        about_to_record: Callable[[str], None],
         prepare_to_suspend: Callable[[], Awaitable[None]],
     ) -> None:
         self._store = store
@@ -64,9 +66,11 @@ class DurableWaits:
         self._polls = polls
         self._check_signals = check_signals
         self._prepare_to_suspend = prepare_to_suspend
+        self._about_to_record = about_to_record
 
     async def sleep(self, duration_ms: int, checkpoint_id: str, state: bytes) -> None:
         """Return once `duration_ms` have passed since this checkpoint id slept first."""
+        self._about_to_record(checkpoint_id)
         with self._under_way.operation(is_timer=True) as own:
             await _let_others_begin()
             while True:
@@ -82,6 +86,7 @@ class DurableWaits:
 
     async def before_attempt(self, checkpoint_id: str, attempt: RetryAttempt) -> None:
         """Record an attempt and return when it may run."""
+        self._about_to_record(checkpoint_id)
         with self._under_way.operation(is_timer=True) as own:
             await _let_others_begin()
             while True:
@@ -101,6 +106,7 @@ class DurableWaits:
 
     async def signal(self, checkpoint_id: str, timeout_ms: int | None) -> bytes:
         """The payload of the custom signal, once it has come; raises `SignalTimeoutError` at the deadline."""
+        self._about_to_record(checkpoint_id)
         with self._under_way.operation(awaited_signal=checkpoint_id) as own:
             await _let_others_begin()
             while True:

@@ -14,7 +14,7 @@ of the current task.
 
 from __future__ import annotations
 
-import uuid
+import os
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
@@ -28,6 +28,7 @@ from runtara_sdk.instance_lifecycle import InstanceLifecycle, current_instance
 from runtara_sdk.instance_settings import InstanceSettings
 from runtara_sdk.models import (
     CheckpointResult,
+    Registration,
     RetryAttempt,
     Signal,
     SignalType,
@@ -73,6 +74,7 @@ class RuntaraSdk(InstanceLifecycle):
             threshold_ms=settings.sleep_threshold_ms,
             check_signals=self.check_signals,
             prepare_to_suspend=self._background.stop,
+            about_to_record=lambda checkpoint_id: self._calls.about_to_record(checkpoint_id),
         )
         self._calls = InstanceCalls(
             store=lambda: self._backend,
@@ -133,7 +135,8 @@ class RuntaraSdk(InstanceLifecycle):
             if paid.found:
                 receipt = paid.state
         """
-        result = await self._ask(self._backend.checkpoint(checkpoint_id, state, call_key=uuid.uuid4().bytes))
+        self._calls.about_to_record(checkpoint_id)
+        result = await self._ask(self._backend.checkpoint(checkpoint_id, state, call_key=os.urandom(16)))
         self._watch.observe(result.pending_signal)
         return result
 
@@ -204,6 +207,7 @@ class RuntaraSdk(InstanceLifecycle):
 
             await sdk.record_retry_attempt("paid", 2, error="the bank did not answer")
         """
+        self._calls.about_to_record(checkpoint_id)
         attempt = RetryAttempt(attempt_number, error, retries_used=attempt_number - 1)
         await self._ask(
             self._backend.record_retry_attempt(
@@ -338,6 +342,9 @@ class RuntaraSdk(InstanceLifecycle):
         return await self._ask(self._backend.get_instance_status(instance_id))
 
     # Inside
+
+    def _begin(self, registration: Registration) -> None:
+        self._calls.begin(registration)
 
     async def _check(self, *, suspension_too: bool) -> None:
         signal = await self.poll_signal()

@@ -17,7 +17,8 @@ from runtara_sdk.clock import Clock
 from runtara_sdk.durable_waits import DurableWaits
 from runtara_sdk.errors import ConfigurationError
 from runtara_sdk.interruption import InterruptionWatch
-from runtara_sdk.models import CallProgress, RetryAttempt
+from runtara_sdk.models import CallProgress, Registration, RetryAttempt
+from runtara_sdk.seen_keys import SeenKeys
 from runtara_sdk.signal_polls import StoreCall
 from runtara_sdk.under_way import OperationsUnderWay
 
@@ -54,7 +55,17 @@ class InstanceCalls:
         self._waits = waits
         self._clock = clock
         self._functions: dict[str, CodeType | None] = {}
+        self._recorded: SeenKeys | None = None
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def begin(self, registration: Registration) -> None:
+        """Hear of the registration: in a new instance nothing is found that this process has not recorded."""
+        self._recorded = SeenKeys() if registration.is_new else None
+
+    def about_to_record(self, checkpoint_id: str) -> None:
+        """Hear that something will be recorded under a checkpoint id."""
+        if self._recorded is not None:
+            self._recorded.add(checkpoint_id)
 
     def turn(self, checkpoint_id: str) -> asyncio.Lock:
         """Held by the call that is under way for a checkpoint id, so that a second one finds its record."""
@@ -73,7 +84,15 @@ class InstanceCalls:
 
     async def progress(self, checkpoint_id: str) -> CallProgress:
         """The stored state or, without one, the retry attempt that comes next; never writes."""
+        if self._recorded is not None and not self._recorded.add(checkpoint_id):
+            return CallProgress()
         return await self._ask(self._store().get_progress(checkpoint_id))
+
+    async def state_of(self, checkpoint_id: str) -> bytes | None:
+        """As `RuntaraSdk.get_checkpoint`, for ids that only this program records under."""
+        if self._recorded is not None and not self._recorded.add(checkpoint_id):
+            return None
+        return await self._ask(self._store().get_checkpoint(checkpoint_id))
 
     async def wait_before_attempt(self, checkpoint_id: str, attempt: RetryAttempt) -> None:
         """Record an attempt, and return when it may run; what was recorded first for its number decides.

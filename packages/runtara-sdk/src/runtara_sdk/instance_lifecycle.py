@@ -47,7 +47,7 @@ from runtara_sdk.errors import (
 from runtara_sdk.identifiers import refuse_empty
 from runtara_sdk.instance_settings import InstanceSettings
 from runtara_sdk.interruption import InterruptionWatch
-from runtara_sdk.models import EventType, InstanceEvent, InstanceStatus, Signal, SignalType
+from runtara_sdk.models import EventType, InstanceEvent, InstanceStatus, Registration, Signal, SignalType
 from runtara_sdk.outcome import describe_error, encode_json, find_interruption, was_caused_by
 from runtara_sdk.signal_polls import SignalPolls
 
@@ -173,7 +173,7 @@ class InstanceLifecycle:
             await sdk.register()
         """
         known = refuse_empty("checkpoint_id", checkpoint_id) or self.settings.checkpoint_id
-        await self._ask(self._backend.register(known))
+        self._begin(await self._ask(self._backend.register(known)))
         self._registered = True
         self._background.start()
 
@@ -314,6 +314,9 @@ class InstanceLifecycle:
         if self._connected is None:
             raise ConfigurationError("the SDK is not connected: use `async with sdk` or call connect() first")
         return self._connected
+
+    def _begin(self, registration: Registration) -> None:
+        """Hear what the registration says, before anything is recorded."""
 
     async def _obey(self, interruption: InstanceInterrupted) -> None:
         """Tell the store that the program winds down: acknowledges a cancel, a pause or a shutdown, within 5 s."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from runtara_sdk.errors import (
     InstanceCancelled,
@@ -141,13 +141,18 @@ class InterruptionWatch:
 
     async def _wait_for_news(self, work: asyncio.Future[Result]) -> None:
         news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def done(_: asyncio.Future[Result]) -> None:
+            if not news.done():
+                news.set_result(None)
+
         self._waiters.add(news)
-        waited_for: set[asyncio.Future[Any]] = {work, news}
+        work.add_done_callback(done)
         try:
-            await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
+            await news
         finally:
             self._waiters.discard(news)
-            news.cancel()
+            work.remove_done_callback(done)
 
     def _wake(self) -> None:
         for waiter in self._waiters:

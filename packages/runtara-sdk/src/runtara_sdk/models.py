@@ -131,9 +131,16 @@ class CheckpointResult:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """The answer to a registration: the epoch that every further call of this process must carry."""
+    """The answer to a registration.
+
+    Attributes:
+        epoch: every further call of this process must carry it.
+        is_new: whether nothing is recorded for the instance, as no process has registered for it before. A store that
+            does not know says false.
+    """
 
     epoch: int
+    is_new: bool = False
 
 
 class SleepState(StrEnum):

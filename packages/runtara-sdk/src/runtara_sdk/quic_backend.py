@@ -150,7 +150,7 @@ class QuicBackend(InstanceBackend):
         # An original core knows no epochs and answers 0: then calls go on without one.
         self._epoch = answer.epoch or self._epoch
         self._token = answer.instance_token or self._token
-        return Registration(epoch=self._epoch or 0)
+        return Registration(epoch=self._epoch or 0, is_new=answer.is_new)
 
     async def checkpoint(self, checkpoint_id: str, state: bytes, *, call_key: bytes = b"") -> CheckpointResult:
         message = pb.CheckpointRequest(

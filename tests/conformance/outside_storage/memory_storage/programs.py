@@ -108,6 +108,7 @@ class ProgramVerbs(Storage):
                 raise InvalidInputError(f"instance {instance_id} has no checkpoint {checkpoint_id!r}")
         if not record.is_running and self.running_count() >= limits.max_concurrent_instances:
             raise ConcurrencyLimitError("too many instances run already; try again later")
+        is_new = record.started_at_ms is None and not record.checkpoints
         self.records[instance_id] = record
         if record.image_id is not None and record.lease_until_ms is None:
             record.lease_until_ms = now_ms + ADOPTION_LEASE_MS
@@ -121,7 +122,7 @@ class ProgramVerbs(Storage):
         if registration_key is not None:
             record.registrations[registration_key] = record.epoch
         self._append(record, EventType.STARTED, now_ms, checkpoint_id=checkpoint_id)
-        return Registration(record.epoch)
+        return Registration(record.epoch, is_new)
 
     async def checkpoint(
         self,

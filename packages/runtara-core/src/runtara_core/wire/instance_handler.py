@@ -82,7 +82,9 @@ class InstanceHandler:
             return pb.RpcResponse(register_instance=refusal)
         token = await self._gate.token_of_registration(call, registration)
         return pb.RpcResponse(
-            register_instance=pb.RegisterInstanceResponse(success=True, epoch=registration.epoch, instance_token=token)
+            register_instance=pb.RegisterInstanceResponse(
+                success=True, epoch=registration.epoch, instance_token=token, is_new=registration.is_new
+            )
         )
 
     async def checkpoint(self, request: pb.RpcRequest) -> pb.RpcResponse:

@@ -96,10 +96,11 @@ class Capability:
     tags: tuple[str, ...]
     compensates_with: str | None
     compensates_description: str | None
+    runs_inline: bool = False
 
-    @property
+    @cached_property
     def is_async(self) -> bool:
-        """Whether the function is a coroutine function; others run on a thread."""
+        """Whether the function is a coroutine function; others run on a thread, unless they run inline."""
         return inspect.iscoroutinefunction(self.function)
 
     @cached_property
@@ -168,6 +169,7 @@ def capability(
     tags: Iterable[str] = (),
     compensates_with: str | None = None,
     compensates_description: str | None = None,
+    runs_inline: bool = False,
 ) -> Callable[[Function], Function]:
     """Declare a function, or a method of an `@agent` class, to be a capability.
 
@@ -189,6 +191,8 @@ def capability(
         tags: free labels.
         compensates_with: id of the capability of the same agent that undoes this one.
         compensates_description: how it undoes it.
+        runs_inline: whether a synchronous function is called where the workflow runs, not on a thread. For one that
+            calculates for microseconds and never blocks: nothing else happens meanwhile, no cancel and no deadline.
 
     Raises:
         AgentDefinitionError: the declaration or the signature is not acceptable.
@@ -205,6 +209,8 @@ def capability(
         for error in errors:
             if not _ERROR_CODE.fullmatch(error.code):
                 raise AgentDefinitionError(f"{place}: error code {error.code!r} must be UPPER_SNAKE_CASE")
+        if runs_inline and inspect.iscoroutinefunction(function):
+            raise AgentDefinitionError(f"{place}: runs_inline is for synchronous functions; coroutines never block")
         is_idempotent = not side_effects if idempotent is None else idempotent
         input_model, return_type, takes_context = _signature(function, place)
         documentation = inspect.getdoc(function) or ""
@@ -226,6 +232,7 @@ def capability(
             tags=tuple(tags),
             compensates_with=compensates_with,
             compensates_description=compensates_description,
+            runs_inline=runs_inline,
         )
         setattr(function, _MARK, declared)
         return function

@@ -9,25 +9,37 @@ from dataclasses import dataclass, field
 from runtara_sdk.agents.errors import TIMEOUT, AgentError
 from runtara_sdk.clock import Clock, SystemClock
 
+_LOGGER = logging.getLogger("runtara.agents")
+_WAITING = threading.Lock()
+
 
 class Cancellation:
     """Tells a synchronous capability, which runs on a thread, that nobody waits for its result any more."""
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self._requested = False
+        self._event: threading.Event | None = None  # made by the first that waits: most calls have none
 
     @property
     def requested(self) -> bool:
         """Whether the call was cancelled or ran out of time."""
-        return self._event.is_set()
+        return self._requested
 
     def request(self) -> None:
         """Ask the capability to stop."""
-        self._event.set()
+        with _WAITING:
+            self._requested = True
+            event = self._event
+        if event is not None:
+            event.set()
 
     def wait(self, seconds: float) -> bool:
         """Block the calling thread for at most `seconds`; true as soon as cancellation is requested."""
-        return self._event.wait(seconds)
+        with _WAITING:
+            if self._requested:
+                return True
+            self._event = event = self._event or threading.Event()
+        return event.wait(seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +60,7 @@ class CapabilityContext:
     step_id: str = ""
     idempotency_key: str | None = None
     deadline_ms: int | None = None
-    logger: logging.Logger = field(default_factory=lambda: logging.getLogger("runtara.agents"))
+    logger: logging.Logger = _LOGGER
     cancellation: Cancellation = field(default_factory=Cancellation)
     clock: Clock = field(default_factory=SystemClock)
 

@@ -33,29 +33,40 @@ from runtara_sdk.written_decimal import WrittenDecimal
 async def invoke_capability(agent_id: str, capability: Capability, inputs: Any, context: CapabilityContext) -> Any:
     """Run `capability` and return its result as a JSON value; see `AgentDefinition.invoke`."""
     place = f"{agent_id}:{capability.id}"
-    # Attempts of one step may share a context; each call has its own end.
-    context = dataclasses.replace(context, cancellation=Cancellation())
     decoded = decode_inputs(place, capability, inputs)
-    arguments = (decoded, context) if capability.takes_context else (decoded,)
-    remaining_ms = context.remaining_ms()
     try:
-        async with asyncio.timeout(None if remaining_ms is None else remaining_ms / 1000) as limit:
-            if capability.is_async:
-                result = await capability.function(*arguments)
-            else:
-                result = await _run_on_thread(place, capability.function, arguments)
+        if capability.runs_inline:
+            result = capability.function(*((decoded, context) if capability.takes_context else (decoded,)))
+        else:
+            result = await _call(place, capability, decoded, context)
     except AgentError:
         raise
     except RuntaraError as error:
         category = ErrorCategory.TRANSIENT if error.retryable else ErrorCategory.PERMANENT
         raise AgentError(error.code, error.message, category=category) from error
     except Exception as error:  # whatever the author's code raises is a failure of the capability
-        if isinstance(error, TimeoutError) and limit.expired():
-            raise AgentError.transient(TIMEOUT, f"{place} did not finish within {remaining_ms} ms") from None
         raise AgentError.permanent(CAPABILITY_ERROR, f"{place}: {_describe(error)}") from error
+    return _encode(place, result)
+
+
+async def _call(place: str, capability: Capability, decoded: BaseModel, context: CapabilityContext) -> Any:
+    """The result of the author's function, within the deadline."""
+    # Attempts of one step may share a context; each call has its own end.
+    context = dataclasses.replace(context, cancellation=Cancellation())
+    arguments = (decoded, context) if capability.takes_context else (decoded,)
+    remaining_ms = context.remaining_ms()
+    limit = asyncio.timeout(None if remaining_ms is None else remaining_ms / 1000)
+    try:
+        async with limit:
+            if capability.is_async:
+                return await capability.function(*arguments)
+            return await _run_on_thread(place, capability.function, arguments)
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise AgentError.transient(TIMEOUT, f"{place} did not finish within {remaining_ms} ms") from None
     finally:
         context.cancellation.request()  # a thread that still runs has lost its audience
-    return _encode(place, result)
 
 
 async def _run_on_thread(place: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from pydantic import AliasChoices, AliasPath, BaseModel
@@ -27,6 +28,9 @@ _CONSTRAINTS = (
     "maxItems",
 )
 _MAXIMUM_STEPS = 20
+
+
+_camel_case = lru_cache(maxsize=4096)(to_camel)
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ class InputField:
     @property
     def camel_case_name(self) -> str:
         """The name in camelCase, accepted beside the name itself."""
-        return self.name if self.name.startswith("_") else to_camel(self.name)
+        return self.name if self.name.startswith("_") else _camel_case(self.name)
 
     def metadata(self) -> dict[str, Any]:
         """CapabilityField of the agent metadata."""

@@ -81,18 +81,20 @@ class RegisterInstanceRequest(_message.Message):
     def __init__(self, instance_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., checkpoint_id: _Optional[str] = ..., registration_key: _Optional[str] = ...) -> None: ...
 
 class RegisterInstanceResponse(_message.Message):
-    __slots__ = ("success", "error", "epoch", "error_code", "instance_token")
+    __slots__ = ("success", "error", "epoch", "error_code", "instance_token", "is_new")
     SUCCESS_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     ERROR_CODE_FIELD_NUMBER: _ClassVar[int]
     INSTANCE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    IS_NEW_FIELD_NUMBER: _ClassVar[int]
     success: bool
     error: str
     epoch: int
     error_code: str
     instance_token: str
-    def __init__(self, success: _Optional[bool] = ..., error: _Optional[str] = ..., epoch: _Optional[int] = ..., error_code: _Optional[str] = ..., instance_token: _Optional[str] = ...) -> None: ...
+    is_new: bool
+    def __init__(self, success: _Optional[bool] = ..., error: _Optional[str] = ..., epoch: _Optional[int] = ..., error_code: _Optional[str] = ..., instance_token: _Optional[str] = ..., is_new: _Optional[bool] = ...) -> None: ...
 
 class CheckpointRequest(_message.Message):
     __slots__ = ("instance_id", "checkpoint_id", "state", "call_key")

@@ -77,6 +77,7 @@ class MemoryStore:
         call_keys: which call stored each checkpoint.
         signal: the pending signal of the instance.
         news: set, and replaced, when something happens that a held poll must hear of.
+        is_new: whether no program has registered yet.
         kill: where the program dies.
         calls: how many calls have changed something, or tried to.
     """
@@ -98,6 +99,7 @@ class MemoryStore:
     call_keys: dict[str, bytes] = field(default_factory=dict)
     signal: Signal | None = None
     news: asyncio.Event = field(default_factory=asyncio.Event)
+    is_new: bool = True
     kill: KillPoint | None = None
     calls: int = 0
 
@@ -183,7 +185,8 @@ class _LaunchBackend(InstanceBackend):
         if self._store.status.is_terminal:
             raise InvalidStateError(f"the instance is {self._store.status}")
         self._store.status, self._store.wake_at_ms = InstanceStatus.RUNNING, None
-        return Registration(self._epoch)
+        is_new, self._store.is_new = self._store.is_new, False
+        return Registration(self._epoch, is_new)
 
     async def checkpoint(self, checkpoint_id: str, state: bytes, *, call_key: bytes = b"") -> CheckpointResult:
         with self._store.change():

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runtara_sdk.errors import InstanceSuspended
+from runtara_sdk.instance_calls import calls_of
 
 if TYPE_CHECKING:
     from runtara_sdk.instance import RuntaraSdk
@@ -25,7 +26,7 @@ class Breakpoints:
     async def stop_before(self, step: Step, run: Run) -> None:
         """Return when the step may go on; raises `InstanceSuspended` where the instance stops now."""
         key = run.scope.key("breakpoint", step.id)
-        if await self._sdk.get_checkpoint(key) is not None:
+        if await calls_of(self._sdk).state_of(key) is not None:
             return
         await run.events.breakpoint_hit(step, key)
         await self._sdk.suspended(key)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from runtara_sdk.written_decimal import dump_json, read_decimal
+from runtara_sdk.written_decimal import WrittenDecimal, dump_json, read_decimal
 
 
 def encode_json(value: Any) -> bytes:
     """The JSON of `value`; raises `ValueError` or `TypeError` for what has none (NaN, objects that are no JSON)."""
     try:
+        if not WrittenDecimal.is_used:
+            return _ENCODER.encode(value).encode()
         return dump_json(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
@@ -21,10 +23,17 @@ def encode_json(value: Any) -> bytes:
 def decode_json(text: bytes | str) -> Any:
     """The value of a JSON text; raises `ValueError` when it is none."""
     try:
-        return json.loads(text, parse_constant=_refuse, parse_float=read_decimal)
+        if isinstance(text, bytes):
+            text = text.decode(json.detect_encoding(text), "surrogatepass")
+        return _DECODER.decode(text)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
 
 def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is not JSON")
+
+
+# Made once: this is done several times for each step.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=read_decimal)

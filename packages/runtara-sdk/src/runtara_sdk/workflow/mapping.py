@@ -73,7 +73,9 @@ class Immediate(Value):
 
     def resolve(self, roots: Roots) -> Any:
         # A step may keep and change what it got; the constant serves every iteration.
-        return copy.deepcopy(self.value) if isinstance(self.value, dict | list) else self.value
+        if not isinstance(self.value, dict | list):
+            return self.value
+        return copy.deepcopy(self.value) if self.value else type(self.value)()
 
     def as_json(self) -> dict[str, Any]:
         return {"valueType": "immediate", "value": self.value}

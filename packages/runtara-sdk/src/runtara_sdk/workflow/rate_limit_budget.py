@@ -11,6 +11,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from runtara_sdk.instance_calls import calls_of
 from runtara_sdk.retry import DEFAULT_RATE_LIMIT_BUDGET_MS
 from runtara_sdk.workflow.json_text import decode_json, encode_json
 
@@ -64,7 +65,7 @@ class RateLimitBudget:
 
     async def _load(self) -> None:
         number = 0
-        while (stored := await self._sdk.get_checkpoint(self._key(number))) is not None:
+        while (stored := await calls_of(self._sdk).state_of(self._key(number))) is not None:
             found: dict[str, Any] = decode_json(stored)
             self._waits.append(_Wait(found["call"], found["attempt"], found["from_ms"], found["to_ms"]))
             number += 1

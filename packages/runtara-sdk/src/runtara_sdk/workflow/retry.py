@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from runtara_sdk.durable_call import call_durably
+from runtara_sdk.instance_calls import calls_of
 from runtara_sdk.outcome import describe_error
 from runtara_sdk.retry import RetryPolicy
 from runtara_sdk.strict_json import MAX_NESTING, exceeds_nesting
@@ -31,8 +32,12 @@ class DurableCalls:
         self._sdk = sdk
         self._rate_limits = rate_limits
 
-    async def call(self, key: str, function: Callable[[], Awaitable[Any]], policy: RetryPolicy) -> Any:
+    async def call(
+        self, key: str, function: Callable[[], Awaitable[Any]], policy: RetryPolicy, *, interruptible: bool = True
+    ) -> Any:
         """The JSON result stored under `key`, else that of `function`, which is then stored.
+
+        `interruptible` says whether `function` may take long enough for a cancel to come meanwhile.
 
         Raises:
             StepFailedError: `function` failed for good, or as often as the policy allows; it carries `attempts`.
@@ -55,11 +60,14 @@ class DurableCalls:
             codec=_StepResultCodec(),
             describe=_failure_text,
             may_wait=self._may_wait,
+            interruptible=interruptible,
         )
 
     def _budgeted(self, policy: RetryPolicy) -> RetryPolicy:
         budget = self._rate_limits
-        return policy if budget is None else replace(policy, rate_limit_budget_ms=budget.budget_ms)
+        if budget is None or budget.budget_ms == policy.rate_limit_budget_ms:
+            return policy
+        return replace(policy, rate_limit_budget_ms=budget.budget_ms)
 
     async def _may_wait(self, key: str, attempt: int, wait_ms: int) -> bool:
         budget = self._rate_limits
@@ -78,7 +86,7 @@ class DurableCalls:
 
     async def handled_failure(self, key: str) -> StepFailedError | None:
         """The failure that an earlier run handed to a handler under `key`, if one did."""
-        recorded = await self._sdk.get_checkpoint(key)
+        recorded = await calls_of(self._sdk).state_of(key)
         return None if recorded is None else StepFailedError.from_details(decode_json(recorded))
 
     async def record_handled_failure(self, key: str, failure: StepFailedError) -> None:

@@ -30,7 +30,9 @@ class TransientCalls(DurableCalls):
     def transient(self) -> DurableCalls:
         return self
 
-    async def call(self, key: str, function: Callable[[], Awaitable[Any]], policy: RetryPolicy) -> Any:
+    async def call(
+        self, key: str, function: Callable[[], Awaitable[Any]], policy: RetryPolicy, *, interruptible: bool = True
+    ) -> Any:
         shared, policy = calls_of(self._sdk), self._budgeted(policy)
         attempt = RetryAttempt(1)
         with shared.under_way.operation():

@@ -128,7 +128,7 @@ async def register_instance(
         now_ms=now_ms,
         payload=None,
     )
-    return Registration(new_epoch)
+    return Registration(new_epoch, is_new=state.started_at_ms is None and state.checkpoint_id is None)
 
 
 async def _lock_or_create(

@@ -161,6 +161,26 @@ class RegistrationCases:
         assert (await get(storage, "own-1")).status is InstanceStatus.SUSPENDED
         assert await register(storage, registration_key="third") == 3
 
+    async def test_only_the_first_registration_finds_the_instance_new(self, storage: Storage) -> None:
+        async def is_new(instance_id: str, epoch: int | None, key: str) -> bool:
+            registration = await storage.register_instance(
+                instance_id,
+                TENANT,
+                epoch=epoch,
+                checkpoint_id=None,
+                registration_key=key,
+                limits=limit_of(100),
+                now_ms=START_MS,
+            )
+            return registration.is_new
+
+        assert await is_new("own-1", None, "a")
+        assert not await is_new("own-1", None, "b"), "another process has been there"
+        await create(storage)
+        (first,) = await claim(storage)
+        assert await is_new("managed-1", first.epoch, "a")
+        assert not await is_new("managed-1", first.epoch, "b"), "a second process of one launch"
+
     async def test_an_epoch_of_an_unknown_instance_is_not_found(self, storage: Storage) -> None:
         with pytest.raises(InstanceNotFoundError):
             await register(storage, epoch=1)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from runtara_sdk.workflow.run import GraphFunction, Run
 
 
+_NONE = object()  # of an element that has no result
+
+
 @dataclass(frozen=True, slots=True)
 class SplitInputs:
     """The elements, and the variables that the step gives to each pass."""
@@ -122,7 +125,8 @@ class SplitStep(Step):
         return shown_inputs | {name: value for name, value in given.items() if value}
 
     async def _attempt(self, run: Run, inputs: SplitInputs, limit: TimeLimit | None) -> dict[str, Any]:
-        results: dict[int, Any] = {}
+        passes = -(-len(inputs.items) // max(1, self.batch_size))
+        results: list[Any] = [_NONE] * passes
         errors: dict[int, dict[str, Any]] = {}
 
         async def one(index: int) -> None:
@@ -134,13 +138,12 @@ class SplitStep(Step):
                 errors[index] = {"error": failure.details, "index": index}
 
         try:
-            passes = -(-len(inputs.items) // max(1, self.batch_size))
             await each_item(run.sdk, passes, max(1, self.parallelism), one)
         except ItemFailedError as item:
             text = f"{self._part(item.index)} of the Split {self.id!r} failed: {item.failure.message}"
             raise wrapped(item.failure, text, index=item.index) from item.failure
         return {
-            "results": [results[index] for index in sorted(results)],
+            "results": [result for result in results if result is not _NONE] if errors else results,
             "errors": [errors[index] for index in sorted(errors)],
         }
 
