@@ -28,7 +28,8 @@ from runtara_compiler.compilation import CompilationInput
 from runtara_compiler.trials.running import load_workflow
 from runtara_sdk import RuntaraSdk
 from runtara_sdk.settings import EnvironmentReader
-from runtara_sdk.testing.trial import Answer, Trial, try_workflow
+from runtara_sdk.testing.trial import Trial, try_workflow
+from runtara_sdk.testing.trial_world import Answer
 from runtara_sdk.workflow import Workflow
 from runtara_sdk.workflow.program import run_instance
 

@@ -9,7 +9,8 @@ from runtara_compiler.compilation import CompilationInput
 from runtara_compiler.trials.running import load_workflow
 from runtara_sdk.models import InstanceStatus
 from runtara_sdk.testing.memory_store import KillPoint
-from runtara_sdk.testing.trial import Answer, Trial, TrialOutcome, try_workflow
+from runtara_sdk.testing.trial import Trial, TrialOutcome, try_workflow
+from runtara_sdk.testing.trial_world import Answer
 
 HOUR_MS = 3_600_000
 BUSY = Answer(error={"code": "BUSY", "message": "busy", "category": "transient"})

@@ -14,7 +14,8 @@ import pytest
 from runtara_compiler.compilation import CompilationInput
 from runtara_compiler.trials.running import load_workflow
 from runtara_sdk.models import InstanceStatus
-from runtara_sdk.testing.trial import Answer, Trial, TrialOutcome, try_workflow
+from runtara_sdk.testing.trial import Trial, TrialOutcome, try_workflow
+from runtara_sdk.testing.trial_world import Answer
 from runtara_sdk.workflow.connection_client import MAXIMUM_BYTES
 
 SECRET = "s3cret-t0ken"

@@ -19,7 +19,8 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, ValidationError
 from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.models import InstanceStatus
-from runtara_sdk.testing.trial import Answer, SentSignal, Trial
+from runtara_sdk.testing.trial import SentSignal, Trial
+from runtara_sdk.testing.trial_world import Answer
 from runtara_sdk.written_decimal import read_decimal
 
 from runtara_compiler.language.base import Constant, LanguageModel, Sequence

@@ -1,13 +1,13 @@
 """Whether a scenario ends the same wherever its program dies.
 
 The program is run undisturbed, and then once for each place where it can die: before and after every call by which it
-changes something in the store. There everything of it stops, the store refuses what is left of it, and it is launched
-again, as after SIGKILL. Result, events and effects must be those of the undisturbed run.
+changes something in the store. There it is killed, and launched again. Result, events and effects must be those of the
+undisturbed run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -50,16 +50,24 @@ class Verification:
         return not any(result.changed for result in self.results)
 
 
-async def verify_workflow(
-    workflow: Workflow, trial: Trial, *, progress: Callable[[int, int], None] = lambda _done, _of: None
+RunTrial = Callable[[Trial], Awaitable[TrialOutcome]]
+
+
+async def verify_workflow(workflow: Workflow, trial: Trial) -> Verification:
+    """As `verify_program`, in this process: everything of the program stops, and the store refuses what is left."""
+    return await verify_program(lambda trial: try_workflow(workflow, trial), trial)
+
+
+async def verify_program(
+    run: RunTrial, trial: Trial, *, progress: Callable[[int, int], None] = lambda _done, _of: None
 ) -> Verification:
     """Run a trial undisturbed and with a death at each place; `progress` hears how many are done, of how many."""
-    undisturbed = await try_workflow(workflow, trial)
+    undisturbed = await run(trial)
     points = [KillPoint(call, after) for call in range(1, undisturbed.store_calls + 1) for after in (False, True)]
     points = points[:: max(1, -(-len(points) // MAXIMUM_POINTS))]
     results = []
     for number, point in enumerate(points, start=1):
-        killed = await try_workflow(workflow, replace(trial, kill=point))
+        killed = await run(replace(trial, kill=point))
         results.append(PointResult(point, tuple(_changes(undisturbed, killed)), killed.repeated_calls))
         progress(number, len(points))
     return Verification(undisturbed, tuple(results))

@@ -41,9 +41,9 @@ def verify_command(
     """Run SCENARIO once undisturbed, and once for each place where its program can die.
 
     A place is before and after every call by which the program changes something in the store: a checkpoint, a sleep, a
-    retry, an event, its end. There everything of the program stops and it is launched again. Result, events and effects
-    (calls of capabilities) must be those of the undisturbed run; a call that was under way is made again, with the same
-    idempotency key. Time jumps. Capabilities that no case stands in for are really called, each time.
+    retry, an event, its end. There SIGKILL ends its process, and it is launched again in another. Result, events and
+    effects (calls of capabilities) must be those of the undisturbed run; a call that was under way is made again, with
+    the same idempotency key. Time jumps. Capabilities that no case stands in for are really called, each time.
 
     \b
     Exit codes:
@@ -83,15 +83,15 @@ def _verify(
 ) -> tuple[dict[str, Any], Verification]:
     from runtara_sdk.cli.child_argument import read_children as read_child_arguments
     from runtara_sdk.json_argument import read_text
-    from runtara_sdk.testing.trial import Trial
+    from runtara_sdk.testing.program_process import ProgramProcesses
+    from runtara_sdk.testing.trial import Trial, try_program
     from runtara_sdk.workflow.envelope import parse_input
 
-    from runtara_compiler.compilation import CompilationInput, compile_scenario
+    from runtara_compiler.compilation import CompilationInput, compile_scenario, generate_source
     from runtara_compiler.language.diagnostics import ScenarioError
     from runtara_compiler.service import child_sources, read_children, read_scenario_file, scenario_id_of
     from runtara_compiler.trials.cases import read_case_file
-    from runtara_compiler.trials.running import load_workflow
-    from runtara_compiler.trials.verification import verify_workflow
+    from runtara_compiler.trials.verification import verify_program
 
     if cases_path is not None:
         found = {case.name: case for case in read_case_file(Path(cases_path)).cases}
@@ -113,10 +113,17 @@ def _verify(
     )
     try:
         artifact = asyncio.run(compile_scenario(compilation))
-        workflow = load_workflow(compilation)
+        source = generate_source(compilation)
     except ScenarioError as error:
         raise InvalidInputError("\n".join(f"{scenario}: {item}" for item in error.diagnostics)) from error
-    verification = asyncio.run(verify_workflow(workflow, trial, progress=_progress))
+
+    async def verify() -> Verification:
+        async with ProgramProcesses(source, str(scenario)) as processes:
+            return await verify_program(
+                lambda trial: try_program(processes, trial, clock=processes.clock()), trial, progress=_progress
+            )
+
+    verification = asyncio.run(verify())
     return _certificate(compilation.scenario_id, artifact.binary_checksum, verification), verification
 
 
@@ -131,6 +138,7 @@ def _certificate(scenario_id: str, artifact_sha256: str, verification: Verificat
         "scenario": scenario_id,
         "artifactSha256": artifact_sha256,
         "status": verification.undisturbed.status.value,
+        "killedBy": "SIGKILL",
         "deaths": len(verification.results),
         "holds": verification.holds,
         "repeatedCalls": sum(result.repeated for result in verification.results),

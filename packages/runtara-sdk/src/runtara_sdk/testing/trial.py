@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
-from runtara_sdk.agents.errors import AgentError
+from runtara_sdk.backend import InstanceBackend
 from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.instance import RuntaraSdk
 from runtara_sdk.instance_settings import InstanceSettings
@@ -26,14 +25,10 @@ from runtara_sdk.models import EventType, InstanceEvent, InstanceStatus
 from runtara_sdk.settings import EnvironmentReader
 from runtara_sdk.testing.jumping_clock import JumpingClock
 from runtara_sdk.testing.memory_store import KillPoint, MemoryStore, ProgramKilled
-from runtara_sdk.workflow import StepFailedError, Workflow
-from runtara_sdk.workflow.children import ChildScenario
-from runtara_sdk.workflow.connections import ConnectionRequest, checked_answer
+from runtara_sdk.testing.trial_world import Answer, RecordedCall, TrialSurroundings, TrialWorld
+from runtara_sdk.workflow import Workflow
 from runtara_sdk.workflow.json_text import decode_json
 from runtara_sdk.workflow.program import run_instance
-from runtara_sdk.workflow.run import Run
-from runtara_sdk.workflow.scope import plain_part
-from runtara_sdk.workflow.surroundings import CapabilityCall, Surroundings
 from runtara_sdk.written_decimal import dump_json
 
 MAXIMUM_LAUNCHES = 1_000
@@ -41,14 +36,6 @@ LONGEST_REAL_SECONDS = 60.0
 """A trial that takes longer, in real time, is given up."""
 
 _REQUESTED = "external_input_requested"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What stands in for a capability or a child: a result, or an error object `{code, message, category, ...}`."""
-
-    output: Any = None
-    error: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +85,6 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordedCall:
-    """One call of a capability: `agent/capability`, its step and its inputs."""
-
-    capability: str
-    step_id: str
-    inputs: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
 class TrialOutcome:
     """How a trial ended.
 
@@ -135,14 +113,58 @@ class TrialOutcome:
     repeated_calls: int = 0
 
 
+class ProgramLauncher(Protocol):
+    """Runs the program of a trial from one launch to its end, or to its death."""
+
+    async def launch(self, setting: LaunchSetting) -> None:
+        """One launch; raises `ProgramKilled` when the program died where the trial kills it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchSetting:
+    """What a launch of the program gets.
+
+    Attributes:
+        backend: its store.
+        settings: who it is.
+        envelope: its input, JSON text.
+        world: what lies outside.
+        clock: its time.
+    """
+
+    backend: InstanceBackend
+    settings: InstanceSettings
+    envelope: str
+    world: TrialWorld
+    clock: JumpingClock
+
+
+class InProcess:
+    """Runs the program in this process; what kills it lets everything of it stop, and the store refuses the rest."""
+
+    def __init__(self, workflow: Workflow) -> None:
+        self._workflow = workflow
+
+    async def launch(self, setting: LaunchSetting) -> None:
+        """One launch; raises `ProgramKilled`."""
+        sdk = RuntaraSdk(setting.settings, backend=setting.backend, clock=setting.clock)
+        reader = EnvironmentReader({"INPUT_JSON": setting.envelope})
+        await run_instance(self._workflow, sdk, reader, TrialSurroundings(setting.world, setting.clock))
+
+
 async def try_workflow(workflow: Workflow, trial: Trial) -> TrialOutcome:
     """Run a workflow to its end, or until it waits for what the trial does not send.
 
     Raises `InvalidInputError` when it does not end within `LONGEST_REAL_SECONDS` or `MAXIMUM_LAUNCHES`.
     """
+    return await try_program(InProcess(workflow), trial)
+
+
+async def try_program(launcher: ProgramLauncher, trial: Trial, *, clock: JumpingClock | None = None) -> TrialOutcome:
+    """As `try_workflow`, with a program that `launcher` runs and that sees the time of `clock`."""
     try:
         async with asyncio.timeout(LONGEST_REAL_SECONDS):
-            return await _Driver(workflow, trial).drive()
+            return await _Driver(launcher, trial, clock or JumpingClock()).drive()
     except TimeoutError:
         raise InvalidInputError(f"the trial did not end within {LONGEST_REAL_SECONDS:g} s of real time") from None
 
@@ -150,20 +172,21 @@ async def try_workflow(workflow: Workflow, trial: Trial) -> TrialOutcome:
 class _Driver:
     """Launches the program as often as its waits need."""
 
-    def __init__(self, workflow: Workflow, trial: Trial) -> None:
-        self._workflow = workflow
+    def __init__(self, launcher: ProgramLauncher, trial: Trial, clock: JumpingClock) -> None:
+        self._launcher = launcher
         self._trial = trial
-        self._clock = JumpingClock()
+        self._clock = clock
         self._began_ms = self._clock.now_ms()
         self._store = _ListeningStore(self._clock, trial.kill)
-        self._surroundings = _TrialSurroundings(trial, self._clock, self._store)
+        self._world = TrialWorld(
+            self._store, capabilities=trial.capabilities, children=trial.children, connections=trial.connections
+        )
         self._due = [(self._began_ms + sent.after_ms, sent) for sent in trial.signals if sent.signal_id is not None]
         self._expected = [sent for sent in trial.signals if sent.signal_id is None]
         self._store.on_event = self._answer_request
 
     async def drive(self) -> TrialOutcome:
         envelope = dump_json({"data": self._trial.data, "variables": dict(self._trial.variables)})
-        reader = EnvironmentReader({"INPUT_JSON": envelope})
         launches = 0
         waiting_for: str | None = None
         sender = asyncio.create_task(self._send_what_is_due())
@@ -171,7 +194,7 @@ class _Driver:
             while True:
                 launches += 1
                 with suppress(ProgramKilled):
-                    await run_instance(self._workflow, self._sdk(), reader, self._surroundings)
+                    await self._launcher.launch(self._setting(envelope))
                 if self._store.status is InstanceStatus.RUNNING and launches < MAXIMUM_LAUNCHES:
                     continue
                 if self._store.status is not InstanceStatus.SUSPENDED:
@@ -186,7 +209,7 @@ class _Driver:
             self._clock.close()
         return self._outcome(launches, waiting_for)
 
-    def _sdk(self) -> RuntaraSdk:
+    def _setting(self, envelope: str) -> LaunchSetting:
         backend = self._store.launch()
         settings = InstanceSettings(
             self._trial.instance_id,
@@ -195,7 +218,7 @@ class _Driver:
             heartbeat_interval_ms=0,
             sleep_threshold_ms=30_000,
         )
-        return RuntaraSdk(settings, backend=backend, clock=self._clock)
+        return LaunchSetting(backend, settings, envelope, self._world, self._clock)
 
     def _pass_time(self) -> bool:
         """Move on to what wakes a suspended instance; false when nothing does."""
@@ -248,12 +271,12 @@ class _Driver:
             None if store.output is None else decode_json(store.output),
             None if store.error is None else _error_object(store.error),
             tuple(_shown(event) for event in store.events if event.event_type is EventType.CUSTOM),
-            tuple(self._surroundings.calls),
+            tuple(self._world.calls),
             launches,
             self._clock.now_ms() - self._began_ms,
             waiting_for,
             store.calls,
-            self._surroundings.repeated_calls,
+            self._world.repeated_calls,
         )
 
 
@@ -276,96 +299,6 @@ class _ListeningStore(MemoryStore):
 
     def recorded(self, event: InstanceEvent) -> None:
         self.on_event(event)
-
-
-class _TrialSurroundings(Surroundings):
-    """Answers calls from the trial, and notes them."""
-
-    stops_at_breakpoints = False
-
-    def __init__(self, trial: Trial, clock: JumpingClock, store: MemoryStore) -> None:
-        super().__init__(clock)
-        self._store = store
-        self._answered: dict[tuple[str, int, int], Answer | None] = {}
-        self._failures: Counter[tuple[str, int]] = Counter()
-        self._jumping = clock
-        self._capabilities = {name: list(answers) for name, answers in trial.capabilities.items()}
-        self._connections = dict(trial.connections)
-        self._children = {name: list(answers) for name, answers in trial.children.items()}
-        self.calls: list[RecordedCall] = []
-        self.repeated_calls = 0
-
-    def complain(self, message: str) -> None:
-        """Nothing: the outcome tells."""
-
-    async def invoke(self, call: CapabilityCall) -> Any:
-        capability = call.agent.find_capability(call.capability_id)
-        written = f"{call.agent_id}/{call.capability_id}"
-        own = written if capability is None else f"{call.agent.id}/{capability.id}"
-        # What tells a repetition from a new attempt is what a service would go by, and what the store has recorded.
-        key = (call.context.idempotency_key or "").partition("/")[2]
-        occasion = key, self._attempts_of(key), self._failures[key, self._store.epoch]
-        if occasion in self._answered:
-            self.repeated_calls += 1
-            answer = self._answered[occasion]
-        else:
-            self.calls.append(RecordedCall(own, call.step_id, call.inputs))
-            answer = self._answered[occasion] = _next_answer(self._capabilities, call.step_id, written, own)
-        if answer is None:
-            with self._jumping.real_work():
-                return await super().invoke(call)
-        if answer.error is not None:
-            # Of a step without records only this tells that it is tried again.
-            self._failures[key, self._store.epoch] += not call.is_recorded
-            raise _agent_error(answer.error)
-        return answer.output
-
-    async def connection(self, request: ConnectionRequest) -> dict[str, Any]:
-        answer = self._connections.get(request.connection_id)
-        if answer is not None:
-            return checked_answer(request, dict(answer))
-        with self._jumping.real_work():
-            return await super().connection(request)
-
-    async def run_child(self, child: ChildScenario, run: Run, step_id: str) -> Any:
-        occasion = run.scope.base, self._attempts_of(f"start_scenario::{plain_part(step_id)}"), 0
-        if occasion not in self._answered:
-            self._answered[occasion] = _next_answer(self._children, step_id, child.id)
-        answer = self._answered[occasion]
-        if answer is None:
-            return await super().run_child(child, run, step_id)
-        if answer.error is not None:
-            raise _step_failure(answer.error)
-        return answer.output
-
-    def _attempts_of(self, key: str) -> int:
-        """How often the call itself, or a step that encloses it, has been tried again."""
-        recorded = (checkpoint_id for checkpoint_id, _ in self._store.attempts)
-        return sum(key in checkpoint_id or "::agent::" not in checkpoint_id for checkpoint_id in recorded)
-
-
-def _next_answer(answers: Mapping[str, list[Answer]], *names: str) -> Answer | None:
-    for name in names:
-        waiting = answers.get(name)
-        if waiting:
-            return waiting.pop(0) if len(waiting) > 1 else waiting[0]
-    return None
-
-
-def _agent_error(error: Mapping[str, Any]) -> AgentError:
-    return AgentError(
-        str(error.get("code", "CAPABILITY_ERROR")),
-        str(error.get("message", "failed, as the case says")),
-        category=error.get("category", "permanent"),
-        severity=error.get("severity"),
-        retry_after_ms=error.get("retryAfterMs"),
-        attributes=error.get("attributes"),
-    )
-
-
-def _step_failure(error: Mapping[str, Any]) -> StepFailedError:
-    given = {"code": "CHILD_ERROR", "message": "failed, as the case says", **error}
-    return StepFailedError(**given)
 
 
 def _error_object(text: bytes) -> dict[str, Any]:
