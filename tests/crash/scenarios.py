@@ -203,7 +203,7 @@ SCENARIOS = (
         _run_through,
         (
             ("start", ""),
-            ("checkpoint", r"instance@1 frame send request instance\.get_checkpoint #1"),
+            ("checkpoint", r"instance@1 frame send request instance\.checkpoint #1"),
             ("complete", r"instance@1 frame send request instance\.instance_event:completed"),
         ),
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import marshal
 from typing import Any
 
 from runtara_sdk.written_decimal import WrittenDecimal, dump_json, read_decimal
@@ -28,6 +29,15 @@ def decode_json(text: bytes | str) -> Any:
         return _DECODER.decode(text)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def copy_json(value: Any) -> Any:
+    """A copy of a JSON value that shares nothing with it; raises `ValueError` or `TypeError` for objects that are none."""
+    try:
+        # What JSON values are made of, at the speed of C; all else, written decimals too, goes the way of its text.
+        return marshal.loads(marshal.dumps(value))  # noqa: S302 - of the line itself
+    except ValueError:
+        return decode_json(encode_json(value))
 
 
 def _refuse(constant: str) -> Any:

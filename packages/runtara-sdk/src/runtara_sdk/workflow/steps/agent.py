@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from runtara_sdk.retry import RetryPolicy
 from runtara_sdk.workflow.coercion import shown
 from runtara_sdk.workflow.connections import as_input, rate_limit_wait_ms
 from runtara_sdk.workflow.failures import TRANSIENT, StepFailedError
-from runtara_sdk.workflow.json_text import decode_json, encode_json
+from runtara_sdk.workflow.json_text import copy_json
 from runtara_sdk.workflow.mapping import Value, resolve_mapping
 from runtara_sdk.workflow.steps.base import Outcome, Step
 from runtara_sdk.workflow.surroundings import CapabilityCall
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from runtara_sdk.workflow.run import Run
 
 _DEFAULT_RETRIES = RetryPolicy()
+_policy = lru_cache(maxsize=256)(RetryPolicy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +62,7 @@ class AgentStep(Step):
 
     async def perform(self, run: Run, inputs: dict[str, Any]) -> Outcome:
         key = run.scope.key("agent", self.agent_id, self.capability_id, self.id)
-        policy = RetryPolicy(self.max_retries, self.retry_delay_ms)
+        policy = _policy(self.max_retries, self.retry_delay_ms)
         outputs = await self.calls(run).call(
             key, lambda: self._invoke(run, key, inputs), policy, interruptible=not self._is_quick
         )
@@ -90,7 +92,7 @@ class AgentStep(Step):
         # A copy for each attempt: what a capability does to its inputs must reach neither the next attempt nor the
         # records that they come from, as a replay would not see it.
         try:
-            own_inputs = decode_json(encode_json(inputs))
+            own_inputs = copy_json(inputs)
         except (TypeError, ValueError) as error:
             raise StepFailedError("INPUT_SERIALIZATION_ERROR", f"the inputs are not JSON: {error}") from error
         connection_id = self._connection_id(run)
