@@ -8,9 +8,14 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from runtara_compiler.compilation import CompilationInput
 from runtara_compiler.trials.cases import duration_ms, parse_cases
 from runtara_compiler.trials.cli import test_command as try_command
+from runtara_compiler.trials.running import load_workflow
+from runtara_compiler.trials.verification import verify_workflow
 from runtara_compiler.trials.verify_cli import verify_command
+from runtara_sdk.testing.trial import Trial
+from runtara_sdk.testing.trial_world import Answer
 
 WAITING = {
     "steps": {
@@ -129,7 +134,7 @@ def test_verify_tries_every_death(scenario: Path) -> None:
     assert len(certificate["artifactSha256"]) == 64
 
 
-def test_verify_finds_what_a_death_changes(scenario: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_verify_finds_what_a_death_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     async def forgotten(*_: object) -> None:
         return None
 
@@ -149,8 +154,7 @@ def test_verify_finds_what_a_death_changes(scenario: Path, monkeypatch: pytest.M
             {"fromStep": "h", "toStep": "f"},
         ],
     }
-    scenario.write_text(json.dumps(document))
-    case = {"name": "n", "capabilities": {"a": {"error": {"code": "BAD"}}}, "expect": {}}
-    code, out, _ = run(verify_command, scenario, "--cases", cases_file(scenario, case), "--data-dir", scenario.parent)
-    assert code == 0, out  # the stand-in answers a repeated call as before, so only the repetition shows
-    assert any(line.rstrip().endswith("1") for line in out.splitlines() if line.startswith("after"))
+    workflow = load_workflow(CompilationInput("trial", "forgetful", 1, document))
+    verification = await verify_workflow(workflow, Trial(capabilities={"a": [Answer(error={"code": "BAD"})]}))
+    # The stand-in answers a repeated call as before, so only the repetition shows.
+    assert any(result.point.after and result.repeated == 1 for result in verification.results)

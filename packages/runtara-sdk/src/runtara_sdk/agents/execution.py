@@ -29,6 +29,8 @@ from runtara_sdk.agents.inputs import decode_inputs
 from runtara_sdk.errors import RuntaraError
 from runtara_sdk.written_decimal import WrittenDecimal
 
+_CHECKER = json.JSONEncoder(allow_nan=False, ensure_ascii=False)
+
 
 async def invoke_capability(agent_id: str, capability: Capability, inputs: Any, context: CapabilityContext) -> Any:
     """Run `capability` and return its result as a JSON value; see `AgentDefinition.invoke`."""
@@ -103,7 +105,7 @@ def _encode(place: str, result: Any) -> Any:
     try:
         value = to_jsonable_python(result, by_alias=True, inf_nan_mode="constants")
         # NaN and lone surrogates have no JSON form; better refused here than when the checkpoint is written.
-        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+        _CHECKER.encode(value).encode()
         if WrittenDecimal.is_used:
             value = _with_decimals(value, result)
     except (ValueError, TypeError, RecursionError) as error:

@@ -25,14 +25,16 @@ def decode_json(text: bytes | str) -> Any:
     """The value of a JSON text; raises `ValueError` when it is none."""
     try:
         if isinstance(text, bytes):
-            text = text.decode(json.detect_encoding(text), "surrogatepass")
+            # Zeros and marks at the beginning tell of other encodings than UTF-8.
+            is_plain = text[:1] in _PLAIN_BEGINNINGS and b"\0" not in text[:4]
+            text = text.decode("utf-8" if is_plain else json.detect_encoding(text), "surrogatepass")
         return _DECODER.decode(text)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
 
 def copy_json(value: Any) -> Any:
-    """A copy of a JSON value that shares nothing with it; raises `ValueError` or `TypeError` for objects that are none."""
+    """A copy of a JSON value that shares nothing with it; raises `ValueError` or `TypeError` for what is none."""
     try:
         # What JSON values are made of, at the speed of C; all else, written decimals too, goes the way of its text.
         return marshal.loads(marshal.dumps(value))  # noqa: S302 - of the line itself
@@ -44,6 +46,7 @@ def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is not JSON")
 
 
+_PLAIN_BEGINNINGS = frozenset(bytes([character]) for character in b'{["-0123456789tfn ')
 # Made once: this is done several times for each step.
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 _DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=read_decimal)
