@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic import AliasChoices, BaseModel, Field
-from runtara_sdk.agents import AgentError, KnownError, capability
+from runtara_sdk.agents import capability
 
-from runtara_agents_transform.paths import read_path
+from runtara_agents_transform.paths import PATH_ERRORS, read_path
 
 
 class MapFieldsInput(BaseModel):
@@ -45,7 +45,7 @@ class MapFieldsOutput(BaseModel):
     aliases=("map",),
     display_name="Map Fields",
     description="Makes a new object from chosen parts of a value; without a mapping the source passes through.",
-    known_errors=(KnownError.permanent("TRANSFORM_INVALID_PATH", "A path is a template.", "path"),),
+    known_errors=PATH_ERRORS,
     runs_inline=True,
 )
 def map_fields(inputs: MapFieldsInput) -> MapFieldsOutput:
@@ -57,12 +57,6 @@ def map_fields(inputs: MapFieldsInput) -> MapFieldsOutput:
     by_source = [(path, target) for path, target in (inputs.mappings or {}).items()]
     by_target = [(path, target) for target, path in (inputs.mapping or {}).items()]
     for path, target in by_source + by_target:
-        if "{{" in path:
-            raise AgentError.permanent(
-                "TRANSFORM_INVALID_PATH",
-                f"{path[:100]!r} is a template; map-fields takes paths such as customer.name",
-                attributes={"path": path[:100]},
-            )
         found = read_path(inputs.source_data, path)
         if found is not None:
             result[target] = found
