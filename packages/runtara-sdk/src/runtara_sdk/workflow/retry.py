@@ -31,13 +31,26 @@ class DurableCalls:
     def __init__(self, sdk: RuntaraSdk, rate_limits: RateLimitBudget | None = None) -> None:
         self._sdk = sdk
         self._rate_limits = rate_limits
+        self._answered: set[str] = set()  # attempts of at-most-once calls that failed with an answer
 
     async def call(
-        self, key: str, function: Callable[[], Awaitable[Any]], policy: RetryPolicy, *, interruptible: bool = True
+        self,
+        key: str,
+        function: Callable[[], Awaitable[Any]],
+        policy: RetryPolicy,
+        *,
+        interruptible: bool = True,
+        at_most_once: bool = False,
     ) -> Any:
         """The JSON result stored under `key`, else that of `function`, which is then stored.
 
-        `interruptible` says whether `function` may take long enough for a cancel to come meanwhile.
+        Args:
+            key: checkpoint id of the call.
+            function: makes one attempt.
+            policy: which failures are tried again.
+            interruptible: whether `function` may take long enough for a cancel to come meanwhile.
+            at_most_once: whether an attempt that began, and of whose end nothing is known, is not made again but a
+                failure (OUTCOME_UNKNOWN).
 
         Raises:
             StepFailedError: `function` failed for good, or as often as the policy allows; it carries `attempts`.
@@ -47,8 +60,12 @@ class DurableCalls:
 
         async def attempt(number: int) -> bytes:
             try:
+                if at_most_once:
+                    await self._begin(key, number)
                 return encode_result(await function())
             except StepFailedError as failure:
+                if at_most_once and failure.code != "OUTCOME_UNKNOWN":
+                    self._answered.add(f"{key}::begun::{number}")
                 failure.details["attempts"] = number
                 raise
 
@@ -72,6 +89,17 @@ class DurableCalls:
     async def _may_wait(self, key: str, attempt: int, wait_ms: int) -> bool:
         budget = self._rate_limits
         return budget is None or await budget.draw(key, attempt, wait_ms, record=self.keep_records)
+
+    async def _begin(self, key: str, number: int) -> None:
+        """Record that an attempt begins; raises `StepFailedError` when it has begun before and was cut off."""
+        name = f"{key}::begun::{number}"
+        begun = await self._sdk.checkpoint(name, b"true")
+        if begun.found and name not in self._answered:
+            text = (
+                f"attempt {number} was cut off after it had begun, and nothing tells whether it took effect; it is not "
+                "made again, as a repetition may do it twice: look at the other side, and handle this code with onError"
+            )
+            raise StepFailedError("OUTCOME_UNKNOWN", text)
 
     async def sleep(self, key: str, duration_ms: int) -> None:
         """Return once `duration_ms` have passed since the first sleep under `key`."""

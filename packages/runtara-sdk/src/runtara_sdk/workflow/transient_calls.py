@@ -31,7 +31,13 @@ class TransientCalls(DurableCalls):
         return self
 
     async def call(
-        self, key: str, function: Callable[[], Awaitable[Any]], policy: RetryPolicy, *, interruptible: bool = True
+        self,
+        key: str,
+        function: Callable[[], Awaitable[Any]],
+        policy: RetryPolicy,
+        *,
+        interruptible: bool = True,
+        at_most_once: bool = False,
     ) -> Any:
         shared, policy = calls_of(self._sdk), self._budgeted(policy)
         attempt = RetryAttempt(1)

@@ -63,17 +63,19 @@ class AgentStep(Step):
     async def perform(self, run: Run, inputs: dict[str, Any]) -> Outcome:
         key = run.scope.key("agent", self.agent_id, self.capability_id, self.id)
         policy = _policy(self.max_retries, self.retry_delay_ms)
+        capability = self.agent.find_capability(self.capability_id)
         outputs = await self.calls(run).call(
-            key, lambda: self._invoke(run, key, inputs), policy, interruptible=not self._is_quick
+            key,
+            lambda: self._invoke(run, key, inputs),
+            policy,
+            interruptible=not (capability is not None and capability.runs_inline and not self._needs_connection),
+            at_most_once=capability is not None and capability.effect == "at_most_once",
         )
         return Outcome(outputs)
 
     @property
-    def _is_quick(self) -> bool:
-        """Whether an attempt is over before anything else can happen."""
-        capability = self.agent.find_capability(self.capability_id)
-        fetches = self.connection_id is not None or self.connection_ref is not None
-        return capability is not None and capability.runs_inline and not fetches
+    def _needs_connection(self) -> bool:
+        return self.connection_id is not None or self.connection_ref is not None
 
     def traced_outputs(self, outcome: Outcome, record: dict[str, Any]) -> Any:
         return outcome.outputs
