@@ -29,6 +29,7 @@ class Service:
     connections: dict[str, Any] = field(default_factory=dict)
     asked: list[dict[str, Any]] = field(default_factory=list)
     called: list[str | None] = field(default_factory=list)
+    accepted: str | None = None
     url: str = ""
 
     def answer(self, handler: BaseHTTPRequestHandler) -> tuple[int, dict[str, str], bytes]:
@@ -36,6 +37,8 @@ class Service:
         parts = [unquote(part) for part in place.path.split("/")[1:]]
         if parts[0] == "api":
             self.called.append(handler.headers.get("Authorization"))
+            if self.accepted not in (None, self.called[-1]):
+                return 401, {}, b""
             return 200, {"Content-Type": "application/json"}, b'{"sold": 3}'
         query = {name: values[0] for name, values in parse_qs(place.query).items()}
         self.asked.append({"parts": parts, **query, "authorization": handler.headers.get("Authorization")})
@@ -203,3 +206,68 @@ async def test_a_trial_stands_in_for_connections(service: Service) -> None:
         document(call=call(service, connectionId="shop")), connections=stood_in, capabilities=answers
     )
     assert (found.status, found.output, service.asked) == (InstanceStatus.COMPLETED, {"sold": 4}, [])
+
+
+def twice(service: Service) -> dict[str, Any]:
+    return document(
+        first=call(service, connectionId="shop", maxRetries=0), call=call(service, connectionId="shop", maxRetries=0)
+    )
+
+
+async def test_a_connection_is_fetched_once_a_minute(service: Service) -> None:
+    service.connections["shop"] = BEARER
+    found = await outcome_of(twice(service))
+    assert (found.output, len(service.asked), len(service.called)) == ({"sold": 3}, 1, 2)
+    rest = {"stepType": "Delay", "durationMs": {"valueType": "immediate", "value": 20_000}}
+    path = {"first": call(service, connectionId="shop")} | {f"rest{n}": rest for n in range(3)}
+    found = await outcome_of(document(**path, call=call(service, connectionId="shop")))
+    assert (found.output, len(service.asked)) == ({"sold": 3}, 3), "after a minute it is asked for again"
+
+
+async def test_without_a_time_to_live_each_attempt_fetches(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNTARA_CONNECTION_TTL_MS", "0")
+    service.connections["shop"] = BEARER
+    await outcome_of(twice(service))
+    assert len(service.asked) == 2
+
+
+async def test_many_at_a_time_wait_for_one_fetch(service: Service) -> None:
+    service.connections["shop"] = BEARER
+    items = {"valueType": "immediate", "value": list(range(8))}
+    split = {"stepType": "Split", "config": {"value": items, "parallelism": 8}}
+    split["subgraph"] = document(call=call(service, connectionId="shop"))
+    scenario = {
+        "steps": {"each": split, "end": {"stepType": "Finish"}},
+        "executionPlan": [{"fromStep": "each", "toStep": "end"}],
+    }
+    found = await outcome_of(scenario)
+    assert (found.status, len(service.asked), len(service.called)) == (InstanceStatus.COMPLETED, 1, 8)
+
+
+async def test_credentials_that_were_just_fetched_are_not_fetched_again(service: Service) -> None:
+    service.connections["shop"] = {"integration_id": "http_bearer", "parameters": {"token": "wrong"}}
+    service.accepted = "Bearer right"
+    found = await outcome_of(twice(service))
+    assert found.error is not None
+    assert (found.error["code"], found.error["stepId"]) == ("HTTP_UNAUTHORIZED", "first")
+    assert (len(service.asked), len(service.called)) == (1, 1), "what was just fetched is not fetched again"
+
+
+async def test_a_secret_that_changes_between_two_steps(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    service.connections["shop"] = lambda count: {
+        "integration_id": "http_bearer",
+        "parameters": {"token": "old" if count == 1 else "new"},
+    }
+    answers = iter([None, "Bearer new", "Bearer new"])
+    original = service.answer
+
+    def answer(handler: Any) -> Any:
+        if handler.path.startswith("/api"):
+            service.accepted = next(answers)
+        return original(handler)
+
+    monkeypatch.setattr(service, "answer", answer)
+    found = await outcome_of(twice(service))
+    assert found.output == {"sold": 3}
+    assert service.called == ["Bearer old", "Bearer old", "Bearer new"]
+    assert len(service.asked) == 2

@@ -74,6 +74,11 @@ def rate_limit_wait_ms(answer: Mapping[str, Any], now_ms: int) -> int | None:
     return DEFAULT_RETRY_AFTER_SECONDS * 1000
 
 
+def credentials_refused(code: str) -> bool:
+    """Whether a code says that the other side did not accept the credentials (`HTTP_UNAUTHORIZED`, for example)."""
+    return code.endswith(("_UNAUTHORIZED", "_INVALID_CREDENTIALS"))
+
+
 def as_input(answer: Mapping[str, Any]) -> dict[str, Any]:
     """What a capability gets as `_connection`, and a Connection step as outputs."""
     return {

@@ -136,17 +136,19 @@ class Run:
 
     async def connection(self, connection_id: str, *, tag: str, step_id: str) -> dict[str, Any]:
         """What the connection service says of a connection; raises `StepFailedError`."""
-        return await self.surroundings.connection(
-            ConnectionRequest(
-                base_url=self.connection_service_url,
-                tenant_id=self.sdk.tenant_id,
-                connection_id=connection_id,
-                tag=tag,
-                step_id=step_id,
-                scenario_id=str(self.variables.get("_scenario_id", "")).partition("::")[0],
-                instance_id=self.sdk.instance_id,
-                token=self.sdk.settings.instance_token,
-            )
+        return await self.surroundings.connection(self.connection_request(connection_id, tag=tag, step_id=step_id))
+
+    def connection_request(self, connection_id: str, *, tag: str, step_id: str) -> ConnectionRequest:
+        """What is asked of the connection service."""
+        return ConnectionRequest(
+            base_url=self.connection_service_url,
+            tenant_id=self.sdk.tenant_id,
+            connection_id=connection_id,
+            tag=tag,
+            step_id=step_id,
+            scenario_id=str(self.variables.get("_scenario_id", "")).partition("::")[0],
+            instance_id=self.sdk.instance_id,
+            token=self.sdk.settings.instance_token,
         )
 
     def reached(self, step: Step) -> bool:

@@ -16,6 +16,7 @@ from runtara_sdk.clock import Clock, SystemClock
 if TYPE_CHECKING:
     from runtara_sdk.agents import AgentDefinition, CapabilityContext
     from runtara_sdk.workflow.children import ChildScenario
+    from runtara_sdk.workflow.connection_cache import ConnectionCache
     from runtara_sdk.workflow.connections import ConnectionRequest
     from runtara_sdk.workflow.run import Run
 
@@ -41,6 +42,7 @@ class Surroundings:
 
     def __init__(self, clock: Clock | None = None) -> None:
         self.clock = clock or SystemClock()
+        self._connections: ConnectionCache | None = None
 
     def complain(self, message: str) -> None:
         """Tell people on standard error why the run failed."""
@@ -56,9 +58,19 @@ class Surroundings:
 
     async def connection(self, request: ConnectionRequest) -> dict[str, Any]:
         """What the connection service says of a connection; raises `StepFailedError`."""
-        from runtara_sdk.workflow.connection_client import fetch_connection  # most workflows need none
+        if self._connections is None:
+            # Most workflows need none of this.
+            from runtara_sdk.settings import EnvironmentReader
+            from runtara_sdk.workflow.connection_cache import DEFAULT_TTL_MS, ConnectionCache
+            from runtara_sdk.workflow.connection_client import fetch_connection
 
-        return await fetch_connection(request)
+            ttl_ms = EnvironmentReader().integer("RUNTARA_CONNECTION_TTL_MS", DEFAULT_TTL_MS, maximum=86_400_000)
+            self._connections = ConnectionCache(fetch_connection, self.clock, ttl_ms=ttl_ms)
+        return await self._connections.get(request)
+
+    def forget_connection(self, request: ConnectionRequest) -> bool:
+        """Hear that credentials were refused; returns whether another fetch may give other ones."""
+        return self._connections is not None and self._connections.forget(request)
 
     async def run_child(self, child: ChildScenario, run: Run, step_id: str) -> Any:
         """The result of a child on the run that was made for it; raises `StepFailedError`."""

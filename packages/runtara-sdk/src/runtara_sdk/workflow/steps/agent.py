@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from runtara_sdk.retry import RetryPolicy
 from runtara_sdk.workflow.coercion import shown
-from runtara_sdk.workflow.connections import as_input, rate_limit_wait_ms
+from runtara_sdk.workflow.connections import as_input, credentials_refused, rate_limit_wait_ms
 from runtara_sdk.workflow.failures import TRANSIENT, StepFailedError
 from runtara_sdk.workflow.json_text import copy_json
 from runtara_sdk.workflow.mapping import Value, resolve_mapping
@@ -17,7 +17,7 @@ from runtara_sdk.workflow.steps.base import Outcome, Step
 from runtara_sdk.workflow.surroundings import CapabilityCall
 
 if TYPE_CHECKING:
-    from runtara_sdk.agents import AgentDefinition
+    from runtara_sdk.agents import AgentDefinition, CapabilityContext
     from runtara_sdk.workflow.run import Run
 
 _DEFAULT_RETRIES = RetryPolicy()
@@ -74,6 +74,10 @@ class AgentStep(Step):
         return Outcome(outputs)
 
     @property
+    def _tag(self) -> str:
+        return f"{self.agent_id}_{self.capability_id}"
+
+    @property
     def _needs_connection(self) -> bool:
         return self.connection_id is not None or self.connection_ref is not None
 
@@ -82,7 +86,7 @@ class AgentStep(Step):
 
     async def _invoke(self, run: Run, key: str, inputs: dict[str, Any]) -> Any:
         # A workflow without agents loads none of this.
-        from runtara_sdk.agents import AgentError, CapabilityContext
+        from runtara_sdk.agents import CapabilityContext
 
         context = CapabilityContext(
             instance_id=run.sdk.instance_id,
@@ -98,8 +102,21 @@ class AgentStep(Step):
         except (TypeError, ValueError) as error:
             raise StepFailedError("INPUT_SERIALIZATION_ERROR", f"the inputs are not JSON: {error}") from error
         connection_id = self._connection_id(run)
-        if connection_id is not None:
-            own_inputs |= await self._connection_inputs(run, connection_id)
+        if connection_id is None:
+            return await self._call(run, own_inputs, context)
+        try:
+            given = await self._connection_inputs(run, connection_id)
+            return await self._call(run, copy_json(own_inputs) | given, context)
+        except StepFailedError as failure:
+            request = run.connection_request(connection_id, tag=self._tag, step_id=self.id)
+            if not credentials_refused(failure.code) or not run.surroundings.forget_connection(request):
+                raise
+        # The secret may have changed since it was fetched: once more with what the service says now.
+        return await self._call(run, own_inputs | await self._connection_inputs(run, connection_id), context)
+
+    async def _call(self, run: Run, own_inputs: dict[str, Any], context: CapabilityContext) -> Any:
+        from runtara_sdk.agents import AgentError
+
         try:
             recorded = self.calls(run).keep_records
             call = CapabilityCall(self.agent, self.agent_id, self.capability_id, self.id, own_inputs, context, recorded)
@@ -122,9 +139,8 @@ class AgentStep(Step):
         return found
 
     async def _connection_inputs(self, run: Run, connection_id: str) -> dict[str, Any]:
-        """Fetched in each attempt: what is recorded needs none, and a secret that changed is the new one."""
-        tag = f"{self.agent_id}_{self.capability_id}"
-        answer = await run.connection(connection_id, tag=tag, step_id=self.id)
+        """Asked for in each attempt: what is recorded needs none, and nothing of it is."""
+        answer = await run.connection(connection_id, tag=self._tag, step_id=self.id)
         capability = self.agent.find_capability(self.capability_id)
         wait_ms = rate_limit_wait_ms(answer, run.clock.now_ms())
         if wait_ms is not None and capability is not None and capability.rate_limited:
