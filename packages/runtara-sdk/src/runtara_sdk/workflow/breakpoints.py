@@ -30,4 +30,4 @@ class Breakpoints:
             return
         await run.events.breakpoint_hit(step, key)
         await self._sdk.suspended(key)
-        raise InstanceSuspended(f"stopped before the step {step.id!r}; resume the instance to go on")
+        raise InstanceSuspended(f"it has come to the breakpoint of the step {step.id!r}")

@@ -106,6 +106,10 @@ def read_options(argv: Sequence[str], environment: Mapping[str, str]) -> HandSta
 class _HandSurroundings(Surroundings):
     """Prints the result."""
 
+    def interrupted(self, reason: str) -> None:
+        """Tell how to go on."""
+        print(f"stopped: {reason}; start it again with this instance id to go on", file=sys.stderr)  # noqa: T201
+
     def finished(self, output: bytes) -> None:
         """Print the result as JSON."""
         print(dump_json(json.loads(output, parse_float=read_decimal), ensure_ascii=False, indent=2))  # noqa: T201

@@ -144,6 +144,8 @@ async def run_instance(
         surroundings.finished(output)
         return EXIT_DONE
     # An interruption ends the block here: it has been acknowledged by now.
+    if sdk.interruption is not None:
+        surroundings.interrupted(str(sdk.interruption))
     return EXIT_SUPERSEDED if isinstance(sdk.interruption, InstanceSuperseded) else EXIT_DONE
 
 

@@ -52,6 +52,9 @@ class Surroundings:
     def finished(self, output: bytes) -> None:
         """Hear of the result, once it is stored."""
 
+    def interrupted(self, reason: str) -> None:
+        """Hear that the run has stopped before its end, and why."""
+
     async def invoke(self, call: CapabilityCall) -> Any:
         """The JSON result of a capability; raises `AgentError`."""
         return await call.agent.invoke(call.capability_id, call.inputs, call.context)
