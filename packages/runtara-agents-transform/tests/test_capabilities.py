@@ -287,6 +287,12 @@ async def test_sums_of_decimals_are_exact() -> None:
     assert dump_json(result["rows"]) == '[{"key": null, "sum": 20.20, "avg": 6.733333333333333}]'
 
 
+async def test_decimals_compare_by_all_their_digits() -> None:
+    inputs = decode_json('{"value":[1.10,1.1,12345678901234567890.1,12345678901234567890.2,2.0,2]}')
+    result = await transform_agent.invoke("unique", inputs)
+    assert dump_json(result["items"]) == "[1.10, 12345678901234567890.1, 12345678901234567890.2, 2.0]"
+
+
 keys = st.text(max_size=4)
 trees = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=4),

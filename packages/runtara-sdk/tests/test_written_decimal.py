@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from runtara_sdk.agents import AgentDefinition, CapabilityContext, agent, capability
 from runtara_sdk.workflow.coercion import CoercionError, coerce
 from runtara_sdk.workflow.conditions import immediate_operation
+from runtara_sdk.workflow.grouping import group_items
 from runtara_sdk.workflow.json_text import decode_json, encode_json
 from runtara_sdk.workflow.templates import template
 from runtara_sdk.written_decimal import WrittenDecimal, dump_json, exact_number, read_decimal
@@ -107,6 +108,11 @@ def test_conditions_compare_what_was_written(operator: str, left: str, right: An
     if isinstance(right, str):
         right = right.strip("'") if right.startswith("'") else decode_json(right)
     assert immediate_operation(operator, decode_json(left), right) is holds
+
+
+def test_equal_numbers_are_one_group() -> None:
+    items = decode_json('[{"k":1.10},{"k":1.1},{"k":2.00},{"k":2.0},{"k":12345678901234567890.10}]')
+    assert list(group_items(items, "k")) == ["1.1", "2.0", "12345678901234567890.1"]
 
 
 def test_templates_print_it() -> None:

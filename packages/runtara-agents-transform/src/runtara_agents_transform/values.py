@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 from runtara_sdk.agents import AgentError, KnownError
-from runtara_sdk.written_decimal import dump_json
+from runtara_sdk.written_decimal import dump_json, exact_number, read_decimal
 
 from runtara_agents_transform.paths import json_type
 
@@ -34,7 +33,7 @@ def array(name: str, value: Any) -> list[Any]:
 
 def identity(value: Any) -> str:
     """A text that equal JSON values share, and no others: 1 and 1.0 are one number, true is none."""
-    return json.dumps(_normal(value), sort_keys=True, separators=(",", ":"))
+    return dump_json(_normal(value), sort_keys=True, separators=(",", ":"))
 
 
 def same(left: Any, right: Any) -> bool:
@@ -73,7 +72,8 @@ def order_of(values: list[Any]) -> Callable[[Any], Any]:
 
 def _normal(value: Any) -> Any:
     if isinstance(value, float):
-        return int(value) if value.is_integer() else float(value)
+        exact = exact_number(value)
+        return int(exact) if exact == exact.to_integral_value() else read_decimal(str(exact.normalize()))
     if isinstance(value, dict):
         return {key: _normal(item) for key, item in value.items()}
     return [_normal(item) for item in value] if isinstance(value, list) else value

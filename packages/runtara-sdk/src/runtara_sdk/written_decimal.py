@@ -74,6 +74,12 @@ def exact_number(value: float) -> Decimal:
     return Decimal(repr(value) if isinstance(value, float) else value)
 
 
+def plain_text(value: float) -> str:
+    """The text that a number shares with all others that equal it: `1.1` for 1.10, `2.0` for 2.00."""
+    shortest = repr(float(value))
+    return shortest if exact_number(float(value)) == exact_number(value) else str(exact_number(value).normalize())
+
+
 def dump_json(value: Any, **options: Any) -> str:
     """As `json.dumps`, with decimals as they were written."""
     if not WrittenDecimal.is_used:
