@@ -25,6 +25,8 @@ USED_WITHOUT_AN_IMPORT = {
     ("runtara-compiler", "tzdata"): "data that native binaries carry",
     ("runtara-core", "pytest-asyncio"): "a plugin that the suite needs",
     ("runtara-environment", "pytest-asyncio"): "a plugin that the suite needs",
+    ("runtara-workflow-stdlib", "runtara-agents-http"): "an agent of the bundle, found as a plugin",
+    ("runtara-workflow-stdlib", "runtara-agents-transform"): "an agent of the bundle, found as a plugin",
 }
 GOES_ON_WITHOUT = {("qh3", "src/runtara_sdk/transport/qh3_library.py")}
 

@@ -12,7 +12,7 @@ from runtara_sdk.agents import (
 )
 
 from runtara_agents_http.client import HttpClientPool
-from runtara_agents_http.credentials import INTEGRATION_IDS
+from runtara_agents_http.credentials import CONNECTION_TYPES
 from runtara_agents_http.exchange import exchange
 from runtara_agents_http.models import HttpRequestInput, HttpResponse
 from runtara_agents_http.response import STATUS_ERRORS
@@ -37,7 +37,7 @@ _KNOWN_ERRORS = (
     name="HTTP",
     description="Calls HTTP services.",
     category="api",
-    integration_ids=INTEGRATION_IDS,
+    connection_types=CONNECTION_TYPES,
     secure=True,
 )
 class HttpAgent:

@@ -9,10 +9,57 @@ import base64
 from dataclasses import dataclass, field
 
 from pydantic import BaseModel, Field, ValidationError
-from runtara_sdk.agents import AgentError, RawConnection
+from runtara_sdk.agents import (
+    AgentError,
+    AuthType,
+    ConnectionCategory,
+    ConnectionField,
+    ConnectionType,
+    RawConnection,
+)
 from runtara_sdk.agents.errors import CAPABILITY_ERROR
 
-INTEGRATION_IDS = ("http_bearer", "http_api_key", "http_basic")
+_BASE_URL = ConnectionField(
+    "base_url",
+    "Base URL",
+    description="Relative URLs are below it, and the credentials go to its origin only.",
+    placeholder="https://api.example.com",
+)
+CONNECTION_TYPES = (
+    ConnectionType(
+        "http_bearer",
+        "HTTP Bearer Token",
+        "A token in the Authorization header.",
+        ConnectionCategory.API,
+        AuthType.API_KEY,
+        (ConnectionField("token", required=True, secret=True), _BASE_URL),
+    ),
+    ConnectionType(
+        "http_api_key",
+        "HTTP API Key",
+        "A key in a header.",
+        ConnectionCategory.API,
+        AuthType.API_KEY,
+        (
+            ConnectionField("api_key", "API Key", required=True, secret=True),
+            ConnectionField("header_name", default="X-API-Key"),
+            _BASE_URL,
+        ),
+    ),
+    ConnectionType(
+        "http_basic",
+        "HTTP Basic Authentication",
+        "A user name and a password.",
+        ConnectionCategory.API,
+        AuthType.USERNAME_PASSWORD,
+        (
+            ConnectionField("username", required=True),
+            ConnectionField("password", secret=True),
+            _BASE_URL,
+        ),
+    ),
+)
+INTEGRATION_IDS = tuple(each.integration_id for each in CONNECTION_TYPES)
 _ALIASES = {"bearer": "http_bearer", "api_key": "http_api_key", "basic_auth": "http_basic"}
 
 

@@ -16,12 +16,12 @@ AGENTS_VERSION = "1.0.0"
 def spec_document(installed: DiscoveredAgents) -> dict[str, Any]:
     """`{version: {dsl, agents}, dslSchema, agents, connectionTypes, diagnostics}`."""
     definitions = [agent.definition for _, agent in sorted(installed.agents.items())]
-    integrations = sorted({name for definition in definitions for name in definition.integration_ids})
+    kinds = {kind.integration_id: kind for definition in definitions for kind in definition.connection_types}
     return {
         "version": {"dsl": LANGUAGE_VERSION, "agents": AGENTS_VERSION},
         "dslSchema": scenario_schema(),
         "agents": [definition.metadata() for definition in definitions],
-        "connectionTypes": [{"integrationId": name} for name in integrations],
+        "connectionTypes": [kinds[name].metadata() for name in sorted(kinds)],
         "diagnostics": [
             {"code": row.code, "severity": row.severity.value, "title": row.title, "explanation": row.explanation}
             for row in CODES.values()

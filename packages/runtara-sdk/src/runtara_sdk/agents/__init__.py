@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from runtara_sdk.agents.capability import Capability, EffectClass, KnownError, capability
+from runtara_sdk.agents.connection_types import AuthType, ConnectionCategory, ConnectionField, ConnectionType
 from runtara_sdk.agents.connections import RawConnection
 from runtara_sdk.agents.context import Cancellation, CapabilityContext
 from runtara_sdk.agents.definition import AgentDefinition, agent
@@ -27,10 +28,14 @@ __all__ = [
     "AgentDefinition",
     "AgentDefinitionError",
     "AgentError",
+    "AuthType",
     "BrokenPlugin",
     "Cancellation",
     "Capability",
     "CapabilityContext",
+    "ConnectionCategory",
+    "ConnectionField",
+    "ConnectionType",
     "DiscoveredAgent",
     "DiscoveredAgents",
     "EffectClass",

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from runtara_sdk.agents.capability import Capability, declared_capability
+from runtara_sdk.agents.connection_types import ConnectionType, one_of_each
 from runtara_sdk.agents.context import CapabilityContext
 from runtara_sdk.agents.errors import UNKNOWN_CAPABILITY, AgentDefinitionError, AgentError
 from runtara_sdk.agents.execution import invoke_capability
@@ -34,7 +35,7 @@ class AgentDefinition:
         name: str | None = None,
         description: str | None = None,
         category: str = "other",
-        integration_ids: Iterable[str] = (),
+        connection_types: Iterable[ConnectionType] = (),
         secure: bool = False,
         close: Callable[[], Any] | None = None,
     ) -> None:
@@ -46,7 +47,7 @@ class AgentDefinition:
             name: for listings; the id in title case when left out.
             description: one sentence.
             category: groups agents in listings.
-            integration_ids: the connection types that its capabilities take as `_connection`.
+            connection_types: the kinds of connections that its capabilities take as `_connection`.
             secure: whether it may receive the credentials of a connection.
             close: function, synchronous or not, that releases what the agent holds (connections, for example).
 
@@ -59,7 +60,8 @@ class AgentDefinition:
         self.name = name or id.replace("_", " ").title()
         self.description = description or f"{self.name} agent"
         self.category = category
-        self.integration_ids = tuple(integration_ids)
+        self.connection_types = tuple(one_of_each(connection_types).values())
+        self.integration_ids = tuple(each.integration_id for each in self.connection_types)
         self.secure = secure
         self._close = close
         self._lookup: dict[str, Capability] = {}
@@ -161,7 +163,7 @@ def agent(
     name: str | None = None,
     description: str | None = None,
     category: str = "other",
-    integration_ids: Iterable[str] = (),
+    connection_types: Iterable[ConnectionType] = (),
     secure: bool = False,
 ) -> Callable[[AgentClass], AgentClass]:
     """Declare a class with `@capability` methods to be an agent; arguments as of `AgentDefinition`.
@@ -173,7 +175,7 @@ def agent(
         "name": name,
         "description": description,
         "category": category,
-        "integration_ids": tuple(integration_ids),
+        "connection_types": tuple(connection_types),
         "secure": secure,
     }
 
