@@ -79,3 +79,19 @@ async def test_answers_are_tried_again_within_a_launch() -> None:
     bank = Bank(EffectClass.AT_MOST_ONCE, failures=2)
     outcome = await try_workflow(bank.workflow(retry_delay_ms=10), Trial())
     assert (outcome.status, len(bank.keys)) == (InstanceStatus.COMPLETED, 3)
+
+
+async def test_a_timeout_is_no_answer() -> None:
+    called: list[int] = []
+
+    @capability(id="pay", description="Pays.", side_effects=True, effect=EffectClass.AT_MOST_ONCE)
+    async def pay(inputs: Nothing) -> Any:
+        called.append(1)
+        raise AgentError.transient("TIMEOUT", "the bank was slow")
+
+    bank = Bank(EffectClass.AT_MOST_ONCE)
+    bank.agent = AgentDefinition(id="bank", capabilities=[pay])
+    outcome = await try_workflow(bank.workflow(retry_delay_ms=10), Trial())
+    assert outcome.error is not None
+    assert (outcome.error["code"], outcome.error["category"], called) == ("OUTCOME_UNKNOWN", "permanent", [1])
+    assert outcome.error["cause"]["code"] == "TIMEOUT"

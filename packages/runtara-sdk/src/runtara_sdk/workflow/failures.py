@@ -76,14 +76,22 @@ class StepFailedError(RuntaraError):
         return f"{place}{self.message} [{self.code}]"
 
 
-def wrapped(failure: StepFailedError, message: str, **details: Any) -> StepFailedError:
+def wrapped(
+    failure: StepFailedError, message: str, *, code: str | None = None, category: str | None = None, **details: Any
+) -> StepFailedError:
     """A failure of an enclosing step: code, category and severity of `failure`, which becomes its `cause`.
 
+    `code` and `category` replace those of `failure` where they are given.
     What the other side asked for (`retryAfterMs`) is kept, so that a retry of the enclosing step heeds it.
     """
     inner = failure.details
     if failure.retry_after_ms is not None:
         details.setdefault("retryAfterMs", failure.retry_after_ms)
     return StepFailedError(
-        inner["code"], message, category=inner["category"], severity=inner["severity"], **details, cause=inner
+        code or inner["code"],
+        message,
+        category=category or inner["category"],
+        severity=inner["severity"] if category is None else None,
+        **details,
+        cause=inner,
     )

@@ -15,12 +15,16 @@ from runtara_sdk.instance_calls import calls_of
 from runtara_sdk.outcome import describe_error
 from runtara_sdk.retry import RetryPolicy
 from runtara_sdk.strict_json import MAX_NESTING, exceeds_nesting
-from runtara_sdk.workflow.failures import StepFailedError
+from runtara_sdk.workflow.failures import PERMANENT, StepFailedError, wrapped
 from runtara_sdk.workflow.json_text import decode_json, encode_json
 
 if TYPE_CHECKING:
     from runtara_sdk.instance import RuntaraSdk
     from runtara_sdk.workflow.rate_limit_budget import RateLimitBudget
+
+
+OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
+"""Of a call that may be made at most once and was cut off: it may have taken effect."""
 
 
 class DurableCalls:
@@ -64,9 +68,14 @@ class DurableCalls:
                     await self._begin(key, number)
                 return encode_result(await function())
             except StepFailedError as failure:
-                if at_most_once and failure.code != "OUTCOME_UNKNOWN":
-                    self._answered.add(f"{key}::begun::{number}")
                 failure.details["attempts"] = number
+                if at_most_once and failure.code == "TIMEOUT":
+                    text = (
+                        f"attempt {number} took too long, and nothing tells whether it took effect: {failure.message}"
+                    )
+                    raise wrapped(failure, _unknown(text), code=OUTCOME_UNKNOWN, category=PERMANENT) from failure
+                if at_most_once and failure.code != OUTCOME_UNKNOWN:
+                    self._answered.add(f"{key}::begun::{number}")
                 raise
 
         return await call_durably(
@@ -95,11 +104,8 @@ class DurableCalls:
         name = f"{key}::begun::{number}"
         begun = await self._sdk.checkpoint(name, b"true")
         if begun.found and name not in self._answered:
-            text = (
-                f"attempt {number} was cut off after it had begun, and nothing tells whether it took effect; it is not "
-                "made again, as a repetition may do it twice: look at the other side, and handle this code with onError"
-            )
-            raise StepFailedError("OUTCOME_UNKNOWN", text)
+            text = f"attempt {number} was cut off after it had begun, and nothing tells whether it took effect"
+            raise StepFailedError(OUTCOME_UNKNOWN, _unknown(text))
 
     async def sleep(self, key: str, duration_ms: int) -> None:
         """Return once `duration_ms` have passed since the first sleep under `key`."""
@@ -120,6 +126,10 @@ class DurableCalls:
     async def record_handled_failure(self, key: str, failure: StepFailedError) -> None:
         """Record a failure that a handler takes over, so that no later run does the step again."""
         await self._sdk.checkpoint(key, failure.as_text().encode())
+
+
+def _unknown(text: str) -> str:
+    return f"{text}. A repetition may do it twice: look at the other side, and handle {OUTCOME_UNKNOWN} with onError"
 
 
 class _StepResultCodec:
