@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runtara_sdk.agents.capability import Capability, EffectClass, KnownError, capability
+from runtara_sdk.agents.capability import Capability, EffectClass, Example, KnownError, LargeResults, capability
 from runtara_sdk.agents.connection_types import AuthType, ConnectionCategory, ConnectionField, ConnectionType
 from runtara_sdk.agents.connections import RawConnection
 from runtara_sdk.agents.context import Cancellation, CapabilityContext
 from runtara_sdk.agents.definition import AgentDefinition, agent
+from runtara_sdk.agents.durable import DurableParts
 from runtara_sdk.agents.errors import AgentDefinitionError, AgentError, ErrorCategory, ErrorSeverity
+from runtara_sdk.agents.files import FileData, FileInput, FileReference
 from runtara_sdk.agents.schema import InputField
+from runtara_sdk.agents.secrets import Secrets
 
 if TYPE_CHECKING:
     from runtara_sdk.agents.discovery import (
@@ -38,12 +41,19 @@ __all__ = [
     "ConnectionType",
     "DiscoveredAgent",
     "DiscoveredAgents",
+    "DurableParts",
     "EffectClass",
     "ErrorCategory",
     "ErrorSeverity",
+    "Example",
+    "FileData",
+    "FileInput",
+    "FileReference",
     "InputField",
     "KnownError",
+    "LargeResults",
     "RawConnection",
+    "Secrets",
     "agent",
     "capability",
     "discover_agents",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, TypeGuard, TypeVar, get_type_hints
@@ -35,6 +35,15 @@ class EffectClass(StrEnum):
     """The other side recognises a repetition by the idempotency key."""
     AT_MOST_ONCE = "at_most_once"
     """A repetition may do it twice."""
+
+
+class LargeResults(StrEnum):
+    """What becomes of a result that is larger than a checkpoint should be (RUNTARA_MAX_RESULT_BYTES)."""
+
+    REFUSE = "refuse"
+    """It is the permanent error RESULT_TOO_LARGE."""
+    SPILL = "spill"
+    """It is written to the workspace as JSON, and a reference to that file takes its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +84,34 @@ class KnownError:
         return document
 
 
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A call that shows what a capability does; documentation prints it and the conformance suite makes it.
+
+    Attributes:
+        inputs: JSON object of the inputs.
+        output: what it gives; left out (`...`) where that is different each time.
+        needs: what must be there for the call, in words (`an SFTP server`); empty for one that can be made anywhere.
+        files: text files that the workspace holds before the call, by path.
+    """
+
+    inputs: Mapping[str, Any]
+    output: Any = ...
+    needs: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    def metadata(self) -> dict[str, Any]:
+        """The example in the agent metadata."""
+        document: dict[str, Any] = {"inputs": dict(self.inputs)}
+        if self.output is not ...:
+            document["output"] = self.output
+        if self.needs:
+            document["needs"] = self.needs
+        if self.files:
+            document["files"] = dict(self.files)
+        return document
+
+
 @dataclass(frozen=True)
 class Capability:
     """One thing an agent can do. Made by `@capability`; attributes as in its arguments."""
@@ -97,6 +134,8 @@ class Capability:
     compensates_with: str | None
     compensates_description: str | None
     runs_inline: bool = False
+    examples: tuple[Example, ...] = ()
+    large_results: LargeResults = LargeResults.REFUSE
 
     @cached_property
     def is_async(self) -> bool:
@@ -151,6 +190,10 @@ class Capability:
             document["knownErrors"] = [error.metadata() for error in self.known_errors]
         if self.tags:
             document["tags"] = list(self.tags)
+        if self.large_results is LargeResults.SPILL:
+            document["largeResults"] = self.large_results.value
+        if self.examples:
+            document["examples"] = [example.metadata() for example in self.examples]
         return document
 
 
@@ -170,6 +213,8 @@ def capability(
     compensates_with: str | None = None,
     compensates_description: str | None = None,
     runs_inline: bool = False,
+    examples: Iterable[Example] = (),
+    large_results: LargeResults | str = LargeResults.REFUSE,
 ) -> Callable[[Function], Function]:
     """Declare a function, or a method of an `@agent` class, to be a capability.
 
@@ -193,6 +238,8 @@ def capability(
         compensates_description: how it undoes it.
         runs_inline: whether a synchronous function is called where the workflow runs, not on a thread. For one that
             calculates for microseconds and never blocks: nothing else happens meanwhile, no cancel and no deadline.
+        examples: calls that show what it does.
+        large_results: whether a result that is too large for a checkpoint is refused or goes to the workspace.
 
     Raises:
         AgentDefinitionError: the declaration or the signature is not acceptable.
@@ -233,6 +280,8 @@ def capability(
             compensates_with=compensates_with,
             compensates_description=compensates_description,
             runs_inline=runs_inline,
+            examples=tuple(examples),
+            large_results=LargeResults(large_results),
         )
         setattr(function, _MARK, declared)
         return function

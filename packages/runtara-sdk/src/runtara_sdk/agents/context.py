@@ -5,9 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
+from runtara_sdk.agents.durable import DurableParts
 from runtara_sdk.agents.errors import TIMEOUT, AgentError
+from runtara_sdk.agents.secrets import Secrets
 from runtara_sdk.clock import Clock, SystemClock
+
+if TYPE_CHECKING:
+    from runtara_sdk.agents.workspace import Workspace
 
 _LOGGER = logging.getLogger("runtara.agents")
 _WAITING = threading.Lock()
@@ -54,6 +60,9 @@ class CapabilityContext:
         logger: where the capability logs. Never log secrets.
         cancellation: for synchronous capabilities; asynchronous ones are cancelled by asyncio.
         clock: the source of time for `deadline_ms`.
+        workspace: files of the instance; None where the program has none. `require_workspace` is what most want.
+        durable: parts of the work and waits that outlive the process. For asynchronous capabilities.
+        secrets: values that are taken out of errors, log lines and results of the call.
     """
 
     instance_id: str = ""
@@ -63,6 +72,17 @@ class CapabilityContext:
     logger: logging.Logger = _LOGGER
     cancellation: Cancellation = field(default_factory=Cancellation)
     clock: Clock = field(default_factory=SystemClock)
+    workspace: Workspace | None = None
+    durable: DurableParts = field(default_factory=DurableParts)
+    secrets: Secrets = field(default_factory=Secrets)
+
+    def require_workspace(self) -> Workspace:
+        """The files of the instance; raises the permanent error WORKSPACE_UNAVAILABLE where there are none."""
+        if self.workspace is None:
+            from runtara_sdk.agents.workspace import unavailable  # most capabilities work without files
+
+            raise unavailable()
+        return self.workspace
 
     def remaining_ms(self) -> int | None:
         """Milliseconds until the deadline, never negative; None when there is no deadline."""

@@ -6,6 +6,7 @@ import difflib
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from runtara_sdk.agents.capability import Capability, declared_capability
@@ -13,6 +14,7 @@ from runtara_sdk.agents.connection_types import ConnectionType, one_of_each
 from runtara_sdk.agents.context import CapabilityContext
 from runtara_sdk.agents.errors import UNKNOWN_CAPABILITY, AgentDefinitionError, AgentError
 from runtara_sdk.agents.execution import invoke_capability
+from runtara_sdk.agents.secrets import Secrets
 
 _AGENT_ID = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _MARK = "__runtara_agent__"
@@ -123,7 +125,14 @@ class AgentDefinition:
             AgentError: every failure; interruptions and cancellation pass through as they are.
         """
         capability = self.capability(capability_id)
-        return await invoke_capability(self.id, capability, inputs, context or CapabilityContext())
+        context = context or CapabilityContext()
+        if isinstance(inputs, Mapping) and inputs.get("_connection") is not None:
+            context = replace(context, secrets=self._secrets_of(inputs["_connection"]))
+        return await invoke_capability(self.id, capability, inputs, context)
+
+    def _secrets_of(self, connection: Any) -> Secrets:
+        declared = [field.name for each in self.connection_types for field in each.fields if field.secret]
+        return Secrets.of_connection(connection, declared)
 
     async def close(self) -> None:
         """Release what the agent holds for the running event loop. Calling again does nothing."""

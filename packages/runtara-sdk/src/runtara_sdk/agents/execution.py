@@ -37,6 +37,16 @@ async def invoke_capability(agent_id: str, capability: Capability, inputs: Any, 
     place = f"{agent_id}:{capability.id}"
     decoded = decode_inputs(place, capability, inputs)
     try:
+        value = await _invoke(place, capability, decoded, context)
+    except AgentError as error:
+        if context.secrets:
+            raise _redacted(error, context) from None
+        raise
+    return value
+
+
+async def _invoke(place: str, capability: Capability, decoded: BaseModel, context: CapabilityContext) -> Any:
+    try:
         if capability.runs_inline:
             result = capability.function(*((decoded, context) if capability.takes_context else (decoded,)))
         else:
@@ -48,7 +58,14 @@ async def invoke_capability(agent_id: str, capability: Capability, inputs: Any, 
         raise AgentError(error.code, error.message, category=category) from error
     except Exception as error:  # whatever the author's code raises is a failure of the capability
         raise AgentError.permanent(CAPABILITY_ERROR, f"{place}: {_describe(error)}") from error
-    return _encode(place, result)
+    return _encode(place, result, context)
+
+
+def _redacted(error: AgentError, context: CapabilityContext) -> AgentError:
+    """The error without the secrets of the call; its cause, whose text may hold them, is left behind."""
+    document = error.to_json()
+    clean = context.secrets.redact_json(document)
+    return error if clean == document else AgentError.from_json(clean)
 
 
 async def _call(place: str, capability: Capability, decoded: BaseModel, context: CapabilityContext) -> Any:
@@ -101,18 +118,20 @@ async def _run_on_thread(place: str, function: Callable[..., Any], arguments: tu
     return await future
 
 
-def _encode(place: str, result: Any) -> Any:
+def _encode(place: str, result: Any, context: CapabilityContext) -> Any:
     try:
         value = to_jsonable_python(result, by_alias=True, inf_nan_mode="constants")
         # NaN and lone surrogates have no JSON form; better refused here than when the checkpoint is written.
-        _CHECKER.encode(value).encode()
+        text = _CHECKER.encode(value)
+        text.encode()
         if WrittenDecimal.is_used:
             value = _with_decimals(value, result)
     except (ValueError, TypeError, RecursionError) as error:
         raise AgentError.permanent(
             OUTPUT_SERIALIZATION_ERROR, f"{place}: the result has no JSON form: {_describe(error)}"
         ) from error
-    return value
+    # Records of steps are kept and shown: a service that echoes its credentials does not bring them there.
+    return context.secrets.redact_json(value) if context.secrets and context.secrets.found_in(text) else value
 
 
 def _with_decimals(value: Any, source: Any) -> Any:

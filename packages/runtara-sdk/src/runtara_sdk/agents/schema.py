@@ -188,7 +188,7 @@ def _type_info(
     schema = resolved.schema
     name = schema.get("type")
     if not isinstance(name, str) or name not in _SIMPLE_TYPES:
-        return {"type": "any"}
+        return {"type": "any", **({"format": schema["format"]} if "format" in schema else {})}
     document: dict[str, Any] = {"type": name}
     if name == "number":
         document["format"] = "double"
