@@ -20,13 +20,14 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import AliasChoices, BaseModel, Field, WithJsonSchema
 
 from runtara_sdk.agents.capability import KnownError
 from runtara_sdk.agents.errors import AgentError
 
 if TYPE_CHECKING:
     from runtara_sdk.agents.context import CapabilityContext
+    from runtara_sdk.agents.workspace import StoredFile
 
 REFERENCE_KEY = "$file"
 
@@ -76,11 +77,14 @@ FileInput = Annotated[
 class FileData(BaseModel):
     """A file whose content is part of the JSON."""
 
-    model_config = ConfigDict(populate_by_name=True)
-
     content: str = Field(description="The bytes, base64.", repr=False)
     filename: str | None = Field(default=None, description="Name of the file.")
-    mime_type: str | None = Field(default=None, alias="mimeType", description="Media type.")
+    mime_type: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("mimeType", "mime_type"),
+        serialization_alias="mimeType",
+        description="Media type.",
+    )
 
     @classmethod
     def of(cls, content: bytes, *, filename: str | None = None, mime_type: str | None = None) -> FileData:
@@ -91,13 +95,25 @@ class FileData(BaseModel):
 class FileReference(BaseModel):
     """A file of the workspace, for other steps of the same instance."""
 
-    model_config = ConfigDict(populate_by_name=True)
-
-    path: str = Field(alias=REFERENCE_KEY, description="Path in the workspace.")
+    path: str = Field(
+        validation_alias=AliasChoices(REFERENCE_KEY, "path"),
+        serialization_alias=REFERENCE_KEY,
+        description="Path in the workspace.",
+    )
     filename: str | None = Field(default=None, description="Last part of the path.")
     size: int | None = Field(default=None, description="Bytes.")
     sha256: str | None = Field(default=None, description="SHA-256 of the content, hexadecimal.")
-    mime_type: str | None = Field(default=None, alias="mimeType", description="Media type.")
+    mime_type: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("mimeType", "mime_type"),
+        serialization_alias="mimeType",
+        description="Media type.",
+    )
+
+    @classmethod
+    def of(cls, file: StoredFile, *, mime_type: str | None = None) -> FileReference:
+        """The reference to a file that was written."""
+        return cls.model_validate(file.reference(mime_type=mime_type))
 
 
 @dataclass(frozen=True, slots=True)
