@@ -52,16 +52,6 @@ class Trust:
         }
 
 
-def follow(
-    client: httpx.AsyncClient,
-    following: httpx.Request,
-    headers: Mapping[str, str],
-    content: bytes | None,
-) -> httpx.Request:
-    """The request to where a redirect leads, with these headers alone."""
-    return client.build_request(following.method, following.url, headers=dict(headers), content=content)
-
-
 def request_origin(request: httpx.Request) -> Origin | None:
     """The origin of a request; None for something else than HTTP, which is refused when it is sent."""
     try:

@@ -55,18 +55,8 @@ async def read_response(request: HttpRequestInput, response: httpx.Response) -> 
     Raises:
         AgentError: the status is an error and `fail_on_error` is set, or the body exceeds `max_response_bytes`.
     """
-    success = 200 <= response.status_code <= 299
-    if not success and request.fail_on_error:
-        content, _ = await _read(request, response, _ERROR_BODY_BYTES)
-        raise _status_error(request, response, content)
-    content, complete = await _read(request, response, request.max_response_bytes)
-    if not complete:
-        shown = without_credentials(request.url)
-        raise AgentError.permanent(
-            "HTTP_RESPONSE_TOO_LARGE",
-            f"the response exceeds {request.max_response_bytes} bytes: raise max_response_bytes or ask for less",
-            attributes={"url": shown, "max_response_bytes": request.max_response_bytes},
-        )
+    await refuse_error_status(request, response)
+    content = await read_body(request, response)
     body = read_content(content, request.response_type, _media_type(response), response.charset_encoding)
     listed = [HttpHeader(name=name.lower(), value=value) for name, value in response.headers.multi_items()]
     return HttpResponse(
@@ -76,8 +66,37 @@ async def read_response(request: HttpRequestInput, response: httpx.Response) -> 
         body=body.value,
         body_kind=body.kind,
         body_intact=body.intact,
-        success=success,
+        success=is_success(request, response),
     )
+
+
+def is_success(request: HttpRequestInput, response: httpx.Response) -> bool:
+    """Whether the status is one of those that the step takes for a success."""
+    return 200 <= response.status_code <= 299
+
+
+async def refuse_error_status(request: HttpRequestInput, response: httpx.Response) -> None:
+    """Raise the error of an open response whose status is one, unless `fail_on_error` is false."""
+    if request.fail_on_error and not is_success(request, response):
+        content, _ = await _read(request, response, _ERROR_BODY_BYTES)
+        raise _status_error(request, response, content)
+
+
+async def read_body(request: HttpRequestInput, response: httpx.Response) -> bytes:
+    """The body of an open response, decompressed.
+
+    Raises:
+        AgentError: it exceeds `max_response_bytes`, or is not what its Content-Encoding says.
+    """
+    content, complete = await _read(request, response, request.max_response_bytes)
+    if not complete:
+        shown = without_credentials(request.url)
+        raise AgentError.permanent(
+            "HTTP_RESPONSE_TOO_LARGE",
+            f"the response exceeds {request.max_response_bytes} bytes: raise max_response_bytes or ask for less",
+            attributes={"url": shown, "max_response_bytes": request.max_response_bytes},
+        )
+    return content
 
 
 def _joined(listed: list[HttpHeader]) -> dict[str, str]:
