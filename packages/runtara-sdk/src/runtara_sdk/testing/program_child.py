@@ -12,7 +12,7 @@ import socket
 import struct
 import sys
 from collections.abc import Awaitable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -76,13 +76,11 @@ async def _launch(workflow: Workflow, descriptor: int, memory: mmap.mmap) -> int
     reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=descriptor))
     trial = _TrialConnection(reader, writer)
     trial.send(("hello", os.getpid()))
-    settings, envelope = await trial.settings
+    settings, variables = await trial.settings
     clock = _TrialClock(trial, memory)
     sdk = RuntaraSdk(settings, backend=_TrialBackend(trial), clock=clock)
     try:
-        code = await run_instance(
-            workflow, sdk, EnvironmentReader({"INPUT_JSON": envelope}), _AskingSurroundings(trial, clock)
-        )
+        code = await run_instance(workflow, sdk, EnvironmentReader(variables), _AskingSurroundings(trial, clock))
     except Exception as error:  # noqa: BLE001 - told to the trial, which fails by it
         trial.send(("crashed", f"{type(error).__name__}: {error}"))
         code = 1
@@ -102,7 +100,7 @@ class _TrialConnection:
         self._news = asyncio.Event()
         self._turns = 0
         self._at_work = 0
-        self.settings: asyncio.Future[tuple[Any, str]] = asyncio.get_running_loop().create_future()
+        self.settings: asyncio.Future[tuple[Any, dict[str, str]]] = asyncio.get_running_loop().create_future()
         self._tasks = [asyncio.ensure_future(self._listen()), asyncio.ensure_future(self._tell_rest())]
 
     def send(self, message: tuple[Any, ...]) -> None:
@@ -132,6 +130,16 @@ class _TrialConnection:
             self._at_work -= 1
             self._heard()
 
+    @contextmanager
+    def rest(self) -> Iterator[None]:
+        """The work that surrounds the block waits for its end."""
+        self._at_work -= 1
+        self._heard()
+        try:
+            yield
+        finally:
+            self._at_work += 1
+
     def _heard(self) -> None:
         self._turns = 0
         self._news.set()
@@ -141,8 +149,8 @@ class _TrialConnection:
             self._received += 1
             self._heard()
             match message:
-                case ("settings", settings, envelope):
-                    self.settings.set_result((settings, envelope))
+                case ("settings", settings, variables):
+                    self.settings.set_result((settings, variables))
                 case ("answer", number, value) if number in self._waiting and not self._waiting[number].done():
                     self._waiting[number].set_result(value)
                 case ("refusal", number, error) if number in self._waiting and not self._waiting[number].done():
@@ -204,6 +212,9 @@ class _AskingSurroundings(Surroundings):
     async def run_child(self, child: ChildScenario, run: Run, step_id: str) -> Any:
         answer = await self._trial.ask("world.child", child.id, step_id, run.scope.base)
         return await super().run_child(child, run, step_id) if answer is None else child_result(answer)
+
+    def waiting(self) -> AbstractContextManager[None]:
+        return self._trial.rest()
 
     async def _really(self, work: Awaitable[Any]) -> Any:
         with self._trial.work():

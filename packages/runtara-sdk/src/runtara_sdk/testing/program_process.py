@@ -133,7 +133,7 @@ class _Launch:
     async def serve(self) -> None:
         self._goes_to_work()
         try:
-            self._send(("settings", self._setting.settings, self._setting.envelope))
+            self._send(("settings", self._setting.settings, dict(self._setting.variables)))
             while (message := await receive(self._reader)) is not None:
                 self._hear(message)
             self._process_id = 0  # gone; its number may be another's by now

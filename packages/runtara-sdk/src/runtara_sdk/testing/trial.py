@@ -12,11 +12,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
+import tempfile
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
+from runtara_sdk.agents.workspace import DIRECTORY_VARIABLE
 from runtara_sdk.backend import InstanceBackend
 from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.instance import RuntaraSdk
@@ -127,14 +132,14 @@ class LaunchSetting:
     Attributes:
         backend: its store.
         settings: who it is.
-        envelope: its input, JSON text.
+        variables: of its environment; its input is among them.
         world: what lies outside.
         clock: its time.
     """
 
     backend: InstanceBackend
     settings: InstanceSettings
-    envelope: str
+    variables: Mapping[str, str]
     world: TrialWorld
     clock: JumpingClock
 
@@ -148,7 +153,7 @@ class InProcess:
     async def launch(self, setting: LaunchSetting) -> None:
         """One launch; raises `ProgramKilled`."""
         sdk = RuntaraSdk(setting.settings, backend=setting.backend, clock=setting.clock)
-        reader = EnvironmentReader({"INPUT_JSON": setting.envelope})
+        reader = EnvironmentReader(setting.variables)
         await run_instance(self._workflow, sdk, reader, TrialSurroundings(setting.world, setting.clock))
 
 
@@ -177,6 +182,8 @@ class _Driver:
         self._trial = trial
         self._clock = clock
         self._began_ms = self._clock.now_ms()
+        # Made by whoever uses it, which few do.
+        self._workspace = Path(tempfile.gettempdir()) / f"runtara-trial-{uuid.uuid4()}"
         self._store = _ListeningStore(self._clock, trial.kill)
         self._world = TrialWorld(
             self._store, capabilities=trial.capabilities, children=trial.children, connections=trial.connections
@@ -207,6 +214,7 @@ class _Driver:
         finally:
             sender.cancel()
             self._clock.close()
+            shutil.rmtree(self._workspace, ignore_errors=True)
         return self._outcome(launches, waiting_for)
 
     def _setting(self, envelope: str) -> LaunchSetting:
@@ -218,7 +226,8 @@ class _Driver:
             heartbeat_interval_ms=0,
             sleep_threshold_ms=30_000,
         )
-        return LaunchSetting(backend, settings, envelope, self._world, self._clock)
+        variables = {"INPUT_JSON": envelope, DIRECTORY_VARIABLE: str(self._workspace)}
+        return LaunchSetting(backend, settings, variables, self._world, self._clock)
 
     def _pass_time(self) -> bool:
         """Move on to what wakes a suspended instance; false when nothing does."""

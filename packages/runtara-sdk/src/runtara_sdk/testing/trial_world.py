@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -155,6 +156,9 @@ class TrialSurroundings(Surroundings):
             return checked_answer(request, answer)
         with self._jumping.real_work():
             return await super().connection(request)
+
+    def waiting(self) -> AbstractContextManager[None]:
+        return self._jumping.rest()
 
     async def run_child(self, child: ChildScenario, run: Run, step_id: str) -> Any:
         answer = self._world.child(child.id, step_id, run.scope.base)

@@ -31,7 +31,7 @@ from runtara_sdk.workflow.envelope import built_in_variables, read_input, starti
 from runtara_sdk.workflow.failures import StepFailedError
 from runtara_sdk.workflow.json_text import encode_json
 from runtara_sdk.workflow.rate_limit_budget import RateLimitBudget
-from runtara_sdk.workflow.retry import DurableCalls
+from runtara_sdk.workflow.retry import DEFAULT_LONGEST_RESULT, LONGEST_RESULT_VARIABLE, DurableCalls
 from runtara_sdk.workflow.run import Run
 from runtara_sdk.workflow.schema import checked
 from runtara_sdk.workflow.scope import Scope
@@ -174,7 +174,11 @@ async def _run_graph(
     data = checked(workflow.input_schema, run_input.data, code="INVALID_INPUT", what="the input", root="data")
     base = built_in["_scenario_id"]
     rate_limits = RateLimitBudget(sdk, surroundings.clock, base=base, budget_ms=workflow.rate_limit_budget_ms)
-    durable = DurableCalls(sdk, rate_limits)
+    longest_result = reader.integer(
+        LONGEST_RESULT_VARIABLE, DEFAULT_LONGEST_RESULT, minimum=1024, maximum=32 * 1024 * 1024
+    )
+    durable = DurableCalls(sdk, rate_limits, longest_result)
+    surroundings.begin(reader, sdk.settings)
     run = Run(
         sdk,
         Scope(base=base),

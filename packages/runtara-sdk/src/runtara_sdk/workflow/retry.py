@@ -27,14 +27,31 @@ OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
 """Of a call that may be made at most once and was cut off: it may have taken effect."""
 
 
+RESULT_TOO_LARGE = "RESULT_TOO_LARGE"
+"""Of a result that is larger than a checkpoint should be."""
+
+LONGEST_RESULT_VARIABLE = "RUNTARA_MAX_RESULT_BYTES"
+DEFAULT_LONGEST_RESULT = 16 * 1024 * 1024
+
+
 class DurableCalls:
-    """The durable calls of one instance, shared by all its graph runs."""
+    """The durable calls of one instance, shared by all its graph runs.
+
+    Attributes:
+        longest_result: bound of the JSON of one result, bytes.
+    """
 
     keep_records: ClassVar[bool] = True
 
-    def __init__(self, sdk: RuntaraSdk, rate_limits: RateLimitBudget | None = None) -> None:
+    def __init__(
+        self,
+        sdk: RuntaraSdk,
+        rate_limits: RateLimitBudget | None = None,
+        longest_result: int = DEFAULT_LONGEST_RESULT,
+    ) -> None:
         self._sdk = sdk
         self._rate_limits = rate_limits
+        self.longest_result = longest_result
         self._answered: set[str] = set()  # attempts of at-most-once calls that failed with an answer
 
     async def call(
@@ -66,7 +83,7 @@ class DurableCalls:
             try:
                 if at_most_once:
                     await self._begin(key, number)
-                return encode_result(await function())
+                return encode_result(await function(), self.longest_result)
             except StepFailedError as failure:
                 failure.details["attempts"] = number
                 if at_most_once and failure.code == "TIMEOUT":
@@ -116,7 +133,7 @@ class DurableCalls:
         """The same verbs without any record, for steps that ask for no durability."""
         from runtara_sdk.workflow.transient_calls import TransientCalls  # most workflows have no such step
 
-        return TransientCalls(self._sdk, self._rate_limits)
+        return TransientCalls(self._sdk, self._rate_limits, self.longest_result)
 
     async def handled_failure(self, key: str) -> StepFailedError | None:
         """The failure that an earlier run handed to a handler under `key`, if one did."""
@@ -148,12 +165,19 @@ def _failure_text(error: Exception) -> str:
     return error.as_text() if isinstance(error, StepFailedError) else describe_error(error)
 
 
-def encode_result(result: Any) -> bytes:
-    """A result as JSON; raises `StepFailedError` when it is none, or nested too deeply."""
+def encode_result(result: Any, longest: int) -> bytes:
+    """A result as JSON; raises `StepFailedError` when it is none, nested too deeply or longer than `longest` bytes."""
     try:
         encoded = encode_json(result)
     except (TypeError, ValueError) as error:
         raise StepFailedError("OUTPUT_SERIALIZATION_ERROR", f"the result is not JSON: {error}") from error
+    if len(encoded) > longest:
+        raise StepFailedError(
+            RESULT_TOO_LARGE,
+            f"the result has {len(encoded)} bytes as JSON, and a step may record {longest}: keep it in a file of the "
+            f"workspace and pass the reference on, read it in chunks, or raise {LONGEST_RESULT_VARIABLE}",
+            attributes={"size": str(len(encoded)), "limit_bytes": str(longest)},
+        )
     if encoded.count(b"{") + encoded.count(b"[") > MAX_NESTING and exceeds_nesting(decode_json(encoded)):
         raise StepFailedError("OUTPUT_SERIALIZATION_ERROR", f"the result is nested deeper than {MAX_NESTING} levels")
     return encoded

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,6 +15,9 @@ from runtara_sdk.clock import Clock, SystemClock
 
 if TYPE_CHECKING:
     from runtara_sdk.agents import AgentDefinition, CapabilityContext
+    from runtara_sdk.agents.workspace import Workspace
+    from runtara_sdk.instance_settings import InstanceSettings
+    from runtara_sdk.settings import EnvironmentReader
     from runtara_sdk.workflow.children import ChildScenario
     from runtara_sdk.workflow.connection_cache import ConnectionCache
     from runtara_sdk.workflow.connections import ConnectionRequest
@@ -43,6 +46,24 @@ class Surroundings:
     def __init__(self, clock: Clock | None = None) -> None:
         self.clock = clock or SystemClock()
         self._connections: ConnectionCache | None = None
+        self._start: tuple[EnvironmentReader, InstanceSettings] | None = None
+        self._workspace: Workspace | None = None
+
+    def begin(self, reader: EnvironmentReader, settings: InstanceSettings) -> None:
+        """Hear of the variables and settings of the program, before the run begins."""
+        self._start = reader, settings
+
+    def workspace(self) -> Workspace | None:
+        """The files of the instance; None where there is no place for them."""
+        if self._workspace is None and self._start is not None:
+            from runtara_sdk.workflow.instance_workspace import workspace_of  # most workflows have no files
+
+            self._workspace = workspace_of(*self._start)
+        return self._workspace
+
+    def waiting(self) -> AbstractContextManager[None]:
+        """What surrounds a durable wait of a capability: meanwhile it is not at work."""
+        return nullcontext()
 
     def complain(self, message: str) -> None:
         """Tell people on standard error why the run failed."""

@@ -62,7 +62,7 @@ class TransientCalls(DurableCalls):
         try:
             async with bound:
                 result = await self._sdk.run_interruptible(function())
-            return decode_json(encode_result(result))  # as a record would give it
+            return decode_json(encode_result(result, self.longest_result))  # as a record would give it
         except StepFailedError as failure:
             failure.details["attempts"] = number
             raise

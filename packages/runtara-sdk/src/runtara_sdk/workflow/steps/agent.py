@@ -86,14 +86,20 @@ class AgentStep(Step):
 
     async def _invoke(self, run: Run, key: str, inputs: dict[str, Any]) -> Any:
         # A workflow without agents loads none of this.
-        from runtara_sdk.agents import CapabilityContext
+        from runtara_sdk.agents import CapabilityContext, DurableParts
+        from runtara_sdk.workflow.step_parts import StepParts
 
+        capability = self.agent.find_capability(self.capability_id)
+        # What was begun at most once is not begun again after a wait that ends the process.
+        has_parts = self.calls(run).keep_records and capability is not None and capability.effect != "at_most_once"
         context = CapabilityContext(
             instance_id=run.sdk.instance_id,
             step_id=self.id,
             idempotency_key=f"{run.sdk.tenant_id}/{key}",
             clock=run.clock,
             deadline_ms=None if self.timeout_ms is None else run.clock.now_ms() + self.timeout_ms,
+            workspace=run.surroundings.workspace(),
+            durable=StepParts(run, key) if has_parts else DurableParts(run.clock),
         )
         # A copy for each attempt: what a capability does to its inputs must reach neither the next attempt nor the
         # records that they come from, as a replay would not see it.
@@ -120,13 +126,23 @@ class AgentStep(Step):
         try:
             recorded = self.calls(run).keep_records
             call = CapabilityCall(self.agent, self.agent_id, self.capability_id, self.id, own_inputs, context, recorded)
-            return await run.surroundings.invoke(call)
+            result = await run.surroundings.invoke(call)
+            return await self._fitting(run, result, context)
         except AgentError as error:
             failure = StepFailedError(**error.to_json())
             # The step, too: its failure is told before the run hears of it, with the attempt that follows.
             raise failure.located(
                 stepId=self.id, stepName=self.name, agentId=self.agent_id, capabilityId=self.capability_id
             ) from error
+
+    async def _fitting(self, run: Run, result: Any, context: CapabilityContext) -> Any:
+        """The result, as a reference to a file where it is too large and the capability declares that it may be one."""
+        capability = self.agent.find_capability(self.capability_id)
+        if capability is None or capability.large_results != "spill":
+            return result
+        from runtara_sdk.workflow.spilled_results import spilled
+
+        return await spilled(result, context.idempotency_key or "", run.calls.longest_result, context.workspace)
 
     def _connection_id(self, run: Run) -> str | None:
         if self.connection_ref is None:
