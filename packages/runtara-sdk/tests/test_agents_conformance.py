@@ -8,7 +8,17 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel, Field, field_validator
-from runtara_sdk.agents import AgentDefinition, AgentError, capability
+from runtara_sdk.agents import (
+    AgentDefinition,
+    AgentError,
+    AuthType,
+    ConnectionCategory,
+    ConnectionField,
+    ConnectionType,
+    Example,
+    RawConnection,
+    capability,
+)
 from runtara_sdk.testing.agents import AgentConformanceSuite
 
 
@@ -17,14 +27,15 @@ class Text(BaseModel):
     times: int = Field(default=1, ge=0, le=100)
 
 
-@capability(id="repeat", description="Repeats a text.")
+@capability(
+    id="repeat", description="Repeats a text.", examples=[Example(inputs={"text": "ab", "times": 2}, output="abab")]
+)
 def repeat(inputs: Text) -> str:
     return inputs.text * inputs.times
 
 
 class TestGoodAgent(AgentConformanceSuite):
     agent = AgentDefinition(id="good", capabilities=[repeat])
-    examples = {"repeat": {"text": "ab", "times": 2}}  # noqa: RUF012 - read by the suite
     installed = False
 
 
@@ -89,6 +100,41 @@ def refuse(inputs: Lenient) -> int:
     raise AgentError.permanent("REFUSED", "no")
 
 
+@capability(id="boast", description="Its example says too much.", examples=[Example(inputs={"text": "a"}, output="b")])
+def boast(inputs: Text) -> str:
+    return inputs.text
+
+
+@capability(id="typo", description="Its example has another input.", examples=[Example(inputs={"txt": "a"})])
+def typo(inputs: Text) -> str:
+    return inputs.text
+
+
+@capability(id="vague", description="Does not say what comes out.", examples=[Example(inputs={"text": "a"})])
+def vague(inputs: Text) -> str:
+    return inputs.text
+
+
+class Connected(BaseModel):
+    connection: RawConnection | None = Field(default=None, alias="_connection")
+
+
+@capability(id="leak", description="Shows a part of its credentials.")
+def leak(inputs: Connected) -> int:
+    token = inputs.connection.parameters["token"] if inputs.connection else ""
+    raise AgentError.permanent("REFUSED", f"the token is {token[:-1]}")
+
+
+_LEAKY = ConnectionType(
+    "leaky",
+    "Leaky",
+    "For tests.",
+    ConnectionCategory.API,
+    AuthType.API_KEY,
+    (ConnectionField("token", secret=True),),
+)
+
+
 def _suite(function: Any, **examples: Any) -> AgentConformanceSuite:
     class Suite(AgentConformanceSuite):
         agent = AgentDefinition(id="bad", capabilities=[function])
@@ -115,6 +161,34 @@ def test_catches_false_determinism() -> None:
 def test_catches_a_failing_example() -> None:
     with pytest.raises(AgentError, match="REFUSED"):
         _suite(refuse, refuse={}).test_examples_succeed()
+
+
+def test_catches_a_capability_without_example() -> None:
+    with pytest.raises(AssertionError, match="guess declares no example"):
+        _suite(guess).test_every_capability_has_an_example()
+
+
+def test_catches_an_example_with_unknown_inputs() -> None:
+    with pytest.raises(AssertionError, match="unknown input txt"):
+        _suite(typo).test_every_capability_has_an_example()
+
+
+def test_catches_a_pure_example_without_its_result() -> None:
+    with pytest.raises(AssertionError, match="no example tells what comes out"):
+        _suite(vague).test_every_capability_has_an_example()
+
+
+def test_catches_an_example_that_is_not_true() -> None:
+    with pytest.raises(AssertionError, match="the example says 'b', the call 'a'"):
+        _suite(boast).test_declared_examples_give_what_they_say()
+
+
+def test_catches_a_part_of_a_secret_in_an_error() -> None:
+    class Suite(AgentConformanceSuite):
+        agent = AgentDefinition(id="leaky", capabilities=[leak], connection_types=[_LEAKY])
+
+    with pytest.raises(AssertionError, match="leak: REFUSED shows a secret"):
+        Suite().test_secrets_of_a_connection_are_taken_out_of_errors()
 
 
 def test_catches_swallowed_cancellation() -> None:

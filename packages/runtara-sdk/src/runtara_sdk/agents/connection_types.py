@@ -58,7 +58,7 @@ class ConnectionField:
 
     name: str
     display_name: str | None = None
-    type: Literal["string", "integer", "number", "boolean"] = "string"
+    type: Literal["string", "integer", "number", "boolean", "object", "array"] = "string"
     required: bool = False
     secret: bool = False
     description: str | None = None
@@ -145,4 +145,5 @@ def _fits(value: Any, type_name: str) -> bool:
     if isinstance(value, bool):
         return type_name == "boolean"
     kinds: dict[str, tuple[type, ...]] = {"string": (str,), "integer": (int,), "number": (int, float)}
+    kinds |= {"object": (dict,), "array": (list,)}
     return isinstance(value, kinds.get(type_name, ()))

@@ -14,19 +14,22 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
-from runtara_sdk.agents import AgentDefinition, AgentError, Capability, CapabilityContext, ErrorCategory
+from runtara_sdk.agents import (
+    AgentError,
+    Capability,
+    ErrorCategory,
+)
 from runtara_sdk.agents.discovery import DiscoveredAgent, discover_agents
 from runtara_sdk.agents.errors import INPUT_DESERIALIZATION_ERROR, UNKNOWN_CAPABILITY
-from runtara_sdk.clock import SystemClock
+from runtara_sdk.testing.agent_calls import SECRET, require
+from runtara_sdk.testing.agent_examples import AgentExampleCases
 
-_CALL_SECONDS = 20.0
 _IMPORT_SECONDS = 60.0
 _CODE = re.compile(r"[A-Z][A-Z0-9_]*")
 _TYPE_NAMES = frozenset({"string", "boolean", "integer", "number", "any", "null", "array", "object"})
-_SECRET = "hunter2-must-not-be-shown"
 _HOSTILE_VALUES: tuple[Any, ...] = (
     None,
     True,
@@ -48,20 +51,16 @@ _HOSTILE_VALUES: tuple[Any, ...] = (
     {"__class__": "object"},
 )
 
-Value = TypeVar("Value")
 
-
-class AgentConformanceSuite:
-    """What every agent owes its users. Subclass it, set `agent`, and fill in what fits.
+class AgentConformanceSuite(AgentExampleCases):
+    """What every agent owes its users. Subclass it, set `agent` (the definition under test), and fill in what fits.
 
     Attributes:
-        agent: the definition under test.
         examples: inputs by capability id that succeed without network or daemons.
         lazy_imports: modules that importing the agent must not load, because only a call needs them.
         installed: whether the agent is installed as a plugin, so that discovery must find it.
     """
 
-    agent: ClassVar[AgentDefinition]
     examples: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     lazy_imports: ClassVar[tuple[str, ...]] = ()
     installed: ClassVar[bool] = True
@@ -69,22 +68,22 @@ class AgentConformanceSuite:
     def test_metadata_is_json_and_complete(self) -> None:
         """The listing survives JSON and describes every capability."""
         document = self.agent.metadata()
-        _require(json.loads(json.dumps(document, allow_nan=False)) == document, "metadata must be plain JSON")
-        _require(bool(document["description"].strip()), "the agent needs a description")
+        require(json.loads(json.dumps(document, allow_nan=False)) == document, "metadata must be plain JSON")
+        require(bool(document["description"].strip()), "the agent needs a description")
         for item in document["capabilities"]:
             place = f"capability {item['id']}"
-            _require(bool(item.get("description", "").strip()), f"{place} needs a description")
+            require(bool(item.get("description", "").strip()), f"{place} needs a description")
             for field in item["inputs"]:
-                _require(field["type"] in _TYPE_NAMES, f"{place}: input {field['name']}: unknown type name")
-                _require(not field["name"].startswith("_"), f"{place}: {field['name']} must be hidden")
-            _require(item["output"]["type"] in _TYPE_NAMES, f"{place}: output: unknown type name")
+                require(field["type"] in _TYPE_NAMES, f"{place}: input {field['name']}: unknown type name")
+                require(not field["name"].startswith("_"), f"{place}: {field['name']} must be hidden")
+            require(item["output"]["type"] in _TYPE_NAMES, f"{place}: output: unknown type name")
 
     def test_defaults_are_acceptable_inputs(self) -> None:
         """A default that the listing shows can be given explicitly."""
         for capability in self.agent.capabilities:
             for field in capability.fields:
                 if field.default is not None and field.enum:
-                    _require(field.default in field.enum, f"{capability.id}: default of {field.name} not in enum")
+                    require(field.default in field.enum, f"{capability.id}: default of {field.name} not in enum")
 
     def test_schemas_are_json(self) -> None:
         """Inputs and result have a JSON Schema."""
@@ -95,14 +94,14 @@ class AgentConformanceSuite:
         """Lookup is exact, by id and by alias."""
         for capability in self.agent.capabilities:
             for name in (capability.id, *capability.aliases):
-                _require(self.agent.capability(name) is capability, f"{name} must find {capability.id}")
-                _require(self.agent.find_capability(name.upper()) is None, f"{name}: lookup must be exact")
+                require(self.agent.capability(name) is capability, f"{name} must find {capability.id}")
+                require(self.agent.find_capability(name.upper()) is None, f"{name}: lookup must be exact")
 
     def test_unknown_capability_is_a_permanent_error(self) -> None:
         """A wrong id is refused for good: retrying cannot help."""
         error = self._failure("no-such-capability", {})
-        _require(error is not None and error.code == UNKNOWN_CAPABILITY, "expected UNKNOWN_CAPABILITY")
-        _require(error is not None and not error.retryable, "an unknown capability must be permanent")
+        require(error is not None and error.code == UNKNOWN_CAPABILITY, "expected UNKNOWN_CAPABILITY")
+        require(error is not None and not error.retryable, "an unknown capability must be permanent")
 
     def test_missing_inputs_are_named(self) -> None:
         """Leaving out a required input gives a permanent error that names it."""
@@ -113,9 +112,9 @@ class AgentConformanceSuite:
             error = self._failure(capability.id, {})
             if error is None:
                 raise AssertionError(f"{capability.id} ran without its required inputs")
-            _require(error.code == INPUT_DESERIALIZATION_ERROR, f"{capability.id}: got {error}")
-            _require(not error.retryable, f"{capability.id}: missing inputs must be a permanent error")
-            _require(required[0] in error.message, f"{capability.id}: the error must name {required[0]}")
+            require(error.code == INPUT_DESERIALIZATION_ERROR, f"{capability.id}: got {error}")
+            require(not error.retryable, f"{capability.id}: missing inputs must be a permanent error")
+            require(required[0] in error.message, f"{capability.id}: the error must name {required[0]}")
 
     def test_inputs_that_are_no_object_are_refused(self) -> None:
         """Inputs of another shape give a permanent error."""
@@ -123,7 +122,7 @@ class AgentConformanceSuite:
             shapes: tuple[Any, ...] = (None, [], "text", 1)
             for inputs in shapes:
                 error = self._failure(capability.id, inputs)
-                _require(
+                require(
                     error is not None and error.code == INPUT_DESERIALIZATION_ERROR,
                     f"{capability.id} accepted {inputs!r} as its inputs",
                 )
@@ -139,9 +138,9 @@ class AgentConformanceSuite:
         """Inputs may be secrets: an error about one names it but does not show it."""
         for capability in self.agent.capabilities:
             for field in capability.fields:
-                error = self._failure(capability.id, {**self._example(capability), field.name: {"x": [_SECRET]}})
+                error = self._failure(capability.id, {**self._example(capability), field.name: {"x": [SECRET]}})
                 if error is not None and error.code == INPUT_DESERIALIZATION_ERROR:
-                    _require(_SECRET not in json.dumps(error.to_json()), f"{capability.id}: {field.name} is echoed")
+                    require(SECRET not in json.dumps(error.to_json()), f"{capability.id}: {field.name} is echoed")
 
     def test_examples_succeed(self) -> None:
         """Every example gives a JSON value; deterministic capabilities give the same one twice."""
@@ -150,14 +149,14 @@ class AgentConformanceSuite:
             first = self._call(capability.id, inputs)
             json.dumps(first, allow_nan=False)
             if capability.deterministic and not capability.side_effects:
-                _require(self._call(capability.id, inputs) == first, f"{capability_id} is not deterministic")
+                require(self._call(capability.id, inputs) == first, f"{capability_id} is not deterministic")
 
     def test_inputs_are_left_alone(self) -> None:
         """A capability does not change the value it is given."""
         for capability_id, inputs in self.examples.items():
             before = json.dumps(inputs)
             self._call(capability_id, inputs)
-            _require(json.dumps(inputs) == before, f"{capability_id} changed its inputs")
+            require(json.dumps(inputs) == before, f"{capability_id} changed its inputs")
 
     def test_cancellation_passes_through(self) -> None:
         """A cancelled call ends as cancelled, not as a result or an error."""
@@ -172,19 +171,19 @@ class AgentConformanceSuite:
                 await asyncio.gather(task, return_exceptions=True)
                 return ended_before or task.cancelled()
 
-            _require(self._run(cancelled), f"{capability.id} swallowed its cancellation")
+            require(self._run(cancelled), f"{capability.id} swallowed its cancellation")
 
     def test_errors_keep_their_shape(self) -> None:
         """Declared errors have well-formed codes."""
         for capability in self.agent.capabilities:
             for known in capability.known_errors:
-                _require(_CODE.fullmatch(known.code) is not None, f"{capability.id}: malformed code {known.code!r}")
-                _require(bool(known.description), f"{capability.id}: error {known.code} needs a description")
+                require(_CODE.fullmatch(known.code) is not None, f"{capability.id}: malformed code {known.code!r}")
+                require(bool(known.description), f"{capability.id}: error {known.code} needs a description")
 
     def test_is_discovered(self) -> None:
         """The installed plugin is found, and its static import reaches the same definition."""
         if self.installed:
-            _require(self._discovered().definition is self.agent, "discovery found another definition")
+            require(self._discovered().definition is self.agent, "discovery found another definition")
 
     def test_import_is_light(self) -> None:
         """Importing the agent loads none of `lazy_imports`: a workflow pays for them when it calls."""
@@ -203,9 +202,9 @@ class AgentConformanceSuite:
             timeout=_IMPORT_SECONDS,
             check=False,
         )
-        _require(completed.returncode == 0, f"import fails alone: {completed.stderr[-500:]}")
+        require(completed.returncode == 0, f"import fails alone: {completed.stderr[-500:]}")
         loaded = json.loads(completed.stdout.splitlines()[-1])
-        _require(not loaded, f"importing {found.module} loads {', '.join(loaded)}")
+        require(not loaded, f"importing {found.module} loads {', '.join(loaded)}")
 
     def _discovered(self) -> DiscoveredAgent:
         installed = discover_agents(variables={})
@@ -218,7 +217,10 @@ class AgentConformanceSuite:
         return found
 
     def _example(self, capability: Capability) -> Mapping[str, Any]:
-        return self.examples.get(capability.id, {})
+        given = self.examples.get(capability.id)
+        if given is not None:
+            return given
+        return next((each.inputs for each in capability.examples if not each.needs and not each.files), {})
 
     def _check_hostile(self, capability: Capability, name: str, value: Any) -> None:
         inputs = {**self._example(capability), name: value}
@@ -228,41 +230,10 @@ class AgentConformanceSuite:
             json.dumps(self._call(capability.id, inputs), allow_nan=False)
         except AgentError as error:
             json.dumps(error.to_json(), allow_nan=False)
-            _require(error.category in set(ErrorCategory), f"{capability.id}: malformed error {error}")
+            require(error.category in set(ErrorCategory), f"{capability.id}: malformed error {error}")
 
     def _hostile_fields(self, capability: Capability) -> frozenset[str]:
         """Side effects must not happen: without an example, the missing inputs stop the call."""
         required = frozenset(field.name for field in capability.fields if field.required)
         all_names = frozenset(field.name for field in capability.fields)
-        return required if capability.id in self.examples else all_names
-
-    def _failure(self, capability_id: str, inputs: Any) -> AgentError | None:
-        try:
-            self._call(capability_id, inputs)
-        except AgentError as error:
-            return error
-        return None
-
-    def _call(self, capability_id: str, inputs: Any) -> Any:
-        async def call() -> Any:
-            deadline_ms = SystemClock().now_ms() + int(_CALL_SECONDS * 1000)
-            context = CapabilityContext(step_id="conformance", deadline_ms=deadline_ms)
-            return await self.agent.invoke(capability_id, inputs, context)
-
-        return self._run(call)
-
-    def _run(self, operation: Callable[[], Awaitable[Value]]) -> Value:
-        async def bounded() -> Value:
-            try:
-                return await asyncio.wait_for(operation(), 2 * _CALL_SECONDS)
-            except TimeoutError:
-                raise AssertionError(f"a call ran longer than {2 * _CALL_SECONDS:.0f} s") from None
-            finally:
-                await self.agent.close()
-
-        return asyncio.run(bounded())
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise AssertionError(message)
+        return required if self._example(capability) else all_names
