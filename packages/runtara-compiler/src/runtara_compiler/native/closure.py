@@ -101,11 +101,14 @@ def normalized(name: str) -> str:
 def agent_names() -> tuple[str, ...]:
     """The distributions that contribute agents, in a fixed order: those of the bundle, if one is set, else all.
 
+    The SDK, whose own agents every base has, is not among them.
+
     Raises `ConfigurationError` when the bundle cannot be used.
     """
     if EnvironmentReader().optional_text(BUNDLE_VARIABLE) is None:
-        return tuple(sorted(_contributors(AGENT_GROUP)))
-    return tuple(sorted({normalized(agent.distribution) for agent in discover_agents().agents.values()}))
+        return tuple(sorted(_contributors(AGENT_GROUP) - {SDK_DISTRIBUTION}))
+    bundled = {normalized(agent.distribution) for agent in discover_agents().agents.values()}
+    return tuple(sorted(bundled - {SDK_DISTRIBUTION}))
 
 
 def backend_names() -> tuple[str, ...]:

@@ -38,7 +38,12 @@ FILE_NOT_FOUND = "FILE_NOT_FOUND"
 FILE_ALREADY_EXISTS = "FILE_ALREADY_EXISTS"
 FILE_IS_DIRECTORY = "FILE_IS_DIRECTORY"
 
-_PARTIAL = ".partial"
+PARTIAL = ".partial"
+"""Where files lie while they are written, and what agents note of their work with them."""
+
+JOURNAL_PREFIX = "journal-"
+"""Begins the names of notes that outlive a process."""
+
 _LONGEST_PATH_BYTES = 1024
 _LONGEST_NAME_BYTES = 255
 _CHUNK_BYTES = 1024 * 1024
@@ -274,7 +279,7 @@ class Workspace:
 
     def _prepare(self) -> None:
         with self._lock:
-            partial = self.root / _PARTIAL
+            partial = self.root / PARTIAL
             if partial.is_dir():
                 return
             with translated(""):
@@ -284,12 +289,12 @@ class Workspace:
     def clean(self) -> None:
         """Remove what an earlier process left half-written and nobody goes on with. For the start of a process."""
         with contextlib.suppress(OSError):
-            for entry in (self.root / _PARTIAL).iterdir():
-                if not entry.name.startswith(_RESUMABLE):
+            for entry in (self.root / PARTIAL).iterdir():
+                if not entry.name.startswith((_RESUMABLE, JOURNAL_PREFIX)):
                     shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink()
 
     def _partial(self, name: str, resume_token: str | None) -> Path:
-        directory = self.root / _PARTIAL
+        directory = self.root / PARTIAL
         if resume_token is None:
             return directory / secrets.token_hex(16)
         family = f"{_RESUMABLE}{_digest('/'.join(_parts(name)))}-"
@@ -379,8 +384,8 @@ def _parts(name: str) -> tuple[str, ...]:
     parts = tuple(part for part in name.split("/") if part not in ("", "."))
     if ".." in parts:
         raise _invalid(name, "it holds '..'")
-    if parts and parts[0] == _PARTIAL:
-        raise _invalid(name, f"{_PARTIAL} is where files lie while they are written")
+    if parts and parts[0] == PARTIAL:
+        raise _invalid(name, f"{PARTIAL} is where files lie while they are written")
     try:
         too_long = len(name.encode()) > _LONGEST_PATH_BYTES or any(
             len(part.encode()) > _LONGEST_NAME_BYTES for part in parts

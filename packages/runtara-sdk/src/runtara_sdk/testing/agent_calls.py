@@ -64,7 +64,8 @@ class AgentCalls:
     @contextmanager
     def _surroundings(self, example: Example | None = None) -> Iterator[CapabilityContext]:
         """A context with a workspace that holds the files of the example."""
-        with tempfile.TemporaryDirectory() as directory:
+        # A thread whose call was given up may still be writing.
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
             workspace = Workspace(Path(directory))
             for name, text in (example.files if example is not None else {}).items():
                 with workspace.create(name) as file:
