@@ -153,7 +153,7 @@ def test_what_nobody_goes_on_with_is_cleaned_up(workspace: Workspace) -> None:
 def test_the_bound_holds_for_all_files_together(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "w", limit_bytes=100)
     put(workspace, "a", b"x" * 60)
-    with pytest.raises(AgentError, match="WORKSPACE_FULL.*RUNTARA_MAX_WORKSPACE_BYTES"):
+    with pytest.raises(AgentError, match=r"WORKSPACE_FULL.*RUNTARA_MAX_WORKSPACE_BYTES"):
         put(workspace, "b", b"x" * 41)
     put(workspace, "b", b"x" * 40)
     (workspace.root / "a").unlink()

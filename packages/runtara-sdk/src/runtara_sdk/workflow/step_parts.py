@@ -19,6 +19,18 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
+class UnrecordedParts(DurableParts):
+    """The parts of a step that keeps no records, or that must not be begun a second time: all in this process."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run.clock)
+        self._run = run
+
+    async def sleep(self, name: str, duration_ms: int) -> None:
+        with self._run.surroundings.waiting():
+            await calls_of(self._run.sdk).pause(duration_ms)
+
+
 class StepParts(DurableParts):
     """The parts of a step that is recorded.
 

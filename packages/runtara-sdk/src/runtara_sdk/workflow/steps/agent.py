@@ -86,8 +86,8 @@ class AgentStep(Step):
 
     async def _invoke(self, run: Run, key: str, inputs: dict[str, Any]) -> Any:
         # A workflow without agents loads none of this.
-        from runtara_sdk.agents import CapabilityContext, DurableParts
-        from runtara_sdk.workflow.step_parts import StepParts
+        from runtara_sdk.agents import CapabilityContext
+        from runtara_sdk.workflow.step_parts import StepParts, UnrecordedParts
 
         capability = self.agent.find_capability(self.capability_id)
         # What was begun at most once is not begun again after a wait that ends the process.
@@ -99,7 +99,7 @@ class AgentStep(Step):
             clock=run.clock,
             deadline_ms=None if self.timeout_ms is None else run.clock.now_ms() + self.timeout_ms,
             workspace=run.surroundings.workspace(),
-            durable=StepParts(run, key) if has_parts else DurableParts(run.clock),
+            durable=StepParts(run, key) if has_parts else UnrecordedParts(run),
         )
         # A copy for each attempt: what a capability does to its inputs must reach neither the next attempt nor the
         # records that they come from, as a replay would not see it.
