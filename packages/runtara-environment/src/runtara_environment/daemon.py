@@ -21,6 +21,7 @@ from runtara_environment.environment import Environment
 from runtara_environment.settings import EnvironmentSettings
 from runtara_environment.sql.queries import environment_queries
 from runtara_environment.supervision.guest import CoreAccess
+from runtara_environment.supervision.guest_network import GuestNetwork
 from runtara_environment.wire.handler import EnvironmentHandler
 from runtara_environment.wire.tenant_gate import TenantGate
 
@@ -80,6 +81,7 @@ class EnvironmentDaemon:
             settings.data_dir,
             self._clock,
             settings.supervision,
+            network=GuestNetwork.with_keys(KeyRing(credentials, self._clock)),
         )
         self._environment = environment
         try:

@@ -23,6 +23,7 @@ from runtara_environment.runners.loading import load_runners
 from runtara_environment.service import EnvironmentService
 from runtara_environment.settings import SupervisionSettings
 from runtara_environment.supervision.guest import CoreAccess
+from runtara_environment.supervision.guest_network import GuestNetwork
 from runtara_environment.supervision.launcher import Launcher
 from runtara_environment.supervision.run_directory_sweep import RunDirectorySweep
 from runtara_environment.supervision.supervisor import Supervisor
@@ -51,6 +52,8 @@ class Environment:
         data_dir: Path,
         clock: Clock,
         settings: SupervisionSettings,
+        *,
+        network: GuestNetwork | None = None,
     ) -> None:
         self._database = database
         self._core = core
@@ -58,6 +61,7 @@ class Environment:
         self._data_dir = data_dir
         self._clock = clock
         self._settings = settings
+        self._network = network
         self._supervisor: Supervisor | None = None
         self._sweep: RunDirectorySweep | None = None
         self._sweeping: asyncio.Task[None] | None = None
@@ -87,6 +91,7 @@ class Environment:
             self._data_dir,
             self._clock,
             default_timeout_seconds=self._settings.default_timeout_seconds,
+            network=self._network,
         )
         owner = Owner.of_this_process(self._data_dir)
         self._supervisor = Supervisor(

@@ -15,6 +15,10 @@ from runtara_environment.launch_options import LaunchOptions
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
+_LIMITS = ("RUNTARA_MAX_WORKSPACE_BYTES", "RUNTARA_MAX_FILE_SIZE", "RUNTARA_MAX_READ_SIZE")
+"""Bounds of what a program may leave on the disk: the operator's, whatever a start says."""
+
+
 @dataclass(frozen=True, slots=True)
 class CoreAccess:
     """How programs reach core.
@@ -37,8 +41,10 @@ def guest_environment(
 ) -> Mapping[str, str]:
     """The complete environment of a program; the system's variables win over the caller's."""
     interpreter_directory = str(Path(sys.executable).parent)
+    limits = {name: os.environ[name] for name in _LIMITS if name in os.environ}
     variables = {
-        **options.env,
+        **{name: value for name, value in options.env.items() if name not in _LIMITS},
+        **limits,
         "PATH": f"{interpreter_directory}:{_SYSTEM_PATH}",
         "HOME": str(run_directory),
         "LANG": "C.UTF-8",

@@ -19,6 +19,7 @@ from runtara_environment.runner import LaunchedProcess, LaunchError, LaunchSpec,
 from runtara_environment.runners.launch_directory import old_launches, remove_launches
 from runtara_environment.runners.loading import LoadedRunners
 from runtara_environment.supervision.guest import CoreAccess, guest_environment, write_input
+from runtara_environment.supervision.guest_network import GuestNetwork
 from runtara_environment.supervision.run_directory import choose_run_directory
 
 logger = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class Launcher:
         clock: Clock,
         *,
         default_timeout_seconds: int,
+        network: GuestNetwork | None = None,
     ) -> None:
         self._registry = registry
         self._launches = launches
@@ -55,6 +57,7 @@ class Launcher:
         self._data_dir = data_dir
         self._clock = clock
         self._default_timeout_seconds = default_timeout_seconds
+        self._network = network or GuestNetwork()
 
     async def launch(self, claim: LaunchClaim, owner: Owner) -> LaunchedProcess:
         """Start the program of a claim; raises `LaunchRefused` when it was not started.
@@ -133,7 +136,10 @@ class Launcher:
             tenant_id=claim.tenant_id,
             epoch=claim.epoch,
             argv=tuple(artifact.argv),
-            environment=guest_environment(claim, options, self._core, run_directory, input_path),
+            environment={
+                **guest_environment(claim, options, self._core, run_directory, input_path),
+                **await self._network.variables(),
+            },
             run_directory=run_directory,
             timeout_seconds=options.timeout_seconds or self._default_timeout_seconds,
         )

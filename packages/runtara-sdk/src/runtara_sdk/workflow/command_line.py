@@ -106,9 +106,10 @@ def read_options(argv: Sequence[str], environment: Mapping[str, str]) -> HandSta
 class _HandSurroundings(Surroundings):
     """Prints the result."""
 
-    def interrupted(self, reason: str) -> None:
-        """Tell how to go on."""
-        print(f"stopped: {reason}; start it again with this instance id to go on", file=sys.stderr)  # noqa: T201
+    def interrupted(self, reason: str, *, goes_on: bool) -> None:
+        """Tell how to go on, where that is possible."""
+        remedy = "; start it again with this instance id to go on" if goes_on else ""
+        print(f"stopped: {reason}{remedy}", file=sys.stderr)  # noqa: T201
 
     def finished(self, output: bytes) -> None:
         """Print the result as JSON."""

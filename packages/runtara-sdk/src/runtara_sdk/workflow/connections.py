@@ -76,7 +76,7 @@ def rate_limit_wait_ms(answer: Mapping[str, Any], now_ms: int) -> int | None:
 
 def credentials_refused(code: str) -> bool:
     """Whether a code says that the other side did not accept the credentials (`HTTP_UNAUTHORIZED`, for example)."""
-    return code.endswith(("_UNAUTHORIZED", "_INVALID_CREDENTIALS"))
+    return code.endswith(("_UNAUTHORIZED", "_INVALID_CREDENTIALS", "_AUTH_FAILED"))
 
 
 def as_input(answer: Mapping[str, Any]) -> dict[str, Any]:

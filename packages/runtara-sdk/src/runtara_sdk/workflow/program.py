@@ -24,7 +24,7 @@ from contextlib import suppress
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from runtara_sdk.errors import InstanceSuperseded, InvalidInputError, RuntaraError
+from runtara_sdk.errors import InstanceCancelled, InstanceSuperseded, InvalidInputError, RuntaraError
 from runtara_sdk.settings import EnvironmentReader
 from runtara_sdk.workflow.breakpoints import Breakpoints
 from runtara_sdk.workflow.envelope import built_in_variables, read_input, starting_variables
@@ -145,7 +145,8 @@ async def run_instance(
         return EXIT_DONE
     # An interruption ends the block here: it has been acknowledged by now.
     if sdk.interruption is not None:
-        surroundings.interrupted(str(sdk.interruption))
+        goes_on = not isinstance(sdk.interruption, InstanceCancelled | InstanceSuperseded)
+        surroundings.interrupted(str(sdk.interruption), goes_on=goes_on)
     return EXIT_SUPERSEDED if isinstance(sdk.interruption, InstanceSuperseded) else EXIT_DONE
 
 

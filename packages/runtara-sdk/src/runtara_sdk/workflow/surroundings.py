@@ -73,8 +73,8 @@ class Surroundings:
     def finished(self, output: bytes) -> None:
         """Hear of the result, once it is stored."""
 
-    def interrupted(self, reason: str) -> None:
-        """Hear that the run has stopped before its end, and why."""
+    def interrupted(self, reason: str, *, goes_on: bool) -> None:
+        """Hear that the run has stopped before its end, why, and whether another start goes on with it."""
 
     async def invoke(self, call: CapabilityCall) -> Any:
         """The JSON result of a capability; raises `AgentError`."""
