@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib import metadata
 from pathlib import Path
 
@@ -22,6 +23,8 @@ class Site:
         information = self.directory / f"{package}-{version}.dist-info"
         information.mkdir(parents=True)
         lines = [f"Name: {name}", f"Version: {version}", *(f"Requires-Dist: {item}" for item in requires)]
+        extras = {found[1] for item in requires if (found := re.search("extra == '(.+)'", item))}
+        lines += [f"Provides-Extra: {extra}" for extra in sorted(extras)]
         (information / "METADATA").write_text("\n".join(lines) + "\n\nRequires-Dist: from-the-description\n")
         recorded = [f"{information.name}/METADATA,,", "../../../bin/script,,"]
         if source is None:
@@ -136,3 +139,19 @@ def test_a_distribution_without_files_is_refused(site, tmp_path):
     site.add("agent", source=tmp_path / "empty")
     with pytest.raises(ConfigurationError, match="no files on record"):
         resolve_closure(["agent"], find=site.find)
+
+
+def test_extras_of_an_agent_are_there_when_somebody_installed_them(site):
+    site.add(
+        "agents-a",
+        "reader; extra == 'sheets'",
+        "writer; extra == 'sheets'",
+        "missing; extra == 'more'",
+        "reader; extra == 'more'",
+        "runner; extra == 'test'",
+    )
+    site.add("required", "other; extra == 'unasked'")
+    for name in ("reader", "writer", "runner", "other"):
+        site.add(name)
+    closure = resolve_closure(["agents-a"], whole=["required"], find=site.find)
+    assert names(closure) == ["agents-a", "reader", "required", "writer"]

@@ -33,6 +33,7 @@ FindDistribution = Callable[[str], metadata.Distribution]
 _SKIPPED_SUFFIXES = frozenset({".pyc", ".pyo", ".pth"})
 _SKIPPED_DIRECTORIES = frozenset({"__pycache__", ".git", ".venv", "node_modules"})
 _MAXIMUM_SOURCE_FILES = 20_000
+_DEVELOPERS_EXTRAS = frozenset({"dev", "doc", "docs", "lint", "test", "testing", "tests", "typing"})
 
 
 class Role(StrEnum):
@@ -153,6 +154,8 @@ def resolve_closure(
                 raise ConfigurationError(
                     f"{required_by} needs the distribution {name}, which is not installed: run `pip install {name}`"
                 ) from None
+            if roles.get(name) is Role.COMPILED:
+                wanted_extras |= _installed_extras(found[name], find)
         skipped = (left_out or {}).get(name, frozenset())
         for requirement in _requirements(found[name], wanted_extras):
             required = normalized(requirement.name)
@@ -200,6 +203,26 @@ def _requirements(distribution: metadata.Distribution, extras: frozenset[str]) -
         marker = requirement.marker
         if marker is None or any(marker.evaluate({"extra": extra}) for extra in ("", *extras)):
             yield requirement
+
+
+def _installed_extras(distribution: metadata.Distribution, find: FindDistribution) -> frozenset[str]:
+    """The extras of an agent whose requirements are all installed, as somebody asked for them; tools are left out."""
+    plain = set(_requirements(distribution, frozenset()))
+
+    def is_installed(extra: str) -> bool:
+        needed = set(_requirements(distribution, frozenset({extra}))) - plain
+        return bool(needed) and all(_is_found(requirement.name, find) for requirement in needed)
+
+    extras = _headers(distribution, "Provides-Extra")
+    return frozenset(extra for extra in extras if normalized(extra) not in _DEVELOPERS_EXTRAS and is_installed(extra))
+
+
+def _is_found(name: str, find: FindDistribution) -> bool:
+    try:
+        find(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def _include(name: str, distribution: metadata.Distribution, role: Role) -> IncludedDistribution:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
+import sys
+import traceback
 from collections.abc import Iterable, Mapping
+from types import TracebackType
 from typing import Any
 
 from runtara_sdk.redaction import REPLACEMENT
@@ -38,6 +42,8 @@ class Secrets:
         """Keep a value secret from now on."""
         if len(value) < _SHORTEST or value in self._values or len(self._values) >= _MOST:
             return
+        if self is not _OF_THE_PROCESS:
+            _OF_THE_PROCESS.add(value)
         forms = {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
         # The longest first: one may be a part of another.
         self._values = tuple(sorted({*self._values, *forms}, key=len, reverse=True))
@@ -63,6 +69,34 @@ class Secrets:
     def found_in(self, text: str) -> bool:
         """Whether any of the values stands in a text."""
         return any(value in text for value in self._values)
+
+
+_OF_THE_PROCESS = Secrets()
+"""All that calls of this process kept secret: what a program writes to its log is its own, whichever call it is of."""
+
+
+class SecretFilter(logging.Filter):
+    """Takes the secrets of all calls out of log lines and the tracebacks that belong to them."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if _OF_THE_PROCESS:
+            record.msg, record.args = _OF_THE_PROCESS.redact(record.getMessage()), None
+            if record.exc_info:
+                record.exc_text = _OF_THE_PROCESS.redact(logging.Formatter().formatException(record.exc_info))
+        return True
+
+
+def keep_secrets_out_of_standard_error() -> None:
+    """For main programs: what they log, and the traceback that they may end with, shows no secret of a call."""
+    handlers = [*logging.getLogger().handlers, *([logging.lastResort] if logging.lastResort is not None else [])]
+    for handler in handlers:
+        handler.addFilter(SecretFilter())
+    sys.excepthook = _print_without_secrets
+
+
+def _print_without_secrets(kind: type[BaseException], error: BaseException, traceback_: TracebackType | None) -> None:
+    lines = traceback.format_exception(kind, error, traceback_)
+    print(_OF_THE_PROCESS.redact("".join(lines)), end="", file=sys.stderr)  # noqa: T201 - as the hook it stands for
 
 
 def _secret_texts(value: Any, declared: frozenset[str], *, named: bool = False, depth: int = 0) -> Iterable[str]:

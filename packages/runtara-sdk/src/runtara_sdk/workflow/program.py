@@ -108,6 +108,10 @@ def run_workflow(workflow: Workflow, argv: Sequence[str] | None = None, manifest
             surroundings.complain(error.message)
             return EXIT_USAGE
         reader, surroundings = start.reader, start.surroundings
+    if workflow.agents:
+        from runtara_sdk.agents.secrets import keep_secrets_out_of_standard_error
+
+        keep_secrets_out_of_standard_error()
     try:
         return asyncio.run(_run(workflow, reader, surroundings))
     except RuntaraError as error:
