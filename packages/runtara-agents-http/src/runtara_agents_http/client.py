@@ -1,68 +1,34 @@
-"""The one HTTP client of a process: connections are reused from step to step."""
+"""The HTTP clients of a process: connections are reused from step to step."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import ssl
+import importlib.util
+import logging
 import sys
 import weakref
+from collections import OrderedDict
+from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
-import certifi
-from runtara_sdk.agents import AgentError
-
+from runtara_agents_http.address_guard import AddressGuard
 from runtara_agents_http.decompression import OFFERED
+from runtara_agents_http.oauth2 import TokenCache
 
 if TYPE_CHECKING:
     import httpx
 
-_MAXIMUM_CONNECTIONS = 100
-_IDLE_CONNECTIONS = 20
-_IDLE_SECONDS = 15.0
+    from runtara_agents_http.network import Resolver
+    from runtara_agents_http.transport_settings import TransportSettings
+
+MAXIMUM_CLIENTS = 16
+"""Of one event loop: what differs in TLS or proxy needs a client of its own."""
+
+_DEFAULT_KEY = ""
 
 
-class LateContext(ssl.SSLContext):
-    """Verifies servers as `ssl.create_default_context` does; reads the authorities when the first one is met.
-
-    Reading them takes longer than a call, and many workflows call plain `http://` services of their own network only.
-    """
-
-    _authorities: str | None
-
-    def __new__(cls, authorities: str) -> LateContext:
-        """A context for the PEM file `authorities`."""
-        context = super().__new__(cls, ssl.PROTOCOL_TLS_CLIENT)  # which verifies certificate and name
-        if sys.version_info >= (3, 13):
-            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
-        context._authorities = authorities
-        return context
-
-    def wrap_bio(self, *arguments: Any, **options: Any) -> ssl.SSLObject:
-        """As of the base class; raises `AgentError` when the authorities cannot be read."""
-        self._read_authorities()
-        return super().wrap_bio(*arguments, **options)
-
-    def wrap_socket(self, *arguments: Any, **options: Any) -> ssl.SSLSocket:
-        """As of the base class; raises `AgentError` when the authorities cannot be read."""
-        self._read_authorities()
-        return super().wrap_socket(*arguments, **options)
-
-    def _read_authorities(self) -> None:
-        if self._authorities is None:
-            return
-        try:
-            self.load_verify_locations(cafile=self._authorities)
-        except OSError as error:
-            raise AgentError.permanent(
-                "HTTP_TLS_ERROR",
-                f"the authorities cannot be read from {self._authorities}: {error}; SSL_CERT_FILE names a PEM file",
-            ) from error
-        self._authorities = None
-
-
-def _load_httpx() -> None:
+def load_httpx() -> None:
     """Import httpx without the command line that it brings along where rich and click are installed.
 
     That takes longer than the rest of httpx, which does without it where it cannot be imported.
@@ -74,49 +40,120 @@ def _load_httpx() -> None:
             import httpx  # noqa: F401
         finally:
             del sys.modules[command_line]
+        if importlib.util.find_spec("sniffio") is None:
+            # httpcore looks for it four times a request, and nobody remembers that it is not there.
+            sys.modules.setdefault("sniffio", cast("ModuleType", None))
+        logger = logging.getLogger("httpx")
+        if logger.level == logging.NOTSET:
+            logger.setLevel(logging.WARNING)  # below that it writes URLs down, and a key may be in their query
+
+
+@dataclass(slots=True)
+class _Client:
+    client: httpx.AsyncClient
+    users: int = 0
+    is_evicted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ClientLease:
+    """A client that stays open until it is given back."""
+
+    client: httpx.AsyncClient
+    _entry: _Client
+
+    async def give_back(self) -> None:
+        """End the use."""
+        self._entry.users -= 1
+        if self._entry.is_evicted and not self._entry.users:
+            await self.client.aclose()
 
 
 class HttpClientPool:
-    """One client per event loop, made on first use. httpx itself is imported then, not before."""
+    """One client per event loop and configuration, made on first use. httpx itself is imported then, not before.
 
-    def __init__(self, user_agent: str) -> None:
+    Args:
+        user_agent: sent where a step names none.
+        guard: which addresses may be connected to; as the environment says when left out.
+        resolver: from names to addresses; the system's when left out.
+    """
+
+    def __init__(self, user_agent: str, *, guard: AddressGuard | None = None, resolver: Resolver | None = None) -> None:
         self._user_agent = user_agent
-        self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = (
+        self._guard = guard
+        self._resolver = resolver
+        self.tokens = TokenCache()
+        self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, OrderedDict[str, _Client]] = (
             weakref.WeakKeyDictionary()
         )
 
     def client(self) -> httpx.AsyncClient:
-        """The client of the running event loop."""
-        loop = asyncio.get_running_loop()
-        client = self._clients.get(loop)
-        if client is None or client.is_closed:
-            client = self._clients[loop] = self._new_client()
-        return client
+        """The client of the running event loop for calls without a configuration of their own.
+
+        Raises:
+            ConfigurationError: a variable of the address guard cannot be read.
+        """
+        return self._entry(None).client
+
+    async def lease(self, settings: TransportSettings | None = None) -> ClientLease:
+        """A client with these settings; whoever takes it gives it back.
+
+        Raises:
+            ConfigurationError: a variable of the address guard cannot be read.
+            AgentError: a certificate or a proxy of the settings cannot be used.
+        """
+        entry = self._entry(settings)
+        entry.users += 1
+        if len(self._clients[asyncio.get_running_loop()]) > MAXIMUM_CLIENTS:
+            await self._evict()
+        return ClientLease(entry.client, entry)
 
     async def close(self) -> None:
         """Close the connections of the running event loop."""
-        client = self._clients.pop(asyncio.get_running_loop(), None)
-        if client is not None:
-            await client.aclose()
+        await self.tokens.close()
+        for entry in self._clients.pop(asyncio.get_running_loop(), OrderedDict()).values():
+            await entry.client.aclose()
 
-    def _new_client(self) -> httpx.AsyncClient:
+    def _entry(self, settings: TransportSettings | None) -> _Client:
+        loop = asyncio.get_running_loop()
+        clients = self._clients.get(loop)
+        if clients is None:
+            clients = self._clients[loop] = OrderedDict()
+        key = _DEFAULT_KEY if settings is None else settings.key()
+        entry = clients.get(key)
+        if entry is None or entry.client.is_closed:
+            entry = clients[key] = _Client(self._new_client(settings))
+        clients.move_to_end(key)
+        return entry
+
+    async def _evict(self) -> None:
+        """Let go of the client that was used longest ago when there are too many; its calls end in peace."""
+        clients = self._clients[asyncio.get_running_loop()]
+        while len(clients) > MAXIMUM_CLIENTS:
+            _, entry = clients.popitem(last=False)
+            entry.is_evicted = True
+            if not entry.users:
+                await entry.client.aclose()
+
+    def _new_client(self, settings: TransportSettings | None) -> httpx.AsyncClient:
         from http.cookiejar import CookieJar, DefaultCookiePolicy
 
-        _load_httpx()
+        load_httpx()
         import httpx
 
-        # A bare container has no CA store; SSL_CERT_FILE is the usual way to add a private authority.
-        context = LateContext(os.environ.get("SSL_CERT_FILE") or certifi.where())
+        from runtara_agents_http.network import GuardedBackend, system_resolver
+        from runtara_agents_http.transport import PooledTransport
+        from runtara_agents_http.transport_settings import TransportSettings
+
+        if self._guard is None:
+            self._guard = AddressGuard.from_environment()
+        backend = GuardedBackend(self._guard, self._resolver or system_resolver)
         no_cookies = CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
         return httpx.AsyncClient(
-            verify=context,
+            transport=PooledTransport(settings or TransportSettings(), backend),
             cookies=no_cookies,  # steps must not influence each other
             headers={"User-Agent": self._user_agent, "Accept-Encoding": OFFERED},
             timeout=None,  # noqa: S113 - the whole exchange has one deadline, set by the caller
             follow_redirects=False,
-            limits=httpx.Limits(
-                max_connections=_MAXIMUM_CONNECTIONS,
-                max_keepalive_connections=_IDLE_CONNECTIONS,
-                keepalive_expiry=_IDLE_SECONDS,
-            ),
+            trust_env=False,
         )

@@ -76,6 +76,11 @@ def readable_text(content: bytes, charset: str | None) -> str:
     return _decoded(content, charset)[0]
 
 
+def is_json_type(media_type: str) -> bool:
+    """Whether a media type, in lower case without parameters, is that of JSON."""
+    return _JSON_TYPE.match(media_type) is not None
+
+
 def _automatic(content: bytes, media_type: str, charset: str | None) -> Content:
     text, intact = _decoded(content, charset)
     is_text = bool(_TEXT_TYPES.match(media_type)) or charset is not None or (not media_type and "\0" not in text)

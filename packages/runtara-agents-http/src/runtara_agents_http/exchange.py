@@ -1,47 +1,37 @@
-"""One exchange: the request with its headers, redirects, one deadline, and failures as structured errors."""
+"""One exchange: a request with its headers, credentials and redirects, one deadline, and structured errors."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
-import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+import time
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runtara_sdk.agents import AgentError, CapabilityContext
 
-from runtara_agents_http.body import RequestBody, encode_body, invalid_body
-from runtara_agents_http.client import HttpClientPool
+from runtara_agents_http.authentication import Authentication, authentication_of
+from runtara_agents_http.body import RequestBody, StreamedContent, encode_body, invalid_body
+from runtara_agents_http.client import ClientLease, HttpClientPool, load_httpx
 from runtara_agents_http.credentials import Credentials, credentials_of
+from runtara_agents_http.failures import address_refused, network_error, timed_out, transport_error
+from runtara_agents_http.headers import request_headers
 from runtara_agents_http.models import HttpRequestInput, HttpResponse
-from runtara_agents_http.redirects import MAXIMUM_REDIRECTS, Trust
+from runtara_agents_http.redirects import Trust, without_query
 from runtara_agents_http.response import read_response
 from runtara_agents_http.target import Origin, Target, invalid_url, origin_of, resolve_target, without_credentials
+from runtara_agents_http.token_request import token_requests
+from runtara_agents_http.transport_settings import SettingsByOrigin, settings_of
 
 if TYPE_CHECKING:
     import httpx
 
-_CHANGING_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
-_FRAMING_HEADERS = frozenset({"content-length", "transfer-encoding", "connection"})
+__all__ = ["StreamedContent", "exchange", "open_exchange"]
 
+_DRAINED_BYTES = 64 * 1024
 
-@dataclass(frozen=True, slots=True)
-class StreamedContent:
-    """A body that is sent piece by piece, instead of the one that the inputs describe.
-
-    Attributes:
-        chunks: begins the body anew at each call: a redirect or a refused credential may need it a second time.
-        length: bytes in all; None sends it in chunks of unknown number, which some servers refuse.
-        content_type: for the Content-Type header unless the step sets one.
-    """
-
-    chunks: Callable[[], AsyncIterator[bytes]]
-    length: int | None
-    content_type: str = "application/octet-stream"
+Body = RequestBody | StreamedContent
 
 
 async def exchange(pool: HttpClientPool, request: HttpRequestInput, context: CapabilityContext) -> HttpResponse:
@@ -50,8 +40,9 @@ async def exchange(pool: HttpClientPool, request: HttpRequestInput, context: Cap
     Raises:
         AgentError: any failure, as listed in the capability's known errors.
     """
+    began = time.perf_counter()
     async with open_exchange(pool, request, context) as response:
-        return await read_response(request, response)
+        return await read_response(request, response, context, began=began)
 
 
 @contextlib.asynccontextmanager
@@ -67,94 +58,76 @@ async def open_exchange(
     Redirects are followed, credentials applied, and `timeout_ms` holds to the end of the block. Neither the status nor
     the size of the body is checked: see `response.refuse_error_status` and `response.read_body`.
 
+    Args:
+        pool: of the clients.
+        request: what to send, and how.
+        context: of the call.
+        content: a body in place of the one that `request` describes.
+
     Raises:
         AgentError: any failure, also one of the network while the block reads the body.
     """
-    credentials = Credentials({}) if request.connection is None else credentials_of(request.connection)
-    target = resolve_target(
-        request.url,
-        credentials.url_prefix,
-        request.query_parameters,
-        has_credentials=bool(credentials.headers),
-    )
-    body = encode_body(request) if content is None else content
-    method = _method(request, has_body=body is not None)
-    headers = _headers(request.headers, method, body, context)
-    shown = without_credentials(request.url)
+    plan = _planned(request, context, content)
+    load_httpx()
+    import httpx
+
+    from runtara_agents_http.network import AddressRefusedError
+
     try:
         async with asyncio.timeout(request.timeout_ms / 1000) as limit:
-            client = pool.client()  # which imports httpx in a way of its own
-
-            import httpx
-
             try:
-                response = await _follow(client, request, method, target, headers, body, credentials)
+                response, lease = await _follow(pool, plan, context)
                 try:
                     yield response
                 finally:
-                    await response.aclose()
+                    await _closed(response, lease)
+            except AddressRefusedError as error:
+                raise address_refused(error, plan.shown) from None
             except httpx.TransportError as error:
-                raise _transport_error(error, shown) from error
+                raise transport_error(error, plan.shown) from error
             except httpx.RequestError as error:
-                raise _network_error(error, shown) from error
+                raise network_error(error, plan.shown) from error
     except TimeoutError:
         if not limit.expired():
             raise
-        raise AgentError.transient(
-            "TIMEOUT", f"{shown} did not answer within {request.timeout_ms} ms", attributes={"url": shown}
-        ) from None
+        raise timed_out(request.timeout_ms, plan.shown) from None
 
 
-async def _follow(
-    client: httpx.AsyncClient,
-    request: HttpRequestInput,
-    method: str,
-    target: Target,
-    headers: Mapping[str, str],
-    body: RequestBody | StreamedContent | None,
-    credentials: Credentials,
-) -> httpx.Response:
-    import httpx
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A call whose inputs were checked; nothing was sent yet."""
 
-    shown = without_credentials(request.url)
-    try:
-        # Both sides of the comparison of origins come from the parser that sends the request.
-        trusted = _origin(httpx.URL(target.trusted_url)) if target.trusted_url is not None else None
-        outgoing = _built(client, method, target.url, headers, body)
-        trust = Trust.of(request, _origin(outgoing.url))
-        for _ in range(MAXIMUM_REDIRECTS + 1):
-            _apply_credentials(outgoing, credentials, trusted, stepwise=headers)
-            response = await client.send(outgoing, stream=True)
-            try:
-                following = response.next_request
-            except BaseException:
-                await response.aclose()
-                raise
-            if following is None:
-                return response
-            await response.aclose()
-            body = body if following.method == method else None
-            outgoing = _built(client, following.method, following.url, trust.allowed(headers, following, method), body)
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as error:
-        raise invalid_url(request.url, str(error)[:200]) from None
-    raise AgentError.permanent(
-        "HTTP_TOO_MANY_REDIRECTS",
-        f"{shown} redirected more than {MAXIMUM_REDIRECTS} times",
-        attributes={"url": shown},
+    request: HttpRequestInput
+    shown: str
+    target: Target
+    method: str
+    headers: Mapping[str, str]
+    body: Body | None
+    credentials: Credentials
+    settings: SettingsByOrigin
+
+
+def _planned(request: HttpRequestInput, context: CapabilityContext, content: StreamedContent | None) -> _Plan:
+    credentials = _NO_CREDENTIALS
+    if request.connection is not None or request.auth is not None:
+        credentials = credentials_of(request.connection, request.auth)
+        credentials.keep_secret(context)
+    target = resolve_target(request.url, credentials.url_prefix, request.query_parameters)
+    body = encode_body(request, context) if content is None else content
+    method = _method(request, has_body=body is not None)
+    headers = request_headers(
+        request.headers,
+        method,
+        body.content_type if body is not None else None,
+        own_key=request.idempotency_key,
+        step_key=context.idempotency_key,
     )
+    shown = without_credentials(request.url)
+    settings = settings_of(request, credentials, context)
+    return _Plan(request, shown, target, method, headers, body, credentials, settings)
 
 
-def _built(
-    client: httpx.AsyncClient,
-    method: str,
-    url: str | httpx.URL,
-    headers: Mapping[str, str],
-    body: RequestBody | StreamedContent | None,
-) -> httpx.Request:
-    if not isinstance(body, StreamedContent):
-        return client.build_request(method, url, headers=dict(headers), content=body.content if body else None)
-    framing = {} if body.length is None else {"Content-Length": str(body.length)}
-    return client.build_request(method, url, headers={**headers, **framing}, content=body.chunks())
+_NO_CREDENTIALS = Credentials()
 
 
 def _method(request: HttpRequestInput, *, has_body: bool) -> str:
@@ -165,41 +138,138 @@ def _method(request: HttpRequestInput, *, has_body: bool) -> str:
     return request.method
 
 
-def _headers(
-    given: Mapping[str, str],
+async def _follow(pool: HttpClientPool, plan: _Plan, context: CapabilityContext) -> tuple[httpx.Response, ClientLease]:
+    """The last response, still open, and the client that it came by."""
+    import httpx
+
+    request, credentials = plan.request, plan.credentials
+    try:
+        # All origins that are compared come from the parser that sends the request.
+        url = httpx.URL(plan.target.url)
+        step_home = _origin(url)
+        connection_home = _origin(httpx.URL(plan.target.home_url))
+        credentials_home = step_home if credentials.of_step else connection_home
+        trust = Trust.of(request, step_home)
+        authentication = _authentication(pool, plan, context)
+        method, headers, body = plan.method, plan.headers, plan.body
+        for _ in range(request.max_redirects + 1):
+            origin = _origin(url)
+            at_connection_home = origin is not None and origin == connection_home
+            lease = await pool.lease(plan.settings.home if at_connection_home else plan.settings.elsewhere)
+            try:
+                outgoing = _built(lease.client, request, method, url, headers, body)
+                at_home = origin is not None and origin == credentials_home
+                response = await _send(lease.client, outgoing, authentication if at_home else None)
+            except BaseException:
+                await lease.give_back()
+                raise
+            try:
+                following = response.next_request if request.follow_redirects else None
+                if following is None:
+                    return response, lease
+                await _drain(response)
+            except BaseException:
+                await _closed(response, lease)
+                raise
+            await _closed(response, lease)
+            body = body if following.method == method else None
+            headers = trust.allowed(plan.headers, following, plan.method)
+            method, url = following.method, following.url
+            if credentials.query and _origin(url) != credentials_home:
+                url = httpx.URL(without_query(str(url), credentials.query))
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as error:
+        raise invalid_url(request.url, str(error)[:200]) from None
+    raise AgentError.permanent(
+        "HTTP_TOO_MANY_REDIRECTS",
+        f"{plan.shown} redirected more than {request.max_redirects} times",
+        attributes={"url": plan.shown},
+    )
+
+
+def _authentication(pool: HttpClientPool, plan: _Plan, context: CapabilityContext) -> Authentication | None:
+    client, settings = plan.credentials.oauth2, plan.settings.elsewhere
+
+    async def token_of(refused: str | None) -> str:
+        assert client is not None  # noqa: S101 - it is what asks for a token
+        place = "" if settings is None else settings.key()
+        token = await pool.tokens.token(client, place, token_requests(pool, settings), refused=refused)
+        context.secrets.add(token)
+        return token
+
+    if plan.credentials is _NO_CREDENTIALS:
+        return None
+    return authentication_of(plan.credentials, {name.lower(): value for name, value in plan.headers.items()}, token_of)
+
+
+async def _send(
+    client: httpx.AsyncClient, outgoing: httpx.Request, authentication: Authentication | None
+) -> httpx.Response:
+    """The response to a request, or, where that was refused, to its second try."""
+    if authentication is None:
+        return await _sent(client, outgoing)
+    await authentication.prepare(outgoing)
+    response = await _sent(client, outgoing)
+    if response.status_code != 401:
+        return response
+    try:
+        try_again = await authentication.answer(outgoing, response)
+        if not try_again:
+            return response
+        await _drain(response)
+    except BaseException:
+        await response.aclose()
+        raise
+    await response.aclose()
+    return await _sent(client, outgoing)
+
+
+async def _sent(client: httpx.AsyncClient, outgoing: httpx.Request) -> httpx.Response:
+    if "authorization" in outgoing.headers:
+        return await client.send(outgoing, stream=True, auth=None)  # which wins over a name in the URL
+    return await client.send(outgoing, stream=True)
+
+
+async def _drain(response: httpx.Response) -> None:
+    """Read a small body that nobody needs, so that its connection serves the next request."""
+    length = response.headers.get("content-length", "")
+    if length.isdecimal() and int(length) <= _DRAINED_BYTES:
+        async for _ in response.aiter_raw():
+            pass
+
+
+async def _closed(response: httpx.Response, lease: ClientLease) -> None:
+    try:
+        await response.aclose()
+    finally:
+        await lease.give_back()
+
+
+def _built(
+    client: httpx.AsyncClient,
+    request: HttpRequestInput,
     method: str,
-    body: RequestBody | StreamedContent | None,
-    context: CapabilityContext,
-) -> dict[str, str]:
-    headers = dict(given)
-    names = {name.lower() for name in headers}
-    if len(names) < len(headers):
-        raise _invalid_header("two headers differ only in the case of their names")
-    if names & _FRAMING_HEADERS:
-        raise _invalid_header(f"{min(names & _FRAMING_HEADERS)} is set by the agent itself; leave it out")
-    if body is not None and "content-type" not in names:
-        headers["Content-Type"] = body.content_type
-    if context.idempotency_key and method in _CHANGING_METHODS and "idempotency-key" not in names:
-        headers["Idempotency-Key"] = context.idempotency_key
-    for name, value in headers.items():
-        _check_header(name, value)
-    return headers
+    url: httpx.URL,
+    headers: Mapping[str, str],
+    body: Body | None,
+) -> httpx.Request:
+    import httpx
+
+    raw = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]
+    if isinstance(body, StreamedContent):
+        if body.length is not None:
+            raw.append((b"Content-Length", str(body.length).encode()))
+        outgoing = client.build_request(method, url, headers=raw, content=body)
+    else:
+        outgoing = client.build_request(method, url, headers=raw, content=body.content if body is not None else None)
+    outgoing.headers.encoding = "latin-1"
+    if request.connect_timeout_ms is not None or request.read_timeout_ms is not None:
+        connect, read = _seconds(request.connect_timeout_ms), _seconds(request.read_timeout_ms)
+        outgoing.extensions["timeout"] = httpx.Timeout(connect=connect, read=read, write=read, pool=None).as_dict()
+    return outgoing
 
 
-def _apply_credentials(
-    outgoing: httpx.Request, credentials: Credentials, trusted: Origin | None, *, stepwise: Mapping[str, str]
-) -> None:
-    """Add the connection's headers at its own origin, take them away at any other; the step's own headers win."""
-    own = {name.lower() for name in stepwise}
-    at_home = trusted is not None and _origin(outgoing.url) == trusted
-    for name, value in credentials.headers.items():
-        if name.lower() in own:
-            continue
-        if at_home:
-            _check_header(name, value)
-            outgoing.headers[name] = value
-        else:
-            outgoing.headers.pop(name, None)
+def _seconds(milliseconds: int | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000
 
 
 def _origin(url: httpx.URL) -> Origin | None:
@@ -207,33 +277,3 @@ def _origin(url: httpx.URL) -> Origin | None:
         return origin_of(str(url))
     except ValueError:  # a redirect to something else than HTTP, refused when it is sent
         return None
-
-
-def _check_header(name: str, value: str) -> None:
-    if not _HEADER_NAME.fullmatch(name):
-        raise _invalid_header(f"{name[:100]!r} is not a header name")
-    if not _HEADER_VALUE.fullmatch(value):
-        raise _invalid_header(f"the value of header {name[:100]} holds control characters or is not Latin-1")
-
-
-def _invalid_header(reason: str) -> AgentError:
-    return AgentError.permanent("HTTP_INVALID_HEADER", reason)
-
-
-def _transport_error(error: httpx.TransportError, shown: str) -> AgentError:
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            reason = cause.verify_message
-            return AgentError.permanent(
-                "HTTP_TLS_ERROR",
-                f"{shown}: the certificate is not trusted: {reason}; SSL_CERT_FILE names a private authority",
-                attributes={"url": shown},
-            )
-        cause = cause.__cause__ or cause.__context__
-    return _network_error(error, shown)
-
-
-def _network_error(error: httpx.RequestError, shown: str) -> AgentError:
-    reason = str(error).partition("\n")[0][:200] or type(error).__name__
-    return AgentError.transient("NETWORK_ERROR", f"{shown}: {reason}", attributes={"url": shown})

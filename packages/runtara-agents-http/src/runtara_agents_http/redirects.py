@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,8 +12,6 @@ from runtara_agents_http.target import Origin, invalid_url, origin_of
 
 if TYPE_CHECKING:
     import httpx
-
-MAXIMUM_REDIRECTS = 10
 
 HARMLESS_HEADERS = frozenset({"accept", "accept-language", "user-agent"})
 """Headers of a step that every origin may see; the type of a body goes with the body."""
@@ -58,3 +57,15 @@ def request_origin(request: httpx.Request) -> Origin | None:
         return origin_of(str(request.url))
     except ValueError:
         return None
+
+
+def without_query(url: str, secrets: Mapping[str, str]) -> str:
+    """The URL without these query parameters, which a server repeated in a redirect that leads elsewhere."""
+    base, hash_sign, fragment = url.partition("#")
+    head, mark, query = base.partition("?")
+    kept = []
+    for pair in query.split("&"):
+        name, _, value = pair.partition("=")
+        if secrets.get(urllib.parse.unquote_plus(name)) != urllib.parse.unquote_plus(value):
+            kept.append(pair)
+    return f"{head}{mark}{'&'.join(kept)}{hash_sign}{fragment}"

@@ -17,15 +17,13 @@ Origin = tuple[str, str, int]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A checked URL. Only the origin of `trusted_url` may receive the credentials; None when there are none."""
+    """A checked URL, and one at the origin that alone may receive the credentials of the connection."""
 
     url: str
-    trusted_url: str | None
+    home_url: str
 
 
-def resolve_target(
-    url: str, url_prefix: str, query: Mapping[str, Scalar | Sequence[Scalar]], *, has_credentials: bool
-) -> Target:
+def resolve_target(url: str, url_prefix: str, query: Mapping[str, Scalar | Sequence[Scalar]]) -> Target:
     """Put prefix, URL and query together.
 
     A connection without a base URL trusts the origin that the step names; one with a base URL trusts only its own.
@@ -36,13 +34,11 @@ def resolve_target(
     is_absolute = url.lower().startswith(("http://", "https://"))
     full = url if is_absolute else url_prefix + url
     target_origin = _checked_origin(full, shown=url, has_prefix=bool(url_prefix))
-    trusted = full if has_credentials else None
-    if has_credentials and url_prefix:
-        trusted = url_prefix
+    if url_prefix:
         prefix_origin = _checked_origin(url_prefix, shown="the connection's base_url", has_prefix=True)
         if not is_absolute and prefix_origin != target_origin:
             raise invalid_url(url, "a relative URL must not change the host of the connection's base_url")
-    return Target(_with_query(full, query), trusted)
+    return Target(with_query(full, query), url_prefix or full)
 
 
 def origin_of(url: str) -> Origin:
@@ -59,6 +55,13 @@ def origin_of(url: str) -> Origin:
     return scheme, parts.hostname.lower().rstrip("."), _DEFAULT_PORTS[scheme] if port is None else port
 
 
+def scalar_text(value: object) -> str:
+    """A JSON scalar as it stands in queries and forms."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
 def without_credentials(url: str) -> str:
     """The URL fit for messages: user and password taken out, cut to 500 characters."""
     head, separator, tail = url.partition("://")
@@ -66,6 +69,19 @@ def without_credentials(url: str) -> str:
         authority, slash, rest = tail.partition("/")
         url = f"{head}://{authority.rpartition('@')[2]}{slash}{rest}"
     return url[:500]
+
+
+def with_query(url: str, query: Mapping[str, Scalar | Sequence[Scalar]]) -> str:
+    """The URL with these parameters at the end of its query."""
+    pairs = []
+    for key, value in query.items():
+        values = value if isinstance(value, list) else [value]
+        pairs += [f"{_encoded(key)}={_encoded(scalar_text(item))}" for item in values]
+    if not pairs:
+        return url
+    base, hash_sign, fragment = url.partition("#")
+    separator = "&" if "?" in base else "?"
+    return f"{base}{separator}{'&'.join(pairs)}{hash_sign}{fragment}"
 
 
 def invalid_url(url: str, reason: str) -> AgentError:
@@ -85,23 +101,5 @@ def _checked_origin(url: str, *, shown: str, has_prefix: bool) -> Origin:
         raise invalid_url(shown, f"start it with http:// or https:// and a host{remedy}") from None
 
 
-def _with_query(url: str, query: Mapping[str, Scalar | Sequence[Scalar]]) -> str:
-    pairs = []
-    for key, value in query.items():
-        values = value if isinstance(value, list) else [value]
-        pairs += [f"{_encoded(key)}={_encoded(_text(item))}" for item in values]
-    if not pairs:
-        return url
-    base, hash_sign, fragment = url.partition("#")
-    separator = "&" if "?" in base else "?"
-    return f"{base}{separator}{'&'.join(pairs)}{hash_sign}{fragment}"
-
-
 def _encoded(text: str) -> str:
     return urllib.parse.quote(text, safe="-_.~", errors="replace")
-
-
-def _text(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
