@@ -278,7 +278,7 @@ def test_a_product_ships_a_bundle_of_agents(clean_environment: CleanEnvironment)
         assert (ran.returncode, json.loads(ran.stdout or "null")) == (0, {"total": "39.80"}), ran.stderr
 
     spec = clean_environment.run("runtara", "compile", "--spec", **variables)
-    assert {agent["id"] for agent in json.loads(spec.stdout)["agents"]} == {"orders", "transform"}
+    assert {agent["id"] for agent in json.loads(spec.stdout)["agents"]} == {"file", "orders", "transform"}
     order = str(REPOSITORY / "examples" / "order-processing.json")
     refused = clean_environment.run("runtara", "run", order, **variables)
     assert refused.returncode == 2

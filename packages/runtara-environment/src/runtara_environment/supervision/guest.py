@@ -15,8 +15,13 @@ from runtara_environment.launch_options import LaunchOptions
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-_LIMITS = ("RUNTARA_MAX_WORKSPACE_BYTES", "RUNTARA_MAX_FILE_SIZE", "RUNTARA_MAX_READ_SIZE")
-"""Bounds of what a program may leave on the disk: the operator's, whatever a start says."""
+_LIMITS = (
+    "RUNTARA_MAX_WORKSPACE_BYTES",
+    "RUNTARA_MAX_FILE_SIZE",
+    "RUNTARA_MAX_READ_SIZE",
+    "RUNTARA_MAX_RESULT_BYTES",
+)
+"""Bounds of what a program may leave behind: the operator's, whatever a start says."""
 
 
 @dataclass(frozen=True, slots=True)
