@@ -18,9 +18,9 @@ from runtara_agents_http.credentials import Credentials, credentials_of
 from runtara_agents_http.failures import address_refused, network_error, timed_out, transport_error
 from runtara_agents_http.headers import request_headers
 from runtara_agents_http.models import HttpRequestInput, HttpResponse
-from runtara_agents_http.redirects import Trust, without_query
+from runtara_agents_http.redirects import Trust, parsed_origin, without_query
 from runtara_agents_http.response import read_response
-from runtara_agents_http.target import Origin, Target, invalid_url, origin_of, resolve_target, without_credentials
+from runtara_agents_http.target import invalid_url, resolve_target, without_credentials
 from runtara_agents_http.token_request import token_requests
 from runtara_agents_http.transport_settings import SettingsByOrigin, settings_of
 
@@ -99,7 +99,7 @@ class _Plan:
 
     request: HttpRequestInput
     shown: str
-    target: Target
+    url: str
     method: str
     headers: Mapping[str, str]
     body: Body | None
@@ -112,7 +112,7 @@ def _planned(request: HttpRequestInput, context: CapabilityContext, content: Str
     if request.connection is not None or request.auth is not None:
         credentials = credentials_of(request.connection, request.auth)
         credentials.keep_secret(context)
-    target = resolve_target(request.url, credentials.url_prefix, request.query_parameters)
+    url = resolve_target(request.url, credentials.url_prefix, request.query_parameters)
     body = encode_body(request, context) if content is None else content
     method = _method(request, has_body=body is not None)
     headers = request_headers(
@@ -124,7 +124,7 @@ def _planned(request: HttpRequestInput, context: CapabilityContext, content: Str
     )
     shown = without_credentials(request.url)
     settings = settings_of(request, credentials, context)
-    return _Plan(request, shown, target, method, headers, body, credentials, settings)
+    return _Plan(request, shown, url, method, headers, body, credentials, settings)
 
 
 _NO_CREDENTIALS = Credentials()
@@ -144,16 +144,16 @@ async def _follow(pool: HttpClientPool, plan: _Plan, context: CapabilityContext)
 
     request, credentials = plan.request, plan.credentials
     try:
-        # All origins that are compared come from the parser that sends the request.
-        url = httpx.URL(plan.target.url)
-        step_home = _origin(url)
-        connection_home = _origin(httpx.URL(plan.target.home_url))
+        url = httpx.URL(plan.url)
+        step_home = parsed_origin(url)
+        base_url = credentials.url_prefix
+        connection_home = parsed_origin(httpx.URL(base_url)) if base_url else step_home
         credentials_home = step_home if credentials.of_step else connection_home
         trust = Trust.of(request, step_home)
         authentication = _authentication(pool, plan, context)
         method, headers, body = plan.method, plan.headers, plan.body
         for _ in range(request.max_redirects + 1):
-            origin = _origin(url)
+            origin = parsed_origin(url)
             at_connection_home = origin is not None and origin == connection_home
             lease = await pool.lease(plan.settings.home if at_connection_home else plan.settings.elsewhere)
             try:
@@ -175,7 +175,7 @@ async def _follow(pool: HttpClientPool, plan: _Plan, context: CapabilityContext)
             body = body if following.method == method else None
             headers = trust.allowed(plan.headers, following, plan.method)
             method, url = following.method, following.url
-            if credentials.query and _origin(url) != credentials_home:
+            if credentials.query and parsed_origin(url) != credentials_home:
                 url = httpx.URL(without_query(str(url), credentials.query))
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as error:
         raise invalid_url(request.url, str(error)[:200]) from None
@@ -270,10 +270,3 @@ def _built(
 
 def _seconds(milliseconds: int | None) -> float | None:
     return None if milliseconds is None else milliseconds / 1000
-
-
-def _origin(url: httpx.URL) -> Origin | None:
-    try:
-        return origin_of(str(url))
-    except ValueError:  # a redirect to something else than HTTP, refused when it is sent
-        return None

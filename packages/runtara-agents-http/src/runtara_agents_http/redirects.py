@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runtara_agents_http.models import HttpRequestInput
-from runtara_agents_http.target import Origin, invalid_url, origin_of
+from runtara_agents_http.target import DEFAULT_PORTS, Origin, invalid_url
 
 if TYPE_CHECKING:
     import httpx
@@ -32,15 +32,12 @@ class Trust:
         """The trust that a step declares; raises `AgentError` for an origin that is none."""
         origins = {first} if first is not None else set()
         for text in request.trusted_redirect_origins:
-            try:
-                origins.add(origin_of(text))
-            except ValueError:
-                raise invalid_url(text, "trusted_redirect_origins holds origins such as https://host:port") from None
+            origins.add(_named_origin(text))
         return cls(frozenset(origins), frozenset(name.lower() for name in request.trusted_redirect_headers))
 
     def allowed(self, headers: Mapping[str, str], following: httpx.Request, method: str) -> dict[str, str]:
         """The headers of a step, whose method was `method`, that may go along to where a redirect leads."""
-        at_home = (origin := request_origin(following)) is not None and origin in self.origins
+        at_home = (origin := parsed_origin(following.url)) is not None and origin in self.origins
         # A redirect that makes a POST a GET drops the body and what belongs to the change.
         left_behind = frozenset() if following.method == method else _OF_THE_BODY | _OF_THE_CHANGE
         everywhere = HARMLESS_HEADERS | self.headers | {"content-type"}
@@ -51,12 +48,27 @@ class Trust:
         }
 
 
-def request_origin(request: httpx.Request) -> Origin | None:
-    """The origin of a request; None for something else than HTTP, which is refused when it is sent."""
-    try:
-        return origin_of(str(request.url))
-    except ValueError:
+def parsed_origin(url: httpx.URL) -> Origin | None:
+    """The origin of a URL; None for something else than HTTP, which is refused when it is sent.
+
+    All origins that are compared come from the parser that sends the request.
+    """
+    host = url.raw_host.decode("ascii", errors="replace").rstrip(".")
+    if url.scheme not in DEFAULT_PORTS or not host:
         return None
+    return url.scheme, host, DEFAULT_PORTS[url.scheme] if url.port is None else url.port
+
+
+def _named_origin(text: str) -> Origin:
+    import httpx
+
+    try:
+        origin = parsed_origin(httpx.URL(text))
+    except (httpx.InvalidURL, ValueError):
+        origin = None
+    if origin is None:
+        raise invalid_url(text, "trusted_redirect_origins holds origins such as https://host:port")
+    return origin
 
 
 def without_query(url: str, secrets: Mapping[str, str]) -> str:

@@ -1,32 +1,21 @@
-"""Where a request goes: the absolute URL, its origin, and whether the origin may see the connection's credentials."""
+"""Where a request goes: the absolute URL and its origin."""
 
 from __future__ import annotations
 
 import urllib.parse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from runtara_sdk.agents import AgentError
 
 from runtara_agents_http.models import Scalar
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+DEFAULT_PORTS = {"http": 80, "https": 443}
 
 Origin = tuple[str, str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A checked URL, and one at the origin that alone may receive the credentials of the connection."""
-
-    url: str
-    home_url: str
-
-
-def resolve_target(url: str, url_prefix: str, query: Mapping[str, Scalar | Sequence[Scalar]]) -> Target:
-    """Put prefix, URL and query together.
-
-    A connection without a base URL trusts the origin that the step names; one with a base URL trusts only its own.
+def resolve_target(url: str, url_prefix: str, query: Mapping[str, Scalar | Sequence[Scalar]]) -> str:
+    """The absolute URL of a request: prefix, URL and query together.
 
     Raises:
         AgentError: permanent HTTP_INVALID_URL.
@@ -38,7 +27,7 @@ def resolve_target(url: str, url_prefix: str, query: Mapping[str, Scalar | Seque
         prefix_origin = _checked_origin(url_prefix, shown="the connection's base_url", has_prefix=True)
         if not is_absolute and prefix_origin != target_origin:
             raise invalid_url(url, "a relative URL must not change the host of the connection's base_url")
-    return Target(with_query(full, query), url_prefix or full)
+    return with_query(full, query)
 
 
 def origin_of(url: str) -> Origin:
@@ -49,10 +38,10 @@ def origin_of(url: str) -> Origin:
     """
     parts = urllib.parse.urlsplit(url)
     scheme = parts.scheme.lower()
-    if scheme not in _DEFAULT_PORTS or not parts.hostname:
+    if scheme not in DEFAULT_PORTS or not parts.hostname:
         raise ValueError("not an absolute http or https URL")
     port = parts.port
-    return scheme, parts.hostname.lower().rstrip("."), _DEFAULT_PORTS[scheme] if port is None else port
+    return scheme, parts.hostname.lower().rstrip("."), DEFAULT_PORTS[scheme] if port is None else port
 
 
 def scalar_text(value: object) -> str:
