@@ -55,3 +55,20 @@ async def test_a_process_that_crashes_is_told() -> None:
 def breadth(scenario: CorpusScenario) -> int:
     """How many calls may be under way at once."""
     return max([1, *(step.get("config", {}).get("parallelism", 0) for step in scenario.document["steps"].values())])
+
+
+DYING = """
+import os
+from runtara_sdk.workflow import Workflow
+
+async def graph(run):
+    os._exit(7)
+
+workflow = Workflow(id="dying", version=1, graph=graph)
+"""
+
+
+async def test_a_program_that_dies_again_and_again_is_given_up() -> None:
+    async with ProgramProcesses(DYING, "dying") as processes:
+        with pytest.raises(InvalidInputError, match="ended 5 times in a row"):
+            await try_program(processes, Trial(), clock=processes.clock())

@@ -36,6 +36,9 @@ from runtara_sdk.workflow.json_text import decode_json
 from runtara_sdk.workflow.program import run_instance
 from runtara_sdk.written_decimal import dump_json
 
+MAXIMUM_BARREN_LAUNCHES = 5
+"""As an environment gives up a program that dies again and again before it has recorded anything."""
+
 MAXIMUM_LAUNCHES = 1_000
 LONGEST_REAL_SECONDS = 60.0
 """A trial that takes longer, in real time, is given up."""
@@ -194,14 +197,18 @@ class _Driver:
 
     async def drive(self) -> TrialOutcome:
         envelope = dump_json({"data": self._trial.data, "variables": dict(self._trial.variables)})
-        launches = 0
+        launches = barren = 0
         waiting_for: str | None = None
         sender = asyncio.create_task(self._send_what_is_due())
         try:
             while True:
                 launches += 1
+                calls = self._store.calls
                 with suppress(ProgramKilled):
                     await self._launcher.launch(self._setting(envelope))
+                barren = barren + 1 if self._store.calls == calls else 0
+                if barren == MAXIMUM_BARREN_LAUNCHES and self._store.status is InstanceStatus.RUNNING:
+                    raise InvalidInputError(f"the program ended {barren} times in a row without having done anything")
                 if self._store.status is InstanceStatus.RUNNING and launches < MAXIMUM_LAUNCHES:
                     continue
                 if self._store.status is not InstanceStatus.SUSPENDED:
