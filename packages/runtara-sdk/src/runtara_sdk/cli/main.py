@@ -1,8 +1,8 @@
 """The `runtara` command: a frame for the subcommands that the installed distributions contribute.
 
 A subcommand is an entry point of group `runtara.cli` that names a `click.Command`. It is imported when it is used or
-listed; one that cannot be imported is named by `runtara plugins` and takes nothing else down. `run`, `plugins` and
-`connections` are built in and cannot be replaced.
+listed; one that cannot be imported is named by `runtara plugins` and takes nothing else down. `run`, `agents`,
+`connections` and `plugins` are built in and cannot be replaced.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class PluginGroup(click.Group):
         return None if plugin is None else _contributed(plugin)
 
 
-_BUILT_IN = ("connections", "plugins", "run")
+_BUILT_IN = ("agents", "connections", "plugins", "run")
 
 
 def _built_in(name: str) -> click.Command:
@@ -47,6 +47,10 @@ def _built_in(name: str) -> click.Command:
         from runtara_sdk.cli.run import run
 
         return run
+    if name == "agents":
+        from runtara_sdk.cli.agents import agents
+
+        return agents
     if name == "connections":
         from runtara_sdk.cli.connections import connections
 
