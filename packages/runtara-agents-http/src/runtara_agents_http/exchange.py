@@ -225,7 +225,9 @@ async def _send(
 
 async def _sent(client: httpx.AsyncClient, outgoing: httpx.Request) -> httpx.Response:
     if "authorization" in outgoing.headers:
-        return await client.send(outgoing, stream=True, auth=None)  # which wins over a name in the URL
+        import httpx
+
+        return await client.send(outgoing, stream=True, auth=httpx.Auth())  # none; a name in the URL would win
     return await client.send(outgoing, stream=True)
 
 

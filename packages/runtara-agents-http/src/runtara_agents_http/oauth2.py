@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
+import json
 import urllib.parse
 import weakref
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from runtara_sdk.agents import AgentError, KnownError
@@ -99,7 +100,7 @@ class TokenCache:
             place,
         )
         known = self._tokens.get(key)
-        if known is not None and known.value != refused and known.until > time.monotonic():
+        if known is not None and known.value != refused and known.until > monotonic():
             self._tokens.move_to_end(key)
             return known.value
         fetches = self._fetches.setdefault(asyncio.get_running_loop(), {})
@@ -152,7 +153,7 @@ async def _fetched(client: OAuth2Parameters, post: Post) -> _Token:
         scope=scopes, include_client_id=client.client_authentication == "body", **extra
     )
     answer = await post(client.token_url, headers, form.encode())
-    began = time.monotonic()
+    began = monotonic()
     if answer.status == 429 or answer.status >= 500:
         raise _unavailable(client, f"status {answer.status}", retry_after_ms(answer.headers))
     try:
@@ -168,9 +169,19 @@ async def _fetched(client: OAuth2Parameters, post: Post) -> _Token:
     if str(found.get("token_type") or "bearer").lower() != "bearer":
         raise _invalid(client, "the token is of another type than bearer")
     lifetime = found.get("expires_in")
-    seconds = float(lifetime) if isinstance(lifetime, int) else _LIFETIME_SECONDS
+    if lifetime is None:  # oauthlib takes a lifetime of nothing for none
+        lifetime = 0 if _lives_for_nothing(answer.content) else _LIFETIME_SECONDS
+    seconds = float(lifetime)
     seconds = min(seconds, _LONGEST_LIFETIME_SECONDS)
     return _Token(value, began + seconds - min(_MARGIN_SECONDS, seconds / 10))
+
+
+def _lives_for_nothing(content: bytes) -> bool:
+    try:
+        document = json.loads(content)
+        return isinstance(document, dict) and float(document.get("expires_in", 1)) == 0
+    except (ValueError, TypeError, RecursionError):
+        return False
 
 
 def _refusal(client: OAuth2Parameters, status: int, code: str, description: str) -> AgentError:

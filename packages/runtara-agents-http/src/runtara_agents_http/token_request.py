@@ -29,7 +29,7 @@ def token_requests(pool: HttpClientPool, settings: TransportSettings | None) -> 
         try:
             headers["Accept-Encoding"] = "identity"
             request = lease.client.build_request("POST", url, headers=headers, content=form)
-            response = await lease.client.send(request, stream=True, auth=None)
+            response = await lease.client.send(request, stream=True, auth=httpx.Auth())
             try:
                 content = bytearray()
                 async for piece in response.aiter_raw():
