@@ -20,7 +20,7 @@ from runtara_agents_http.headers import request_headers
 from runtara_agents_http.models import HttpRequestInput, HttpResponse
 from runtara_agents_http.redirects import Trust, parsed_origin, without_query
 from runtara_agents_http.response import read_response
-from runtara_agents_http.target import invalid_url, resolve_target, without_credentials
+from runtara_agents_http.target import invalid_url, password_in, resolve_target, without_credentials
 from runtara_agents_http.token_request import token_requests
 from runtara_agents_http.transport_settings import SettingsByOrigin, settings_of
 
@@ -122,6 +122,9 @@ def _planned(request: HttpRequestInput, context: CapabilityContext, content: Str
         own_key=request.idempotency_key,
         step_key=context.idempotency_key,
     )
+    for given in (request.url, request.proxy):
+        if given is not None and (word := password_in(given)):
+            context.secrets.add(word)
     shown = without_credentials(request.url)
     settings = settings_of(request, credentials, context)
     return _Plan(request, shown, url, method, headers, body, credentials, settings)

@@ -60,6 +60,13 @@ def without_credentials(url: str) -> str:
     return url[:500]
 
 
+def password_in(url: str) -> str | None:
+    """The password that stands before the host of a URL, decoded; None when there is none."""
+    authority = url.partition("://")[2].partition("/")[0]
+    user, at_sign, _ = authority.rpartition("@")
+    return urllib.parse.unquote(user.partition(":")[2]) if at_sign else None
+
+
 def with_query(url: str, query: Mapping[str, Scalar | Sequence[Scalar]]) -> str:
     """The URL with these parameters at the end of its query."""
     pairs = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import urllib.parse
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
@@ -16,6 +17,7 @@ from runtara_agents_http.target import without_credentials
 from runtara_agents_http.tls import TlsSettings
 from runtara_agents_http.transport_settings import DIRECT, TransportSettings
 
+_HOST = re.compile(r"[0-9A-Za-z._:-]+")
 _MAXIMUM_CONNECTIONS = 100
 _IDLE_CONNECTIONS = 20
 _IDLE_SECONDS = 15.0
@@ -96,7 +98,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
         return httpcore.AsyncHTTPProxy(
             proxy_url=httpcore.URL(
                 scheme=parts.scheme,
-                host=_bracketless(parts.hostname or ""),
+                host=parts.hostname or "",
                 port=parts.port or (443 if secure else 80),
                 target="/",
             ),
@@ -153,16 +155,12 @@ def _proxies(proxy: str) -> dict[str, str]:
 def _checked_proxy(proxy: str) -> urllib.parse.SplitResult:
     try:
         parts = urllib.parse.urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and proxy.isprintable():
-            parts.hostname.encode("ascii")
-            return parts
+        if parts.scheme in ("http", "https") and parts.port != 0 and _HOST.fullmatch(parts.hostname or ""):
+            if proxy.isprintable():
+                return parts
     except ValueError:
         pass
     raise AgentError.permanent(
         "HTTP_INVALID_PROXY",
         f"proxy {without_credentials(proxy)!r} is not usable: give http://host:port or https://host:port, or none",
     )
-
-
-def _bracketless(host: str) -> str:
-    return host.strip("[]")
