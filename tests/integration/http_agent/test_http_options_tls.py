@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import socket
 import ssl
 import tempfile
 import threading
 from collections.abc import AsyncIterator
-from http import server as http_server
 from pathlib import Path
 from typing import Any
 
@@ -93,23 +94,31 @@ async def test_client_certificates_are_shown(
 async def test_without_a_certificate_the_server_refuses(
     http: AgentDefinition, authority: Authority, tmp_path: Path
 ) -> None:
-    # One that tells why; those of asyncio only hang up.
-    with http_server.HTTPServer(("127.0.0.1", 0), http_server.SimpleHTTPRequestHandler) as telling_server:
-        context = authority.server_context(tmp_path, asks_clients=True)
-        telling_server.socket = context.wrap_socket(telling_server.socket, server_side=True)
-        thread = threading.Thread(target=telling_server.serve_forever, args=(0.05,))
+    context = authority.server_context(tmp_path, asks_clients=True)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=tell_why, args=(listener, context, 2))
         thread.start()
-        try:
-            url = f"https://127.0.0.1:{telling_server.server_port}/"
-            error = await error_of(http, url=url, ca_bundle=authority.certificate)
-            assert (error.code, error.retryable) == ("HTTP_TLS_ERROR", False)
-            assert "certificate required" in error.message
-            stranger = certificate_connection(Authority(), ca_bundle=authority.certificate)
-            error = await error_of(http, url=url, _connection=stranger)
-            assert (error.code, error.retryable) == ("HTTP_TLS_ERROR", False)
-        finally:
-            telling_server.shutdown()
-            thread.join()
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}/"
+        error = await error_of(http, url=url, ca_bundle=authority.certificate)
+        assert (error.code, error.retryable) == ("HTTP_TLS_ERROR", False)
+        assert "certificate required" in error.message
+        stranger = certificate_connection(Authority(), ca_bundle=authority.certificate)
+        error = await error_of(http, url=url, _connection=stranger)
+        assert (error.code, error.retryable) == ("HTTP_TLS_ERROR", False)
+        await asyncio.to_thread(thread.join)
+
+
+def tell_why(listener: socket.socket, context: ssl.SSLContext, count: int) -> None:
+    """A server that refuses clients in the handshake, and waits until they have read why."""
+    for _ in range(count):
+        connection, _ = listener.accept()
+        with connection.dup() as raw:
+            with contextlib.suppress(ssl.SSLError):
+                context.wrap_socket(connection, server_side=True)
+            raw.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(OSError):
+                while raw.recv(4096):
+                    pass
 
 
 async def test_a_certificate_is_shown_at_the_origin_of_the_connection_only(

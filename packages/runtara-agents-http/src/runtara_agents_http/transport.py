@@ -155,9 +155,9 @@ def _proxies(proxy: str) -> dict[str, str]:
 def _checked_proxy(proxy: str) -> urllib.parse.SplitResult:
     try:
         parts = urllib.parse.urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-        if parts.scheme in ("http", "https") and parts.port != 0 and _HOST.fullmatch(parts.hostname or ""):
-            if proxy.isprintable():
-                return parts
+        is_proxy = parts.scheme in ("http", "https") and parts.port != 0
+        if is_proxy and proxy.isprintable() and _HOST.fullmatch(parts.hostname or ""):
+            return parts
     except ValueError:
         pass
     raise AgentError.permanent(
