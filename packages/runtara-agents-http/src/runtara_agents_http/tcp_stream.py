@@ -26,6 +26,7 @@ class TcpProtocol(asyncio.Protocol):
         self._pieces: deque[bytes] = deque()
         self._size = 0
         self._reading_is_paused = False
+        self._is_encrypted = False
         self._ended = False
         self._failure: Exception | None = None
         self._reader: asyncio.Future[None] | None = None
@@ -125,10 +126,14 @@ class TcpProtocol(asyncio.Protocol):
         if encrypted is None:
             raise ConnectionResetError("the connection ended during the TLS handshake")
         self._transport = encrypted
+        self._is_encrypted = True
 
     def close(self) -> None:
-        """Close once what was written is sent; waits for nobody."""
-        self.transport.close()
+        """Close without waiting for the other side."""
+        if self._is_encrypted:  # HTTP says where a message ends, so nobody waits for the farewell of TLS
+            self.transport.abort()
+        else:
+            self.transport.close()
 
     def abort(self) -> None:
         """Close at once."""
