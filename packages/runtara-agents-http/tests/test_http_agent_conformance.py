@@ -4,4 +4,4 @@ from runtara_sdk.testing.agents import AgentConformanceSuite
 
 class TestHttpAgent(AgentConformanceSuite):
     agent = http_agent
-    lazy_imports = ("httpx", "httpcore", "pluggy")
+    lazy_imports = ("httpx", "httpcore", "oauthlib", "urllib.request", "pluggy")

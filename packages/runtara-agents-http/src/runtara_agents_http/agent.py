@@ -19,9 +19,8 @@ from runtara_agents_http.address_guard import AddressGuard
 from runtara_agents_http.client import HttpClientPool
 from runtara_agents_http.connection_types import CONNECTION_TYPES
 from runtara_agents_http.exchange import exchange
-from runtara_agents_http.failures import NETWORK_ERRORS
+from runtara_agents_http.failures import NETWORK_ERRORS, OAUTH2_ERRORS
 from runtara_agents_http.models import HttpRequestInput, HttpResponse
-from runtara_agents_http.oauth2 import OAUTH2_ERRORS
 from runtara_agents_http.response import STATUS_ERRORS
 
 if TYPE_CHECKING:

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, cast
 
 from runtara_agents_http.address_guard import AddressGuard
 from runtara_agents_http.decompression import OFFERED
-from runtara_agents_http.oauth2 import TokenCache
 
 if TYPE_CHECKING:
     import httpx
 
     from runtara_agents_http.network import Resolver
+    from runtara_agents_http.oauth2 import TokenCache
     from runtara_agents_http.transport_settings import TransportSettings
 
 MAXIMUM_CLIENTS = 16
@@ -43,9 +43,11 @@ def load_httpx() -> None:
     if importlib.util.find_spec("sniffio") is None:
         # httpcore looks for it four times a request, a third of its time, as nobody remembers that it is not there.
         sys.modules.setdefault("sniffio", cast("ModuleType", None))
-    logger = logging.getLogger("httpx")
-    if logger.level == logging.NOTSET:
-        logger.setLevel(logging.WARNING)  # below that it writes URLs down, and a key may be in their query
+    # Below these levels they write down URLs, whose query may hold a key, and headers.
+    for name, level in (("httpx", logging.WARNING), ("httpcore", logging.INFO)):
+        logger = logging.getLogger(name)
+        if logger.level == logging.NOTSET:
+            logger.setLevel(level)
 
 
 @dataclass(slots=True)
@@ -82,7 +84,7 @@ class HttpClientPool:
         self._user_agent = user_agent
         self._guard = guard
         self._resolver = resolver
-        self.tokens = TokenCache()
+        self._tokens: TokenCache | None = None
         self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, OrderedDict[str, _Client]] = (
             weakref.WeakKeyDictionary()
         )
@@ -110,9 +112,19 @@ class HttpClientPool:
 
     async def close(self) -> None:
         """Close the connections of the running event loop."""
-        await self.tokens.close()
+        if self._tokens is not None:
+            await self._tokens.close()
         for entry in self._clients.pop(asyncio.get_running_loop(), OrderedDict()).values():
             await entry.client.aclose()
+
+    @property
+    def tokens(self) -> TokenCache:
+        """Tokens of OAuth 2.0 clients, of every event loop."""
+        if self._tokens is None:
+            from runtara_agents_http.oauth2 import TokenCache  # what few connections need
+
+            self._tokens = TokenCache()
+        return self._tokens
 
     def _entry(self, settings: TransportSettings | None) -> _Client:
         loop = asyncio.get_running_loop()

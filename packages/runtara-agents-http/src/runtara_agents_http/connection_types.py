@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from runtara_sdk.agents import AuthType, ConnectionCategory, ConnectionField, ConnectionType
 
 _BASE_URL = ConnectionField(
@@ -131,6 +131,8 @@ _Texts = Annotated[dict[str, str], BeforeValidator(_object_of_text)]
 
 class Parameters(BaseModel):
     """What all kinds have."""
+
+    model_config = ConfigDict(defer_build=True)  # most workflows have one kind, or none
 
     base_url: str | None = None
 

@@ -21,7 +21,6 @@ from runtara_agents_http.models import HttpRequestInput, HttpResponse
 from runtara_agents_http.redirects import Trust, parsed_origin, without_query
 from runtara_agents_http.response import read_response
 from runtara_agents_http.target import invalid_url, password_in, resolve_target, without_credentials
-from runtara_agents_http.token_request import token_requests
 from runtara_agents_http.transport_settings import SettingsByOrigin, settings_of
 
 if TYPE_CHECKING:
@@ -112,6 +111,8 @@ def _planned(request: HttpRequestInput, context: CapabilityContext, content: Str
     if request.connection is not None or request.auth is not None:
         credentials = credentials_of(request.connection, request.auth)
         credentials.keep_secret(context)
+        for value in request.auth.secrets() if request.auth is not None else ():
+            context.secrets.add(value)
     url = resolve_target(request.url, credentials.url_prefix, request.query_parameters)
     body = encode_body(request, context) if content is None else content
     method = _method(request, has_body=body is not None)
@@ -193,6 +194,8 @@ def _authentication(pool: HttpClientPool, plan: _Plan, context: CapabilityContex
     client, settings = plan.credentials.oauth2, plan.settings.elsewhere
 
     async def token_of(refused: str | None) -> str:
+        from runtara_agents_http.token_request import token_requests  # what few connections need
+
         assert client is not None  # noqa: S101 - it is what asks for a token
         place = "" if settings is None else settings.key()
         token = await pool.tokens.token(client, place, token_requests(pool, settings), refused=refused)

@@ -25,7 +25,24 @@ NETWORK_ERRORS = (
     KnownError.permanent("HTTP_INVALID_PROXY", "The proxy is no HTTP proxy."),
 )
 
+OAUTH_INVALID_CREDENTIALS = "HTTP_OAUTH_INVALID_CREDENTIALS"
+OAUTH_REFUSED = "HTTP_OAUTH_REFUSED"
+OAUTH_UNAVAILABLE = "HTTP_OAUTH_UNAVAILABLE"
+OAUTH_INVALID_RESPONSE = "HTTP_OAUTH_INVALID_RESPONSE"
+
+OAUTH2_ERRORS = (
+    KnownError.permanent(
+        OAUTH_INVALID_CREDENTIALS, "The authorization server does not accept the client.", "token_url"
+    ),
+    KnownError.permanent(OAUTH_REFUSED, "The authorization server refuses a token.", "token_url", "error"),
+    KnownError.transient(OAUTH_UNAVAILABLE, "The authorization server cannot be reached or is busy.", "token_url"),
+    KnownError.permanent(
+        OAUTH_INVALID_RESPONSE, "The authorization server's answer holds no bearer token.", "token_url"
+    ),
+)
+
 _LOST_CONNECTIONS = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError, ssl.SSLWantReadError)
+_PASSING_REASONS = ("INTERNAL_ERROR", "BAD_RECORD_MAC", "CLOSE_NOTIFY", "UNEXPECTED_EOF", "USER_CANCELLED")
 _REFUSING_PROXY = ("403", "407")
 
 
@@ -81,6 +98,6 @@ def _tls_error(error: BaseException) -> ssl.SSLError | None:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLError) and not isinstance(cause, _LOST_CONNECTIONS):
-            return cause
+            return None if any(reason in (cause.reason or "") for reason in _PASSING_REASONS) else cause
         cause = cause.__cause__ or cause.__context__
     return None

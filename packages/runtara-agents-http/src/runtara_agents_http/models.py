@@ -72,6 +72,10 @@ class StepAuth(BaseModel):
     )
     prefix: str | None = Field(default=None, description="A word before the key, with a blank between them.")
 
+    def secrets(self) -> list[str]:
+        """The values that nobody may see."""
+        return [value for value in (self.password, self.token, self.api_key) if value]
+
     def parameters(self) -> dict[str, Any]:
         """What is given, under the names that connections have for it."""
         given = {

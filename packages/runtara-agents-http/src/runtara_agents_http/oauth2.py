@@ -16,28 +16,22 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from runtara_sdk.agents import AgentError, KnownError
+from runtara_sdk.agents import AgentError
 
 from runtara_agents_http.connection_types import OAuth2Parameters
 from runtara_agents_http.credentials import basic_header
+from runtara_agents_http.failures import (
+    OAUTH_INVALID_CREDENTIALS,
+    OAUTH_INVALID_RESPONSE,
+    OAUTH_REFUSED,
+    OAUTH_UNAVAILABLE,
+)
 from runtara_agents_http.retry_after import retry_after_ms
 from runtara_agents_http.target import without_credentials
 from runtara_agents_http.tls import secret_digest
 
 if TYPE_CHECKING:
     import httpx
-
-INVALID_CREDENTIALS = "HTTP_OAUTH_INVALID_CREDENTIALS"
-REFUSED = "HTTP_OAUTH_REFUSED"
-UNAVAILABLE = "HTTP_OAUTH_UNAVAILABLE"
-INVALID_RESPONSE = "HTTP_OAUTH_INVALID_RESPONSE"
-
-OAUTH2_ERRORS = (
-    KnownError.permanent(INVALID_CREDENTIALS, "The authorization server does not accept the client.", "token_url"),
-    KnownError.permanent(REFUSED, "The authorization server refuses a token.", "token_url", "error"),
-    KnownError.transient(UNAVAILABLE, "The authorization server cannot be reached or is busy.", "token_url"),
-    KnownError.permanent(INVALID_RESPONSE, "The authorization server's answer holds no bearer token.", "token_url"),
-)
 
 RESPONSE_BYTES = 1024 * 1024
 _FETCH_SECONDS = 30.0
@@ -189,7 +183,7 @@ def _refusal(client: OAuth2Parameters, status: int, code: str, description: str)
         return _unavailable(client, code)
     if code in _CLIENT_ERRORS or status == 401:
         return AgentError.permanent(
-            INVALID_CREDENTIALS,
+            OAUTH_INVALID_CREDENTIALS,
             f"{_shown(client)} does not accept the client ({code or status}): check client_id, client_secret and "
             "client_authentication of the connection",
             attributes={"token_url": _shown(client), "error": code or None},
@@ -198,7 +192,7 @@ def _refusal(client: OAuth2Parameters, status: int, code: str, description: str)
         return _invalid(client, f"status {status} without a token")
     told = f"{code[:100]}: {description[:200]}" if description else code[:100]
     return AgentError.permanent(
-        REFUSED,
+        OAUTH_REFUSED,
         f"{_shown(client)} refuses a token: {told}; check scope and audience of the connection",
         attributes={"token_url": _shown(client), "error": code[:100]},
     )
@@ -207,13 +201,13 @@ def _refusal(client: OAuth2Parameters, status: int, code: str, description: str)
 def _invalid(client: OAuth2Parameters, reason: str) -> AgentError:
     shown = _shown(client)
     text = f"{shown} does not answer as an authorization server: {reason}; check token_url of the connection"
-    return AgentError.permanent(INVALID_RESPONSE, text, attributes={"token_url": shown})
+    return AgentError.permanent(OAUTH_INVALID_RESPONSE, text, attributes={"token_url": shown})
 
 
 def _unavailable(client: OAuth2Parameters, reason: str, retry_after: int | None = None) -> AgentError:
     shown = _shown(client)
     return AgentError.transient(
-        UNAVAILABLE, f"{shown}: {reason}", attributes={"token_url": shown}, retry_after_ms=retry_after
+        OAUTH_UNAVAILABLE, f"{shown}: {reason}", attributes={"token_url": shown}, retry_after_ms=retry_after
     )
 
 

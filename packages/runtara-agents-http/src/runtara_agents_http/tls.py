@@ -9,7 +9,6 @@ import re
 import secrets
 import ssl
 import sys
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -136,6 +135,8 @@ def invalid_certificate(name: str, reason: str) -> AgentError:
 
 def _load_certificate(context: ssl.SSLContext, own: ClientCertificate) -> None:
     """The interpreter reads certificates from files only: these live for that moment, and only for this user."""
+    import tempfile  # with shutil and random behind it, for few
+
     with tempfile.TemporaryDirectory(prefix="runtara-tls-") as directory:
         certificate, key = Path(directory, "certificate.pem"), Path(directory, "key.pem")
         try:

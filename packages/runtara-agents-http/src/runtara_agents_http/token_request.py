@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from runtara_sdk.agents import AgentError
 
 from runtara_agents_http.client import HttpClientPool
-from runtara_agents_http.failures import address_refused, transport_error
-from runtara_agents_http.oauth2 import RESPONSE_BYTES, UNAVAILABLE, Post, TokenAnswer
+from runtara_agents_http.failures import OAUTH_UNAVAILABLE, address_refused, transport_error
+from runtara_agents_http.oauth2 import RESPONSE_BYTES, Post, TokenAnswer
 from runtara_agents_http.target import invalid_url, resolve_target, without_credentials
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def token_requests(pool: HttpClientPool, settings: TransportSettings | None) -> 
             told = transport_error(error, shown)
             if not told.retryable:
                 raise told from error
-            raise AgentError.transient(UNAVAILABLE, told.message, attributes={"token_url": shown}) from error
+            raise AgentError.transient(OAUTH_UNAVAILABLE, told.message, attributes={"token_url": shown}) from error
         finally:
             await lease.give_back()
 
