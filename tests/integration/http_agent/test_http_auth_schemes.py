@@ -247,6 +247,18 @@ async def test_challenges_that_cannot_be_answered(http: AgentDefinition, server:
     assert (error.code, error.retryable) == ("HTTP_DIGEST_UNSUPPORTED", False)
 
 
+async def test_names_beyond_ascii_in_a_digest(http: AgentDefinition, server: Server) -> None:
+    server.answer("/", status=401, WWW_Authenticate='Digest realm="r", nonce="n", charset=UTF-8')
+    for name in ("Jürgen", "\u4e2d"):
+        auth = {"type": "digest", "username": name, "password": "p"}
+        error = await error_of(http, url=server.url, headers={"X-Name": "Käse"}, auth=auth)
+        assert error.code == "HTTP_UNAUTHORIZED"
+        assert f'username="{name}"'.encode() in (server.received[-1].header("authorization") or "").encode("latin-1")
+        assert server.received[-1].header("x-name") == "Käse"
+    error = await error_of(http, url=server.url, auth={"type": "digest", "username": 'a", b="'})
+    assert error.code == "HTTP_INVALID_AUTH"
+
+
 async def test_without_a_challenge_there_is_no_second_try(http: AgentDefinition, server: Server) -> None:
     server.answer("/", status=401, WWW_Authenticate='Basic realm="r"')
     error = await error_of(http, url=server.url, auth={"type": "digest", "username": "u", "password": "p"})

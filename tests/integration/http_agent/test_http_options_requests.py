@@ -194,6 +194,14 @@ async def test_the_url_of_the_result_shows_no_password(http: AgentDefinition, se
     assert result["url"] == f"{server.url}/x"
 
 
+async def test_a_name_that_no_host_can_have_is_refused_for_good(http: AgentDefinition) -> None:
+    for host in (f"{'a' * 64}.test", "a..test", "xn--a.test"):
+        error = await error_of(http, url=f"http://{host}/")
+        assert (error.code, error.retryable) in {("HTTP_INVALID_URL", False), ("NETWORK_ERROR", True)}, host
+    error = await error_of(http, url=f"http://{'a' * 64}.test/")
+    assert error.code == "HTTP_INVALID_URL"
+
+
 # Timeouts
 
 

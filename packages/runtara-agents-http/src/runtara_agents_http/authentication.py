@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from runtara_sdk.agents import AgentError
 
-from runtara_agents_http.credentials import Credentials
+from runtara_agents_http.credentials import INVALID_AUTH, Credentials
 from runtara_agents_http.headers import check_header
 from runtara_agents_http.target import with_query
 
@@ -64,32 +64,50 @@ class DigestChallenge:
     def __init__(self, name: str, word: str) -> None:
         import httpx
 
+        if '"' in name or "\\" in name:
+            raise AgentError.permanent(INVALID_AUTH, "Digest: the user name holds quotation marks or backslashes")
         self._digest = httpx.DigestAuth(name.encode(errors="replace"), word.encode(errors="replace"))
         self._flow: Generator[httpx.Request, httpx.Response, None] | None = None
+        self._model: httpx.Request | None = None
 
     async def prepare(self, request: httpx.Request) -> None:
         """Answer the last challenge again, if there was one."""
-        self._flow = self._digest.auth_flow(request)
+        import httpx
+
+        # Names are UTF-8 in an answer (RFC 7616), headers of steps Latin-1: it is made on a request without them.
+        self._model = httpx.Request(request.method, request.url)
+        self._flow = self._digest.auth_flow(self._model)
         next(self._flow)
+        _take_over(self._model, request)
 
     async def answer(self, request: httpx.Request, response: httpx.Response) -> bool:
         """Answer the challenge."""
         import httpx
 
-        if self._flow is None:
+        if self._flow is None or self._model is None:
             return False
         try:
             self._flow.send(response)
         except StopIteration:
             return False
-        except (httpx.ProtocolError, KeyError, ValueError, NotImplementedError, UnicodeError):
+        except (httpx.ProtocolError, KeyError, ValueError, NotImplementedError):
             raise AgentError.permanent(
                 DIGEST_UNSUPPORTED,
                 "the server's Digest challenge cannot be answered: its algorithm, its form or its quality of "
                 "protection is not one of RFC 7616 without auth-int",
             ) from None
-        check_header("Authorization", request.headers["Authorization"])
+        _take_over(self._model, request)
         return True
+
+
+def _take_over(model: httpx.Request, request: httpx.Request) -> None:
+    """Add the answer to a challenge, and the cookie that came with it, byte for byte."""
+    for name in ("Authorization", "Cookie"):
+        values = [value for key, value in model.headers.raw if key.lower() == name.lower().encode()]
+        if values and (name != "Cookie" or name not in request.headers):  # a cookie of the step wins
+            text = values[-1].decode("latin-1")
+            check_header(name, text)
+            request.headers[name] = text
 
 
 class BearerToken:

@@ -66,6 +66,7 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         Raises:
             AddressRefusedError: none of them may be connected to.
             httpcore.ConnectError, httpcore.ConnectTimeout: none of them answers.
+            UnicodeError: no host can have that name.
         """
         try:
             async with asyncio.timeout(timeout):
@@ -73,7 +74,7 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
                 return TcpStream(await _first_connection(addresses, port))
         except TimeoutError as error:
             raise httpcore.ConnectTimeout("no connection in time") from error
-        except (OSError, UnicodeError) as error:
+        except OSError as error:
             raise httpcore.ConnectError(str(error)) from error
 
     async def _allowed_addresses(self, host: str, port: int) -> list[str]:
