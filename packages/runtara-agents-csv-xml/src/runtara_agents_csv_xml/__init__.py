@@ -1,10 +1,33 @@
-"""CSV agent for Runtara workflows."""
+"""CSV, XML, spreadsheet and archive agents for Runtara workflows.
+
+Each agent is imported when it is first used: a workflow that reads CSV loads nothing of the others.
+"""
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from runtara_sdk.agents import AgentDefinition
+
+if TYPE_CHECKING:
+    from runtara_agents_csv_xml.csv_format import csv_agent
+
+__version__ = "0.1.0"
+
+__all__ = ["csv_agent", "runtara_agents"]
+
+_MODULES = {"csv_agent": "csv_format"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    agent = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = agent
+    return agent
 
 
 def runtara_agents() -> list[AgentDefinition]:
     """The agents of this plugin."""
-    return []
+    return [__getattr__(name) for name in _MODULES]

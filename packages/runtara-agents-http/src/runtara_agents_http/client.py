@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 from runtara_agents_http.address_guard import AddressGuard
 from runtara_agents_http.decompression import OFFERED
+from runtara_agents_http.rate_limits import RateLimits
 
 if TYPE_CHECKING:
     import httpx
@@ -85,6 +86,7 @@ class HttpClientPool:
         self._guard = guard
         self._resolver = resolver
         self._tokens: TokenCache | None = None
+        self.rate_limits = RateLimits()
         self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, OrderedDict[str, _Client]] = (
             weakref.WeakKeyDictionary()
         )

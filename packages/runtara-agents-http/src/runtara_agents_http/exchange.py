@@ -54,7 +54,8 @@ async def open_exchange(
 ) -> AsyncIterator[httpx.Response]:
     """Perform the call up to the head of its last response, whose body the caller reads; it is closed at the end.
 
-    Redirects are followed, credentials applied, and `timeout_ms` holds to the end of the block. Neither the status nor
+    Redirects are followed, credentials applied, and `timeout_ms` holds to the end of the block; before it begins, the
+    call waits for the rate that its connection allows. Neither the status nor
     the size of the body is checked: see `response.refuse_error_status` and `response.read_body`.
 
     Args:
@@ -67,6 +68,8 @@ async def open_exchange(
         AgentError: any failure, also one of the network while the block reads the body.
     """
     plan = _planned(request, context, content)
+    if request.connection is not None and request.connection.rate_limit_config is not None:
+        await pool.rate_limits.wait(request.connection, context)
     load_httpx()
     import httpx
 

@@ -38,7 +38,7 @@ ConditionInput = Annotated[
 """Type of an input that is a condition."""
 
 Judge = Callable[[Any], bool]
-"""Whether a condition holds for a value; raises `AgentError` (permanent CONDITION_INVALID) for what cannot be judged."""
+"""Whether a condition holds for a value; raises `AgentError` (CONDITION_INVALID) for what cannot be judged."""
 
 
 def read_condition(document: Mapping[str, Any], name: str) -> Judge:

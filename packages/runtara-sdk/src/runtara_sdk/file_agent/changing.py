@@ -120,27 +120,49 @@ class AppendOutput(BaseModel):
 )
 def append_file(inputs: AppendInput, context: CapabilityContext) -> AppendOutput:
     """Add to it."""
-    workspace = context.require_workspace()
-    target = workspace.path(inputs.path)
     stream, _ = open_data(inputs.data, context)
     with stream:
         content = stream.read() + (b"\n" if inputs.newline else b"")
-    with LOCK, translated(inputs.path):
-        journal = Journal(workspace, inputs.path, context.idempotency_key)
+    return append_once(inputs.path, content, context, create_if_missing=inputs.create_if_missing)
+
+
+def append_once(
+    path: str,
+    content: bytes,
+    context: CapabilityContext,
+    *,
+    create_if_missing: bool = True,
+    limit_bytes: int | None = None,
+) -> AppendOutput:
+    """Add bytes to the end of a file; a step that is run again finds what it has added before.
+
+    Args:
+        path: in the workspace.
+        content: the same in every run of the step.
+        context: of the step.
+        create_if_missing: whether a file is made where none is.
+        limit_bytes: how large the file may become; RUNTARA_MAX_FILE_SIZE when left out.
+
+    Raises:
+        AgentError: the file is missing, becomes too large, or the workspace is full.
+    """
+    workspace = context.require_workspace()
+    target = workspace.path(path)
+    with LOCK, translated(path):
+        journal = Journal(workspace, path, context.idempotency_key)
         done = journal.own("append")
         if done is not None and _holds(target, done["offset"], content):
             total = int(done["offset"]) + len(content)
-            return AppendOutput(
-                path=inputs.path, bytes_appended=len(content), total_size=total, created=bool(done["created"])
-            )
+            return AppendOutput(path=path, bytes_appended=len(content), total_size=total, created=bool(done["created"]))
         created = not target.exists()
-        if created and not inputs.create_if_missing:
-            text = f"there is no file {shown(inputs.path)}, and create_if_missing is false"
-            raise AgentError.permanent(FILE_NOT_FOUND, text, attributes={"path": inputs.path})
+        if created and not create_if_missing:
+            text = f"there is no file {shown(path)}, and create_if_missing is false"
+            raise AgentError.permanent(FILE_NOT_FOUND, text, attributes={"path": path})
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with target.open("ab") as file:
             offset = _without_torn_end(journal, file.fileno())
-            if offset + len(content) > (limit := file_limit()):
+            limit = file_limit() if limit_bytes is None else limit_bytes
+            if offset + len(content) > limit:
                 raise too_large(offset + len(content), limit)
             workspace.take(len(content))
             journal.note("append", offset=offset, size=len(content), created=created)
@@ -150,7 +172,7 @@ def append_file(inputs: AppendInput, context: CapabilityContext) -> AppendOutput
         if created:
             sync_directory(target.parent)
     total = offset + len(content)
-    return AppendOutput(path=inputs.path, bytes_appended=len(content), total_size=total, created=created)
+    return AppendOutput(path=path, bytes_appended=len(content), total_size=total, created=created)
 
 
 def _holds(target: Path, offset: int, content: bytes) -> bool:

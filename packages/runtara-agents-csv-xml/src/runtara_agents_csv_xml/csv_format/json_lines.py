@@ -1,0 +1,57 @@
+"""JSON lines in the workspace: one record a line, for what is too large to pass through the data of a workflow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, BinaryIO
+
+from runtara_sdk.agents import AgentError, CapabilityContext
+from runtara_sdk.agents.workspace import StoredFile
+from runtara_sdk.workflow.json_text import decode_json, encode_json
+
+MEDIA_TYPE = "application/x-ndjson"
+LINE_INVALID = "JSON_LINES_INVALID"
+
+_LONGEST_LINE_BYTES = 64 * 1024 * 1024
+_WRITE_BYTES = 1024 * 1024
+
+
+def write_json_lines(
+    path: str, records: Iterable[Any], context: CapabilityContext, *, overwrite: bool = True
+) -> tuple[StoredFile, int]:
+    """Write records to a file of the workspace; the file, and how many there were."""
+    count = 0
+    waiting = bytearray()
+    with context.require_workspace().create(path, overwrite=overwrite) as file:
+        for record in records:
+            waiting += encode_json(record)
+            waiting += b"\n"
+            count += 1
+            if len(waiting) >= _WRITE_BYTES:
+                file.write(waiting)
+                waiting.clear()
+                context.check()
+        file.write(waiting)
+        return file.commit(), count
+
+
+def read_json_lines(stream: BinaryIO) -> Iterator[tuple[Any, int]]:
+    """Each record, and the offset behind it.
+
+    Raises:
+        AgentError: permanent JSON_LINES_INVALID that names the line.
+    """
+    number, position = 0, stream.tell()
+    while line := stream.readline(_LONGEST_LINE_BYTES):
+        number += 1
+        position += len(line)
+        if not line.strip():
+            continue
+        try:
+            yield decode_json(line), position
+        except ValueError as error:
+            raise AgentError.permanent(
+                LINE_INVALID,
+                f"line {number} (up to byte {position}) is no JSON: {str(error)[:200]}",
+                attributes={"line": number, "byte": position},
+            ) from None
