@@ -257,6 +257,21 @@ async def test_a_handshake_that_never_ends_is_a_connect_timeout(http: AgentDefin
     listener.close()
 
 
+async def test_a_connection_limits_the_rate(http: AgentDefinition, server: Server) -> None:
+    connection: dict[str, Any] = {"integration_id": "http_bearer", "parameters": {"token": "T"}}
+    quick = connection | {"rate_limit_config": {"requests_per_minute": 600, "burst_size": 2}}
+    inputs = {"url": server.url, "timeout_ms": 20_000}
+    began = asyncio.get_running_loop().time()
+    await asyncio.gather(*(http.invoke("request", inputs | {"_connection": quick}) for _ in range(5)))
+    assert asyncio.get_running_loop().time() - began >= 0.29
+    slow = connection | {"rate_limit_config": {"requests_per_minute": 0.5}}
+    await http.invoke("request", inputs | {"_connection": slow})
+    error = await error_of(http, **inputs, _connection=slow)
+    assert (error.code, error.retryable) == ("HTTP_RATE_LIMITED", True)
+    assert 100_000 < (error.retry_after_ms or 0) <= 120_000
+    assert len(server.received) == 6
+
+
 # Proxies
 
 
