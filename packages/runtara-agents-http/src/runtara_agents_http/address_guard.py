@@ -146,7 +146,7 @@ def literal_address(host: str) -> str | None:
         return None
     try:
         return socket.inet_ntoa(socket.inet_aton(text))
-    except (OSError, UnicodeError):
+    except (OSError, ValueError):
         return None
 
 

@@ -150,24 +150,19 @@ class HttpClientPool:
                 await entry.client.aclose()
 
     def _new_client(self, settings: TransportSettings | None) -> httpx.AsyncClient:
-        from http.cookiejar import CookieJar, DefaultCookiePolicy
-
         load_httpx()
-        import httpx
 
         from runtara_agents_http.network import GuardedBackend, system_resolver
-        from runtara_agents_http.transport import PooledTransport
+        from runtara_agents_http.transport import CookielessClient, PooledTransport
         from runtara_agents_http.transport_settings import TransportSettings
 
         if self._guard is None:
             self._guard = AddressGuard.from_environment()
         backend = GuardedBackend(self._guard, self._resolver or system_resolver)
-        no_cookies = CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
-        return httpx.AsyncClient(
+        return CookielessClient(
             transport=PooledTransport(settings or TransportSettings(), backend),
-            cookies=no_cookies,  # steps must not influence each other
             headers={"User-Agent": self._user_agent, "Accept-Encoding": OFFERED},
-            timeout=None,  # noqa: S113 - the whole exchange has one deadline, set by the caller
+            timeout=None,
             follow_redirects=False,
             trust_env=False,
         )

@@ -266,12 +266,12 @@ def _built(
     import httpx
 
     raw = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]
-    if isinstance(body, StreamedContent):
-        if body.length is not None:
-            raw.append((b"Content-Length", str(body.length).encode()))
-        outgoing = client.build_request(method, url, headers=raw, content=body)
-    else:
-        outgoing = client.build_request(method, url, headers=raw, content=body.content if body is not None else None)
+    names = {name.lower() for name, _ in raw}
+    raw = [(name, value) for name, value in client.headers.raw if name.lower() not in names] + raw
+    content: bytes | StreamedContent | None = body.content if isinstance(body, RequestBody) else body
+    if isinstance(body, StreamedContent) and body.length is not None:
+        raw.append((b"Content-Length", str(body.length).encode()))
+    outgoing = httpx.Request(method, url, headers=raw, content=content)
     outgoing.headers.encoding = "latin-1"
     if request.connect_timeout_ms is not None or request.read_timeout_ms is not None:
         connect, read = _seconds(request.connect_timeout_ms), _seconds(request.read_timeout_ms)

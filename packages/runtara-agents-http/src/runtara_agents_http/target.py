@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import urllib.parse
 from collections.abc import Mapping, Sequence
 
@@ -10,6 +11,8 @@ from runtara_sdk.agents import AgentError
 from runtara_agents_http.models import Scalar
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+
+_UNUSABLE = re.compile(r"[\x00-\x20\x7f\\]")
 
 Origin = tuple[str, str, int]
 
@@ -87,7 +90,7 @@ def invalid_url(url: str, reason: str) -> AgentError:
 
 
 def _checked_origin(url: str, *, shown: str, has_prefix: bool) -> Origin:
-    if any(character <= " " or character == "\x7f" or character == "\\" for character in url):
+    if _UNUSABLE.search(url):
         raise invalid_url(shown, "it contains blanks, control characters or backslashes; percent-encode them")
     try:
         url.encode()

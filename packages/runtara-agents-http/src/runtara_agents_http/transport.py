@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import urllib.parse
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import httpcore
 import httpx
@@ -21,6 +20,35 @@ _HOST = re.compile(r"[0-9A-Za-z._:-]+")
 _MAXIMUM_CONNECTIONS = 100
 _IDLE_CONNECTIONS = 20
 _IDLE_SECONDS = 15.0
+
+_POOL_ERRORS = (
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.ProxyError,
+    httpcore.TimeoutException,
+    httpcore.UnsupportedProtocol,
+)
+
+
+class _NoCookies(httpx.Cookies):
+    """Neither takes nor gives any: steps must not influence each other."""
+
+    def extract_cookies(self, response: httpx.Response) -> None:
+        """Take none."""
+
+    def set_cookie_header(self, request: httpx.Request) -> None:
+        """Give none."""
+
+
+class CookielessClient(httpx.AsyncClient):
+    """A client that keeps no cookies, and does not look for them."""
+
+    _no_cookies = _NoCookies()
+
+    @property  # type: ignore[misc]  # that the base class lets them be replaced is nothing that anybody needs
+    def cookies(self) -> httpx.Cookies:
+        """None."""
+        return self._no_cookies
 
 
 class PooledTransport(httpx.AsyncBaseTransport):
@@ -55,8 +83,10 @@ class PooledTransport(httpx.AsyncBaseTransport):
             content=request.stream,
             extensions=request.extensions,
         )
-        with _as_httpx():
+        try:
             response = await self._pool(url).handle_async_request(outgoing)
+        except _POOL_ERRORS as error:
+            raise _as_httpx(error) from error
         return httpx.Response(
             response.status,
             headers=response.headers,
@@ -117,28 +147,23 @@ class _ResponseStream(httpx.AsyncByteStream):
         self._response = response
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        with _as_httpx():
+        try:
             async for piece in self._response.aiter_stream():
                 yield piece
+        except _POOL_ERRORS as error:
+            raise _as_httpx(error) from error
 
     async def aclose(self) -> None:
-        with _as_httpx():
+        try:
             await self._response.aclose()
+        except _POOL_ERRORS as error:
+            raise _as_httpx(error) from error
 
 
-@contextlib.contextmanager
-def _as_httpx() -> Iterator[None]:
-    """Errors of the pools as those of the client, which have the same names."""
-    try:
-        yield
-    except (
-        httpcore.NetworkError,
-        httpcore.ProtocolError,
-        httpcore.ProxyError,
-        httpcore.TimeoutException,
-        httpcore.UnsupportedProtocol,
-    ) as error:
-        raise getattr(httpx, type(error).__name__, httpx.TransportError)(str(error)) from error
+def _as_httpx(error: Exception) -> Exception:
+    """An error of the pools as that of the client, which has the same name."""
+    made: Exception = getattr(httpx, type(error).__name__, httpx.TransportError)(str(error))
+    return made
 
 
 def _proxies(proxy: str) -> dict[str, str]:
