@@ -55,8 +55,8 @@ async def open_exchange(
     """Perform the call up to the head of its last response, whose body the caller reads; it is closed at the end.
 
     Redirects are followed, credentials applied, and `timeout_ms` holds to the end of the block; before it begins, the
-    call waits for the rate that its connection allows. Neither the status nor
-    the size of the body is checked: see `response.refuse_error_status` and `response.read_body`.
+    call waits for the rate that its connection allows. Neither the status nor the size of the body is checked: see
+    `response.refuse_error_status` and `response.read_body`.
 
     Args:
         pool: of the clients.
