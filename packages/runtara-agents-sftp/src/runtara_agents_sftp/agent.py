@@ -1,0 +1,469 @@
+"""The agent and its eleven capabilities."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import io
+import posixpath
+from collections.abc import Callable
+from typing import Any, BinaryIO, TypeVar
+
+from runtara_sdk.agents import (
+    AgentDefinition,
+    AgentError,
+    CapabilityContext,
+    EffectClass,
+    Example,
+    FileData,
+    FileReference,
+    KnownError,
+    RawConnection,
+    agent,
+    capability,
+)
+from runtara_sdk.agents.files import FILE_ERRORS, WORKSPACE_ERRORS, open_file
+
+from runtara_agents_sftp import failures
+from runtara_agents_sftp.batches import recorded_list, transfer_all, workspace_files
+from runtara_agents_sftp.failures import CONNECT_ERRORS, PATH_ERRORS, failed
+from runtara_agents_sftp.listing import (
+    TOO_MANY,
+    FileEntry,
+    FileStatus,
+    entries,
+    matching,
+    status_of,
+)
+from runtara_agents_sftp.models import (
+    DEFAULT_READ_BYTES,
+    MAXIMUM_READ_BYTES,
+    BatchOutput,
+    ConnectedInput,
+    CreateDirectoryInput,
+    DeletedDirectory,
+    DeletedFile,
+    DeleteDirectoryInput,
+    DeleteInput,
+    DownloadedFile,
+    DownloadFilesInput,
+    DownloadInput,
+    FileResult,
+    ListInput,
+    MadeDirectory,
+    MovedFile,
+    MoveInput,
+    PathInput,
+    UploadedFile,
+    UploadFilesInput,
+    UploadInput,
+    WaitInput,
+    WaitOutput,
+)
+from runtara_agents_sftp.parameters import CONNECTION_TYPE, parameters_of
+from runtara_agents_sftp.paths import remote_path
+from runtara_agents_sftp.pool import SessionPool
+from runtara_agents_sftp.removing import delete_directory, delete_file, move
+from runtara_agents_sftp.session import SftpSession
+from runtara_agents_sftp.transfers import download, make_directories, opened, too_large, upload
+from runtara_agents_sftp.waiting import WAIT_TIMEOUT, wait_for_files
+
+T = TypeVar("T")
+
+_SERVER = "an SFTP server"
+_TOO_MANY = KnownError.permanent(TOO_MANY, "More files fit than may be.", "path")
+_READ = KnownError.transient(failures.READ_ERROR, "The file cannot be read to its end.", "path")
+_WRITE = (
+    KnownError.permanent(failures.CREATE_FAILED, "The file or a directory cannot be made.", "path"),
+    KnownError.transient(failures.WRITE_ERROR, "The file cannot be written whole.", "path"),
+    KnownError.permanent(failures.ALREADY_EXISTS, "It is there, and may not be replaced.", "path"),
+    KnownError.permanent(failures.IS_DIRECTORY, "It is a directory.", "path"),
+)
+_FILES = tuple({error.code: error for error in (*FILE_ERRORS, *WORKSPACE_ERRORS)}.values())
+_COMMON = (*CONNECT_ERRORS, *PATH_ERRORS)
+
+
+@agent(
+    id="sftp",
+    name="SFTP",
+    description="Moves files from and to SFTP servers.",
+    category="file_storage",
+    connection_types=[CONNECTION_TYPE],
+    secure=True,
+)
+class SftpAgent:
+    """Moves files over sessions that are kept from call to call."""
+
+    def __init__(self) -> None:
+        self._pool = SessionPool()
+
+    @capability(
+        id="sftp-list-files",
+        aliases=("list", "list-files"),
+        display_name="List Files",
+        description="Lists a directory.",
+        deterministic=False,
+        rate_limited=True,
+        known_errors=(
+            *_COMMON,
+            KnownError.permanent(failures.LIST_FAILED, "The directory cannot be listed.", "path"),
+            _TOO_MANY,
+        ),
+        examples=[Example({"path": "/in", "pattern": "*.csv", "sort": "modified_time"}, needs=_SERVER)],
+    )
+    def list_files(self, inputs: ListInput, context: CapabilityContext) -> list[FileEntry]:
+        """The entries."""
+        with self._session(inputs.connection) as session:
+            found = [
+                entry
+                for entry in entries(session, inputs.path, context, recursive=inputs.recursive, pattern=inputs.pattern)
+                if not (inputs.files_only and entry.is_directory)
+                and (inputs.modified_since is None or (entry.modified_time or 0) >= inputs.modified_since)
+            ]
+        if inputs.sort is not None:
+            name = inputs.sort
+            found.sort(key=lambda entry: getattr(entry, name) or 0, reverse=inputs.descending)
+        return found[: inputs.limit]
+
+    @capability(
+        id="sftp-download-file",
+        aliases=("download", "download-file"),
+        display_name="Download File",
+        description="Reads a file: into the data of the workflow, or of any size into the workspace.",
+        side_effects=True,
+        effect=EffectClass.IDEMPOTENT,
+        idempotent=True,
+        deterministic=False,
+        rate_limited=True,
+        known_errors=(
+            *_COMMON,
+            _READ,
+            KnownError.permanent(failures.IS_DIRECTORY, "It is a directory.", "path"),
+            KnownError.permanent(failures.FILE_TOO_LARGE, "It is larger than max_bytes.", "path", "limit_bytes"),
+            KnownError.permanent(failures.NOT_TEXT, "It is not of the encoding, and strict is set.", "path"),
+            *WORKSPACE_ERRORS,
+        ),
+        examples=[
+            Example({"path": "/in/orders.csv"}, needs=_SERVER),
+            Example({"path": "/in/orders.csv", "save_to": "in/orders.csv"}, needs=_SERVER),
+        ],
+    )
+    def download_file(self, inputs: DownloadInput, context: CapabilityContext) -> str | FileData | DownloadedFile:
+        """The content, or where it lies."""
+        if inputs.save_to is not None or inputs.response_format == "workspace":
+            target = inputs.save_to or posixpath.basename(inputs.path)
+            with self._session(inputs.connection) as session:
+                stored = download(session, inputs.path, target, context, limit_bytes=inputs.max_bytes)
+            reference = FileReference.of(stored)
+            return DownloadedFile(file=reference, path=inputs.path, size=stored.size, sha256=stored.sha256 or "")
+        limit = min(DEFAULT_READ_BYTES if inputs.max_bytes is None else inputs.max_bytes, MAXIMUM_READ_BYTES)
+        with self._session(inputs.connection) as session, opened(session, inputs.path) as remote:
+            if remote.size - inputs.offset > limit:
+                raise too_large(inputs.path, remote.size, limit)
+            content = b"".join(remote.pieces(context, offset=inputs.offset))
+        if inputs.response_format == "base64":
+            return base64.b64encode(content).decode()
+        if inputs.response_format == "file":
+            return FileData.of(content, filename=posixpath.basename(inputs.path))
+        return _text(content, inputs)
+
+    @capability(
+        id="sftp-upload-file",
+        aliases=("upload", "upload-file"),
+        display_name="Upload File",
+        description="Writes a file; it is there as a whole or not at all.",
+        side_effects=True,
+        effect=EffectClass.IDEMPOTENT,
+        idempotent=True,
+        deterministic=False,
+        rate_limited=True,
+        known_errors=(
+            *_COMMON,
+            *_WRITE,
+            *_FILES,
+            KnownError.permanent(failures.INVALID_CONTENT, "`content` is missing, or no base64.", "path"),
+        ),
+        compensates_with="sftp-delete-file",
+        compensates_description="Deletes the file that was written.",
+        examples=[
+            Example({"path": "/out/hello.txt", "content": "Hello\n"}, needs=_SERVER),
+            Example({"path": "/out/orders.csv", "data": {"$file": "out/orders.csv"}}, needs=_SERVER),
+        ],
+    )
+    def upload_file(self, inputs: UploadInput, context: CapabilityContext) -> int | UploadedFile:
+        """The bytes written."""
+        source, size = _content(inputs, context)
+        with source, self._session(inputs.connection) as session:
+            written = upload(
+                session,
+                inputs.path,
+                source,
+                size,
+                context,
+                overwrite=inputs.overwrite,
+                create_dirs=inputs.create_dirs,
+                atomic=inputs.atomic,
+                mode=inputs.mode,
+            )
+        return written if inputs.output == "size" else UploadedFile(path=inputs.path, size=written)
+
+    @capability(
+        id="sftp-delete-file",
+        aliases=("delete", "delete-file"),
+        display_name="Delete File",
+        description="Deletes a file.",
+        side_effects=True,
+        effect=EffectClass.KEYED,
+        deterministic=False,
+        rate_limited=True,
+        known_errors=(
+            *_COMMON,
+            KnownError.permanent(failures.DELETE_FAILED, "The server refuses.", "path"),
+            KnownError.permanent(failures.IS_DIRECTORY, "It is a directory.", "path"),
+        ),
+        examples=[Example({"path": "/in/orders.csv"}, needs=_SERVER)],
+    )
+    async def delete_file(self, inputs: DeleteInput, context: CapabilityContext) -> DeletedFile:
+        """Delete it."""
+        before = await self._before(inputs, inputs.path, context)
+        return await self._on_thread(
+            inputs, lambda session: delete_file(session, inputs.path, before, missing_ok=inputs.missing_ok)
+        )
+
+    @capability(
+        id="sftp-get-info",
+        aliases=("stat", "get-info"),
+        display_name="Get File Info",
+        description="Tells whether a file is there, its size, times and permissions.",
+        deterministic=False,
+        rate_limited=True,
+        known_errors=_COMMON,
+        examples=[Example({"path": "/in/orders.csv"}, needs=_SERVER)],
+    )
+    def get_info(self, inputs: PathInput, context: CapabilityContext) -> FileStatus:
+        """What is there."""
+        with self._session(inputs.connection) as session:
+            return status_of(session, inputs.path)
+
+    @capability(
+        id="sftp-move-file",
+        aliases=("move", "rename"),
+        display_name="Move File",
+        description="Moves or renames a file or a directory.",
+        side_effects=True,
+        effect=EffectClass.KEYED,
+        deterministic=False,
+        rate_limited=True,
+        known_errors=(
+            *_COMMON,
+            KnownError.permanent(failures.MOVE_FAILED, "The server refuses.", "path"),
+            KnownError.permanent(failures.ALREADY_EXISTS, "It is there, and may not be replaced.", "path"),
+        ),
+        examples=[Example({"source": "/in/orders.csv", "destination": "/done/orders.csv"}, needs=_SERVER)],
+    )
+    async def move_file(self, inputs: MoveInput, context: CapabilityContext) -> MovedFile:
+        """Move it."""
+        before = await self._before(inputs, inputs.source, context)
+        return await self._on_thread(inputs, lambda session: move(session, inputs, before))
+
+    @capability(
+        id="sftp-create-directory",
+        aliases=("mkdir", "create-directory"),
+        display_name="Create Directory",
+        description="Makes a directory.",
+        side_effects=True,
+        idempotent=True,
+        effect=EffectClass.IDEMPOTENT,
+        deterministic=False,
+        rate_limited=True,
+        known_errors=(*_COMMON, _WRITE[0]),
+        examples=[Example({"path": "/out/2026/11"}, needs=_SERVER)],
+    )
+    def create_directory(self, inputs: CreateDirectoryInput, context: CapabilityContext) -> MadeDirectory:
+        """Make it."""
+        with self._session(inputs.connection) as session:
+            full = remote_path(session, inputs.path)
+            if not inputs.parents and not status_of(session, posixpath.dirname(inputs.path.rstrip("/")) or ".").exists:
+                raise failed(failures.FILE_NOT_FOUND, inputs.path, "the directory above it is missing: set parents")
+            status = status_of(session, inputs.path)
+            if status.exists and not status.is_directory:
+                raise failed(failures.CREATE_FAILED, inputs.path, "a file is there")
+            return MadeDirectory(path=inputs.path, created=make_directories(session, full, inputs.path) > 0)
+
+    @capability(
+        id="sftp-delete-directory",
+        aliases=("rmdir", "delete-directory"),
+        display_name="Delete Directory",
+        description="Deletes a directory, with all that is in it if that is asked for.",
+        side_effects=True,
+        effect=EffectClass.KEYED,
+        deterministic=False,
+        rate_limited=True,
+        known_errors=(
+            *_COMMON,
+            KnownError.permanent(failures.DELETE_FAILED, "The server refuses.", "path"),
+            KnownError.permanent(failures.DIRECTORY_NOT_EMPTY, "It holds files, and recursive is not set.", "path"),
+        ),
+        examples=[Example({"path": "/work/old", "recursive": True}, needs=_SERVER)],
+    )
+    async def delete_directory(self, inputs: DeleteDirectoryInput, context: CapabilityContext) -> DeletedDirectory:
+        """Delete it."""
+        before = await self._before(inputs, inputs.path, context)
+        return await self._on_thread(
+            inputs,
+            lambda session: delete_directory(
+                session, inputs.path, before, context, recursive=inputs.recursive, missing_ok=inputs.missing_ok
+            ),
+        )
+
+    @capability(
+        id="sftp-download-files",
+        aliases=("download-files",),
+        display_name="Download Files",
+        description="Downloads all files that fit a glob into a directory of the workspace.",
+        side_effects=True,
+        idempotent=True,
+        effect=EffectClass.IDEMPOTENT,
+        deterministic=False,
+        rate_limited=True,
+        known_errors=(*_COMMON, _READ, _TOO_MANY, *WORKSPACE_ERRORS),
+        examples=[Example({"pattern": "/in/*.csv", "save_to": "in"}, needs=_SERVER)],
+    )
+    async def download_files(self, inputs: DownloadFilesInput, context: CapabilityContext) -> BatchOutput:
+        """Download them."""
+
+        async def found() -> list[str]:
+            listed = await self._on_thread(
+                inputs, lambda session: matching(session, inputs.pattern, context, most=inputs.max_files)
+            )
+            return [entry.path for entry in listed]
+
+        def transfer(source: str, destination: str) -> FileResult:
+            with self._session(inputs.connection) as session:
+                stored = download(session, source, destination, context)
+            return FileResult(
+                source=source, destination=destination, success=True, size=stored.size, sha256=stored.sha256
+            )
+
+        base = posixpath.dirname(inputs.pattern).partition("**")[0].rstrip("/")
+        sources = await recorded_list(context, found)
+        pairs = [(path, posixpath.join(inputs.save_to, posixpath.relpath(path, base or "/"))) for path in sources]
+        return await transfer_all(pairs, transfer, inputs, context)
+
+    @capability(
+        id="sftp-upload-files",
+        aliases=("upload-files",),
+        display_name="Upload Files",
+        description="Uploads all files of the workspace that fit a glob into a directory of the server.",
+        side_effects=True,
+        idempotent=True,
+        effect=EffectClass.IDEMPOTENT,
+        deterministic=False,
+        rate_limited=True,
+        known_errors=(*_COMMON, *_WRITE, _TOO_MANY, *WORKSPACE_ERRORS),
+        examples=[Example({"pattern": "out/*.csv", "path": "/out", "create_dirs": True}, needs=_SERVER)],
+    )
+    async def upload_files(self, inputs: UploadFilesInput, context: CapabilityContext) -> BatchOutput:
+        """Upload them."""
+        workspace = context.require_workspace()
+
+        async def found() -> list[str]:
+            return await asyncio.to_thread(workspace_files, workspace, inputs.pattern, inputs.max_files)
+
+        def transfer(source: str, destination: str) -> FileResult:
+            size = workspace.describe(source).size
+            with workspace.open(source) as stream, self._session(inputs.connection) as session:
+                upload(
+                    session,
+                    destination,
+                    stream,
+                    size,
+                    context,
+                    overwrite=inputs.overwrite,
+                    create_dirs=inputs.create_dirs,
+                )
+            return FileResult(source=source, destination=destination, success=True, size=size)
+
+        sources = await recorded_list(context, found)
+        pairs = [(path, posixpath.join(inputs.path, posixpath.basename(path))) for path in sources]
+        return await transfer_all(pairs, transfer, inputs, context)
+
+    @capability(
+        id="sftp-wait-for-file",
+        aliases=("wait-for-file",),
+        display_name="Wait For File",
+        description="Waits durably until files that fit are there and are no longer written.",
+        deterministic=False,
+        rate_limited=True,
+        known_errors=(
+            *_COMMON,
+            _TOO_MANY,
+            KnownError.permanent(WAIT_TIMEOUT, "Nothing came in time.", "path", "timeout_ms"),
+        ),
+        examples=[Example({"pattern": "/in/orders-*.csv", "timeout_ms": 3_600_000}, needs=_SERVER)],
+    )
+    async def wait_for_file(self, inputs: WaitInput, context: CapabilityContext) -> WaitOutput:
+        """Wait."""
+
+        def look() -> list[FileEntry]:
+            with self._session(inputs.connection) as session:
+                return matching(session, inputs.pattern, context, most=10_000)
+
+        return await wait_for_files(look, inputs, context)
+
+    def close(self) -> None:
+        """Close the sessions."""
+        self._pool.close()
+
+    def _session(self, connection: RawConnection | None) -> Any:
+        return self._pool.session(parameters_of(connection))
+
+    async def _on_thread(self, inputs: ConnectedInput, work: Callable[[SftpSession], T]) -> T:
+        def call() -> T:
+            with self._session(inputs.connection) as session:
+                return work(session)
+
+        return await asyncio.to_thread(call)
+
+    async def _before(self, inputs: ConnectedInput, path: str, context: CapabilityContext) -> FileStatus:
+        """What was at a path when the step began, in whichever process that was."""
+
+        async def look() -> Any:
+            status = await self._on_thread(inputs, lambda session: status_of(session, path))
+            return status.model_dump()
+
+        return FileStatus.model_validate(await context.durable.checkpoint("before", look))
+
+
+def _content(inputs: UploadInput, context: CapabilityContext) -> tuple[BinaryIO, int]:
+    """What is to be written, and its size."""
+    if (inputs.data is None) == (inputs.content is None):
+        raise failed(failures.INVALID_CONTENT, inputs.path, "give either `content` or `data`")
+    if inputs.data is not None or not isinstance(inputs.content, str):
+        opened_file = open_file(inputs.data if inputs.data is not None else inputs.content, context)
+        return opened_file.stream, opened_file.size
+    try:
+        if inputs.content_format == "base64":
+            content = base64.b64decode("".join(inputs.content.split()), validate=True)
+        else:
+            content = inputs.content.encode()
+    except (binascii.Error, ValueError):
+        reason = f"`content` is no {inputs.content_format}"
+        raise failed(failures.INVALID_CONTENT, inputs.path, reason) from None
+    return io.BytesIO(content), len(content)
+
+
+def _text(content: bytes, inputs: DownloadInput) -> str:
+    try:
+        return content.decode(inputs.encoding, "strict" if inputs.strict else "replace")
+    except UnicodeDecodeError as error:
+        text = f"byte {error.start + inputs.offset} is not {inputs.encoding}"
+        raise failed(failures.NOT_TEXT, inputs.path, text) from None
+    except LookupError:
+        raise AgentError.permanent(
+            failures.NOT_TEXT, f"encoding {inputs.encoding[:40]!r} is unknown", attributes={"path": inputs.path}
+        ) from None
+
+
+sftp_agent = AgentDefinition.of(SftpAgent())

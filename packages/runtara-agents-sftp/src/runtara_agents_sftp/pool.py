@@ -1,0 +1,83 @@
+"""Sessions that are kept for the next call: each is used by one thread at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+
+from runtara_sdk.agents import AgentError
+
+from runtara_agents_sftp.failures import CONNECTION_ERROR, TIMEOUT
+from runtara_agents_sftp.parameters import SftpParameters
+from runtara_agents_sftp.session import SftpSession
+
+_MOST_IDLE = 8
+_IDLE_SECONDS = 60.0
+_TRUSTED_SECONDS = 2.0
+"""An idle session that was used longer ago is asked whether it is still there."""
+
+_BROKEN = frozenset({CONNECTION_ERROR, TIMEOUT})
+
+
+class SessionPool:
+    """The idle sessions of a process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._idle: dict[str, list[SftpSession]] = {}
+
+    @contextlib.contextmanager
+    def session(self, parameters: SftpParameters) -> Iterator[SftpSession]:
+        """A session for one call; it is kept afterwards unless the connection broke.
+
+        Raises:
+            AgentError: no session can be opened.
+        """
+        session = self._taken(parameters) or SftpSession(parameters)
+        is_good = False
+        try:
+            yield session
+            is_good = True
+        except AgentError as error:
+            is_good = error.code not in _BROKEN and error.code != "TIMEOUT"
+            raise
+        finally:
+            if is_good and session.is_alive:
+                self._give_back(session)
+            else:
+                session.close()
+
+    def close(self) -> None:
+        """Close all idle sessions."""
+        with self._lock:
+            sessions = [session for idle in self._idle.values() for session in idle]
+            self._idle.clear()
+        for session in sessions:
+            session.close()
+
+    def _taken(self, parameters: SftpParameters) -> SftpSession | None:
+        key = parameters.key()
+        while True:
+            with self._lock:
+                idle = self._idle.get(key)
+                session = idle.pop() if idle else None
+            if session is None:
+                return None
+            age = time.monotonic() - session.used_at
+            if session.is_alive and age < _IDLE_SECONDS and (age < _TRUSTED_SECONDS or session.answers()):
+                return session
+            session.close()
+
+    def _give_back(self, session: SftpSession) -> None:
+        session.used_at = time.monotonic()
+        old: list[SftpSession] = []
+        with self._lock:
+            self._idle.setdefault(session.parameters.key(), []).append(session)
+            everything = sorted((each for idle in self._idle.values() for each in idle), key=lambda each: each.used_at)
+            for each in everything[: max(0, len(everything) - _MOST_IDLE)]:
+                self._idle[each.parameters.key()].remove(each)
+                old.append(each)
+        for each in old:
+            each.close()

@@ -1,0 +1,323 @@
+"""Moving bytes: downloads with a bounded number of requests under way, uploads that are there as a whole or not at all.
+
+What the library does by itself is not enough: without `prefetch` each block waits for the one before, with a plain
+`prefetch` all blocks of a file are asked for at once, which makes some servers stall.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import posixpath
+import stat
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from runtara_sdk.agents import AgentError, CapabilityContext
+from runtara_sdk.agents.workspace import StoredFile
+
+from runtara_agents_sftp.failures import (
+    ALREADY_EXISTS,
+    CREATE_FAILED,
+    FILE_NOT_FOUND,
+    FILE_TOO_LARGE,
+    IS_DIRECTORY,
+    READ_ERROR,
+    WRITE_ERROR,
+    failed,
+    translated,
+)
+from runtara_agents_sftp.paths import remote_path
+from runtara_agents_sftp.session import SftpSession
+
+if TYPE_CHECKING:
+    import paramiko
+
+_REQUESTS_UNDER_WAY = 64
+_BLOCK_BYTES = 32 * 1024  # what every server takes in one request
+_PIECE_BYTES = 1024 * 1024
+_EXTENDED = 200
+DEFAULT_MODE = 0o644
+
+
+class RemoteFile:
+    """A file of the server that is about to be read.
+
+    Attributes:
+        size: bytes, as the server says.
+        modified_time: seconds since 1970.
+    """
+
+    def __init__(self, file: paramiko.SFTPFile, path: str, status: paramiko.SFTPAttributes) -> None:
+        self._file = file
+        self._path = path
+        self.size = status.st_size or 0
+        self.modified_time = int(status.st_mtime or 0)
+
+    @property
+    def token(self) -> str:
+        """Changes when the file does."""
+        return f"{self._path} {self.size} {self.modified_time}"
+
+    def pieces(self, context: CapabilityContext, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """The content from an offset on.
+
+        Raises:
+            AgentError: the server fails, or says nothing for too long.
+        """
+        end = self.size if length is None else min(self.size, offset + length)
+        if offset >= end:
+            return
+        with translated(READ_ERROR, self._path, transient=True):
+            self._file.seek(offset)
+            if offset == 0 and end == self.size:
+                self._file.prefetch(self.size, max_concurrent_requests=_REQUESTS_UNDER_WAY)
+                yield from self._read(context, end - offset)
+            else:
+                yield from self._read_blocks(context, offset, end)
+
+    def _read(self, context: CapabilityContext, left: int) -> Iterator[bytes]:
+        while left:
+            piece = self._file.read(min(_PIECE_BYTES, left))
+            if not piece:
+                raise failed(
+                    READ_ERROR, self._path, f"the file ends {left} bytes early: it has changed", transient=True
+                )
+            left -= len(piece)
+            yield piece
+            context.check()
+
+    def _read_blocks(self, context: CapabilityContext, offset: int, end: int) -> Iterator[bytes]:
+        """A part of the file, in rounds of as many requests as may be under way."""
+        round_bytes = _BLOCK_BYTES * _REQUESTS_UNDER_WAY
+        while offset < end:
+            last = min(end, offset + round_bytes)
+            blocks = [(at, min(_BLOCK_BYTES, last - at)) for at in range(offset, last, _BLOCK_BYTES)]
+            for (at, size), piece in zip(blocks, self._file.readv(blocks), strict=True):
+                if len(piece) != size:
+                    raise failed(READ_ERROR, self._path, f"the file ends at {at + len(piece)}", transient=True)
+                yield piece
+            offset = last
+            context.check()
+
+
+@contextlib.contextmanager
+def opened(session: SftpSession, path: str) -> Iterator[RemoteFile]:
+    """Open a file of the server for reading.
+
+    Raises:
+        AgentError: nothing is there, it is a directory, or the server does not allow it.
+    """
+    full = remote_path(session, path)
+    with translated(FILE_NOT_FOUND, path):
+        status = session.client.stat(full)
+        if stat.S_ISDIR(status.st_mode or 0):
+            raise failed(IS_DIRECTORY, path, "it is a directory")
+        file = session.client.open(full, "rb", bufsize=0)
+    try:
+        yield RemoteFile(file, path, status)
+    finally:
+        with contextlib.suppress(Exception):  # the connection may be gone
+            file.close()
+
+
+def download(
+    session: SftpSession,
+    path: str,
+    target: str,
+    context: CapabilityContext,
+    *,
+    overwrite: bool = True,
+    limit_bytes: int | None = None,
+) -> StoredFile:
+    """Read a file of the server into the workspace; a process that died in the middle is gone on with.
+
+    Raises:
+        AgentError: see `opened`; the file is larger than `limit_bytes`, or changes while it is read.
+    """
+    with opened(session, path) as remote:
+        if limit_bytes is not None and remote.size > limit_bytes:
+            raise too_large(path, remote.size, limit_bytes)
+        workspace = context.require_workspace()
+        with workspace.create(target, overwrite=overwrite, resume_token=remote.token) as file:
+            if file.offset > remote.size:
+                file.restart()
+            for piece in remote.pieces(context, offset=file.offset):
+                file.write(piece)
+            if file.size != remote.size:
+                file.restart()
+                text = f"{file.size} bytes came, and the server says {remote.size}"
+                raise failed(READ_ERROR, path, text, transient=True)
+            return file.commit()
+
+
+def too_large(path: str, size: int, limit: int) -> AgentError:
+    """The error of a file that is too large for what is asked."""
+    return AgentError.permanent(
+        FILE_TOO_LARGE,
+        f"{path!r} has {size} bytes, and at most {limit} are read: download it into the workspace (`save_to`), or "
+        "raise max_bytes",
+        attributes={"path": path, "limit_bytes": limit},
+    )
+
+
+def upload(
+    session: SftpSession,
+    path: str,
+    source: BinaryIO,
+    size: int,
+    context: CapabilityContext,
+    *,
+    overwrite: bool = True,
+    create_dirs: bool = False,
+    atomic: bool = True,
+    mode: int | None = None,
+) -> int:
+    """Write a file of the server; returns the bytes written.
+
+    It is written under a name of its own in the same directory, synced, compared in size, and then renamed: a death at
+    any point leaves the old file or the new one. What a death leaves under that name, the next run of the step
+    replaces.
+
+    Raises:
+        AgentError: the directory is missing, the file is there and may not be replaced, or the server fails.
+    """
+    full = remote_path(session, path)
+    directory = posixpath.dirname(full) or "."
+    if create_dirs:
+        make_directories(session, directory, path)
+    with translated(CREATE_FAILED, path):
+        existing = _status(session, full)
+        if existing is not None and stat.S_ISDIR(existing.st_mode or 0):
+            raise failed(IS_DIRECTORY, path, "it is a directory")
+        if existing is not None and not overwrite:
+            if _holds_same(session, path, existing.st_size or 0, source, size, context):
+                return size  # put there by an earlier run of this step, or by somebody who did the same
+            raise failed(ALREADY_EXISTS, path, "it exists, and overwrite is false")
+    if not atomic:
+        _write(session, full, path, source, size, context, mode)
+        return size
+    temporary = posixpath.join(directory, _temporary_name(full, context))
+    try:
+        _write(session, temporary, path, source, size, context, mode)
+        _put_in_place(session, temporary, full, path, overwrite=overwrite)
+    except BaseException:
+        with contextlib.suppress(Exception):  # the connection may be gone; the next run replaces what is left
+            session.client.remove(temporary)
+        raise
+    return size
+
+
+def make_directories(session: SftpSession, full: str, path: str) -> int:
+    """Make a directory and those above it; returns how many were made."""
+    missing: list[str] = []
+    with translated(CREATE_FAILED, path):
+        while full not in ("", "/", ".") and (status := _status(session, full)) is None:
+            missing.append(full)
+            full = posixpath.dirname(full)
+        if full not in ("", "/", ".") and status is not None and not stat.S_ISDIR(status.st_mode or 0):
+            raise failed(CREATE_FAILED, path, f"{full!r} is a file")
+        for each in reversed(missing):
+            try:
+                session.client.mkdir(each)
+            except OSError:
+                if _status(session, each) is None:  # else another call has made it meanwhile
+                    raise
+    return len(missing)
+
+
+def _write(
+    session: SftpSession,
+    full: str,
+    path: str,
+    source: BinaryIO,
+    size: int,
+    context: CapabilityContext,
+    mode: int | None,
+) -> None:
+    with translated(CREATE_FAILED, path):
+        file = session.client.open(full, "wb", bufsize=0)
+    try:
+        with translated(WRITE_ERROR, path, transient=True):
+            file.set_pipelined(True)  # acknowledgements are read as they come
+            written = 0
+            while piece := source.read(_PIECE_BYTES):
+                file.write(piece)
+                written += len(piece)
+                context.check()
+            _sync(session, file)
+            if mode is not None:
+                file.chmod(mode)
+            file.close()
+            there = session.client.stat(full).st_size
+        if written != size or there != size:
+            text = f"{there} bytes are there of {size}"
+            raise failed(WRITE_ERROR, path, text, transient=True)
+    finally:
+        with contextlib.suppress(Exception):  # closed above, or the connection is gone
+            file.close()
+
+
+def _sync(session: SftpSession, file: paramiko.SFTPFile) -> None:
+    """Have the server write to its disk, where it knows how; also waits for all acknowledgements."""
+    import paramiko
+
+    with contextlib.suppress(paramiko.SFTPError, OSError):
+        request: Callable[..., Any] = getattr(session.client, "_request")  # noqa: B009 - no public name for extensions
+        request(_EXTENDED, b"fsync@openssh.com", file.handle)
+
+
+def _put_in_place(session: SftpSession, temporary: str, full: str, path: str, *, overwrite: bool) -> None:
+    with translated(CREATE_FAILED, path):
+        if not overwrite:
+            session.client.rename(temporary, full)  # refuses to replace
+            return
+        try:
+            session.client.posix_rename(temporary, full)
+        except OSError as error:
+            if "unsupported" not in str(error).lower():
+                raise
+            _replace_in_two_steps(session, temporary, full)
+
+
+def _replace_in_two_steps(session: SftpSession, temporary: str, full: str) -> None:
+    """For servers that cannot replace by renaming: the old file lies beside the new one until that has its name."""
+    aside = f"{temporary}.old"
+    if _status(session, full) is not None:
+        session.client.rename(full, aside)
+    try:
+        session.client.rename(temporary, full)
+    except OSError:
+        if _status(session, aside) is not None:
+            session.client.rename(aside, full)
+        raise
+    with contextlib.suppress(OSError):
+        session.client.remove(aside)
+
+
+def _holds_same(
+    session: SftpSession, path: str, there: int, source: BinaryIO, size: int, context: CapabilityContext
+) -> bool:
+    if there != size:
+        return False
+    ours, theirs = hashlib.sha256(), hashlib.sha256()
+    while piece := source.read(_PIECE_BYTES):
+        ours.update(piece)
+    source.seek(0)
+    with opened(session, path) as remote:
+        for piece in remote.pieces(context):
+            theirs.update(piece)
+    return ours.digest() == theirs.digest()
+
+
+def _temporary_name(full: str, context: CapabilityContext) -> str:
+    """The same for every run of one step, and of no other."""
+    key = f"{context.idempotency_key or context.instance_id}\0{full}"
+    return f".runtara-{hashlib.sha256(key.encode()).hexdigest()[:24]}.part"
+
+
+def _status(session: SftpSession, full: str) -> paramiko.SFTPAttributes | None:
+    try:
+        return session.client.stat(full)
+    except FileNotFoundError:
+        return None
