@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runtara_agents_http import HttpRequestInput
+from runtara_agents_http import HttpAgent, HttpRequestInput
 from runtara_agents_http.client import HttpClientPool
 from runtara_agents_http.exchange import StreamedContent, open_exchange
 from runtara_sdk.agents import AgentDefinition, AgentError, CapabilityContext
@@ -112,7 +112,7 @@ async def test_json_may_be_asked_for_strictly(http: AgentDefinition, server: Ser
     server.answer("/none", status=204)
     server.answer("/bytes", body=b'{"a": "\xff"}', Content_Type="application/json")
     server.answer("/good", body={"a": 1}, Content_Type="application/json")
-    codes = {}
+    codes: dict[str, list[tuple[str, str, bool]]] = {}
     for path in server.handlers:
         for response_type in ("json", "auto"):
             inputs = {"url": server.url + path, "response_type": response_type, "strict_json": True}
@@ -195,11 +195,8 @@ async def test_the_url_of_the_result_shows_no_password(http: AgentDefinition, se
 
 
 async def test_a_name_that_no_host_can_have_is_refused_for_good(http: AgentDefinition) -> None:
-    for host in (f"{'a' * 64}.test", "a..test", "xn--a.test"):
-        error = await error_of(http, url=f"http://{host}/")
-        assert (error.code, error.retryable) in {("HTTP_INVALID_URL", False), ("NETWORK_ERROR", True)}, host
     error = await error_of(http, url=f"http://{'a' * 64}.test/")
-    assert error.code == "HTTP_INVALID_URL"
+    assert (error.code, error.retryable) == ("HTTP_INVALID_URL", False)
 
 
 # Timeouts
@@ -296,9 +293,11 @@ async def test_a_proxy_that_does_not_connect(
     assert server.received[0].method == "CONNECT"
 
 
-async def test_the_proxy_of_the_environment(
-    http: AgentDefinition, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_proxy_of_the_environment(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nobody(host: str, port: int) -> list[str]:
+        raise OSError(f"{host} is not known")
+
+    http = AgentDefinition.of(HttpAgent(resolver=nobody))
     monkeypatch.setenv("HTTP_PROXY", server.url)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,.inside.test")
     await http.invoke("request", {"url": "http://shop.test/x"})
@@ -309,6 +308,7 @@ async def test_the_proxy_of_the_environment(
         error = await error_of(http, **inputs)
         assert error.code == "NETWORK_ERROR"
     assert len(server.received) == 2
+    await http.close()
 
 
 @pytest.mark.parametrize(
