@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import time
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     import paramiko
 
 _OTHER_KINDS = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "rsa-sha2-512")
+logging.getLogger("paramiko").addHandler(logging.NullHandler())  # what goes wrong is told by the errors of the calls
+
 _WINDOW_BYTES = 16 * 1024 * 1024
 _PACKET_BYTES = 64 * 1024
 
@@ -132,6 +135,7 @@ class SftpSession:
                 known = transport.get_security_options().key_types
                 transport.get_security_options().key_types = [kind for kind in kinds if kind in known]
             transport.start_client(timeout=seconds)
+            transport.get_remote_server_key()  # raises when the time is over: the line above does not
         except (paramiko.SSHException, OSError, EOFError, ValueError) as error:
             if transport is not None:
                 transport.close()
