@@ -12,12 +12,13 @@ from runtara_sdk.agents import AgentDefinition
 
 if TYPE_CHECKING:
     from runtara_agents_csv_xml.csv_format import csv_agent
+    from runtara_agents_csv_xml.xml_format import xml_agent
 
 __version__ = "0.1.0"
 
-__all__ = ["csv_agent", "runtara_agents"]
+__all__ = ["csv_agent", "runtara_agents", "xml_agent"]
 
-_MODULES = {"csv_agent": "csv_format"}
+_MODULES = {"csv_agent": "csv_format", "xml_agent": "xml_format"}
 
 
 def __getattr__(name: str) -> Any:

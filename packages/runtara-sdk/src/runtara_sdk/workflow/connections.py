@@ -85,6 +85,7 @@ def as_input(answer: Mapping[str, Any]) -> dict[str, Any]:
         "parameters": answer["parameters"],
         "integration_id": answer["integration_id"],
         "connection_subtype": answer.get("connection_subtype"),
+        "rate_limit_config": answer.get("rate_limit_config"),
     }
 
 
