@@ -31,10 +31,11 @@ from runtara_agents_sftp import sftp_agent
 from runtara_sdk.agents import CapabilityContext
 from runtara_sdk.agents.workspace import Workspace
 import paramiko
+from runtara_agents_sftp.wire import WireClient
 
 given = json.loads(sys.stdin.read())
 context = CapabilityContext(workspace=Workspace(Path(given["workspace"])), idempotency_key="tenant/instance::step")
-left = given["dies_after"]
+place, left = given["dies_at"] or ("", 0)
 
 def dying(function):
     def call(self, *arguments, **options):
@@ -46,17 +47,15 @@ def dying(function):
         return result
     return call
 
-if left:
-    paramiko.SFTPFile.read = dying(paramiko.SFTPFile.read)
-    paramiko.SFTPFile.write = dying(paramiko.SFTPFile.write)
-    paramiko.SFTPFile.close = dying(paramiko.SFTPFile.close)
-    paramiko.SFTPClient.posix_rename = dying(paramiko.SFTPClient.posix_rename)
+for owner in (WireClient, paramiko.SFTPFile):
+    if place and hasattr(owner, place):
+        setattr(owner, place, dying(getattr(owner, place)))
 print(json.dumps(asyncio.run(sftp_agent.invoke(given["capability"], given["inputs"], context))))
 """
 
 
-def run(capability: str, inputs: dict[str, Any], workspace: Path, dies_after: int = 0) -> Any:
-    given = {"capability": capability, "inputs": inputs, "workspace": str(workspace), "dies_after": dies_after}
+def run(capability: str, inputs: dict[str, Any], workspace: Path, dies_at: tuple[str, int] | None = None) -> Any:
+    given = {"capability": capability, "inputs": inputs, "workspace": str(workspace), "dies_at": dies_at}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
         input=json.dumps(given),
@@ -65,37 +64,38 @@ def run(capability: str, inputs: dict[str, Any], workspace: Path, dies_after: in
         timeout=120,
         check=False,
     )
-    if dies_after:
+    if dies_at:
         assert done.returncode == -9, done.stderr
         return None
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("dies_after", [1, 10, 25])
-def test_a_download_goes_on_after_a_kill(dies_after: int, sftp_server: SftpServer, files: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("packets", [10, 40, 100])
+def test_a_download_goes_on_after_a_kill(packets: int, sftp_server: SftpServer, files: Path, tmp_path: Path) -> None:
     content = os.urandom(SIZE)
     (files / "in").write_bytes(content)
     inputs = {"path": f"{files}/in", "save_to": "in", "_connection": sftp_server.connection()}
-    run("sftp-download-file", inputs, tmp_path / "w", dies_after)
+    run("sftp-download-file", inputs, tmp_path / "w", ("_read_packet", packets))
     assert not (tmp_path / "w" / "in").exists()
     (partial,) = (tmp_path / "w" / ".partial").iterdir()
-    assert partial.stat().st_size <= dies_after * 1024 * 1024
+    there = partial.stat().st_size
+    assert there <= packets * 255 * 1024
     result = run("sftp-download-file", inputs, tmp_path / "w")
     assert result["sha256"] == hashlib.sha256(content).hexdigest()
     assert (tmp_path / "w" / "in").read_bytes() == content
 
 
-@pytest.mark.parametrize("dies_after", [1, 15, 30, 31])  # pieces of 1 MiB; then the file is closed, then renamed
+@pytest.mark.parametrize("dies_at", [("_ask", 1), ("_ask", 60), ("sync", 1), ("close", 1), ("posix_rename", 1)])
 def test_an_upload_that_is_killed_leaves_the_old_file_or_the_new_one(
-    dies_after: int, sftp_server: SftpServer, files: Path, tmp_path: Path
+    dies_at: tuple[str, int], sftp_server: SftpServer, files: Path, tmp_path: Path
 ) -> None:
     content = os.urandom(SIZE)
     (tmp_path / "w").mkdir()
     (tmp_path / "w" / "out").write_bytes(content)
     (files / "target").write_text("old")
     inputs = {"path": f"{files}/target", "data": {"$file": "out"}, "_connection": sftp_server.connection()}
-    run("sftp-upload-file", inputs, tmp_path / "w", dies_after)
+    run("sftp-upload-file", inputs, tmp_path / "w", dies_at)
     assert (files / "target").read_bytes() in (b"old", content)
     assert run("sftp-upload-file", inputs, tmp_path / "w") == SIZE
     assert (files / "target").read_bytes() == content

@@ -19,7 +19,6 @@ from runtara_sdk.agents import (
     FileData,
     FileReference,
     KnownError,
-    RawConnection,
     agent,
     capability,
 )
@@ -114,7 +113,7 @@ class SftpAgent:
     )
     def list_files(self, inputs: ListInput, context: CapabilityContext) -> list[FileEntry]:
         """The entries."""
-        with self._session(inputs.connection) as session:
+        with self._session(inputs, context) as session:
             found = [
                 entry
                 for entry in entries(session, inputs.path, context, recursive=inputs.recursive, pattern=inputs.pattern)
@@ -153,12 +152,12 @@ class SftpAgent:
         """The content, or where it lies."""
         if inputs.save_to is not None or inputs.response_format == "workspace":
             target = inputs.save_to or posixpath.basename(inputs.path)
-            with self._session(inputs.connection) as session:
+            with self._session(inputs, context) as session:
                 stored = download(session, inputs.path, target, context, limit_bytes=inputs.max_bytes)
             reference = FileReference.of(stored)
             return DownloadedFile(file=reference, path=inputs.path, size=stored.size, sha256=stored.sha256 or "")
         limit = min(DEFAULT_READ_BYTES if inputs.max_bytes is None else inputs.max_bytes, MAXIMUM_READ_BYTES)
-        with self._session(inputs.connection) as session, opened(session, inputs.path) as remote:
+        with self._session(inputs, context) as session, opened(session, inputs.path) as remote:
             if remote.size - inputs.offset > limit:
                 raise too_large(inputs.path, remote.size, limit)
             content = b"".join(remote.pieces(context, offset=inputs.offset))
@@ -194,7 +193,7 @@ class SftpAgent:
     def upload_file(self, inputs: UploadInput, context: CapabilityContext) -> int | UploadedFile:
         """The bytes written."""
         source, size = _content(inputs, context)
-        with source, self._session(inputs.connection) as session:
+        with source, self._session(inputs, context) as session:
             written = upload(
                 session,
                 inputs.path,
@@ -228,7 +227,7 @@ class SftpAgent:
         """Delete it."""
         before = await self._before(inputs, inputs.path, context)
         return await self._on_thread(
-            inputs, lambda session: delete_file(session, inputs.path, before, missing_ok=inputs.missing_ok)
+            inputs, context, lambda session: delete_file(session, inputs.path, before, missing_ok=inputs.missing_ok)
         )
 
     @capability(
@@ -243,7 +242,7 @@ class SftpAgent:
     )
     def get_info(self, inputs: PathInput, context: CapabilityContext) -> FileStatus:
         """What is there."""
-        with self._session(inputs.connection) as session:
+        with self._session(inputs, context) as session:
             return status_of(session, inputs.path)
 
     @capability(
@@ -265,7 +264,7 @@ class SftpAgent:
     async def move_file(self, inputs: MoveInput, context: CapabilityContext) -> MovedFile:
         """Move it."""
         before = await self._before(inputs, inputs.source, context)
-        return await self._on_thread(inputs, lambda session: move(session, inputs, before))
+        return await self._on_thread(inputs, context, lambda session: move(session, inputs, before))
 
     @capability(
         id="sftp-create-directory",
@@ -282,7 +281,7 @@ class SftpAgent:
     )
     def create_directory(self, inputs: CreateDirectoryInput, context: CapabilityContext) -> MadeDirectory:
         """Make it."""
-        with self._session(inputs.connection) as session:
+        with self._session(inputs, context) as session:
             full = remote_path(session, inputs.path)
             if not inputs.parents and not status_of(session, posixpath.dirname(inputs.path.rstrip("/")) or ".").exists:
                 raise failed(failures.FILE_NOT_FOUND, inputs.path, "the directory above it is missing: set parents")
@@ -312,6 +311,7 @@ class SftpAgent:
         before = await self._before(inputs, inputs.path, context)
         return await self._on_thread(
             inputs,
+            context,
             lambda session: delete_directory(
                 session, inputs.path, before, context, recursive=inputs.recursive, missing_ok=inputs.missing_ok
             ),
@@ -335,12 +335,12 @@ class SftpAgent:
 
         async def found() -> list[str]:
             listed = await self._on_thread(
-                inputs, lambda session: matching(session, inputs.pattern, context, most=inputs.max_files)
+                inputs, context, lambda session: matching(session, inputs.pattern, context, most=inputs.max_files)
             )
             return [entry.path for entry in listed]
 
         def transfer(source: str, destination: str) -> FileResult:
-            with self._session(inputs.connection) as session:
+            with self._session(inputs, context) as session:
                 stored = download(session, source, destination, context)
             return FileResult(
                 source=source, destination=destination, success=True, size=stored.size, sha256=stored.sha256
@@ -373,7 +373,7 @@ class SftpAgent:
 
         def transfer(source: str, destination: str) -> FileResult:
             size = workspace.describe(source).size
-            with workspace.open(source) as stream, self._session(inputs.connection) as session:
+            with workspace.open(source) as stream, self._session(inputs, context) as session:
                 upload(
                     session,
                     destination,
@@ -407,7 +407,7 @@ class SftpAgent:
         """Wait."""
 
         def look() -> list[FileEntry]:
-            with self._session(inputs.connection) as session:
+            with self._session(inputs, context) as session:
                 return matching(session, inputs.pattern, context, most=10_000)
 
         return await wait_for_files(look, inputs, context)
@@ -416,12 +416,14 @@ class SftpAgent:
         """Close the sessions."""
         self._pool.close()
 
-    def _session(self, connection: RawConnection | None) -> Any:
-        return self._pool.session(parameters_of(connection))
+    def _session(self, inputs: ConnectedInput, context: CapabilityContext) -> Any:
+        return self._pool.session(parameters_of(inputs.connection), context.check)
 
-    async def _on_thread(self, inputs: ConnectedInput, work: Callable[[SftpSession], T]) -> T:
+    async def _on_thread(
+        self, inputs: ConnectedInput, context: CapabilityContext, work: Callable[[SftpSession], T]
+    ) -> T:
         def call() -> T:
-            with self._session(inputs.connection) as session:
+            with self._session(inputs, context) as session:
                 return work(session)
 
         return await asyncio.to_thread(call)
@@ -430,7 +432,7 @@ class SftpAgent:
         """What was at a path when the step began, in whichever process that was."""
 
         async def look() -> Any:
-            status = await self._on_thread(inputs, lambda session: status_of(session, path))
+            status = await self._on_thread(inputs, context, lambda session: status_of(session, path))
             return status.model_dump()
 
         return FileStatus.model_validate(await context.durable.checkpoint("before", look))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from runtara_sdk.agents import AgentError
 
@@ -29,13 +29,18 @@ class SessionPool:
         self._idle: dict[str, list[SftpSession]] = {}
 
     @contextlib.contextmanager
-    def session(self, parameters: SftpParameters) -> Iterator[SftpSession]:
+    def session(self, parameters: SftpParameters, check: Callable[[], object]) -> Iterator[SftpSession]:
         """A session for one call; it is kept afterwards unless the connection broke.
+
+        Args:
+            parameters: of the connection.
+            check: called while the server is waited for; raises to end the call.
 
         Raises:
             AgentError: no session can be opened.
         """
         session = self._taken(parameters) or SftpSession(parameters)
+        session.client.check = check
         is_good = False
         try:
             yield session

@@ -1,7 +1,7 @@
 """Moving bytes: downloads with a bounded number of requests under way, uploads that are there as a whole or not at all.
 
 What the library does by itself is not enough: without `prefetch` each block waits for the one before, with a plain
-`prefetch` all blocks of a file are asked for at once, which makes some servers stall.
+`prefetch` all blocks of a file are asked for at once, which makes some servers stall. See `wire`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import contextlib
 import hashlib
 import posixpath
 import stat
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, BinaryIO
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, BinaryIO
 
 from runtara_sdk.agents import AgentError, CapabilityContext
 from runtara_sdk.agents.workspace import StoredFile
@@ -33,10 +33,9 @@ from runtara_agents_sftp.session import SftpSession
 if TYPE_CHECKING:
     import paramiko
 
-_REQUESTS_UNDER_WAY = 64
-_BLOCK_BYTES = 32 * 1024  # what every server takes in one request
-_PIECE_BYTES = 1024 * 1024
-_EXTENDED = 200
+    from runtara_agents_sftp.wire import WireClient
+
+_PIECE_BYTES = 4 * 255 * 1024  # whole requests of the largest size
 DEFAULT_MODE = 0o644
 
 
@@ -48,7 +47,8 @@ class RemoteFile:
         modified_time: seconds since 1970.
     """
 
-    def __init__(self, file: paramiko.SFTPFile, path: str, status: paramiko.SFTPAttributes) -> None:
+    def __init__(self, client: WireClient, file: paramiko.SFTPFile, path: str, status: paramiko.SFTPAttributes) -> None:
+        self._client = client
         self._file = file
         self._path = path
         self.size = status.st_size or 0
@@ -69,36 +69,13 @@ class RemoteFile:
         if offset >= end:
             return
         with translated(READ_ERROR, self._path, transient=True):
-            self._file.seek(offset)
-            if offset == 0 and end == self.size:
-                self._file.prefetch(self.size, max_concurrent_requests=_REQUESTS_UNDER_WAY)
-                yield from self._read(context, end - offset)
-            else:
-                yield from self._read_blocks(context, offset, end)
-
-    def _read(self, context: CapabilityContext, left: int) -> Iterator[bytes]:
-        while left:
-            piece = self._file.read(min(_PIECE_BYTES, left))
-            if not piece:
-                raise failed(
-                    READ_ERROR, self._path, f"the file ends {left} bytes early: it has changed", transient=True
-                )
-            left -= len(piece)
-            yield piece
-            context.check()
-
-    def _read_blocks(self, context: CapabilityContext, offset: int, end: int) -> Iterator[bytes]:
-        """A part of the file, in rounds of as many requests as may be under way."""
-        round_bytes = _BLOCK_BYTES * _REQUESTS_UNDER_WAY
-        while offset < end:
-            last = min(end, offset + round_bytes)
-            blocks = [(at, min(_BLOCK_BYTES, last - at)) for at in range(offset, last, _BLOCK_BYTES)]
-            for (at, size), piece in zip(blocks, self._file.readv(blocks), strict=True):
-                if len(piece) != size:
-                    raise failed(READ_ERROR, self._path, f"the file ends at {at + len(piece)}", transient=True)
+            for piece in self._client.read_pieces(self._file, offset, end):
+                offset += len(piece)
                 yield piece
-            offset = last
-            context.check()
+                context.check()
+            if offset < end:
+                text = f"the file ends {end - offset} bytes early: it has changed"
+                raise failed(READ_ERROR, self._path, text, transient=True)
 
 
 @contextlib.contextmanager
@@ -115,7 +92,7 @@ def opened(session: SftpSession, path: str) -> Iterator[RemoteFile]:
             raise failed(IS_DIRECTORY, path, "it is a directory")
         file = session.client.open(full, "rb", bufsize=0)
     try:
-        yield RemoteFile(file, path, status)
+        yield RemoteFile(session.client, file, path, status)
     finally:
         with contextlib.suppress(Exception):  # the connection may be gone
             file.close()
@@ -239,13 +216,8 @@ def _write(
         file = session.client.open(full, "wb", bufsize=0)
     try:
         with translated(WRITE_ERROR, path, transient=True):
-            file.set_pipelined(True)  # acknowledgements are read as they come
-            written = 0
-            while piece := source.read(_PIECE_BYTES):
-                file.write(piece)
-                written += len(piece)
-                context.check()
-            _sync(session, file)
+            written = session.client.write_pieces(file, _pieces(source, context))
+            session.client.sync(file)
             if mode is not None:
                 file.chmod(mode)
             file.close()
@@ -258,13 +230,10 @@ def _write(
             file.close()
 
 
-def _sync(session: SftpSession, file: paramiko.SFTPFile) -> None:
-    """Have the server write to its disk, where it knows how; also waits for all acknowledgements."""
-    import paramiko
-
-    with contextlib.suppress(paramiko.SFTPError, OSError):
-        request: Callable[..., Any] = getattr(session.client, "_request")  # noqa: B009 - no public name for extensions
-        request(_EXTENDED, b"fsync@openssh.com", file.handle)
+def _pieces(source: BinaryIO, context: CapabilityContext) -> Iterator[bytes]:
+    while piece := source.read(_PIECE_BYTES):
+        yield piece
+        context.check()
 
 
 def _put_in_place(session: SftpSession, temporary: str, full: str, path: str, *, overwrite: bool) -> None:
