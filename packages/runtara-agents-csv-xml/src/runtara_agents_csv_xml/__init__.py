@@ -11,14 +11,21 @@ from typing import TYPE_CHECKING, Any
 from runtara_sdk.agents import AgentDefinition
 
 if TYPE_CHECKING:
+    from runtara_agents_csv_xml.archive_format import compression_agent
     from runtara_agents_csv_xml.csv_format import csv_agent
+    from runtara_agents_csv_xml.xlsx_format import xlsx_agent
     from runtara_agents_csv_xml.xml_format import xml_agent
 
 __version__ = "0.1.0"
 
-__all__ = ["csv_agent", "runtara_agents", "xml_agent"]
+__all__ = ["compression_agent", "csv_agent", "runtara_agents", "xlsx_agent", "xml_agent"]
 
-_MODULES = {"csv_agent": "csv_format", "xml_agent": "xml_format"}
+_MODULES = {
+    "csv_agent": "csv_format",
+    "xlsx_agent": "xlsx_format",
+    "xml_agent": "xml_format",
+    "compression_agent": "archive_format",
+}
 
 
 def __getattr__(name: str) -> Any:
