@@ -204,6 +204,7 @@ class SftpAgent:
                 create_dirs=inputs.create_dirs,
                 atomic=inputs.atomic,
                 mode=inputs.mode,
+                verify_size=inputs.verify_size,
             )
         return written if inputs.output == "size" else UploadedFile(path=inputs.path, size=written)
 

@@ -54,6 +54,7 @@ PATH_ERRORS = (
 
 def failed(code: str, path: str, reason: str, *, transient: bool = False) -> AgentError:
     """The error of a call about a path."""
+    path = path.encode(errors="replace").decode()  # names of the server need not be Unicode
     make = AgentError.transient if transient else AgentError.permanent
     return make(code, f"{path!r}: {reason}", attributes={"path": path})
 
@@ -70,14 +71,18 @@ def translated(code: str, path: str, *, transient: bool = False) -> Iterator[Non
         yield
     except TimeoutError:
         raise failed(TIMEOUT, path, "the server said nothing for too long", transient=True) from None
-    except (EOFError, ConnectionError, paramiko.SSHException) as error:
+    except (EOFError, ConnectionError, paramiko.SSHException, paramiko.SFTPError) as error:
         reason = f"the connection broke: {_first_line(error)}"
         raise failed(CONNECTION_ERROR, path, reason, transient=True) from None
     except OSError as error:
         if error.errno == errno.ENOENT:
             raise failed(FILE_NOT_FOUND, path, "there is no such file or directory") from None
-        if error.errno == errno.EACCES:
+        if error.errno in (errno.EACCES, errno.EROFS):
             raise failed(PERMISSION_DENIED, path, "the server does not allow it") from None
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise failed(NO_SPACE, path, "the server has no space left for it") from None
+        if error.errno == errno.ENOTCONN:
+            raise failed(CONNECTION_ERROR, path, "the server lost its connection", transient=True) from None
         if error.args and error.args[0] == "Socket is closed":
             raise failed(CONNECTION_ERROR, path, "the connection broke", transient=True) from None
         raise failed(code, path, _first_line(error), transient=transient) from None

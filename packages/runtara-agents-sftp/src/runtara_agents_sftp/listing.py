@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import itertools
 import posixpath
 import stat
 from collections.abc import Iterator
@@ -66,10 +67,7 @@ def entries(
     pending = [(full, path.rstrip("/") or "/", 0)]
     while pending:
         directory, shown, depth = pending.pop()
-        with translated(LIST_FAILED, shown):
-            found = session.client.listdir_attr(directory)
-        context.check()
-        for each in found:
+        for each in _in_directory(session, directory, shown, context):
             is_directory = stat.S_ISDIR(each.st_mode or 0)
             entry_path = posixpath.join(shown, each.filename)
             if recursive and is_directory and depth < _DEEPEST:
@@ -84,6 +82,15 @@ def entries(
                     attributes={"path": path},
                 )
             yield _entry(each, entry_path, is_directory=is_directory)
+
+
+def _in_directory(
+    session: SftpSession, directory: str, shown: str, context: CapabilityContext
+) -> Iterator[paramiko.SFTPAttributes]:
+    with translated(LIST_FAILED, shown):
+        found = list(itertools.islice(session.client.entries(directory), MOST_ENTRIES + 1))
+    context.check()
+    yield from found
 
 
 def status_of(session: SftpSession, path: str) -> FileStatus:
@@ -137,12 +144,17 @@ def matching(session: SftpSession, pattern: str, context: CapabilityContext, *, 
 
 def _entry(found: paramiko.SFTPAttributes, path: str, *, is_directory: bool) -> FileEntry:
     return FileEntry(
-        name=posixpath.basename(path),
-        path=path,
+        name=_printable(posixpath.basename(path)),
+        path=_printable(path),
         size=found.st_size or 0,
         is_directory=is_directory,
         modified_time=_seconds(found.st_mtime),
     )
+
+
+def _printable(path: str) -> str:
+    """A path with U+FFFD for what is not UTF-8; such a file cannot be named by a step."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _seconds(value: int | None) -> int | None:

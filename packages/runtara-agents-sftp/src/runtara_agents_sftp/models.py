@@ -105,6 +105,10 @@ class UploadInput(PathInput):
         "cannot rename.",
     )
     mode: int | None = Field(default=None, ge=0, le=0o7777, description="Permission bits: 420 is 0644.")
+    verify_size: bool = Field(
+        default=True,
+        description="Whether the server is asked for the size of what was written. False is for servers that hide it.",
+    )
     output: Literal["size", "object"] = Field(
         default="size", description="`size`: the bytes written. `object`: {path, size}."
     )

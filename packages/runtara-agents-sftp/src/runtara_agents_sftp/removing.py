@@ -26,7 +26,7 @@ from runtara_agents_sftp.listing import FileStatus, status_of
 from runtara_agents_sftp.models import DeletedDirectory, DeletedFile, MovedFile, MoveInput
 from runtara_agents_sftp.paths import remote_path
 from runtara_agents_sftp.session import SftpSession
-from runtara_agents_sftp.transfers import make_directories
+from runtara_agents_sftp.transfers import make_directories, put_in_place
 
 _MOST_ITEMS = 1_000_000
 
@@ -48,10 +48,7 @@ def move(session: SftpSession, inputs: MoveInput, before: FileStatus) -> MovedFi
     if inputs.create_dirs:
         make_directories(session, posixpath.dirname(target) or ".", inputs.destination)
     with translated(MOVE_FAILED, inputs.source):
-        if inputs.overwrite:
-            session.client.posix_rename(source, target)
-        else:
-            session.client.rename(source, target)
+        put_in_place(session, source, target, overwrite=inputs.overwrite)
     return moved
 
 
@@ -92,7 +89,7 @@ def delete_directory(
     if not now.is_directory or now.is_link:
         raise failed(DELETE_FAILED, path, "it is no directory")
     with translated(DELETE_FAILED, path):
-        if not recursive and session.client.listdir(full):
+        if not recursive and next(session.client.entries(full), None) is not None:
             raise failed(DIRECTORY_NOT_EMPTY, path, "it is not empty: set recursive")
         count = _remove_tree(session, full, path, context)
     return DeletedDirectory(success=True, path=path, items_deleted=count)
@@ -108,7 +105,7 @@ def _remove_tree(session: SftpSession, full: str, path: str, context: Capability
             removed += 1
             continue
         pending.append((directory, True))
-        for entry in session.client.listdir_attr(directory):
+        for entry in list(session.client.entries(directory)):
             each = posixpath.join(directory, entry.filename)
             if stat.S_ISDIR(entry.st_mode or 0):
                 pending.append((each, False))

@@ -7,10 +7,12 @@ What the library does by itself is not enough: without `prefetch` each block wai
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import posixpath
 import stat
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from runtara_sdk.agents import AgentError, CapabilityContext
@@ -36,7 +38,8 @@ if TYPE_CHECKING:
     from runtara_agents_sftp.wire import WireClient
 
 _PIECE_BYTES = 4 * 255 * 1024  # whole requests of the largest size
-DEFAULT_MODE = 0o644
+_TEMPORARY = ".runtara-"
+POSIX_RENAME = "posix-rename@openssh.com"
 
 
 class RemoteFile:
@@ -58,6 +61,12 @@ class RemoteFile:
     def token(self) -> str:
         """Changes when the file does."""
         return f"{self._path} {self.size} {self.modified_time}"
+
+    def has_changed(self) -> bool:
+        """Whether the file is another than when it was opened."""
+        with translated(READ_ERROR, self._path, transient=True):
+            status = self._file.stat()
+        return (status.st_size or 0, int(status.st_mtime or 0)) != (self.size, self.modified_time)
 
     def pieces(self, context: CapabilityContext, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         """The content from an offset on.
@@ -90,6 +99,8 @@ def opened(session: SftpSession, path: str) -> Iterator[RemoteFile]:
         status = session.client.stat(full)
         if stat.S_ISDIR(status.st_mode or 0):
             raise failed(IS_DIRECTORY, path, "it is a directory")
+        if status.st_mode is not None and stat.S_IFMT(status.st_mode) not in (0, stat.S_IFREG):
+            raise failed(FILE_NOT_FOUND, path, "it is no file but a device, a pipe or a socket")
         file = session.client.open(full, "rb", bufsize=0)
     try:
         yield RemoteFile(session.client, file, path, status)
@@ -125,6 +136,9 @@ def download(
                 file.restart()
                 text = f"{file.size} bytes came, and the server says {remote.size}"
                 raise failed(READ_ERROR, path, text, transient=True)
+            if remote.has_changed():
+                file.restart()
+                raise failed(READ_ERROR, path, "it was written while it was read", transient=True)
             return file.commit()
 
 
@@ -149,12 +163,13 @@ def upload(
     create_dirs: bool = False,
     atomic: bool = True,
     mode: int | None = None,
+    verify_size: bool = True,
 ) -> int:
     """Write a file of the server; returns the bytes written.
 
     It is written under a name of its own in the same directory, synced, compared in size, and then renamed: a death at
     any point leaves the old file or the new one. What a death leaves under that name, the next run of the step
-    replaces.
+    replaces. A file that is replaced hands its permissions on, unless `mode` says otherwise.
 
     Raises:
         AgentError: the directory is missing, the file is there and may not be replaced, or the server fails.
@@ -171,16 +186,26 @@ def upload(
             if _holds_same(session, path, existing.st_size or 0, source, size, context):
                 return size  # put there by an earlier run of this step, or by somebody who did the same
             raise failed(ALREADY_EXISTS, path, "it exists, and overwrite is false")
+    if mode is None and existing is not None and existing.st_mode is not None:
+        mode, must_set_mode = stat.S_IMODE(existing.st_mode), False
+    else:
+        must_set_mode = mode is not None
+    content = _Content(source, size, mode, must_set_mode=must_set_mode, verify_size=verify_size)
     if not atomic:
-        _write(session, full, path, source, size, context, mode)
+        _write(session, full, path, content, context)
         return size
     temporary = posixpath.join(directory, _temporary_name(full, context))
     try:
-        _write(session, temporary, path, source, size, context, mode)
-        _put_in_place(session, temporary, full, path, overwrite=overwrite)
-    except BaseException:
+        _write(session, temporary, path, content, context)
+        with translated(CREATE_FAILED, path):
+            put_in_place(session, temporary, full, overwrite=overwrite)
+    except BaseException as error:
         with contextlib.suppress(Exception):  # the connection may be gone; the next run replaces what is left
             session.client.remove(temporary)
+        if not overwrite and isinstance(error, AgentError) and error.code == CREATE_FAILED:
+            with translated(CREATE_FAILED, path):
+                if _status(session, full) is not None:
+                    raise failed(ALREADY_EXISTS, path, "it came to exist meanwhile") from None
         raise
     return size
 
@@ -203,31 +228,49 @@ def make_directories(session: SftpSession, full: str, path: str) -> int:
     return len(missing)
 
 
-def _write(
-    session: SftpSession,
-    full: str,
-    path: str,
-    source: BinaryIO,
-    size: int,
-    context: CapabilityContext,
-    mode: int | None,
-) -> None:
+@dataclass(frozen=True)
+class _Content:
+    """What is written, and how: `mode` is that of the new file; None leaves it to the server."""
+
+    source: BinaryIO
+    size: int
+    mode: int | None
+    must_set_mode: bool
+    verify_size: bool
+
+
+def _write(session: SftpSession, full: str, path: str, content: _Content, context: CapabilityContext) -> None:
+    client = session.client
     with translated(CREATE_FAILED, path):
-        file = session.client.open(full, "wb", bufsize=0)
+        file = _opened_for_writing(session, full)
+        if content.mode is not None:  # before there is anything to read
+            try:
+                file.chmod(content.mode)
+            except OSError:
+                if content.must_set_mode:
+                    raise
     try:
         with translated(WRITE_ERROR, path, transient=True):
-            written = session.client.write_pieces(file, _pieces(source, context))
-            session.client.sync(file)
-            if mode is not None:
-                file.chmod(mode)
+            written = client.write_pieces(file, _pieces(content.source, context))
+            client.sync(file)
             file.close()
-            there = session.client.stat(full).st_size
-        if written != size or there != size:
-            text = f"{there} bytes are there of {size}"
+            there = client.stat(full).st_size if content.verify_size else written
+        if written != content.size or there != content.size:
+            text = f"{there} bytes are there of {content.size}"
             raise failed(WRITE_ERROR, path, text, transient=True)
     finally:
         with contextlib.suppress(Exception):  # closed above, or the connection is gone
             file.close()
+
+
+def _opened_for_writing(session: SftpSession, full: str) -> paramiko.SFTPFile:
+    try:
+        return session.client.open(full, "wb", bufsize=0)
+    except PermissionError:
+        if not posixpath.basename(full).startswith(_TEMPORARY):
+            raise
+        session.client.remove(full)  # an earlier run left it, with a mode that forbids to write
+        return session.client.open(full, "wb", bufsize=0)
 
 
 def _pieces(source: BinaryIO, context: CapabilityContext) -> Iterator[bytes]:
@@ -236,32 +279,57 @@ def _pieces(source: BinaryIO, context: CapabilityContext) -> Iterator[bytes]:
         context.check()
 
 
-def _put_in_place(session: SftpSession, temporary: str, full: str, path: str, *, overwrite: bool) -> None:
-    with translated(CREATE_FAILED, path):
-        if not overwrite:
-            session.client.rename(temporary, full)  # refuses to replace
-            return
-        try:
-            session.client.posix_rename(temporary, full)
-        except OSError as error:
-            if "unsupported" not in str(error).lower():
-                raise
-            _replace_in_two_steps(session, temporary, full)
+def put_in_place(session: SftpSession, source: str, target: str, *, overwrite: bool) -> None:
+    """Rename, over what is at the target or not.
 
-
-def _replace_in_two_steps(session: SftpSession, temporary: str, full: str) -> None:
-    """For servers that cannot replace by renaming: the old file lies beside the new one until that has its name."""
-    aside = f"{temporary}.old"
-    if _status(session, full) is not None:
-        session.client.rename(full, aside)
+    Raises:
+        OSError: the server refuses.
+    """
+    client = session.client
+    if not overwrite:
+        client.rename(source, target)  # refuses to replace
+        return
     try:
-        session.client.rename(temporary, full)
+        client.posix_rename(source, target)
+    except OSError as error:
+        if POSIX_RENAME in client.extensions or error.errno in (errno.ENOENT, errno.EACCES):
+            raise
+    else:
+        return
+    try:
+        client.rename(source, target)  # replaces with some servers
     except OSError:
-        if _status(session, aside) is not None:
-            session.client.rename(aside, full)
+        with client.undisturbed():
+            _replace_in_two_steps(client, source, target)
+
+
+def _replace_in_two_steps(client: WireClient, source: str, target: str) -> None:
+    """For servers that cannot replace by renaming: the old file lies beside the new one until that has its name.
+
+    After a death in between, the next run of the step goes on from there.
+    """
+    aside = posixpath.join(posixpath.dirname(target), f"{_TEMPORARY}{_digest(target)}.old")
+    if _is_there(client, target):
+        if _is_there(client, aside):  # of a death when all was done but this
+            client.remove(aside)
+        client.rename(target, aside)
+    try:
+        client.rename(source, target)
+    except BaseException:
+        if _is_there(client, aside):
+            client.rename(aside, target)
         raise
-    with contextlib.suppress(OSError):
-        session.client.remove(aside)
+    if _is_there(client, aside):
+        with contextlib.suppress(OSError):
+            client.remove(aside)
+
+
+def _is_there(client: WireClient, full: str) -> bool:
+    try:
+        client.lstat(full)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _holds_same(
@@ -282,7 +350,11 @@ def _holds_same(
 def _temporary_name(full: str, context: CapabilityContext) -> str:
     """The same for every run of one step, and of no other."""
     key = f"{context.idempotency_key or context.instance_id}\0{full}"
-    return f".runtara-{hashlib.sha256(key.encode()).hexdigest()[:24]}.part"
+    return f"{_TEMPORARY}{_digest(key)}.part"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:24]
 
 
 def _status(session: SftpSession, full: str) -> paramiko.SFTPAttributes | None:

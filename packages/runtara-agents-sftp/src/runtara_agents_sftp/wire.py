@@ -6,6 +6,8 @@ file ahead on a thread that sleeps between requests, and takes an answer apart i
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import functools
 import struct
 import threading
@@ -15,18 +17,25 @@ from typing import TYPE_CHECKING, Any
 
 import paramiko
 from paramiko.sftp import (
+    CMD_CLOSE,
     CMD_DATA,
     CMD_EXTENDED,
     CMD_EXTENDED_REPLY,
     CMD_INIT,
+    CMD_NAME,
+    CMD_OPENDIR,
     CMD_READ,
+    CMD_READDIR,
+    CMD_READLINK,
+    CMD_REALPATH,
     CMD_STATUS,
     CMD_VERSION,
     CMD_WRITE,
+    SFTP_EOF,
+    SFTP_OK,
 )
 
 FSYNC = "fsync@openssh.com"
-POSIX_RENAME = "posix-rename@openssh.com"
 _LIMITS = "limits@openssh.com"
 
 _VERSION = 3
@@ -39,6 +48,24 @@ _RECEIVE_BYTES = 1024 * 1024
 _SEND_BYTES = 64 * 1024
 _LOOK_SECONDS = 0.2
 """How often a wait looks whether the call was cancelled."""
+
+
+_ERRORS = {
+    2: errno.ENOENT,
+    3: errno.EACCES,
+    6: errno.ENOTCONN,
+    7: errno.ECONNRESET,
+    8: errno.EOPNOTSUPP,
+    # Of later versions of the protocol; there are servers that answer so in any.
+    10: errno.ENOENT,
+    11: errno.EEXIST,
+    12: errno.EROFS,
+    14: errno.ENOSPC,
+    15: errno.EDQUOT,
+    18: errno.ENOTEMPTY,
+    19: errno.ENOTDIR,
+    24: errno.EISDIR,
+}
 
 
 class WireClient(paramiko.SFTPClient):
@@ -63,14 +90,13 @@ class WireClient(paramiko.SFTPClient):
 
         def _send_packet(self, kind: int, message: paramiko.Message) -> None: ...
 
-        def _convert_status(self, message: paramiko.Message) -> None: ...
-
     def __init__(self, channel: paramiko.Channel, start_seconds: float, progress_seconds: float) -> None:
         self.check: Callable[[], object] = _go_on
         self.extensions: frozenset[str] = frozenset()
         self._progress_seconds = start_seconds
         self._received = b""
         self._at = 0
+        self._is_over = False
         channel.settimeout(min(_LOOK_SECONDS, start_seconds, progress_seconds))
         super().__init__(channel)
         self._read_bytes, self._write_bytes = self._limits()
@@ -149,6 +175,54 @@ class WireClient(paramiko.SFTPClient):
             acknowledge()
         return offset
 
+    def entries(self, path: str) -> Iterator[paramiko.SFTPAttributes]:
+        """What is in a directory, in the order of the server, without `.` and `..`.
+
+        Names that are not UTF-8 have the form of `os.fsdecode`, and are understood in that form.
+        """
+        _, message = self._request(CMD_OPENDIR, self._adjust_cwd(path))
+        handle = message.get_binary()
+        try:
+            while True:
+                try:
+                    kind, message = self._request(CMD_READDIR, handle)
+                except EOFError:
+                    return
+                if kind != CMD_NAME:
+                    raise paramiko.SFTPError("the server answered a listing with something else")
+                for _ in range(message.get_int()):
+                    name = _text(message.get_binary())
+                    message.get_binary()  # the line for people
+                    entry: paramiko.SFTPAttributes = paramiko.SFTPAttributes._from_msg(message, name)  # type: ignore[attr-defined]  # noqa: SLF001
+                    if name not in (".", "..") and "/" not in name:
+                        yield entry
+        finally:
+            with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+                self._request(CMD_CLOSE, handle)
+
+    def normalize(self, path: bytes | str) -> str:
+        """The absolute path, with all links followed."""
+        return self._name_of(CMD_REALPATH, path)
+
+    def readlink(self, path: bytes | str) -> str:
+        """Where a link leads to."""
+        return self._name_of(CMD_READLINK, path)
+
+    def _name_of(self, kind: int, path: bytes | str) -> str:
+        _, message = self._request(kind, self._adjust_cwd(path))
+        if message.get_int() != 1:
+            raise paramiko.SFTPError("the server answered with another number of names than one")
+        return _text(message.get_binary())
+
+    @contextlib.contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """Work that is not cancelled in the middle."""
+        check, self.check = self.check, _go_on
+        try:
+            yield
+        finally:
+            self.check = check
+
     def sync(self, file: paramiko.SFTPFile) -> bool:
         """Have the server write a file to its disk; false when it does not know how."""
         if FSYNC not in self.extensions:
@@ -199,6 +273,20 @@ class WireClient(paramiko.SFTPClient):
 
     # What the library calls.
 
+    def _adjust_cwd(self, path: bytes | str) -> bytes:
+        return path if isinstance(path, bytes) else path.encode("utf-8", "surrogateescape")
+
+    def _convert_status(self, message: paramiko.Message) -> None:
+        code = message.get_int()
+        text = message.get_binary().decode(errors="replace") if message.get_remainder() else ""
+        if code == SFTP_OK:
+            return
+        if code == SFTP_EOF:
+            raise EOFError(text)
+        if code in _ERRORS:
+            raise OSError(_ERRORS[code], text)
+        raise OSError(text or f"status {code}")
+
     def _send_version(self) -> int:
         self._send_packet(CMD_INIT, _message(_VERSION))
         kind, content = self._read_packet()
@@ -239,16 +327,27 @@ class WireClient(paramiko.SFTPClient):
 
     def _write_all(self, out: bytes) -> None:
         rest = memoryview(out)
-        while rest:
-            part = bytes(rest[:_SEND_BYTES])
-            count = self._waited(functools.partial(self.sock.send, part))
-            if count <= 0:
-                raise EOFError("the server closed the connection")
-            rest = rest[count:]
+        try:
+            while rest:
+                part = bytes(rest[:_SEND_BYTES])
+                count = self._waited(functools.partial(self.sock.send, part))
+                if count <= 0:
+                    raise EOFError("the server closed the connection")
+                rest = rest[count:]
+        except BaseException:
+            self._is_over = True  # what comes next would be taken for the rest of this packet
+            raise
 
     def _waited(self, attempt: Callable[[], Any]) -> Any:
+        """The result of an attempt, made again and again until it does not time out.
+
+        Raises:
+            TimeoutError: the server said nothing for too long. What is called later, to tidy up, fails at once.
+        """
         ends_at = 0.0
         while True:
+            if self._is_over:
+                raise EOFError("the connection is given up")
             try:
                 return attempt()
             except TimeoutError:
@@ -256,12 +355,17 @@ class WireClient(paramiko.SFTPClient):
                 ends_at = ends_at or now - _LOOK_SECONDS + self._progress_seconds
                 self.check()
                 if now >= ends_at:
+                    self._is_over = True
                     raise
 
 
 def _handle(file: paramiko.SFTPFile) -> bytes:
     handle: Any = file.handle
     return bytes(handle)
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape")
 
 
 def _message(number: int) -> paramiko.Message:
