@@ -1,4 +1,4 @@
-"""The agent and its one capability."""
+"""The agent and its six capabilities."""
 
 from __future__ import annotations
 
@@ -18,10 +18,36 @@ from runtara_sdk.agents.files import FILE_ERRORS, WORKSPACE_ERRORS
 from runtara_agents_http.address_guard import AddressGuard
 from runtara_agents_http.client import HttpClientPool
 from runtara_agents_http.connection_types import CONNECTION_TYPES
+from runtara_agents_http.download import (
+    CHECKSUM_MISMATCH,
+    INCOMPLETE,
+    HttpDownloadInput,
+    HttpDownloadOutput,
+    download,
+)
 from runtara_agents_http.exchange import exchange
 from runtara_agents_http.failures import NETWORK_ERRORS, OAUTH2_ERRORS
+from runtara_agents_http.graphql import (
+    GRAPHQL_ERROR,
+    GRAPHQL_INVALID,
+    HttpGraphqlInput,
+    HttpGraphqlOutput,
+    graphql,
+)
 from runtara_agents_http.models import HttpRequestInput, HttpResponse
+from runtara_agents_http.paginate import (
+    ITEMS_INVALID,
+    LOOP,
+    OPTION_INVALID,
+    TOO_LARGE,
+    HttpPaginateInput,
+    HttpPaginateOutput,
+    paginate,
+)
+from runtara_agents_http.paths import PATH_INVALID
+from runtara_agents_http.poll import POLL_FAILED, POLL_TIMEOUT, HttpPollInput, HttpPollOutput, poll
 from runtara_agents_http.response import STATUS_ERRORS
+from runtara_agents_http.upload import HttpUploadInput, HttpUploadOutput, upload
 
 if TYPE_CHECKING:
     from runtara_agents_http.network import Resolver
@@ -90,6 +116,123 @@ class HttpAgent:
     async def http_request(self, inputs: HttpRequestInput, context: CapabilityContext) -> HttpResponse:
         """Perform the call."""
         return await exchange(self._pool, inputs, context)
+
+    @capability(
+        id="http-paginate",
+        aliases=("paginate",),
+        display_name="HTTP Paginate",
+        description="Reads all pages of a listing: by Link header, next link, cursor, page or offset.",
+        side_effects=True,
+        deterministic=False,
+        rate_limited=True,
+        effect=EffectClass.KEYED,
+        known_errors=(
+            *HTTP_ERRORS,
+            KnownError.permanent(ITEMS_INVALID, "There is no array of items where it should be.", "url", "path"),
+            KnownError.permanent(LOOP, "A page leads back to one that was read.", "next"),
+            KnownError.permanent(TOO_LARGE, "The items are too large for the data of a workflow.", "max_items_bytes"),
+            KnownError.permanent(PATH_INVALID, "A path does not lead through the body.", "path"),
+            KnownError.permanent(OPTION_INVALID, "Two options do not go together."),
+        ),
+        examples=[
+            Example(
+                {
+                    "url": "https://api.example.com/orders",
+                    "mode": "cursor",
+                    "next_path": "meta.next",
+                    "items_path": "data",
+                },
+                needs="an HTTP service",
+            )
+        ],
+    )
+    async def http_paginate(self, inputs: HttpPaginateInput, context: CapabilityContext) -> HttpPaginateOutput:
+        """Read all pages."""
+        return await paginate(self._pool, inputs, context)
+
+    @capability(
+        id="http-download",
+        aliases=("download",),
+        display_name="HTTP Download",
+        description="Downloads a file of any size into the workspace, and goes on after a crash.",
+        side_effects=True,
+        idempotent=True,
+        deterministic=False,
+        rate_limited=True,
+        effect=EffectClass.IDEMPOTENT,
+        known_errors=(
+            *HTTP_ERRORS,
+            KnownError.permanent(CHECKSUM_MISMATCH, "The file has another SHA-256 than expected.", "url"),
+            KnownError.transient(INCOMPLETE, "The connection ended before the file did.", "url"),
+        ),
+        examples=[Example({"url": "https://files.example.com/a.iso", "save_to": "in/a.iso"}, needs="an HTTP service")],
+    )
+    async def http_download(self, inputs: HttpDownloadInput, context: CapabilityContext) -> HttpDownloadOutput:
+        """Download it."""
+        return await download(self._pool, inputs, context)
+
+    @capability(
+        id="http-upload",
+        aliases=("upload",),
+        display_name="HTTP Upload",
+        description="Uploads a file of any size, as a body or as a part of a form.",
+        side_effects=True,
+        deterministic=False,
+        rate_limited=True,
+        effect=EffectClass.KEYED,
+        known_errors=(*HTTP_ERRORS, KnownError.permanent(OPTION_INVALID, "Two options do not go together.")),
+        examples=[
+            Example({"url": "https://files.example.com/a.csv", "file": {"$file": "out/a.csv"}}, needs="an HTTP service")
+        ],
+    )
+    async def http_upload(self, inputs: HttpUploadInput, context: CapabilityContext) -> HttpUploadOutput:
+        """Upload it."""
+        return await upload(self._pool, inputs, context)
+
+    @capability(
+        id="http-poll",
+        aliases=("poll",),
+        display_name="HTTP Poll",
+        description="Repeats a request, with durable waits, until its answer is what is waited for.",
+        side_effects=True,
+        deterministic=False,
+        rate_limited=True,
+        effect=EffectClass.KEYED,
+        known_errors=(
+            *HTTP_ERRORS,
+            KnownError.permanent(POLL_TIMEOUT, "It did not come in time.", "wait_ms"),
+            KnownError.permanent(POLL_FAILED, "`fail_when` holds.", "url", "status_code"),
+            KnownError.permanent("CONDITION_INVALID", "`until` or `fail_when` is no condition.", "place"),
+            KnownError.permanent(OPTION_INVALID, "Nothing says what is waited for."),
+        ),
+        examples=[Example({"url": "https://api.example.com/jobs/7", "until_status": [200]}, needs="an HTTP service")],
+    )
+    async def http_poll(self, inputs: HttpPollInput, context: CapabilityContext) -> HttpPollOutput:
+        """Wait for the answer."""
+        return await poll(self._pool, inputs, context)
+
+    @capability(
+        id="http-graphql",
+        aliases=("graphql",),
+        display_name="HTTP GraphQL",
+        description="Performs a GraphQL query or mutation; its errors are errors.",
+        side_effects=True,
+        deterministic=False,
+        rate_limited=True,
+        effect=EffectClass.KEYED,
+        known_errors=(
+            *HTTP_ERRORS,
+            KnownError.permanent(GRAPHQL_ERROR, "The service tells of errors.", "url", "codes", "count"),
+            KnownError.transient(GRAPHQL_ERROR, "It tells of errors that may pass, by their codes.", "url", "codes"),
+            KnownError.permanent(GRAPHQL_INVALID, "The answer is none of GraphQL.", "url", "status_code"),
+        ),
+        examples=[
+            Example({"url": "https://api.example.com/graphql", "query": "{ orders { id } }"}, needs="a GraphQL service")
+        ],
+    )
+    async def http_graphql(self, inputs: HttpGraphqlInput, context: CapabilityContext) -> HttpGraphqlOutput:
+        """Perform the operation."""
+        return await graphql(self._pool, inputs, context)
 
     async def close(self) -> None:
         """Close the connections of the running event loop."""
