@@ -146,6 +146,50 @@ async def test_columns() -> None:
     assert await run("from-csv", text="") == []
 
 
+@pytest.mark.parametrize("given", ["auto", None, ";"])
+async def test_the_line_of_spreadsheets_that_names_the_delimiter(given: str | None) -> None:
+    options = {} if given is None else {"delimiter": given}
+    assert await run("from-csv", text="sep=;\r\na;b\r\n1;2\r\n", **options) == [{"a": "1", "b": "2"}]
+
+
+async def test_comments_are_lines_between_rows() -> None:
+    text = '#one\na,b\n#two\n1,"x\n#no comment"\n#three\n2,y\n'
+    rows = [{"a": "1", "b": "x\n#no comment"}, {"a": "2", "b": "y"}]
+    assert await run("from-csv", text=text, comment_char="#") == rows
+    chunks = await chunks_of(1, text=text, comment_char="#")
+    assert chunks == [[row] for row in rows]
+
+
+@pytest.mark.parametrize("before", [1, 3000])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le"])
+async def test_wrong_bytes_are_named_by_row_and_place(before: int, encoding: str, context: CapabilityContext) -> None:
+    good = ("a,b\n" + "".join(f"{number},{'é' * 50}\n" for number in range(before)) + "x,").encode(encoding)
+    wrong = b"\xff" if encoding == "utf-8" else b"\x00\xdc"
+    data = put(context, "in.csv", good + wrong + "\nz,z\n".encode(encoding))
+    for capability in ("from-csv", "csv-read-chunk", "csv-validate"):
+        error = await error_of(capability, context, data=data, encoding=encoding, limit=100_000)
+        assert (error.code, error.attributes["row"]) == ("CSV_ENCODING_ERROR", str(before + 2))
+        assert error.attributes["byte"] == str(len(good))
+
+
+async def test_nul_is_no_text(context: CapabilityContext) -> None:
+    unmarked = put(context, "wide.csv", "a,b\n1,2\n".encode("utf-16-le"))
+    error = await error_of("from-csv", context, data=unmarked)
+    assert (error.code, error.attributes["byte"]) == ("CSV_ENCODING_ERROR", "1")
+    assert "UTF-16" in error.message
+    assert await run("from-csv", context, data=unmarked, encoding="utf-16") == [{"a": "1", "b": "2"}]
+    error = await error_of("from-csv", text="a\n1\n2\0\n")
+    assert (error.attributes["row"], error.attributes["byte"]) == ("3", "5")
+
+
+async def test_an_open_quote_ends_at_the_limit(context: CapabilityContext) -> None:
+    text = 'a,b\n1,"open\n' + "2,3\n" * 100_000
+    error = await error_of("from-csv", context, text=text, max_field_characters=10_000)
+    assert (error.code, error.attributes["row"]) == ("CSV_PARSE_ERROR", "2")
+    error = await error_of("from-csv", context, text=text)
+    assert "is not closed" in error.message
+
+
 async def test_limits() -> None:
     error = await error_of("from-csv", text="a\n" + "x" * 2_000_000, max_field_characters=1000)
     assert (error.code, error.attributes["row"]) == ("CSV_PARSE_ERROR", "2")
@@ -191,21 +235,43 @@ async def test_validation_tells_everything() -> None:
 
 
 FIELDS = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0"), max_size=6)
+LINE_ENDS = st.sampled_from(["\n", "\r\n"])
+ENCODINGS = st.sampled_from(["utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "gb18030"])
 
 
-@given(st.lists(st.lists(FIELDS, min_size=2, max_size=2), min_size=1, max_size=12), st.integers(1, 5), st.data())
-async def test_chunks_are_the_whole(rows: list[list[str]], limit: int, data: Any) -> None:
-    written = await run(
-        "to-csv", value=rows, use_header=False, line_terminator=data.draw(st.sampled_from(["\n", "\r\n"]))
-    )
-    whole = await run("from-csv", text=written, use_header=False)
+async def chunks_of(limit: int, **read: Any) -> list[list[Any]]:
     found, offset, row, done = [], 0, 0, False
     while not done:
-        chunk = await run("csv-read-chunk", text=written, use_header=False, limit=limit, offset=offset, row=row)
-        assert len(chunk["rows"]) <= limit
-        found += chunk["rows"]
+        chunk = await run("csv-read-chunk", **read, limit=limit, offset=offset, row=row)
+        assert (len(chunk["rows"]), chunk["bad_rows"]) == (chunk["count"], [])
+        assert chunk["next_offset"] > offset or chunk["done"]
+        found.append(chunk["rows"])
         offset, row, done = chunk["next_offset"], chunk["next_row"], chunk["done"]
-    assert found == whole
+    return found
+
+
+@given(st.lists(st.lists(FIELDS, min_size=2, max_size=2), min_size=1, max_size=12), LINE_ENDS, ENCODINGS)
+async def test_chunks_are_the_whole(rows: list[list[str]], line_end: str, encoding: str) -> None:
+    text = await run("to-csv", value=rows, use_header=False, line_terminator=line_end)
+    read = {"data": list(text.encode(encoding)), "encoding": encoding, "use_header": False}
+    whole = await run("from-csv", **read)
+    for limit in range(1, len(rows) + 2):
+        chunks = await chunks_of(limit, **read)
+        assert [row for chunk in chunks for row in chunk] == whole
+        assert all(len(chunk) == limit for chunk in chunks[:-1])
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "cp1252"])
+async def test_chunks_of_a_file_of_many_blocks(line_end: str, encoding: str, context: CapabilityContext) -> None:
+    lines = ["id,note", *(f'{number},"é{line_end}{"x" * (number % 97)}"' for number in range(9000))]
+    data = put(context, "in.csv", (line_end.join(lines) + line_end).encode(encoding))
+    read = {"context": context, "data": data, "encoding": encoding}
+    whole = await run("from-csv", **read)
+    assert (len(whole), whole[-1]["id"], whole[97]["note"]) == (9000, "8999", f"é{line_end}")
+    chunks = await chunks_of(1777, **read)
+    assert [row for chunk in chunks for row in chunk] == whole
+    assert [len(chunk) for chunk in chunks] == [1777] * 5 + [115]
 
 
 async def test_a_large_file_is_filtered_through_the_workspace(context: CapabilityContext) -> None:
@@ -227,8 +293,3 @@ async def test_a_large_file_is_filtered_through_the_workspace(context: Capabilit
     again = await run("from-csv", context, data=out["file"], delimiter=";", infer_types=True)
     assert again[:2] == chunk["rows"]
     assert (await error_of("from-csv", context, data=data, output="file")).code == "CSV_INVALID_OPTION"
-
-
-async def test_wide_files_are_not_read_from_the_middle() -> None:
-    data = list(codecs.BOM_UTF16_LE + "a\nb\n".encode("utf-16-le"))
-    assert (await error_of("csv-read-chunk", data=data)).code == "CSV_ENCODING_ERROR"

@@ -16,14 +16,17 @@ _SAMPLE_ROWS = 50
 def find_delimiter(stream: BinaryIO, encoding: str, options: ReadOptions, begins_at: int) -> tuple[str, int]:
     """The delimiter, and where the rows begin: behind a line `sep=;`, which spreadsheets write and obey.
 
-    The candidate counts that splits most rows into one and the same number of fields, two at least; a comma when none
-    does.
+    Such a line counts where the input names no delimiter. Of the candidates of `auto`, the one counts that splits most
+    rows into one and the same number of fields, two at least; a comma when none does.
     """
     sample = stream.read(_SAMPLE_BYTES).decode(encoding, "ignore")
     stream.seek(begins_at)
     first, _, _ = sample.partition("\n")
     if first[:4].lower() == "sep=" and len(first.rstrip("\r")) == 5:
-        return first[4], begins_at + len((first + "\n").encode(encoding))
+        is_given = "delimiter" in options.model_fields_set and options.delimiter != "auto"
+        return options.delimiter if is_given else first[4], begins_at + len((first + "\n").encode(encoding))
+    if options.delimiter != "auto":
+        return options.delimiter, begins_at
     lines = sample.splitlines(keepends=True)
     if len(sample.encode(encoding)) >= _SAMPLE_BYTES - 8:
         lines = lines[:-1]  # the last one is cut off

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
+from pydantic_core import to_json
 from runtara_sdk.agents import AgentError, CapabilityContext
 from runtara_sdk.agents.workspace import StoredFile
 from runtara_sdk.workflow.json_text import decode_json, encode_json
+from runtara_sdk.written_decimal import WrittenDecimal
 
 MEDIA_TYPE = "application/x-ndjson"
 LINE_INVALID = "JSON_LINES_INVALID"
@@ -24,7 +26,7 @@ def write_json_lines(
     waiting = bytearray()
     with context.require_workspace().create(path, overwrite=overwrite) as file:
         for record in records:
-            waiting += encode_json(record)
+            waiting += _encoded(record)
             waiting += b"\n"
             count += 1
             if len(waiting) >= _WRITE_BYTES:
@@ -48,10 +50,24 @@ def read_json_lines(stream: BinaryIO) -> Iterator[tuple[Any, int]]:
         if not line.strip():
             continue
         try:
-            yield decode_json(line), position
+            yield _decoded(line), position
         except ValueError as error:
             raise AgentError.permanent(
                 LINE_INVALID,
                 f"line {number} (up to byte {position}) is no JSON: {str(error)[:200]}",
                 attributes={"line": number, "byte": position},
             ) from None
+
+
+def _encoded(record: Any) -> bytes:
+    if WrittenDecimal.is_used:
+        return encode_json(record)
+    try:
+        return to_json(record)  # several times as fast
+    except ValueError:  # half a surrogate pair
+        return encode_json(record)
+
+
+def _decoded(line: bytes) -> Any:
+    """A line's value; raises `ValueError`."""
+    return decode_json(line)

@@ -190,9 +190,6 @@ def csv_read_chunk(inputs: ReadChunkInput, context: CapabilityContext) -> Chunk:
     if inputs.format == "json-lines":
         return _json_chunk(inputs, context)
     with open_csv(inputs, context) as source:
-        if not source.has_positions:
-            text = f"a file in {source.encoding} cannot be read from the middle: read it with from-csv, output file"
-            raise AgentError.permanent(ENCODING_ERROR, text, attributes={"encoding": source.encoding})
         records = Records(source)
         if inputs.offset:
             records.begin_at(inputs.offset, inputs.row)

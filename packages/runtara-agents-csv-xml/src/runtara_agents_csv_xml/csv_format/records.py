@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -45,6 +45,8 @@ class Records:
         self.columns = header_of(source, self._rows) if options.use_header or options.columns else []
         self._read: list[Reader] | None = None
         self._width = 0
+        self._has_blank = False
+        self._order: list[int] = []
         if self.columns:
             self._begin(self.columns)
 
@@ -53,9 +55,20 @@ class Records:
         self._rows = self.source.rows(offset, row)
 
     def __iter__(self) -> Iterator[Record]:
+        if self.columns and self._read is None and not self._order and not self._has_blank:
+            columns, width, rows = self.columns, self._width, self._rows
+            for row in rows:  # the most common case, without detours
+                if len(row) == width:
+                    yield dict(zip(columns, row, strict=True))
+                else:
+                    yield from self._checked([row])
+        else:
+            yield from self._checked(self._rows)
+
+    def _checked(self, rows: Iterable[list[str]]) -> Iterator[Record]:
         options, source = self.source.options, self.source
         fails = options.on_bad_row == "error"
-        for row in self._rows:
+        for row in rows:
             if not self._width:
                 self._begin([f"Column {number}" for number in range(1, len(row) + 1)])
             values: list[Any] = row
@@ -87,8 +100,6 @@ class Records:
         self._has_blank = "" in columns and bool(self.columns)
         if self.source.options.duplicate_columns == "first":
             self._order = list(range(len(columns) - 1, -1, -1))  # of several, the one that is set last counts
-        else:
-            self._order = []
 
     def _record(self, values: list[Any]) -> Record:
         if not self.columns:

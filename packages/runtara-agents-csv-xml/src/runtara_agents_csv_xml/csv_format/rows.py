@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import csv
-import io
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
 from typing import BinaryIO
 
 from runtara_sdk.agents import AgentError, CapabilityContext
 
 from runtara_agents_csv_xml.csv_format.delimiters import find_delimiter
+from runtara_agents_csv_xml.csv_format.lines import WIDE, LineError, Lines
 from runtara_agents_csv_xml.csv_format.options import MOST_COLUMNS, ReadOptions
 from runtara_agents_csv_xml.sources import encoding_of, open_source
 
 PARSE_ERROR = "CSV_PARSE_ERROR"
 ENCODING_ERROR = "CSV_ENCODING_ERROR"
 INVALID_DELIMITER = "CSV_INVALID_DELIMITER"
-
-_LONGEST_LINE_BYTES = 64 * 1024 * 1024
-_WIDE = frozenset({"utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"})
-_ROWS_BETWEEN_CHECKS = 1000
 
 
 @dataclass(slots=True)
@@ -33,7 +30,6 @@ class CsvSource:
         begins_at: offset of the first byte behind mark, skipped lines and `sep=`.
         delimiter: the one that counts.
         row: number of the row that was read last; the header is row 1.
-        position: offset behind that row, bytes; known for encodings of which a line feed is one byte.
     """
 
     stream: BinaryIO
@@ -43,8 +39,9 @@ class CsvSource:
     begins_at: int = 0
     delimiter: str = ","
     row: int = 0
-    position: int = 0
-    _line: Callable[[], Iterator[str]] = field(init=False)
+    _begins_at_row: bool = True
+    _taken: int = 0
+    _lines: Lines | None = None
 
     def close(self) -> None:
         """Close the file."""
@@ -57,9 +54,9 @@ class CsvSource:
         self.close()
 
     @property
-    def has_positions(self) -> bool:
-        """Whether a reader can begin at any row."""
-        return self.encoding not in _WIDE
+    def position(self) -> int:
+        """The offset behind the row that was read last, bytes."""
+        return self.begins_at if self._lines is None else self._lines.end_of(self._taken)
 
     def rows(self, offset: int | None = None, first_row: int = 0) -> Iterator[list[str]]:
         """The rows from an offset on, or from the beginning.
@@ -68,98 +65,89 @@ class CsvSource:
             AgentError: CSV_PARSE_ERROR or CSV_ENCODING_ERROR, with row and place.
         """
         self.stream.seek(self.begins_at if offset is None else offset)
-        self.position, self.row = self.stream.tell(), first_row
-        options = self.options
-        trims, skips_empty = options.trim_whitespace, options.skip_empty_lines
-        before_check = _ROWS_BETWEEN_CHECKS
-        csv.field_size_limit(max(csv.field_size_limit(), options.max_field_characters))
+        self.row = first_row
+        options, longest = self.options, self.options.max_field_characters
+        csv.field_size_limit(max(csv.field_size_limit(), longest))
+        # The limit is one for all readers of the process: fields over several lines may need a look of their own.
+        measures = csv.field_size_limit() > longest
+        lines = self._lines = self._lines_from_here()
+        self._taken, comment = 0, options.comment_char
         reader = csv.reader(
-            self._lines(),
+            lines if comment is None else self._without_comments(lines, comment),
             delimiter=self.delimiter,
             quotechar=options.quote_char,
             escapechar=options.escape_char,
             strict=True,
         )
+        trims, skips_empty = options.trim_whitespace, options.skip_empty_lines
         try:
             for row in reader:
+                if comment is None:
+                    self._taken = reader.line_num
+                else:
+                    self._begins_at_row = True
                 if not row:  # a blank line
                     continue
                 self.row += 1
                 if trims:
                     row = [text.strip() for text in row]
+                if measures and max(map(len, row)) > longest:
+                    raise self._field_too_long()
                 if skips_empty and len(row) == 1 and not row[0].strip():
                     continue
                 yield row
-                before_check -= 1
-                if not before_check:
-                    self.context.check()
-                    before_check = _ROWS_BETWEEN_CHECKS
         except csv.Error as error:
             raise parse_error(self.row + 1, _reason(error, options)) from None
-        except UnicodeDecodeError as error:
-            raise self._undecodable(error) from None
+        except LineError as error:
+            raise self._line_error(error) from None
 
-    def _lines(self) -> Iterator[str]:
-        comment, longest = self.options.comment_char, self.options.max_field_characters
-        for line in self._decoded_lines():
-            if comment is not None and line.startswith(comment):
+    def skip_lines(self, count: int) -> None:
+        """Let the rows begin behind so many lines."""
+        if count:
+            lines = self._lines_from_here()
+            try:
+                skipped = sum(1 for _ in islice(lines, count))
+            except LineError as error:
+                raise self._line_error(error) from None
+            self.begins_at = lines.end_of(skipped)
+            self.stream.seek(self.begins_at)
+
+    def _lines_from_here(self) -> Lines:
+        return Lines(
+            self.stream,
+            self.encoding,
+            self.context.check,
+            longest=self.options.max_field_characters,
+            is_too_long=self._is_too_long,
+        )
+
+    def _without_comments(self, lines: Iterable[str], mark: str) -> Iterator[str]:
+        """The lines that are no comments; within quotes there are none."""
+        self._begins_at_row = True
+        for line in lines:
+            self._taken += 1
+            if self._begins_at_row and line.startswith(mark):
                 continue
-            if len(line) > longest:
-                self._check_length(line, longest)
+            self._begins_at_row = False
             yield line
 
-    def _decoded_lines(self) -> Iterator[str]:
-        if self.encoding in _WIDE:
-            wrapper = io.TextIOWrapper(self.stream, self.encoding, newline="")
-            try:
-                yield from wrapper
-            finally:
-                wrapper.detach()
-            return
-        encoding, stream = self.encoding, self.stream
-        while line := stream.readline(_LONGEST_LINE_BYTES):
-            if len(line) == _LONGEST_LINE_BYTES:
-                raise parse_error(self.row + 1, f"a line is longer than {_LONGEST_LINE_BYTES} bytes")
-            text = line.decode(encoding)
-            if "\r" in text and text.find("\r") < len(text) - 2:
-                # Line ends of old Macs, or a carriage return within quotes: csv tells which.
-                for piece in text.splitlines(keepends=True) if _only_breaks(text) else _pieces(text):
-                    self.position += len(piece.encode(encoding))
-                    yield piece
-            else:
-                self.position += len(line)
-                yield text
+    def _is_too_long(self, line: str) -> bool:
+        longest = self.options.max_field_characters
+        return len(line) > longest and any(len(part) > longest for part in line.split(self.delimiter))
 
-    def _check_length(self, line: str, longest: int) -> None:
-        if any(len(part) > longest for part in line.split(self.delimiter)):
-            raise parse_error(self.row + 1, f"a field is longer than {longest} characters (max_field_characters)")
-
-    def _undecodable(self, error: UnicodeDecodeError) -> AgentError:
-        place = (self.stream.tell() if self.encoding in _WIDE else self.position) + (
-            error.start - len(error.object) if self.encoding in _WIDE else error.start
-        )
+    def _line_error(self, error: LineError) -> AgentError:
+        row = self.row + 1
+        if not error.is_encoding:
+            return parse_error(row, error.reason)
         return AgentError.permanent(
             ENCODING_ERROR,
-            f"row {self.row + 1}: byte {place} is not {self.encoding}: give the right encoding",
-            attributes={"row": self.row + 1, "byte": place, "encoding": self.encoding},
+            f"row {row}: {error.reason}",
+            attributes={"row": row, "byte": error.byte, "encoding": self.encoding},
         )
 
-
-def _only_breaks(text: str) -> bool:
-    """Whether `splitlines` breaks a text at carriage returns and line feeds alone."""
-    return not any(mark in text for mark in "\v\f\x1c\x1d\x1e\x85\u2028\u2029")
-
-
-def _pieces(text: str) -> Iterator[str]:
-    begin = 0
-    while begin < len(text):
-        at = text.find("\r", begin)
-        if at < 0 or at + 1 == len(text):
-            yield text[begin:]
-            return
-        end = at + 2 if text[at + 1] == "\n" else at + 1
-        yield text[begin:end]
-        begin = end
+    def _field_too_long(self) -> AgentError:
+        longest = self.options.max_field_characters
+        return parse_error(self.row + 1, f"a field is longer than {longest} characters (max_field_characters)")
 
 
 def open_csv(options: ReadOptions, context: CapabilityContext) -> CsvSource:
@@ -171,29 +159,18 @@ def open_csv(options: ReadOptions, context: CapabilityContext) -> CsvSource:
     stream, is_text = open_source(options.data, options.text, context)
     try:
         encoding = encoding_of(stream, options.encoding, is_text=is_text, code=ENCODING_ERROR)
-        if "\n".encode(encoding) != b"\n" and encoding not in _WIDE:
+        if "\n".encode(encoding) != b"\n" and encoding not in WIDE:
             raise AgentError.permanent(ENCODING_ERROR, f"CSV in the encoding {encoding} cannot be read")
         source = CsvSource(stream, encoding, options, context)
-        _skip_lines(source)
         source.begins_at = stream.tell()
-        source.delimiter = options.delimiter
-        if options.delimiter == "auto":
-            source.delimiter, source.begins_at = find_delimiter(source.stream, encoding, options, source.begins_at)
+        source.skip_lines(options.skip_rows)
+        source.delimiter, source.begins_at = find_delimiter(stream, encoding, options, source.begins_at)
         if source.delimiter == options.quote_char:
             raise AgentError.permanent(INVALID_DELIMITER, "delimiter and quote_char are the same character")
     except BaseException:
         stream.close()
         raise
     return source
-
-
-def _skip_lines(source: CsvSource) -> None:
-    ending = "\n".encode(source.encoding)
-    for _ in range(source.options.skip_rows):
-        if not source.stream.readline(_LONGEST_LINE_BYTES):
-            return
-        if ending[:1] == b"\n":
-            source.stream.read(len(ending) - 1)  # the rest of a wide line feed
 
 
 def header_of(source: CsvSource, rows: Iterator[list[str]]) -> list[str]:
