@@ -35,7 +35,7 @@ AuthorizedKeysFile {directory}/authorized_keys
 AllowTcpForwarding yes
 MaxStartups 100
 MaxSessions 100
-Subsystem sftp internal-sftp
+Subsystem sftp internal-sftp {options}
 LogLevel ERROR
 """
 
@@ -104,8 +104,8 @@ class SftpServer:
 
 
 @contextmanager
-def running_server(directory: Path) -> Iterator[SftpServer]:
-    """Start a server with keys of its own, and stop it."""
+def running_server(directory: Path, *, options: str = "") -> Iterator[SftpServer]:
+    """Start a server with keys of its own, and stop it; `options` are those of its SFTP part."""
     sshd = program("sshd")
     directory.mkdir(parents=True, exist_ok=True)
     files = directory / "files"
@@ -118,7 +118,7 @@ def running_server(directory: Path) -> Iterator[SftpServer]:
         Path("/run/sshd").mkdir(exist_ok=True)  # where the server separates its privileges
     port = choose_port(socket.SOCK_STREAM)
     configuration = directory / "sshd_config"
-    configuration.write_text(CONFIGURATION.format(port=port, directory=directory))
+    configuration.write_text(CONFIGURATION.format(port=port, directory=directory, options=options))
     process = subprocess.Popen(
         [sshd, "-D", "-e", "-f", str(configuration)], stdout=subprocess.DEVNULL, stderr=(directory / "log").open("wb")
     )

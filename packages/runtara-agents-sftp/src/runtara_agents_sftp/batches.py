@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import fnmatch
+import functools
 import posixpath
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
 from typing import Any
 
-from runtara_sdk.agents import AgentError, CapabilityContext
+from runtara_sdk.agents import AgentError, CapabilityContext, ErrorCategory
+from runtara_sdk.agents.errors import TIMEOUT
 from runtara_sdk.agents.workspace import PARTIAL, Workspace
 
+from runtara_agents_sftp.failures import CONNECT_ERRORS
 from runtara_agents_sftp.listing import TOO_MANY
 from runtara_agents_sftp.models import BatchInput, BatchOutput, FileResult
+
+_RETRY_SECONDS = (1.0, 5.0)
+"""Waits before the further attempts of a file that failed for a transient reason, where the others go on."""
+
+_OF_ALL = frozenset(error.code for error in CONNECT_ERRORS if error.kind is ErrorCategory.PERMANENT)
+"""What is wrong with the connection is so for all files, and servers lock users out that try it again and again."""
 
 Transfer = Callable[[str, str], FileResult]
 """Moves one file from a source to a destination; runs on a thread, raises `AgentError`."""
@@ -34,10 +44,14 @@ async def transfer_all(
         AgentError: the first failure, where `on_error` says so.
     """
     slots = asyncio.Semaphore(inputs.concurrency)
+    # Threads of its own: those that asyncio has for everybody are few.
+    threads = ThreadPoolExecutor(inputs.concurrency, thread_name_prefix="sftp batch")
+    loop = asyncio.get_running_loop()
 
     async def one(number: int, source: str, destination: str) -> FileResult:
         async def work() -> Any:
-            result = await asyncio.to_thread(_attempt, transfer, source, destination, inputs.on_error == "fail")
+            attempt = functools.partial(_attempt, context=context, must_succeed=inputs.on_error == "fail")
+            result = await loop.run_in_executor(threads, attempt, transfer, source, destination)
             return result.model_dump(exclude_none=True)
 
         async with slots:
@@ -53,6 +67,8 @@ async def transfer_all(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         raise
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
     good = [result for result in results if result.success]
     return BatchOutput(
         files=results,
@@ -62,14 +78,20 @@ async def transfer_all(
     )
 
 
-def _attempt(transfer: Transfer, source: str, destination: str, fails: bool) -> FileResult:  # noqa: FBT001 - a thread's
-    try:
-        return transfer(source, destination)
-    except AgentError as error:
-        # What may be better in a moment is for the retries of the step, unless the others are to go on.
-        if fails:
-            raise
-        return FileResult(source=source, destination=destination, success=False, error=error.to_json())
+def _attempt(
+    transfer: Transfer, source: str, destination: str, context: CapabilityContext, *, must_succeed: bool
+) -> FileResult:
+    for wait_seconds in (*_RETRY_SECONDS, None):
+        try:
+            return transfer(source, destination)
+        except AgentError as error:
+            if must_succeed or error.code in _OF_ALL or error.code == TIMEOUT:
+                raise  # what may be better in a moment is for the retries of the step
+            if not error.retryable or wait_seconds is None:
+                return FileResult(source=source, destination=destination, success=False, error=error.to_json())
+            context.cancellation.wait(wait_seconds)
+            context.check()
+    raise AssertionError("the last attempt returns or raises")
 
 
 async def recorded_list(context: CapabilityContext, found: Callable[[], Awaitable[list[str]]]) -> list[str]:

@@ -241,7 +241,7 @@ class WaitInput(ConnectedInput):
     stable_ms: int = Field(
         default=5000,
         ge=0,
-        le=3_600_000,
+        le=600_000,
         description="A file counts once its size and time stay the same for so long: it may still be written.",
     )
     interval_ms: int = Field(default=30_000, ge=100, le=86_400_000, description="Time between two looks.")

@@ -27,6 +27,7 @@ class SessionPool:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._idle: dict[str, list[SftpSession]] = {}
+        self._timer: threading.Timer | None = None
 
     @contextlib.contextmanager
     def session(self, parameters: SftpParameters, check: Callable[[], object]) -> Iterator[SftpSession]:
@@ -59,6 +60,9 @@ class SessionPool:
         with self._lock:
             sessions = [session for idle in self._idle.values() for session in idle]
             self._idle.clear()
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
         for session in sessions:
             session.close()
 
@@ -84,5 +88,26 @@ class SessionPool:
             for each in everything[: max(0, len(everything) - _MOST_IDLE)]:
                 self._idle[each.parameters.key()].remove(each)
                 old.append(each)
+            self._look_later()
         for each in old:
+            each.close()
+
+    def _look_later(self) -> None:
+        """Have sessions closed that nobody uses; the lock is held."""
+        if self._timer is None:
+            self._timer = threading.Timer(_IDLE_SECONDS, self._close_unused)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _close_unused(self) -> None:
+        ends_at = time.monotonic() - _IDLE_SECONDS
+        with self._lock:
+            unused = [each for idle in self._idle.values() for each in idle if each.used_at <= ends_at]
+            self._idle = {
+                key: kept for key, idle in self._idle.items() if (kept := [each for each in idle if each not in unused])
+            }
+            self._timer = None
+            if self._idle:
+                self._look_later()
+        for each in unused:
             each.close()

@@ -164,13 +164,17 @@ def _authenticate(transport: paramiko.Transport, host: HostParameters, seconds: 
 
     transport.auth_timeout = seconds
     try:
+        wanted: list[str] = []
         if host.private_key is not None:
-            transport.auth_publickey(host.username, read_private_key(host.private_key, host.passphrase))
-        else:
+            wanted = transport.auth_publickey(host.username, read_private_key(host.private_key, host.passphrase))
+        if host.private_key is None or (host.password and "password" in wanted):  # some servers want both
             transport.auth_password(host.username, host.password or "")
         if not transport.is_authenticated():
             raise paramiko.AuthenticationException("the server wants more than that")
     except paramiko.AuthenticationException as error:
+        reason = _reason(error)
+        if "saw EOF" in reason or "timeout" in reason.lower():  # the library calls this a refusal, too
+            raise _unreachable(host, f"the connection broke while it was entered: {reason}") from None
         raise AgentError.permanent(
             AUTH_FAILED,
             f"{host.host} refuses {host.username!r} with this {host.auth_method}: {_reason(error)}",

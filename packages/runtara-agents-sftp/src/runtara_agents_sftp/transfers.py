@@ -292,25 +292,28 @@ def put_in_place(session: SftpSession, source: str, target: str, *, overwrite: b
     try:
         client.posix_rename(source, target)
     except OSError as error:
-        if POSIX_RENAME in client.extensions or error.errno in (errno.ENOENT, errno.EACCES):
+        if POSIX_RENAME in client.extensions or error.errno == errno.ENOENT:
             raise
     else:
         return
-    try:
-        client.rename(source, target)  # replaces with some servers
-    except OSError:
-        with client.undisturbed():
-            _replace_in_two_steps(client, source, target)
+    aside = posixpath.join(posixpath.dirname(target), f"{_TEMPORARY}{_digest(target)}.old")
+    with client.undisturbed():
+        try:
+            client.rename(source, target)  # replaces with some servers, and is enough where nothing is
+        except OSError:
+            _replace_in_two_steps(client, source, target, aside)
+        if _is_there(client, aside):  # of this, or of a run that died before it came here
+            with contextlib.suppress(OSError):
+                client.remove(aside)
 
 
-def _replace_in_two_steps(client: WireClient, source: str, target: str) -> None:
+def _replace_in_two_steps(client: WireClient, source: str, target: str, aside: str) -> None:
     """For servers that cannot replace by renaming: the old file lies beside the new one until that has its name.
 
     After a death in between, the next run of the step goes on from there.
     """
-    aside = posixpath.join(posixpath.dirname(target), f"{_TEMPORARY}{_digest(target)}.old")
     if _is_there(client, target):
-        if _is_there(client, aside):  # of a death when all was done but this
+        if _is_there(client, aside):
             client.remove(aside)
         client.rename(target, aside)
     try:
@@ -319,9 +322,6 @@ def _replace_in_two_steps(client: WireClient, source: str, target: str) -> None:
         if _is_there(client, aside):
             client.rename(aside, target)
         raise
-    if _is_there(client, aside):
-        with contextlib.suppress(OSError):
-            client.remove(aside)
 
 
 def _is_there(client: WireClient, full: str) -> bool:

@@ -13,8 +13,6 @@ from runtara_agents_sftp.models import WaitInput, WaitOutput
 
 WAIT_TIMEOUT = "SFTP_WAIT_TIMEOUT"
 
-_MOST_LOOKS = 1_000_000
-
 Look = Callable[[], list[FileEntry]]
 """The files that fit at the moment; runs on a thread."""
 
@@ -28,19 +26,35 @@ async def wait_for_files(look: Look, inputs: WaitInput, context: CapabilityConte
         AgentError: permanent SFTP_WAIT_TIMEOUT.
     """
     ends_at_ms = await context.durable.deadline_ms("deadline", inputs.timeout_ms)
-    for number in range(_MOST_LOOKS):
+    began_at_ms = ends_at_ms - inputs.timeout_ms
 
-        async def settled(ends_at_ms: int = ends_at_ms) -> list[FileEntry]:
-            return await _settled(look, inputs, context, ends_at_ms)
+    async def reached() -> bool:
+        await _look(look)
+        return True
 
-        stable = await settled()
-        waited_ms = max(0, context.clock.now_ms() - (ends_at_ms - inputs.timeout_ms))
-        if len(stable) >= inputs.min_files:
-            return WaitOutput(files=[entry.model_dump() for entry in stable], waited_ms=waited_ms)
-        left_ms = ends_at_ms - context.clock.now_ms()
-        if left_ms <= 0:
+    # A server that was never reached is an error at once, one that is away for a while is waited for.
+    await context.durable.checkpoint("reached", reached)
+    while True:
+        failure: AgentError | None = None
+        try:
+            stable = await _settled(look, inputs, context, ends_at_ms)
+        except AgentError as error:
+            if not error.retryable:
+                raise
+            context.logger.warning("the wait for files goes on: %s", error)
+            stable, failure = [], error
+        now_ms = context.clock.now_ms()
+        if failure is None and len(stable) >= inputs.min_files:
+            files = [entry.model_dump() for entry in stable]
+            return WaitOutput(files=files, waited_ms=max(0, now_ms - began_at_ms))
+        if now_ms >= ends_at_ms:
+            if failure is not None:
+                raise failure
             break
-        await context.durable.sleep(f"look-{number}", min(inputs.interval_ms, left_ms))
+        # Looks are numbered by the time, so that a process that goes on does not repeat those of the earlier ones.
+        number = (now_ms - began_at_ms) // inputs.interval_ms + 1
+        next_at_ms = min(began_at_ms + number * inputs.interval_ms, ends_at_ms)
+        await context.durable.sleep(f"look-{number}", next_at_ms - now_ms)
     raise AgentError.permanent(
         WAIT_TIMEOUT,
         f"{inputs.pattern!r}: no file that fits came within {inputs.timeout_ms} ms, or all were still being written",
