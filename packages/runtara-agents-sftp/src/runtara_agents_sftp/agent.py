@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
-import io
 import posixpath
 from collections.abc import Callable
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, TypeVar
 
 from runtara_sdk.agents import (
     AgentDefinition,
-    AgentError,
     CapabilityContext,
     EffectClass,
     Example,
@@ -22,13 +19,14 @@ from runtara_sdk.agents import (
     agent,
     capability,
 )
-from runtara_sdk.agents.files import FILE_ERRORS, WORKSPACE_ERRORS, open_file
+from runtara_sdk.agents.files import WORKSPACE_ERRORS
 
 from runtara_agents_sftp import failures
-from runtara_agents_sftp.batches import recorded_list, transfer_all, workspace_files
-from runtara_agents_sftp.failures import CONNECT_ERRORS, PATH_ERRORS, failed
+from runtara_agents_sftp.batches import download_matching, upload_matching
+from runtara_agents_sftp.content import opened_content, text_of
+from runtara_agents_sftp.failures import failed
+from runtara_agents_sftp.known_errors import COMMON, FILES, READ, TOO_MANY_ERROR, WRITE
 from runtara_agents_sftp.listing import (
-    TOO_MANY,
     FileEntry,
     FileStatus,
     entries,
@@ -48,7 +46,6 @@ from runtara_agents_sftp.models import (
     DownloadedFile,
     DownloadFilesInput,
     DownloadInput,
-    FileResult,
     ListInput,
     MadeDirectory,
     MovedFile,
@@ -71,16 +68,6 @@ from runtara_agents_sftp.waiting import WAIT_TIMEOUT, wait_for_files
 T = TypeVar("T")
 
 _SERVER = "an SFTP server"
-_TOO_MANY = KnownError.permanent(TOO_MANY, "More files fit than may be.", "path")
-_READ = KnownError.transient(failures.READ_ERROR, "The file cannot be read to its end.", "path")
-_WRITE = (
-    KnownError.permanent(failures.CREATE_FAILED, "The file or a directory cannot be made.", "path"),
-    KnownError.transient(failures.WRITE_ERROR, "The file cannot be written whole.", "path"),
-    KnownError.permanent(failures.ALREADY_EXISTS, "It is there, and may not be replaced.", "path"),
-    KnownError.permanent(failures.IS_DIRECTORY, "It is a directory.", "path"),
-)
-_FILES = tuple({error.code: error for error in (*FILE_ERRORS, *WORKSPACE_ERRORS)}.values())
-_COMMON = (*CONNECT_ERRORS, *PATH_ERRORS)
 
 
 @agent(
@@ -105,9 +92,8 @@ class SftpAgent:
         deterministic=False,
         rate_limited=True,
         known_errors=(
-            *_COMMON,
-            KnownError.permanent(failures.LIST_FAILED, "The directory cannot be listed.", "path"),
-            _TOO_MANY,
+            *COMMON,
+            TOO_MANY_ERROR,
         ),
         examples=[Example({"path": "/in", "pattern": "*.csv", "sort": "modified_time"}, needs=_SERVER)],
     )
@@ -136,8 +122,8 @@ class SftpAgent:
         deterministic=False,
         rate_limited=True,
         known_errors=(
-            *_COMMON,
-            _READ,
+            *COMMON,
+            READ,
             KnownError.permanent(failures.IS_DIRECTORY, "It is a directory.", "path"),
             KnownError.permanent(failures.FILE_TOO_LARGE, "It is larger than max_bytes.", "path", "limit_bytes"),
             KnownError.permanent(failures.NOT_TEXT, "It is not of the encoding, and strict is set.", "path"),
@@ -165,7 +151,7 @@ class SftpAgent:
             return base64.b64encode(content).decode()
         if inputs.response_format == "file":
             return FileData.of(content, filename=posixpath.basename(inputs.path))
-        return _text(content, inputs)
+        return text_of(content, inputs)
 
     @capability(
         id="sftp-upload-file",
@@ -178,9 +164,10 @@ class SftpAgent:
         deterministic=False,
         rate_limited=True,
         known_errors=(
-            *_COMMON,
-            *_WRITE,
-            *_FILES,
+            *COMMON,
+            *WRITE,
+            READ,
+            *FILES,
             KnownError.permanent(failures.INVALID_CONTENT, "`content` is missing, or no base64.", "path"),
         ),
         compensates_with="sftp-delete-file",
@@ -192,7 +179,7 @@ class SftpAgent:
     )
     def upload_file(self, inputs: UploadInput, context: CapabilityContext) -> int | UploadedFile:
         """The bytes written."""
-        source, size = _content(inputs, context)
+        source, size = opened_content(inputs, context)
         with source, self._session(inputs, context) as session:
             written = upload(
                 session,
@@ -218,7 +205,7 @@ class SftpAgent:
         deterministic=False,
         rate_limited=True,
         known_errors=(
-            *_COMMON,
+            *COMMON,
             KnownError.permanent(failures.DELETE_FAILED, "The server refuses.", "path"),
             KnownError.permanent(failures.IS_DIRECTORY, "It is a directory.", "path"),
         ),
@@ -238,7 +225,7 @@ class SftpAgent:
         description="Tells whether a file is there, its size, times and permissions.",
         deterministic=False,
         rate_limited=True,
-        known_errors=_COMMON,
+        known_errors=COMMON,
         examples=[Example({"path": "/in/orders.csv"}, needs=_SERVER)],
     )
     def get_info(self, inputs: PathInput, context: CapabilityContext) -> FileStatus:
@@ -256,8 +243,9 @@ class SftpAgent:
         deterministic=False,
         rate_limited=True,
         known_errors=(
-            *_COMMON,
+            *COMMON,
             KnownError.permanent(failures.MOVE_FAILED, "The server refuses.", "path"),
+            WRITE[0],
             KnownError.permanent(failures.ALREADY_EXISTS, "It is there, and may not be replaced.", "path"),
         ),
         examples=[Example({"source": "/in/orders.csv", "destination": "/done/orders.csv"}, needs=_SERVER)],
@@ -277,7 +265,7 @@ class SftpAgent:
         effect=EffectClass.IDEMPOTENT,
         deterministic=False,
         rate_limited=True,
-        known_errors=(*_COMMON, _WRITE[0]),
+        known_errors=(*COMMON, WRITE[0]),
         examples=[Example({"path": "/out/2026/11"}, needs=_SERVER)],
     )
     def create_directory(self, inputs: CreateDirectoryInput, context: CapabilityContext) -> MadeDirectory:
@@ -301,7 +289,7 @@ class SftpAgent:
         deterministic=False,
         rate_limited=True,
         known_errors=(
-            *_COMMON,
+            *COMMON,
             KnownError.permanent(failures.DELETE_FAILED, "The server refuses.", "path"),
             KnownError.permanent(failures.DIRECTORY_NOT_EMPTY, "It holds files, and recursive is not set.", "path"),
         ),
@@ -328,29 +316,12 @@ class SftpAgent:
         effect=EffectClass.IDEMPOTENT,
         deterministic=False,
         rate_limited=True,
-        known_errors=(*_COMMON, _READ, _TOO_MANY, *WORKSPACE_ERRORS),
+        known_errors=(*COMMON, READ, TOO_MANY_ERROR, *WORKSPACE_ERRORS),
         examples=[Example({"pattern": "/in/*.csv", "save_to": "in"}, needs=_SERVER)],
     )
     async def download_files(self, inputs: DownloadFilesInput, context: CapabilityContext) -> BatchOutput:
         """Download them."""
-
-        async def found() -> list[str]:
-            listed = await self._on_thread(
-                inputs, context, lambda session: matching(session, inputs.pattern, context, most=inputs.max_files)
-            )
-            return [entry.path for entry in listed]
-
-        def transfer(source: str, destination: str) -> FileResult:
-            with self._session(inputs, context) as session:
-                stored = download(session, source, destination, context)
-            return FileResult(
-                source=source, destination=destination, success=True, size=stored.size, sha256=stored.sha256
-            )
-
-        base = posixpath.dirname(inputs.pattern).partition("**")[0].rstrip("/")
-        sources = await recorded_list(context, found)
-        pairs = [(path, posixpath.join(inputs.save_to, posixpath.relpath(path, base or "/"))) for path in sources]
-        return await transfer_all(pairs, transfer, inputs, context)
+        return await download_matching(lambda: self._session(inputs, context), inputs, context)
 
     @capability(
         id="sftp-upload-files",
@@ -362,33 +333,12 @@ class SftpAgent:
         effect=EffectClass.IDEMPOTENT,
         deterministic=False,
         rate_limited=True,
-        known_errors=(*_COMMON, *_WRITE, _TOO_MANY, *WORKSPACE_ERRORS),
+        known_errors=(*COMMON, *WRITE, READ, TOO_MANY_ERROR, *FILES),
         examples=[Example({"pattern": "out/*.csv", "path": "/out", "create_dirs": True}, needs=_SERVER)],
     )
     async def upload_files(self, inputs: UploadFilesInput, context: CapabilityContext) -> BatchOutput:
         """Upload them."""
-        workspace = context.require_workspace()
-
-        async def found() -> list[str]:
-            return await asyncio.to_thread(workspace_files, workspace, inputs.pattern, inputs.max_files)
-
-        def transfer(source: str, destination: str) -> FileResult:
-            size = workspace.describe(source).size
-            with workspace.open(source) as stream, self._session(inputs, context) as session:
-                upload(
-                    session,
-                    destination,
-                    stream,
-                    size,
-                    context,
-                    overwrite=inputs.overwrite,
-                    create_dirs=inputs.create_dirs,
-                )
-            return FileResult(source=source, destination=destination, success=True, size=size)
-
-        sources = await recorded_list(context, found)
-        pairs = [(path, posixpath.join(inputs.path, posixpath.basename(path))) for path in sources]
-        return await transfer_all(pairs, transfer, inputs, context)
+        return await upload_matching(lambda: self._session(inputs, context), inputs, context)
 
     @capability(
         id="sftp-wait-for-file",
@@ -398,8 +348,8 @@ class SftpAgent:
         deterministic=False,
         rate_limited=True,
         known_errors=(
-            *_COMMON,
-            _TOO_MANY,
+            *COMMON,
+            TOO_MANY_ERROR,
             KnownError.permanent(WAIT_TIMEOUT, "Nothing came in time.", "path", "timeout_ms"),
         ),
         examples=[Example({"pattern": "/in/orders-*.csv", "timeout_ms": 3_600_000}, needs=_SERVER)],
@@ -437,36 +387,6 @@ class SftpAgent:
             return status.model_dump()
 
         return FileStatus.model_validate(await context.durable.checkpoint("before", look))
-
-
-def _content(inputs: UploadInput, context: CapabilityContext) -> tuple[BinaryIO, int]:
-    """What is to be written, and its size."""
-    if (inputs.data is None) == (inputs.content is None):
-        raise failed(failures.INVALID_CONTENT, inputs.path, "give either `content` or `data`")
-    if inputs.data is not None or not isinstance(inputs.content, str):
-        opened_file = open_file(inputs.data if inputs.data is not None else inputs.content, context)
-        return opened_file.stream, opened_file.size
-    try:
-        if inputs.content_format == "base64":
-            content = base64.b64decode("".join(inputs.content.split()), validate=True)
-        else:
-            content = inputs.content.encode()
-    except (binascii.Error, ValueError):
-        reason = f"`content` is no {inputs.content_format}"
-        raise failed(failures.INVALID_CONTENT, inputs.path, reason) from None
-    return io.BytesIO(content), len(content)
-
-
-def _text(content: bytes, inputs: DownloadInput) -> str:
-    try:
-        return content.decode(inputs.encoding, "strict" if inputs.strict else "replace")
-    except UnicodeDecodeError as error:
-        text = f"byte {error.start + inputs.offset} is not {inputs.encoding}"
-        raise failed(failures.NOT_TEXT, inputs.path, text) from None
-    except LookupError:
-        raise AgentError.permanent(
-            failures.NOT_TEXT, f"encoding {inputs.encoding[:40]!r} is unknown", attributes={"path": inputs.path}
-        ) from None
 
 
 sftp_agent = AgentDefinition.of(SftpAgent())

@@ -6,8 +6,9 @@ import asyncio
 import fnmatch
 import functools
 import posixpath
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -16,8 +17,13 @@ from runtara_sdk.agents.errors import TIMEOUT
 from runtara_sdk.agents.workspace import PARTIAL, Workspace
 
 from runtara_agents_sftp.failures import CONNECT_ERRORS
-from runtara_agents_sftp.listing import TOO_MANY
-from runtara_agents_sftp.models import BatchInput, BatchOutput, FileResult
+from runtara_agents_sftp.listing import TOO_MANY, matching
+from runtara_agents_sftp.models import BatchInput, BatchOutput, DownloadFilesInput, FileResult, UploadFilesInput
+from runtara_agents_sftp.session import SftpSession
+from runtara_agents_sftp.transfers import download, upload
+
+Sessions = Callable[[], AbstractContextManager[SftpSession]]
+"""Lends a session to one thread."""
 
 _RETRY_SECONDS = (1.0, 5.0)
 """Waits before the further attempts of a file that failed for a transient reason, where the others go on."""
@@ -94,10 +100,53 @@ def _attempt(
     raise AssertionError("the last attempt returns or raises")
 
 
-async def recorded_list(context: CapabilityContext, found: Callable[[], Awaitable[list[str]]]) -> list[str]:
+async def download_matching(
+    open_session: Sessions, inputs: DownloadFilesInput, context: CapabilityContext
+) -> BatchOutput:
+    """Download all files of the server that fit a glob."""
+
+    def listed() -> list[str]:
+        with open_session() as session:
+            return [entry.path for entry in matching(session, inputs.pattern, context, most=inputs.max_files)]
+
+    def transfer(source: str, destination: str) -> FileResult:
+        with open_session() as session:
+            stored = download(session, source, destination, context)
+        return FileResult(source=source, destination=destination, success=True, size=stored.size, sha256=stored.sha256)
+
+    base = posixpath.dirname(inputs.pattern).partition("**")[0].rstrip("/")
+    sources = await _recorded(context, listed)
+    pairs = [(path, posixpath.join(inputs.save_to, posixpath.relpath(path, base or "/"))) for path in sources]
+    return await transfer_all(pairs, transfer, inputs, context)
+
+
+async def upload_matching(open_session: Sessions, inputs: UploadFilesInput, context: CapabilityContext) -> BatchOutput:
+    """Upload all files of the workspace that fit a glob."""
+    workspace = context.require_workspace()
+
+    def listed() -> list[str]:
+        return workspace_files(workspace, inputs.pattern, inputs.max_files)
+
+    def transfer(source: str, destination: str) -> FileResult:
+        size = workspace.describe(source).size
+        with workspace.open(source) as stream, open_session() as session:
+            options = {"overwrite": inputs.overwrite, "create_dirs": inputs.create_dirs}
+            upload(session, destination, stream, size, context, **options)
+        return FileResult(source=source, destination=destination, success=True, size=size)
+
+    sources = await _recorded(context, listed)
+    pairs = [(path, posixpath.join(inputs.path, posixpath.basename(path))) for path in sources]
+    return await transfer_all(pairs, transfer, inputs, context)
+
+
+async def _recorded(context: CapabilityContext, listed: Callable[[], list[str]]) -> list[str]:
     """The files of the batch, looked for once: later runs of the step have the same numbers for them."""
-    listed: list[str] = await context.durable.checkpoint("files", found)
-    return listed
+
+    async def found() -> list[str]:
+        return await asyncio.to_thread(listed)
+
+    recorded: list[str] = await context.durable.checkpoint("files", found)
+    return recorded
 
 
 def workspace_files(workspace: Workspace, pattern: str, most: int) -> list[str]:

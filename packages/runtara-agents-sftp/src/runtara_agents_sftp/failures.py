@@ -49,6 +49,8 @@ PATH_ERRORS = (
     KnownError.permanent(FILE_NOT_FOUND, "Nothing is there.", "path"),
     KnownError.permanent(PERMISSION_DENIED, "The server does not allow it.", "path"),
     KnownError.permanent(PATH_INVALID, "The path leads out of root_path, or is none.", "path"),
+    KnownError.permanent(LIST_FAILED, "The server does not tell what is there.", "path"),
+    KnownError.permanent(NO_SPACE, "The server has no space left; few servers say so.", "path"),
 )
 
 

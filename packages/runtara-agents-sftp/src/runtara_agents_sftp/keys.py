@@ -121,6 +121,9 @@ def _lines(text: str | None) -> list[str]:
 def _host_key(line: str) -> tuple[str, bytes]:
     """Type and key of a line: with or without the names of hosts before them, and a comment behind."""
     words = line.split()
+    if line.startswith("@"):
+        text = "host_key: a line is a mark of a known_hosts file, as `@revoked` is; give host keys alone"
+        raise AgentError.permanent(INVALID_CREDENTIALS, text)
     for at, word in enumerate(words[:-1]):
         if word.startswith(("ssh-", "ecdsa-", "sk-")):
             try:

@@ -18,6 +18,8 @@ _IDLE_SECONDS = 60.0
 _TRUSTED_SECONDS = 2.0
 """An idle session that was used longer ago is asked whether it is still there."""
 
+_ANSWER_SECONDS = 5.0
+
 _BROKEN = frozenset({CONNECTION_ERROR, TIMEOUT})
 
 
@@ -75,7 +77,11 @@ class SessionPool:
             if session is None:
                 return None
             age = time.monotonic() - session.used_at
-            if session.is_alive and age < _IDLE_SECONDS and (age < _TRUSTED_SECONDS or session.answers()):
+            if (
+                session.is_alive
+                and age < _IDLE_SECONDS
+                and (age < _TRUSTED_SECONDS or session.client.answers(_ANSWER_SECONDS))
+            ):
                 return session
             session.close()
 

@@ -51,14 +51,6 @@ class SftpSession:
         channel = self.client.get_channel()
         return channel is not None and not channel.closed and all(each.is_active() for each in self._transports)
 
-    def answers(self) -> bool:
-        """Ask the server for something small; whether it answers."""
-        try:
-            self.client.normalize(".")
-        except Exception:  # noqa: BLE001 - whatever it is, another session is opened
-            return False
-        return True
-
     def close(self) -> None:
         """Close all connections; nothing is raised."""
         for transport in reversed(self._transports):

@@ -214,6 +214,18 @@ class WireClient(paramiko.SFTPClient):
             raise paramiko.SFTPError("the server answered with another number of names than one")
         return _text(message.get_binary())
 
+    def answers(self, seconds: float) -> bool:
+        """Ask the server for something small; whether it answers within so many seconds."""
+        progress_seconds, self._progress_seconds = self._progress_seconds, min(seconds, self._progress_seconds)
+        try:
+            with self.undisturbed():
+                self.normalize(".")
+        except Exception:  # noqa: BLE001 - whatever it is, another session is opened
+            return False
+        finally:
+            self._progress_seconds = progress_seconds
+        return True
+
     @contextlib.contextmanager
     def undisturbed(self) -> Iterator[None]:
         """Work that is not cancelled in the middle."""
