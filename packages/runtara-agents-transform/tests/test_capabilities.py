@@ -277,7 +277,7 @@ async def test_a_capability_refuses(capability: str, inputs: dict[str, Any], cod
 
 
 def test_every_capability_has_a_case() -> None:
-    tried = {name for name, _, _ in CASES} | {"map-fields"}
+    tried = {name for name, _, _ in CASES} | {"map-fields", "map-items"}
     assert tried == {capability.id for capability in transform_agent.capabilities}
 
 

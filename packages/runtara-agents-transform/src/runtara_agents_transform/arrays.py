@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
-from runtara_sdk.agents import capability
+from runtara_sdk.agents import Example, capability
 
 from runtara_agents_transform.paths import PATH_ERRORS, read_path
 from runtara_agents_transform.values import order_of
@@ -25,7 +25,12 @@ class AppendOutput(BaseModel):
     length: int = Field(description="How many elements it has.")
 
 
-@capability(id="append", display_name="Append", description="Adds an item at the end of an array.")
+@capability(
+    id="append",
+    examples=[Example(inputs={"array": [1], "item": {"a": 1}}, output={"array": [1, {"a": 1}], "length": 2})],
+    display_name="Append",
+    description="Adds an item at the end of an array.",
+)
 def append(inputs: AppendInput) -> AppendOutput:
     """Add it."""
     return AppendOutput(array=[*inputs.array, inputs.item], length=len(inputs.array) + 1)
@@ -47,6 +52,7 @@ class FlatOutput(BaseModel):
 
 @capability(
     id="flat-map",
+    examples=[Example(inputs={"value": [{"a": [1]}], "property_path": "a"}, output={"items": [1], "count": 1})],
     display_name="Flat Map",
     description="Puts the arrays at a path of each element one after the other; what is no array is left out.",
     known_errors=PATH_ERRORS,
@@ -71,7 +77,13 @@ class ArrayLengthOutput(BaseModel):
     is_array: bool = Field(description="Whether it is an array.")
 
 
-@capability(id="array-length", display_name="Array Length", description="Counts what a value has.", runs_inline=True)
+@capability(
+    id="array-length",
+    examples=[Example(inputs={"value": [1]}, output={"length": 1, "is_array": True})],
+    display_name="Array Length",
+    description="Counts what a value has.",
+    runs_inline=True,
+)
 def array_length(inputs: ArrayLengthInput) -> ArrayLengthOutput:
     """Count."""
     value = inputs.value
@@ -93,7 +105,12 @@ class EnsureArrayOutput(BaseModel):
     was_array: bool = Field(description="Whether it was one before.")
 
 
-@capability(id="ensure-array", display_name="Ensure Array", description="Makes an array of what is none.")
+@capability(
+    id="ensure-array",
+    examples=[Example(inputs={"value": 1}, output={"items": [1], "count": 1, "was_array": False})],
+    display_name="Ensure Array",
+    description="Makes an array of what is none.",
+)
 def ensure_array(inputs: EnsureArrayInput) -> EnsureArrayOutput:
     """Wrap it if need be."""
     value = inputs.value
@@ -120,6 +137,7 @@ class SortInput(BaseModel):
 
 @capability(
     id="sort",
+    examples=[Example(inputs={"value": [2, 1]}, output={"items": [1, 2], "count": 2})],
     display_name="Sort Array",
     description="Puts an array in order; what compares equal keeps its order.",
     known_errors=PATH_ERRORS,

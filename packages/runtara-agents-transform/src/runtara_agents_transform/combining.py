@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
-from runtara_sdk.agents import AgentError, KnownError, capability
+from runtara_sdk.agents import AgentError, Example, KnownError, capability
 
 from runtara_agents_transform.paths import PATH_ERRORS, read_path
 from runtara_agents_transform.values import INPUT_ERROR, as_text, identity, refuse, same, shown
@@ -44,6 +44,12 @@ class MergeOutput(BaseModel):
 
 @capability(
     id="merge",
+    examples=[
+        Example(
+            inputs={"left": {"a": {"b": 1}}, "right": {"a": {"c": 2}}},
+            output={"result": {"a": {"b": 1, "c": 2}}, "count": 1},
+        )
+    ],
     display_name="Merge",
     description="Puts two objects or two arrays together.",
     known_errors=(
@@ -159,7 +165,11 @@ class LookupOutput(BaseModel):
 
 
 @capability(
-    id="lookup", display_name="Lookup", description="Finds what a value stands for in a table.", runs_inline=True
+    id="lookup",
+    examples=[Example(inputs={"value": "a", "table": {"a": 1}}, output={"result": 1, "found": True})],
+    display_name="Lookup",
+    description="Finds what a value stands for in a table.",
+    runs_inline=True,
 )
 def lookup(inputs: LookupInput) -> LookupOutput:
     """Look it up."""
@@ -187,6 +197,12 @@ class CompareListsOutput(BaseModel):
 
 @capability(
     id="compare-lists",
+    examples=[
+        Example(
+            inputs={"before": [1], "after": [2]},
+            output={"added": [2], "removed": [1], "changed": [], "unchanged_count": 0},
+        )
+    ],
     display_name="Compare Lists",
     description="Tells which elements were added, removed and changed from one array to another.",
     known_errors=PATH_ERRORS,

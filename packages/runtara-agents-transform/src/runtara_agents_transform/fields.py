@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
-from runtara_sdk.agents import AgentError, KnownError, capability
+from runtara_sdk.agents import AgentError, Example, KnownError, capability
 from runtara_sdk.workflow.coercion import CoercionError, coerce
 from runtara_sdk.workflow.schema import Schema
 
@@ -40,6 +40,7 @@ class PickInput(BaseModel):
 
 @capability(
     id="pick-fields",
+    examples=[Example(inputs={"value": {"a": 1}, "fields": ["a"]}, output={"result": {"a": 1}})],
     display_name="Pick Fields",
     description="Keeps the members of objects that are named.",
     known_errors=(INPUT_ERROR,),
@@ -59,6 +60,7 @@ class OmitInput(BaseModel):
 
 @capability(
     id="omit-fields",
+    examples=[Example(inputs={"value": {"a": 1}, "fields": ["a"]}, output={"result": {}})],
     display_name="Omit Fields",
     description="Leaves out the members of objects that are named.",
     known_errors=(INPUT_ERROR,),
@@ -80,6 +82,7 @@ class RenameInput(BaseModel):
 
 @capability(
     id="rename-fields",
+    examples=[Example(inputs={"value": {"a": 1}, "names": {"a": "b"}}, output={"result": {"b": 1}})],
     display_name="Rename Fields",
     description="Gives members of objects other names; the others keep theirs.",
     known_errors=(
@@ -114,6 +117,7 @@ class ConvertInput(BaseModel):
 
 @capability(
     id="convert-types",
+    examples=[Example(inputs={"value": {"a": "1"}, "types": {"a": "integer"}}, output={"result": {"a": 1}})],
     display_name="Convert Types",
     description="Gives members of objects a type, by the rules of type hints; what has no counterpart is an error.",
     known_errors=(
@@ -164,6 +168,11 @@ class ValidateOutput(BaseModel):
 
 @capability(
     id="validate-schema",
+    examples=[
+        Example(
+            inputs={"value": {"a": 1}, "schema": {"a": {"type": "integer"}}}, output={"valid": True, "violations": []}
+        )
+    ],
     display_name="Validate Schema",
     description="Tells what of an object does not fit a schema.",
     known_errors=(

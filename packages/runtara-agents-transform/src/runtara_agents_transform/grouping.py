@@ -7,7 +7,7 @@ from decimal import Decimal, localcontext
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
-from runtara_sdk.agents import KnownError, capability
+from runtara_sdk.agents import Example, KnownError, capability
 from runtara_sdk.written_decimal import exact_number, read_decimal
 
 from runtara_agents_transform.paths import PATH_ERRORS, read_path
@@ -34,6 +34,12 @@ class GroupByOutput(BaseModel):
 
 @capability(
     id="group-by",
+    examples=[
+        Example(
+            inputs={"value": [{"k": 1}], "key": "k"},
+            output={"groups": [{"key": 1, "items": [{"k": 1}], "count": 1}], "group_count": 1},
+        )
+    ],
     display_name="Group By",
     description="Groups the elements of an array by a property; those without it are left out.",
     known_errors=(_ARRAY_ERROR, *PATH_ERRORS),
@@ -82,6 +88,12 @@ class AggregateOutput(BaseModel):
 
 @capability(
     id="aggregate",
+    examples=[
+        Example(
+            inputs={"value": [1, 2], "aggregates": [{"operation": "sum"}]},
+            output={"rows": [{"key": None, "sum": 3}], "count": 1},
+        )
+    ],
     display_name="Aggregate",
     description="Counts, sums and averages the elements of an array, by groups if wanted; decimals are exact.",
     known_errors=(INPUT_ERROR, *PATH_ERRORS),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic import BaseModel, Field
-from runtara_sdk.agents import AgentError, KnownError, capability
+from runtara_sdk.agents import AgentError, Example, KnownError, capability
 from runtara_sdk.workflow.json_text import decode_json
 from runtara_sdk.written_decimal import dump_json
 
@@ -33,6 +33,7 @@ class ExtractOutput(BaseModel):
 
 @capability(
     id="extract",
+    examples=[Example(inputs={"value": [{"a": 1}], "property_path": "a"}, output={"values": [1], "count": 1})],
     display_name="Extract Property",
     description="Reads one property of every element of an array.",
     known_errors=PATH_ERRORS,
@@ -53,6 +54,7 @@ class GetValueInput(BaseModel):
 
 @capability(
     id="get-value-by-path",
+    examples=[Example(inputs={"value": {"a": 1}, "property_path": "a"}, output=1)],
     aliases=("get",),
     display_name="Get Value By Path",
     description="Reads the value at a path; null when nothing is there.",
@@ -76,6 +78,7 @@ class SetValueInput(BaseModel):
 
 @capability(
     id="set-value-by-path",
+    examples=[Example(inputs={"target": {"a": 1}, "property_path": "b.c", "value": 2}, output={"a": 1, "b": {"c": 2}})],
     aliases=("set",),
     display_name="Set Value By Path",
     description="Gives a copy of a value with another one at a path; objects that are missing on the way are made.",
@@ -99,6 +102,7 @@ class FromJsonInput(BaseModel):
 
 @capability(
     id="from-json-string",
+    examples=[Example(inputs={"value": "[1]"}, output=[1])],
     aliases=("parse-json",),
     display_name="From JSON String",
     description="Reads a JSON text; null and the empty text give null.",
@@ -133,6 +137,7 @@ class ToJsonOutput(BaseModel):
 
 @capability(
     id="to-json-string",
+    examples=[Example(inputs={"value": [1]}, output={"json": "[1]", "length": 3})],
     aliases=("to-json",),
     display_name="To JSON String",
     description="Writes a value as JSON text.",

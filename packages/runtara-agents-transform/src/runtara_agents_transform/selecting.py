@@ -6,11 +6,12 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, Field
-from runtara_sdk.agents import capability
+from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer
+from runtara_sdk.agents import AgentError, Example, KnownError, capability
+from runtara_sdk.agents.conditions import ConditionInput, read_condition
 
 from runtara_agents_transform.paths import PATH_ERRORS, read_path
-from runtara_agents_transform.values import identity, is_blank, is_zero
+from runtara_agents_transform.values import INPUT_ERROR, INVALID_INPUT, identity, is_blank, is_zero
 
 
 class ItemsOutput(BaseModel):
@@ -36,35 +37,88 @@ class MatchCondition(StrEnum):
     CONTAINS = "CONTAINS"
 
 
+class FilterOutput(BaseModel):
+    """What was kept."""
+
+    items: list[Any] = Field(description="What was kept, in its order.")
+    count: int = Field(description="How many were kept.")
+    removed_count: int = Field(description="How many were not.")
+    rejected: list[Any] = Field(default_factory=list, description="What was not kept, with `with_rejected`.")
+
+    @model_serializer(mode="wrap")
+    def _without_what_was_not_asked_for(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        document: dict[str, Any] = handler(self)
+        if "rejected" not in self.model_fields_set:
+            del document["rejected"]
+        return document
+
+
 class FilterInput(BaseModel):
     """What is compared."""
 
     value: list[Any] | None = Field(
         default_factory=list, title="Value", description="The array.", examples=[[{"s": "on"}]]
     )
-    property_path: str = Field(
-        title="Property path", description="What is compared; empty: the element.", examples=["s"]
+    property_path: str | None = Field(
+        default=None, title="Property path", description="What is compared; empty: the element.", examples=["s"]
     )
-    match_values: Any = Field(title="Match values", description="A value, or an array of values.", examples=[["on"]])
-    match_condition: MatchCondition = Field(
+    match_values: Any = Field(
+        default=None, title="Match values", description="A value, or an array of values.", examples=[["on"]]
+    )
+    match_condition: MatchCondition | None = Field(
+        default=None,
         title="Match condition",
         description="INCLUDES and EXCLUDES compare values, and elements of an array that is found; the others texts.",
     )
+    match_all: bool = Field(default=False, description="Whether all of the values must fit, not only one.")
+    condition: ConditionInput | None = Field(
+        default=None,
+        title="Condition",
+        description="In place of path, values and match condition, or beside them: a condition of the language.",
+    )
+    with_rejected: bool = Field(default=False, description="Whether `rejected` holds what was not kept.")
     case_sensitive: bool = Field(default=True, description="Whether texts differ by case.")
 
 
 @capability(
     id="filter",
+    examples=[
+        Example(
+            inputs={"value": [1, 2], "property_path": "", "match_values": [1], "match_condition": "INCLUDES"},
+            output={"items": [1], "count": 1, "removed_count": 1},
+        )
+    ],
     display_name="Filter Array",
-    description="Keeps the elements whose property is, or is not, among values, or a text like one of them.",
-    known_errors=PATH_ERRORS,
+    description="Keeps elements by a property that is among values or like one, or by a condition.",
+    known_errors=(
+        *PATH_ERRORS,
+        INPUT_ERROR,
+        KnownError.permanent("CONDITION_INVALID", "`condition` is no condition.", "place"),
+    ),
 )
-def filter_array(inputs: FilterInput) -> ItemsOutput:
+def filter_array(inputs: FilterInput) -> FilterOutput:
     """Keep what matches."""
     values = inputs.value or []
-    wanted = inputs.match_values if isinstance(inputs.match_values, list) else [inputs.match_values]
-    matches = _matcher(inputs.match_condition, wanted, case_sensitive=inputs.case_sensitive)
-    return ItemsOutput.of([item for item in values if matches(read_path(item, inputs.property_path))], values)
+    tests: list[Callable[[Any], bool]] = []
+    if inputs.condition is not None:
+        tests.append(read_condition(inputs.condition, "condition"))
+    if inputs.match_condition is not None:
+        path = inputs.property_path or ""
+        wanted = inputs.match_values if isinstance(inputs.match_values, list) else [inputs.match_values]
+        groups = [[value] for value in wanted] if inputs.match_all else [wanted]
+        for group in groups:
+            matches = _matcher(inputs.match_condition, group, case_sensitive=inputs.case_sensitive)
+            tests.append(lambda item, matches=matches: matches(read_path(item, path)))  # type: ignore[misc]
+    if not tests:
+        raise AgentError.permanent(
+            INVALID_INPUT, "give match_condition with match_values, or condition", attributes={"input": "condition"}
+        )
+    kept: list[Any] = []
+    rejected: list[Any] = []
+    for item in values:
+        (kept if all(test(item) for test in tests) else rejected).append(item)
+    asked_for = {"rejected": rejected} if inputs.with_rejected else {}
+    return FilterOutput(items=kept, count=len(kept), removed_count=len(rejected), **asked_for)
 
 
 def _matcher(condition: MatchCondition, wanted: list[Any], *, case_sensitive: bool) -> Callable[[Any], bool]:
@@ -105,6 +159,12 @@ class FilterNonValuesInput(BaseModel):
 
 @capability(
     id="filter-non-values",
+    examples=[
+        Example(
+            inputs={"value": [None, 1], "filter_null_values": True},
+            output={"items": [1], "count": 1, "removed_count": 1},
+        )
+    ],
     display_name="Filter Non-Values",
     description="Drops elements that are null, empty, blank or zero, as far as asked for.",
     known_errors=PATH_ERRORS,
@@ -132,6 +192,7 @@ class SelectFirstInput(BaseModel):
 
 @capability(
     id="select-first",
+    examples=[Example(inputs={"value": [None, 1]}, output=1)],
     display_name="Select First",
     description="The first element that is not null, blank, 0 or false; null when there is none.",
 )
@@ -153,6 +214,7 @@ class CoalesceInput(BaseModel):
 
 @capability(
     id="coalesce",
+    examples=[Example(inputs={"values": [None, 1]}, output=1)],
     display_name="Coalesce",
     description="The first value that is not null; null when all are.",
     runs_inline=True,
@@ -177,6 +239,7 @@ class UniqueInput(BaseModel):
 
 @capability(
     id="unique",
+    examples=[Example(inputs={"value": [1, 1]}, output={"items": [1], "count": 1, "removed_count": 1})],
     display_name="Unique",
     description="Keeps the first of elements that are the same, or have the same property.",
     known_errors=PATH_ERRORS,
@@ -197,7 +260,12 @@ class SliceInput(BaseModel):
     end: int | None = Field(default=None, description="Position after the last; negative from the end.")
 
 
-@capability(id="slice", display_name="Slice", description="The elements from one position to another.")
+@capability(
+    id="slice",
+    examples=[Example(inputs={"value": [1, 2], "end": 1}, output={"items": [1], "count": 1, "removed_count": 1})],
+    display_name="Slice",
+    description="The elements from one position to another.",
+)
 def slice_array(inputs: SliceInput) -> ItemsOutput:
     """Cut it out."""
     return ItemsOutput.of(inputs.value[inputs.start : inputs.end], inputs.value)
@@ -217,7 +285,12 @@ class ChunkOutput(BaseModel):
     count: int = Field(description="How many.")
 
 
-@capability(id="chunk", display_name="Chunk", description="Cuts an array into parts; the last may be shorter.")
+@capability(
+    id="chunk",
+    examples=[Example(inputs={"value": [1, 2], "size": 1}, output={"chunks": [[1], [2]], "count": 2})],
+    display_name="Chunk",
+    description="Cuts an array into parts; the last may be shorter.",
+)
 def chunk(inputs: ChunkInput) -> ChunkOutput:
     """Cut it up."""
     chunks = [inputs.value[at : at + inputs.size] for at in range(0, len(inputs.value), inputs.size)]
