@@ -262,3 +262,22 @@ async def test_each_thread_has_a_session_of_its_own(
     assert result["succeeded"] == 40
     assert not shared
     assert 1 <= len(users) <= 8
+
+
+async def test_an_upload_through_a_jump_host_does_not_wait_for_ever(
+    sftp_server: SftpServer, files: Path, agent: AgentDefinition, context: CapabilityContext, tmp_path: Path
+) -> None:
+    with context.require_workspace().create("out") as file:
+        for _ in range(20):
+            file.write(os.urandom(2_000_000))
+        file.commit()
+    with running_server(tmp_path / "jump") as jump:
+        async with Gate(sftp_server.port) as gate:
+            gate.passes = 3_000_000
+            through = jump.connection()["parameters"]
+            connection = sftp_server.connection(port=gate.port, progress_timeout_ms=1000, jump_host=through)
+            given = {"path": f"{files}/a", "data": {"$file": "out"}, "_connection": connection}
+            with pytest.raises(AgentError) as caught:
+                await asyncio.wait_for(agent.invoke("upload", given, context), 20)
+    assert caught.value.retryable
+    assert caught.value.code in ("SFTP_TIMEOUT", "SFTP_CONNECTION_ERROR")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtara_sdk.agents import AgentError
 
+from runtara_agents_sftp.bounded_socket import BoundedSocket
 from runtara_agents_sftp.failures import AUTH_FAILED, CONNECTION_ERROR, HANDSHAKE_ERROR, SESSION_ERROR, TIMEOUT
 from runtara_agents_sftp.keys import TrustedHostKeys, read_private_key
 from runtara_agents_sftp.parameters import HostParameters, SftpParameters
@@ -123,8 +124,9 @@ class SftpSession:
             _bound_sending(sock, self.parameters.progress_timeout_ms)
         transport = None
         try:
+            bounded: Any = BoundedSocket(sock, self.parameters.progress_timeout_ms / 1000)
             transport = paramiko.Transport(
-                sock, default_window_size=_WINDOW_BYTES, default_max_packet_size=_PACKET_BYTES
+                bounded, default_window_size=_WINDOW_BYTES, default_max_packet_size=_PACKET_BYTES
             )
             transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = seconds
             options = transport.get_security_options()
