@@ -190,6 +190,20 @@ async def test_an_open_quote_ends_at_the_limit(context: CapabilityContext) -> No
     assert "is not closed" in error.message
 
 
+async def test_types_of_columns_that_are_not_there() -> None:
+    error = await error_of("from-csv", text="sku,qty\n1,2\n", types={"quantity": "integer"})
+    assert (error.code, error.attributes["column"]) == ("CSV_FIELD_NOT_FOUND", "quantity")
+    assert "'sku', 'qty'" in error.message
+
+
+async def test_results_are_bounded() -> None:
+    text = "a\n" + f"{'x' * 900_000}\n" * 80
+    error = await error_of("from-csv", text=text + "y\n" * 2000)
+    assert (error.code, "output `file`" in error.message) == ("CSV_TOO_LARGE", True)
+    chunk = await run("csv-read-chunk", text="a\n" + f"{'x' * 90_000}\n" * 1000)
+    assert (200 <= chunk["count"] < 500, chunk["done"]) == (True, False)
+
+
 async def test_limits() -> None:
     error = await error_of("from-csv", text="a\n" + "x" * 2_000_000, max_field_characters=1000)
     assert (error.code, error.attributes["row"]) == ("CSV_PARSE_ERROR", "2")
@@ -208,6 +222,12 @@ async def test_header_types() -> None:
         "mixed": "String",
     }
     assert await run("get-header", text="1,x\n", use_header=False) == {"Column 1": "Integer", "Column 2": "String"}
+    columns = await run("get-header", text="b,a,a\n1,x,2.5\n", output="array")
+    assert [(column["name"], column["type"]) for column in columns] == [
+        ("b", "Integer"),
+        ("a", "String"),
+        ("a", "Double"),
+    ]
     assert (await error_of("get-header", text="", use_header=False)).code == "CSV_EMPTY_FILE"
     assert await run("get-header", text="") == {}
 
@@ -230,6 +250,10 @@ async def test_validation_tells_everything() -> None:
         (6, None, 'a quote (") is not closed'),
     ]
     assert not report["valid"]
+    many = await run("csv-validate", text="a,b\n" + "x\n" * 3000 + "1,2\n", max_errors=5)
+    assert (many["row_count"], many["error_count"], len(many["errors"])) == (3001, 3000, 5)
+    missing = await run("csv-validate", text="a\n1\n", types={"b": "integer"}, unique=["c"], required_values=["d"])
+    assert [error["column"] for error in missing["errors"]] == ["b", "d", "c"]
     repeated = await run("csv-validate", text="id\n1\n2\n1\n", unique=["id"], max_errors=1)
     assert repeated["errors"][0]["message"] == "the same values stand in row 2"
 

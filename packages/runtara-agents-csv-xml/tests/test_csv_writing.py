@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +52,31 @@ async def test_columns_and_quoting() -> None:
     assert await write([{"a": None}], null_value="NULL") == "a\nNULL\n"
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1"])
+FORMULAS = ["=1+1", "+1+cmd|' /C calc'!A0", "-1-1", "-", "@x", "\t=1", "\r=1", "\n=1", "  =1", "\uff1d1", '=H("x")']
+
+
+@pytest.mark.parametrize("text", FORMULAS)
 async def test_formulas(text: str) -> None:
-    assert text.strip() in await write([{"a": text}])
-    assert f"'{text}" in (await write([{"a": text}], formula_guard="escape")).replace('"', "")
-    assert await code_of([{"a": text}], formula_guard="reject") == "CSV_WRITE_ERROR"
-    assert await write([{"a": -1}], formula_guard="reject") == "a\n-1\n"
+    rows = [{"a": text, "b": "x"}]
+    assert await csv_agent.invoke("from-csv", {"text": await write(rows)}) == rows  # nothing is changed unasked
+    guarded = await write(rows, formula_guard="escape")
+    assert await csv_agent.invoke("from-csv", {"text": guarded}) == [{"a": f"'{text}", "b": "x"}]
+    header = await write([{text: 1}], formula_guard="escape")
+    assert await csv_agent.invoke("get-header", {"text": header}) == {f"'{text}": "Integer"}
+    with pytest.raises(AgentError) as caught:
+        await write([{"a": "x"}, {"a": text}], formula_guard="reject")
+    assert (caught.value.code, caught.value.attributes["row"]) == ("CSV_WRITE_ERROR", "2")
+    assert text not in caught.value.message
+
+
+@pytest.mark.parametrize("value", [-1, -1.5, "-1.5", "+41 44 123 45 67", "-12.000,50", "-5%", "a=1", ""])
+async def test_what_is_no_formula(value: Any) -> None:
+    assert await write([{"a": value, "b": 1}], formula_guard="reject") == await write([{"a": value, "b": 1}])
+
+
+async def test_nul_and_equal_characters_are_refused() -> None:
+    assert await code_of([{"a": "x\0"}]) == "CSV_WRITE_ERROR"
+    assert await code_of([{"a": "x"}], delimiter='"') == "CSV_WRITE_ERROR"
 
 
 async def test_outputs(context: CapabilityContext) -> None:
@@ -73,17 +93,81 @@ async def test_outputs(context: CapabilityContext) -> None:
     assert await code_of(rows, append=True) == "CSV_WRITE_ERROR"
 
 
-async def test_rows_are_appended_once(context: CapabilityContext) -> None:
+APPENDED: dict[str, Any] = {"output": "file", "path": "log.csv", "append": True, "columns": ["a"]}
+
+
+def steps(context: CapabilityContext, count: int) -> list[CapabilityContext]:
     workspace = context.require_workspace()
-    options: dict[str, Any] = {"output": "file", "path": "log.csv", "append": True, "columns": ["a"]}
-    steps = [CapabilityContext(workspace=workspace, idempotency_key=f"step-{number}") for number in range(3)]
-    for number, step in enumerate(steps):
+    return [CapabilityContext(workspace=workspace, idempotency_key=f"step-{number}") for number in range(count)]
+
+
+def content_of(context: CapabilityContext) -> bytes:
+    with context.require_workspace().open("log.csv") as stream:
+        return stream.read()
+
+
+async def test_rows_are_appended_once(context: CapabilityContext) -> None:
+    all_steps = steps(context, 3)
+    for number, step in enumerate(all_steps):
         for _ in range(2):  # the second time after a crash
-            result = await write([{"a": number}], step, **options)
+            result = await write([{"a": number}], step, **APPENDED)
             assert result["rows"] == 1
-    with workspace.open("log.csv") as stream:
-        assert stream.read() == b"a\n0\n1\n2\n"
-    assert (await write([{"a": 9}], steps[2], **options))["size"] == 10  # other rows are no repetition
+    assert content_of(context) == b"a\n0\n1\n2\n"
+    for number, step in enumerate(all_steps):
+        await write([{"a": number}], step, **APPENDED)
+    assert content_of(context) == b"a\n0\n1\n2\n"
+    assert (await write([{"a": 9}], all_steps[2], **APPENDED))["size"] == 10  # other rows are no repetition
+
+
+async def test_equal_rows_of_two_steps_have_one_header(context: CapabilityContext) -> None:
+    for step in steps(context, 2):
+        await write([{"a": 1}], step, bom=True, **APPENDED)
+    assert content_of(context) == b"\xef\xbb\xbfa\n1\n1\n"
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("left", range(8))
+async def test_rows_that_were_torn_by_a_crash(left: int, is_first: bool, context: CapabilityContext) -> None:
+    begun, other = steps(context, 2)
+    await write([{"a": "12"}, {"a": "34"}], begun, **APPENDED)
+    whole = content_of(context)
+    path = context.require_workspace().path("log.csv")
+    path.write_bytes(whole[:left])  # as a process leaves it that dies while it writes
+    for step, rows in (
+        [(begun, ["12", "34"]), (other, ["56"])] if is_first else [(other, ["56"]), (begun, ["12", "34"])]
+    ):
+        await write([{"a": row} for row in rows], step, **APPENDED)
+    assert content_of(context) == (b"a\n12\n34\n56\n" if is_first else b"a\n56\n12\n34\n")
+
+
+async def test_steps_side_by_side_write_one_header(context: CapabilityContext) -> None:
+    await asyncio.gather(*(write([{"a": number}], step, **APPENDED) for number, step in enumerate(steps(context, 20))))
+    lines = content_of(context).decode().split()
+    assert lines[0] == "a"
+    assert sorted(map(int, lines[1:])) == list(range(20))
+
+
+async def test_json_lines_keep_their_numbers(context: CapabilityContext) -> None:
+    path = context.require_workspace().path("in.jsonl")
+    lines = [
+        '{"a": 12345678901234567890123}',
+        "",
+        '{"a": "\\ud83d\\ude00"}',
+        '{"a": 1.10}',
+        '{"a": [1.50]}',
+        '{"b": null}',
+    ]
+    path.write_text("\n".join(lines))
+    text = await write(context=context, data={"$file": "in.jsonl"}, columns=["a"])
+    assert text == 'a\n12345678901234567890123\n\U0001f600\n1.1\n[1.50]\n""\n'
+    path.write_text('{"a": 1}\n{"a": NaN}\n')
+    with pytest.raises(AgentError) as caught:
+        await write(context=context, data={"$file": "in.jsonl"})
+    assert (caught.value.code, caught.value.attributes["line"]) == ("JSON_LINES_INVALID", "2")
+
+
+async def test_append_needs_columns(context: CapabilityContext) -> None:
+    assert await code_of([{"a": 1}], context=context, output="file", path="x.csv", append=True) == "CSV_WRITE_ERROR"
 
 
 FIELDS = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0"), max_size=8)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from runtara_sdk.agents import AgentDefinition
 
-from runtara_agents_csv_xml.csv_format.reading import csv_read_chunk, csv_validate, from_csv, get_header
+from runtara_agents_csv_xml.csv_format.chunks import csv_read_chunk
+from runtara_agents_csv_xml.csv_format.reading import from_csv, get_header
+from runtara_agents_csv_xml.csv_format.validation import csv_validate
 from runtara_agents_csv_xml.csv_format.writing import to_csv
 
 __all__ = ["csv_agent"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 from runtara_sdk.agents import AgentError, CapabilityContext
 from runtara_sdk.agents.workspace import StoredFile
 from runtara_sdk.workflow.json_text import decode_json, encode_json
@@ -16,6 +16,8 @@ LINE_INVALID = "JSON_LINES_INVALID"
 
 _LONGEST_LINE_BYTES = 64 * 1024 * 1024
 _WRITE_BYTES = 1024 * 1024
+_EXACT = frozenset({str, int, bool, type(None)})
+"""Types of values of which both ways of reading make the same."""
 
 
 def write_json_lines(
@@ -44,13 +46,14 @@ def read_json_lines(stream: BinaryIO) -> Iterator[tuple[Any, int]]:
         AgentError: permanent JSON_LINES_INVALID that names the line.
     """
     number, position = 0, stream.tell()
+    decoded = _Decoder()
     while line := stream.readline(_LONGEST_LINE_BYTES):
         number += 1
         position += len(line)
         if not line.strip():
             continue
         try:
-            yield _decoded(line), position
+            yield decoded(line), position
         except ValueError as error:
             raise AgentError.permanent(
                 LINE_INVALID,
@@ -68,6 +71,23 @@ def _encoded(record: Any) -> bytes:
         return encode_json(record)
 
 
-def _decoded(line: bytes) -> Any:
-    """A line's value; raises `ValueError`."""
-    return decode_json(line)
+class _Decoder:
+    """Reads values of lines; raises `ValueError`.
+
+    Records without fractions are read the fast way. Fractions keep the text they were written with, which only
+    `decode_json` knows; a file that has one has more, most likely.
+    """
+
+    def __init__(self) -> None:
+        self._is_fast = True
+
+    def __call__(self, line: bytes) -> Any:
+        if self._is_fast:
+            try:
+                record = from_json(line, allow_inf_nan=False)
+            except ValueError:  # so says decode_json, too, or it knows better
+                return decode_json(line)
+            if isinstance(record, dict) and _EXACT.issuperset(map(type, record.values())):
+                return record
+            self._is_fast = False
+        return decode_json(line)

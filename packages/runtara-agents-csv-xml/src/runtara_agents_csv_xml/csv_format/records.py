@@ -6,9 +6,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pydantic import BaseModel, Field
+from runtara_sdk.agents import AgentError
 
 from runtara_agents_csv_xml.csv_format.rows import CsvSource, header_of, parse_error
 from runtara_agents_csv_xml.csv_format.values import Reader, UnfitError, readers
+
+FIELD_NOT_FOUND = "CSV_FIELD_NOT_FOUND"
 
 MOST_BAD_ROWS = 1000
 """How many bad rows are told one by one; the others are counted."""
@@ -29,6 +32,7 @@ class Records:
 
     Args:
         source: an open file.
+        needs_types: whether a declared type of a column that is not there is an error.
 
     Attributes:
         columns: their names, in order; empty where rows are arrays.
@@ -36,8 +40,9 @@ class Records:
         bad_count: how many there were.
     """
 
-    def __init__(self, source: CsvSource) -> None:
+    def __init__(self, source: CsvSource, *, needs_types: bool = True) -> None:
         self.source = source
+        self._needs_types = needs_types
         self.bad_rows: list[BadRow] = []
         self.bad_count = 0
         self._rows = source.rows()
@@ -96,6 +101,14 @@ class Records:
 
     def _begin(self, columns: list[str]) -> None:
         self._width = len(columns)
+        missing = [name for name in self.source.options.types if name not in columns]
+        if missing and self._needs_types:
+            raise AgentError.permanent(
+                FIELD_NOT_FOUND,
+                f"`types` names the column {missing[0][:100]!r}, which is not there: the columns are "
+                f"{', '.join(repr(name[:100]) for name in columns[:20])}",
+                attributes={"column": missing[0][:100]},
+            )
         self._read = readers(columns, self.source.options)
         self._has_blank = "" in columns and bool(self.columns)
         if self.source.options.duplicate_columns == "first":
