@@ -25,10 +25,17 @@ USED_WITHOUT_AN_IMPORT = {
     ("runtara-compiler", "tzdata"): "data that native binaries carry",
     ("runtara-core", "pytest-asyncio"): "a plugin that the suite needs",
     ("runtara-environment", "pytest-asyncio"): "a plugin that the suite needs",
+    ("runtara-agents-transform", "tzdata"): "data that zones are read from",
+    ("runtara-workflow-stdlib", "runtara-agents-csv-xml"): "agents of the bundle, found as plugins",
+    ("runtara-workflow-stdlib", "runtara-agents-sftp"): "an agent of the bundle, found as a plugin",
     ("runtara-workflow-stdlib", "runtara-agents-http"): "an agent of the bundle, found as a plugin",
     ("runtara-workflow-stdlib", "runtara-agents-transform"): "an agent of the bundle, found as a plugin",
 }
-GOES_ON_WITHOUT = {("qh3", "src/runtara_sdk/transport/qh3_library.py")}
+GOES_ON_WITHOUT = {
+    ("qh3", "src/runtara_sdk/transport/qh3_library.py"),
+    ("python_calamine", "src/runtara_agents_csv_xml/xlsx_format/reading.py"),
+    ("xlsxwriter", "src/runtara_agents_csv_xml/xlsx_format/writing.py"),
+}
 
 
 def project(package: Path) -> dict[str, Any]:
