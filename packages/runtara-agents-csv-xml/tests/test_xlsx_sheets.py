@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import sys
 import zipfile
 from datetime import datetime
@@ -82,6 +83,21 @@ async def test_texts_stay_texts(tmp_path: Path) -> None:
     both = await run("to-xlsx", sheets=sheets)
     assert await run("from-xlsx", data=both, sheet="one", has_headers=False) == [[1, 2]]
     assert await run("from-xlsx", data=both, sheet="two") == [{"a": 2}]
+
+
+async def test_large_sheets_go_through_files(tmp_path: Path) -> None:
+    context = CapabilityContext(workspace=Workspace(tmp_path))
+    rows = [{"id": number, "name": f"=name {number}"} for number in range(3000)]
+    (tmp_path / "in.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    written = await run("to-xlsx", context, data={"$file": "in.jsonl"}, output="file", path="out.xlsx")
+    read = await run("from-xlsx", context, data=written, output="file", path="back.jsonl")
+    assert (read["count"], read["file"]["$file"]) == (3000, "back.jsonl")
+    lines = (tmp_path / "back.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == rows
+    some = await run("to-xlsx", context, data={"$file": "in.jsonl"}, columns=["name"], sheet_name="N")
+    assert await run("from-xlsx", context, data=some, sheet="N", limit=1) == [{"name": "=name 0"}]
+    assert await code_of("from-xlsx", data=written, output="file") == "XLSX_INVALID_OPTION"
+    assert await code_of("to-xlsx", value=[], data=[1]) == "XLSX_WRITE_ERROR"
 
 
 async def test_what_cannot_be_written() -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO, Literal, cast
 
-from pydantic import BaseModel, Field
+from pydantic import AliasChoices, BaseModel, Field
 from runtara_sdk.agents import (
     AgentError,
     CapabilityContext,
@@ -16,10 +17,11 @@ from runtara_sdk.agents import (
     KnownError,
     capability,
 )
-from runtara_sdk.agents.files import WORKSPACE_ERRORS
+from runtara_sdk.agents.files import FILE_ERRORS, WORKSPACE_ERRORS, FileInput, open_file
 from runtara_sdk.agents.workspace import copy_stream
 from runtara_sdk.written_decimal import dump_json
 
+from runtara_agents_csv_xml.csv_format.json_lines import LINE_INVALID, read_json_lines
 from runtara_agents_csv_xml.xlsx_format.reading import EXTRA_MISSING, TOO_LARGE, extra_missing, too_large
 
 WRITE_ERROR = "XLSX_WRITE_ERROR"
@@ -47,10 +49,19 @@ class ToXlsxInput(BaseModel):
     value: list[Any] | None = Field(
         default=None, title="Value", description="The rows of one sheet.", examples=[[{"sku": "A1", "qty": 2}]]
     )
+    data: FileInput = Field(
+        default=None,
+        title="Data",
+        description="A file of JSON lines, in place of `value`: for what is too large for the data of a workflow.",
+    )
     sheets: list[Sheet] = Field(default_factory=list, description="Several sheets, in place of `value`.")
-    columns: list[str] | None = Field(default=None, description="Of `value`: which keys, in which order.")
-    sheet_name: str = Field(default="Sheet1", min_length=1, max_length=31, description="For `value`.")
-    use_header: bool = Field(default=True, description="Whether the first row names the columns.")
+    columns: list[str] | None = Field(default=None, description="Of `value` or `data`: which keys, in which order.")
+    sheet_name: str = Field(default="Sheet1", min_length=1, max_length=31, description="For `value` or `data`.")
+    use_header: bool = Field(
+        default=True,
+        validation_alias=AliasChoices("use_header", "has_headers"),
+        description="Whether the first row names the columns.",
+    )
     output: Literal["data", "file"] = Field(
         default="data", description="`data`: {content, filename, mimeType}. `file`: a file of the workspace at `path`."
     )
@@ -67,7 +78,9 @@ class ToXlsxInput(BaseModel):
     effect=EffectClass.IDEMPOTENT,
     deterministic=False,
     known_errors=(
+        *FILE_ERRORS,
         *WORKSPACE_ERRORS,
+        KnownError.permanent(LINE_INVALID, "A line of `data` is no JSON.", "line"),
         KnownError.permanent(WRITE_ERROR, "A name of a sheet or a value cannot be written.", "sheet"),
         KnownError.permanent(TOO_LARGE, "There are more rows, columns or bytes than may be.", "limit"),
         KnownError.permanent(EXTRA_MISSING, "The libraries of spreadsheets are not installed."),
@@ -82,8 +95,8 @@ def to_xlsx(inputs: ToXlsxInput, context: CapabilityContext) -> FileData | FileR
         raise extra_missing() from None
     if inputs.output == "file" and inputs.path is None:
         raise _write_error("output `file` needs `path`, a path in the workspace")
-    if (inputs.value is None) == (not inputs.sheets):
-        raise _write_error("give either `value` or `sheets`")
+    if [inputs.value is None, inputs.data is None, not inputs.sheets].count(False) != 1:
+        raise _write_error("give one of `value`, `data` and `sheets`")
     sheets = inputs.sheets or [Sheet(name=inputs.sheet_name, rows=inputs.value or [], columns=inputs.columns)]
     with tempfile.SpooledTemporaryFile(_MEMORY_BYTES) as packed, tempfile.TemporaryDirectory() as directory:
         target = cast("BinaryIO", packed)
@@ -99,7 +112,8 @@ def to_xlsx(inputs: ToXlsxInput, context: CapabilityContext) -> FileData | FileR
         names: set[str] = set()
         for sheet in sheets:
             _check_name(sheet.name, names)
-            _write_sheet(workbook.add_worksheet(sheet.name), sheet, context, use_header=inputs.use_header)
+            rows = _Lines(inputs.data, context) if inputs.data is not None else sheet.rows
+            _write_sheet(workbook.add_worksheet(sheet.name), sheet, rows, context, use_header=inputs.use_header)
         workbook.close()
         size = target.tell()
         target.seek(0)
@@ -112,13 +126,30 @@ def to_xlsx(inputs: ToXlsxInput, context: CapabilityContext) -> FileData | FileR
         return FileData.of(target.read(), filename="data.xlsx", mime_type=MEDIA_TYPE)
 
 
-def _write_sheet(worksheet: Any, sheet: Sheet, context: CapabilityContext, *, use_header: bool) -> None:
+class _Lines:
+    """The records of a file of JSON lines, as often as they are wanted."""
+
+    def __init__(self, data: Any, context: CapabilityContext) -> None:
+        self._data = data
+        self._context = context
+
+    def __iter__(self) -> Iterator[Any]:
+        with open_file(self._data, self._context) as file:
+            for record, _ in read_json_lines(file.stream):
+                yield record
+
+
+def _write_sheet(
+    worksheet: Any, sheet: Sheet, rows: Iterable[Any], context: CapabilityContext, *, use_header: bool
+) -> None:
     columns = sheet.columns
     if columns is None:
         keys: dict[str, None] = {}
-        for row in sheet.rows:
+        for number, row in enumerate(rows):
             if isinstance(row, dict):
                 keys.update(dict.fromkeys(row))
+            if not number % 1000:
+                context.check()
         columns = list(keys)
     if len(columns) > _MOST_COLUMNS:
         raise too_large("columns", _MOST_COLUMNS)
@@ -126,12 +157,12 @@ def _write_sheet(worksheet: Any, sheet: Sheet, context: CapabilityContext, *, us
     if use_header and columns:
         _write_row(worksheet, 0, list(columns), sheet.name)
         number = 1
-    for row in sheet.rows:
+    for row in rows:
         if number >= _MOST_ROWS:
             raise too_large("rows", _MOST_ROWS)
-        cells = (
-            [row.get(name) for name in columns] if isinstance(row, dict) else row if isinstance(row, list) else [row]
-        )
+        cells = _cells(row, columns)
+        if len(cells) > _MOST_COLUMNS:
+            raise too_large("columns", _MOST_COLUMNS)
         _write_row(worksheet, number, cells, sheet.name)
         number += 1
         if not number % 1000:
