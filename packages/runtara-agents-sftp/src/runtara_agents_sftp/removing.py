@@ -6,6 +6,7 @@ record tells that it was there.
 
 from __future__ import annotations
 
+import itertools
 import posixpath
 import stat
 
@@ -105,7 +106,7 @@ def _remove_tree(session: SftpSession, full: str, path: str, context: Capability
             removed += 1
             continue
         pending.append((directory, True))
-        for entry in list(session.client.entries(directory)):
+        for entry in list(itertools.islice(session.client.entries(directory), _MOST_ITEMS + 1)):
             each = posixpath.join(directory, entry.filename)
             if stat.S_ISDIR(entry.st_mode or 0):
                 pending.append((each, False))

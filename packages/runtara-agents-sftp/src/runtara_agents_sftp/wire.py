@@ -192,6 +192,8 @@ class WireClient(paramiko.SFTPClient):
                     raise paramiko.SFTPError("the server answered a listing with something else")
                 for _ in range(message.get_int()):
                     name = _text(message.get_binary())
+                    if not name:  # also what is read behind the end of a packet
+                        raise paramiko.SFTPError("the server listed a file without a name")
                     message.get_binary()  # the line for people
                     entry: paramiko.SFTPAttributes = paramiko.SFTPAttributes._from_msg(message, name)  # type: ignore[attr-defined]  # noqa: SLF001
                     if name not in (".", "..") and "/" not in name:
