@@ -83,6 +83,7 @@ def csv_validate(inputs: ValidateInput, context: CapabilityContext) -> ValidateO
     """Look at every row."""
     findings = _Findings(inputs.max_errors)
     count = 0
+    looks_at_values = bool(inputs.required_values or inputs.unique)
     columns: list[str] = []
     checked = inputs.model_copy(update={"on_bad_row": "collect"})
     with open_csv(checked, context) as source:
@@ -95,7 +96,7 @@ def csv_validate(inputs: ValidateInput, context: CapabilityContext) -> ValidateO
         try:
             for record in _with_bad_rows(records, findings):
                 count += 1
-                if isinstance(record, dict):
+                if looks_at_values and isinstance(record, dict):
                     _check_values(record, source.row, inputs, findings, seen)
         except AgentError as error:
             if error.code != PARSE_ERROR:
@@ -116,7 +117,8 @@ def csv_validate(inputs: ValidateInput, context: CapabilityContext) -> ValidateO
 def _with_bad_rows(records: Records, findings: _Findings) -> Iterator[Record]:
     """The records; bad rows are told as they come, so that few are kept."""
     for record in records:
-        _tell_bad_rows(records, findings)
+        if records.bad_rows:
+            _tell_bad_rows(records, findings)
         yield record
 
 
