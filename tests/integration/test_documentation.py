@@ -34,6 +34,7 @@ FIRST_COMMAND = (
     "runtara run examples/order-processing.json --input @examples/order.json"
 )
 TEST_COMMAND = "pip install uv && uv run pytest"
+TESTED_WITH_A_SERVER = {"runtara-agents-http", "runtara-agents-sftp"}
 EXAMPLE_PORT = 8780
 # The code of an exception, what a program hands to the script that it wrote, and what the system has.
 NO_SETTINGS = {"RUNTARA_ERROR", "RUNTARA_MODULE_FLAGS", "PATH"}
@@ -206,7 +207,7 @@ def programs_in_readmes() -> list[Any]:
     for package in PACKAGES:
         listed = blocks(package / "README.md")
         for index, (language, text) in enumerate(listed):
-            if language == "python" and package.name != "runtara-agents-http":  # that one is tested with a server
+            if language == "python" and package.name not in TESTED_WITH_A_SERVER:
                 following = listed[index + 1] if index + 1 < len(listed) else None
                 printed = following.text if following is not None and following.language == "text" else None
                 found.append(pytest.param(text, printed, id=f"{package.name}-{index}"))
