@@ -102,6 +102,6 @@ class ReadOptions(BaseModel):
 
 
 def _one_character(value: str, name: str) -> str:
-    if len(value) != 1 or value in "\r\n":
+    if len(value) != 1 or value in "\r\n\0":
         raise ValueError(f"{name} must be one character, and no line break")
     return value

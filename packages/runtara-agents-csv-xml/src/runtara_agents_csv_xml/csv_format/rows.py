@@ -165,8 +165,10 @@ def open_csv(options: ReadOptions, context: CapabilityContext) -> CsvSource:
         source.begins_at = stream.tell()
         source.skip_lines(options.skip_rows)
         source.delimiter, source.begins_at = find_delimiter(stream, encoding, options, source.begins_at)
-        if source.delimiter == options.quote_char:
-            raise AgentError.permanent(INVALID_DELIMITER, "delimiter and quote_char are the same character")
+        if len({source.delimiter, options.quote_char, options.escape_char}) < 3:
+            raise AgentError.permanent(
+                INVALID_DELIMITER, "delimiter, quote_char and escape_char must be three different characters"
+            )
     except BaseException:
         stream.close()
         raise
