@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 import xlsxwriter
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from runtara_agents_csv_xml import xlsx_agent
 from runtara_agents_csv_xml.xlsx_format.example import SPREADSHEET
 from runtara_sdk.agents import AgentError
@@ -125,3 +127,22 @@ async def test_the_bound_may_be_moved() -> None:
     with pytest.raises(AgentError) as caught:
         await read(data, max_cells=99)
     assert "max_cells" in caught.value.message
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from([SHEET, "xl/workbook.xml", "xl/styles.xml", None]), st.integers(0, 2000), st.binary(max_size=12))
+async def test_damaged_files_are_errors(part: str | None, at: int, damage: bytes) -> None:
+    content = base64.b64decode(SPREADSHEET)
+    if part is not None:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            inner = archive.read(part)
+        at %= len(inner)
+        content = base64.b64decode(with_part(part, inner[:at] + damage + inner[at + len(damage) :]))
+    else:
+        at %= len(content)
+        content = content[:at] + damage + content[at + len(damage) :]
+    for capability in ("from-xlsx", "get-sheets"):
+        try:
+            await xlsx_agent.invoke(capability, {"data": base64.b64encode(content).decode()})
+        except AgentError as error:
+            assert error.code.startswith("XLSX_")

@@ -54,7 +54,7 @@ def check_extents(content: bytes, *, most_bytes: int, most_cells: int, check: Ca
 
     Raises:
         ExtentError: it becomes too large.
-        zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError: it is damaged, or locked.
+        Exception: of various kinds, where it is damaged or locked.
     """
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         parts = archive.infolist()

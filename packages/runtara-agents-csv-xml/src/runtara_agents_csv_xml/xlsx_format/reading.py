@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time, timedelta
 from itertools import islice
@@ -199,7 +197,9 @@ def open_workbook(inputs: SheetInput, context: CapabilityContext) -> Iterator[Ca
         except ExtentError as error:
             option = " (max_cells)" if error.what == "cells" else ""
             raise too_large(f"{error.what} when it is unpacked{option}", error.limit) from None
-        except (zipfile.BadZipFile, zlib.error, OSError, ValueError, NotImplementedError, RuntimeError) as error:
+        except AgentError:
+            raise
+        except Exception as error:  # noqa: BLE001 - damaged archives raise whatever their methods raise
             raise AgentError.permanent(DECODE_ERROR, f"it is no spreadsheet: {str(error)[:200]}") from None
     with _translated(DECODE_ERROR, "it is no spreadsheet"):
         workbook = CalamineWorkbook.from_filelike(io.BytesIO(content))
