@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from runtara_sdk.agents import AgentDefinition
 
-from runtara_agents_csv_xml.xml_format.reading import from_xml, xml_extract, xml_validate
+from runtara_agents_csv_xml.xml_format.extracting import xml_extract
+from runtara_agents_csv_xml.xml_format.reading import from_xml
+from runtara_agents_csv_xml.xml_format.validating import xml_validate
 from runtara_agents_csv_xml.xml_format.writing import to_xml
 
 __all__ = ["xml_agent"]
