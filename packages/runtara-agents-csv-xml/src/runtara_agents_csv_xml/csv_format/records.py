@@ -64,7 +64,7 @@ class Records:
             columns, width, rows = self.columns, self._width, self._rows
             for row in rows:  # the most common case, without detours
                 if len(row) == width:
-                    yield dict(zip(columns, row, strict=True))
+                    yield dict(zip(columns, row, strict=False))
                 else:
                     yield from self._checked([row])
         else:

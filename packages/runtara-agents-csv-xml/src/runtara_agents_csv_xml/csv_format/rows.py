@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import BinaryIO
@@ -40,11 +40,13 @@ class CsvSource:
     delimiter: str = ","
     row: int = 0
     _begins_at_row: bool = True
-    _taken: int = 0
+    _counted: int = 0
+    _taken: Callable[[], int] = int
     _lines: Lines | None = None
 
     def close(self) -> None:
         """Close the file."""
+        self._lines, self._taken = None, int  # it knows this object, too: blocks would wait for the collector of cycles
         self.stream.close()
 
     def __enter__(self) -> CsvSource:
@@ -56,7 +58,7 @@ class CsvSource:
     @property
     def position(self) -> int:
         """The offset behind the row that was read last, bytes."""
-        return self.begins_at if self._lines is None else self._lines.end_of(self._taken)
+        return self.begins_at if self._lines is None else self._lines.end_of(self._taken())
 
     def rows(self, offset: int | None = None, first_row: int = 0) -> Iterator[list[str]]:
         """The rows from an offset on, or from the beginning.
@@ -71,7 +73,7 @@ class CsvSource:
         # The limit is one for all readers of the process: fields over several lines may need a look of their own.
         measures = csv.field_size_limit() > longest
         lines = self._lines = self._lines_from_here()
-        self._taken, comment = 0, options.comment_char
+        self._counted, comment = 0, options.comment_char
         reader = csv.reader(
             lines if comment is None else self._without_comments(lines, comment),
             delimiter=self.delimiter,
@@ -79,13 +81,16 @@ class CsvSource:
             escapechar=options.escape_char,
             strict=True,
         )
+        self._taken = (lambda: reader.line_num) if comment is None else (lambda: self._counted)
         trims, skips_empty = options.trim_whitespace, options.skip_empty_lines
+        is_plain = comment is None and not trims and not measures
         try:
             for row in reader:
-                if comment is None:
-                    self._taken = reader.line_num
-                else:
-                    self._begins_at_row = True
+                if is_plain and len(row) > 1:
+                    self.row += 1
+                    yield row
+                    continue
+                self._begins_at_row = True
                 if not row:  # a blank line
                     continue
                 self.row += 1
@@ -125,7 +130,7 @@ class CsvSource:
         """The lines that are no comments; within quotes there are none."""
         self._begins_at_row = True
         for line in lines:
-            self._taken += 1
+            self._counted += 1
             if self._begins_at_row and line.startswith(mark):
                 continue
             self._begins_at_row = False
