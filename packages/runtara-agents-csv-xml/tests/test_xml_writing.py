@@ -27,7 +27,7 @@ async def place_of(value: Any, **options: Any) -> str:
 
 async def test_forms() -> None:
     assert await write({"a": {"@attributes": {"x": 'q"<', "n": 1}, "@text": "t&", "b": [1, None, True]}}) == (
-        '<a x=\'q"&lt;\' n="1">t&amp;<b>1</b><b/><b>true</b></a>'
+        '<a x="q&quot;&lt;" n="1">t&amp;<b>1</b><b/><b>true</b></a>'
     )
     assert await write([1, {"x": 2}], root="r") == "<r><item>1</item><item><x>2</x></item></r>"
     assert await write("text", root="r") == "<r>text</r>"
