@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from runtara_agents_csv_xml import csv_agent
+from runtara_agents_csv_xml.csv_format.options import ReadOptions
+from runtara_agents_csv_xml.csv_format.rows import open_csv
 from runtara_sdk.agents import AgentError, CapabilityContext
 from runtara_sdk.agents.workspace import Workspace
 
@@ -207,7 +210,9 @@ async def test_results_are_bounded() -> None:
 async def test_limits() -> None:
     error = await error_of("from-csv", text="a\n" + "x" * 2_000_000, max_field_characters=1000)
     assert (error.code, error.attributes["row"]) == ("CSV_PARSE_ERROR", "2")
-    assert (await error_of("from-csv", text=",".join("x" * 20_000))).code == "CSV_PARSE_ERROR"
+    for use_header in (True, False):
+        error = await error_of("from-csv", text=",".join("x" * 20_000), use_header=use_header)
+        assert (error.code, "more than 16384 columns" in error.message) == ("CSV_PARSE_ERROR", True)
     assert (await error_of("from-csv", text="a", data="YQ==")).code == "INPUT_MISSING"
 
 
@@ -261,6 +266,20 @@ async def test_validation_tells_everything() -> None:
 FIELDS = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0"), max_size=6)
 LINE_ENDS = st.sampled_from(["\n", "\r\n"])
 ENCODINGS = st.sampled_from(["utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "gb18030"])
+
+
+@given(st.text(st.sampled_from('aé,"\r\n \u2028\x0b'), max_size=30), ENCODINGS)
+def test_rows_are_those_of_the_reader_of_python(text: str, encoding: str) -> None:
+    def rows_of(read: Callable[[], Iterable[list[str]]]) -> list[list[str]] | None:
+        try:
+            return [row for row in read() if row]
+        except (csv.Error, AgentError):
+            return None
+
+    options = ReadOptions(data=list(text.encode(encoding)), encoding=encoding, skip_empty_lines=False)
+    with open_csv(options, CapabilityContext()) as source:
+        found = rows_of(source.rows)
+    assert found == rows_of(lambda: csv.reader(io.StringIO(text, newline=""), strict=True))
 
 
 async def chunks_of(limit: int, **read: Any) -> list[list[Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 from runtara_sdk.agents import AgentError
 
+from runtara_agents_csv_xml.csv_format.options import MOST_COLUMNS
 from runtara_agents_csv_xml.csv_format.rows import CsvSource, header_of, parse_error
 from runtara_agents_csv_xml.csv_format.values import Reader, UnfitError, readers
 
@@ -75,6 +76,8 @@ class Records:
         fails = options.on_bad_row == "error"
         for row in rows:
             if not self._width:
+                if len(row) > MOST_COLUMNS:
+                    raise parse_error(source.row, f"there are more than {MOST_COLUMNS} columns")
                 self._begin([f"Column {number}" for number in range(1, len(row) + 1)])
             values: list[Any] = row
             if len(row) != self._width:
