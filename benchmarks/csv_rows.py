@@ -15,7 +15,7 @@ counts. Peak memory is that of the process; the line `nothing` is the agent, imp
 | filter | `from-csv` with a condition that one row of 17 fulfils, into JSON lines of the workspace |
 | file | `from-csv` of all rows into JSON lines of the workspace |
 | chunks | `csv-read-chunk` with 5 000 rows a call, as a loop of a scenario makes them, without its checkpoints |
-| back | `to-csv` from the JSON lines of `file` to a file of the workspace |
+| back | `to-csv` from the JSON lines of `file`, whose columns are named, to a file of the workspace |
 """
 
 from __future__ import annotations
@@ -108,7 +108,8 @@ from runtara_agents_csv_xml import csv_agent
 async def main():
     used = context()
     began = time.perf_counter()
-    inputs = {"data": {"$file": "out.jsonl"}, "output": "file", "path": "out.csv"}
+    columns = "id sku name qty price currency note city country at".split()
+    inputs = {"data": {"$file": "out.jsonl"}, "columns": columns, "output": "file", "path": "out.csv"}
     measured((await csv_agent.invoke("to-csv", inputs, used))["rows"], began)
 asyncio.run(main())
 """,
