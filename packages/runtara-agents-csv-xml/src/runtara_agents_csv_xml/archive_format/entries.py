@@ -1,25 +1,20 @@
-"""The entries of archives of all formats, with bounds: what an archive says of itself is not believed."""
+"""What archives of all formats consist of, with bounds: what an archive says of itself is not believed."""
 
 from __future__ import annotations
 
-import bz2
 import contextlib
-import gzip
 import lzma
 import re
-import stat
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, BinaryIO, Literal, cast
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, BinaryIO, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 from runtara_sdk.agents import AgentError, CapabilityContext, KnownError
 from runtara_sdk.agents.files import FILE_ERRORS, FileInput
-
-Format = Literal["zip", "tar", "tar.gz", "tar.bz2", "tar.xz"]
 
 DECODE_ERROR = "ARCHIVE_DECODE_ERROR"
 READ_ERROR = "ARCHIVE_READ_ERROR"
@@ -27,6 +22,7 @@ TOO_LARGE = "ARCHIVE_TOO_LARGE"
 UNSAFE_PATH = "ARCHIVE_UNSAFE_PATH"
 UNSUPPORTED_FORMAT = "ARCHIVE_UNSUPPORTED_FORMAT"
 ENCRYPTED = "ARCHIVE_ENCRYPTED"
+OPTION_INVALID = "ARCHIVE_INVALID_OPTION"
 
 READ_ERRORS = (
     *FILE_ERRORS,
@@ -34,20 +30,50 @@ READ_ERRORS = (
     KnownError.permanent(READ_ERROR, "An entry is damaged.", "path"),
     KnownError.permanent(TOO_LARGE, "It holds more than may be: it may be a bomb.", "limit"),
     KnownError.permanent(UNSAFE_PATH, "An entry would land outside, or is a link or a device.", "path"),
-    KnownError.permanent(UNSUPPORTED_FORMAT, "The format is not known, or none that can be told."),
+    KnownError.permanent(UNSUPPORTED_FORMAT, "The format cannot be told, or is none that can be read."),
     KnownError.permanent(ENCRYPTED, "An entry is encrypted.", "path"),
+    KnownError.permanent(OPTION_INVALID, "Two options do not go together."),
 )
 
-_PIECE_BYTES = 256 * 1024
+FREE_BYTES = 1024 * 1024
+"""What may be unpacked whatever the ratio."""
+PIECE_BYTES = 256 * 1024
+
 _DRIVE = re.compile(r"[A-Za-z]:")
-_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, NotImplementedError)
+_DAMAGED = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    NotImplementedError,
+    ValueError,
+)
+_SHORT_NAMES = {"tgz": "tar.gz", "tbz2": "tar.bz2", "tbz": "tar.bz2", "txz": "tar.xz"}
+
+
+def _full_name(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    name = value.strip().lower().removeprefix(".")
+    return _SHORT_NAMES.get(name, name)
+
+
+FormatName = Literal["zip", "tar", "tar.gz", "tar.bz2", "tar.xz"]
+Format = Annotated[FormatName, BeforeValidator(_full_name)]
 
 
 class ArchiveInput(BaseModel):
     """An archive, and how much it may hold."""
 
     archive: FileInput = Field(title="Archive", description="The archive.", examples=[{"$file": "in/orders.zip"}])
-    format: Format | None = Field(default=None, description="Found out when left out.")
+    format: Format | None = Field(default=None, description="Found out when left out; also tgz, tbz2, txz.")
+    name_encoding: str | None = Field(
+        default=None,
+        description="Of the names of entries that are not UTF-8; CP437 in a zip and Latin-1 in a tar when left out.",
+        examples=["cp932"],
+    )
     max_entries: int = Field(default=10_000, ge=1, le=1_000_000, description="More entries are an error.")
     max_entry_bytes: int = Field(default=1024**3, ge=1, le=2**40, description="A larger entry is an error.")
     max_total_bytes: int = Field(default=4 * 1024**3, ge=1, le=2**40, description="More in all is an error.")
@@ -64,7 +90,7 @@ class Entry:
     """One entry.
 
     Attributes:
-        path: with slashes, relative.
+        path: with slashes, relative; as the archive says where it is unsafe.
         size: bytes, as the archive says.
         compressed_size: bytes; None where it is not told.
         is_directory: whether it is a directory.
@@ -81,91 +107,68 @@ class Entry:
     code: str
     open: Callable[[], BinaryIO]
 
-    def refuse_problem(self) -> None:
-        """Raise `AgentError` when the entry must not be unpacked."""
-        if self.problem is not None:
-            raise AgentError.permanent(
-                self.code, f"entry {self.path[:200]!r} {self.problem}", attributes={"path": self.path[:200]}
-            )
+    @property
+    def error(self) -> AgentError:
+        """The error of an entry that must not be unpacked."""
+        return AgentError.permanent(
+            self.code, f"entry {self.path[:200]!r} {self.problem}", attributes={"path": self.path[:200]}
+        )
+
+    def with_problem(self, code: str, problem: str) -> Entry:
+        """The same entry, which must not be unpacked."""
+        return replace(self, code=code, problem=problem)
 
 
 class Archive:
-    """An open archive; its contents are read within the bounds."""
+    """An open archive; its contents are read within the bounds.
 
-    def __init__(self, inputs: ArchiveInput, format_: Format, archive_bytes: int, entries: Iterator[Entry]) -> None:
-        self.format = format_
+    Attributes:
+        format: its format.
+        is_listed: whether it knows all of its entries from the start.
+    """
+
+    def __init__(
+        self, inputs: ArchiveInput, found: FormatName, archive_bytes: int, entries: Iterator[Entry], *, is_listed: bool
+    ) -> None:
+        self.format = found
+        self.is_listed = is_listed
         self._inputs = inputs
-        self._allowed = 1024 * 1024 + archive_bytes * inputs.max_ratio
+        self._allowed = FREE_BYTES + archive_bytes * inputs.max_ratio
         self._entries = entries
         self._total = 0
 
     def entries(self) -> Iterator[Entry]:
-        """The entries in their order; raises `AgentError` when there are too many, or one is damaged."""
+        """The entries in their order; raises `AgentError` when there are too many, or one is damaged.
+
+        Those of archives that are read from the beginning to the end must be read before the next one is asked for.
+        """
         count = 0
         with damaged(""):
             for entry in self._entries:
                 count += 1
                 if count > self._inputs.max_entries:
-                    raise _too_large("entries", self._inputs.max_entries, "max_entries")
-                yield entry
+                    raise too_large("entries", self._inputs.max_entries, "max_entries")
+                if entry.path or entry.problem:  # the directory that holds all others is none of them
+                    yield entry
 
     def pieces(self, entry: Entry, context: CapabilityContext) -> Iterator[bytes]:
-        """The content of an entry, in pieces."""
+        """The content of an entry, in pieces; raises `AgentError` over a bound, or when it is damaged."""
         size = 0
         with damaged(entry.path), entry.open() as stream:
-            while piece := stream.read(_PIECE_BYTES):
+            while piece := stream.read(PIECE_BYTES):
                 size += len(piece)
-                self.count(len(piece), size)
+                self._count(len(piece), size)
                 yield piece
                 context.check()
 
-    def count(self, more: int, entry_bytes: int) -> None:
-        """Count unpacked bytes; raises `AgentError` over a bound."""
+    def _count(self, more: int, entry_bytes: int) -> None:
         self._total += more
         if entry_bytes > self._inputs.max_entry_bytes:
-            raise _too_large("bytes in one entry", self._inputs.max_entry_bytes, "max_entry_bytes")
+            raise too_large("bytes in one entry", self._inputs.max_entry_bytes, "max_entry_bytes")
         if self._total > self._inputs.max_total_bytes:
-            raise _too_large("bytes in all", self._inputs.max_total_bytes, "max_total_bytes")
+            raise too_large("bytes in all", self._inputs.max_total_bytes, "max_total_bytes")
         if self._total > self._allowed:
-            raise _too_large("bytes for each of its own", self._inputs.max_ratio, "max_ratio")
-
-
-@contextlib.contextmanager
-def open_archive(inputs: ArchiveInput, stream: BinaryIO, size: int) -> Iterator[Archive]:
-    """Open an archive of any format; raises `AgentError` when it is none."""
-    found = inputs.format or _format_of(stream)
-    stream.seek(0)
-    try:
-        if found == "zip":
-            with zipfile.ZipFile(stream) as zip_file:
-                yield Archive(inputs, found, size, _zip_entries(zip_file))
-            return
-        raw: Any = stream
-        if found != "tar":
-            # A bounded reader, so that a bomb ends in the middle and not in memory.
-            opener: Any = {"tar.gz": gzip.GzipFile, "tar.bz2": bz2.BZ2File, "tar.xz": lzma.LZMAFile}[found]
-            raw = opener(fileobj=stream) if found == "tar.gz" else opener(stream)
-        bounded = _Bounded(raw, 1024 * 1024 + size * inputs.max_ratio, inputs)
-        with tarfile.open(fileobj=cast("Any", bounded), mode="r|") as tar_file:
-            yield Archive(inputs, found, size, _tar_entries(tar_file))
-    except AgentError:
-        raise
-    except _DAMAGED as error:
-        raise AgentError.permanent(DECODE_ERROR, f"it is no {found} archive: {_reason(error)}") from None
-
-
-class _Bounded:
-    def __init__(self, stream: Any, limit: int, inputs: ArchiveInput) -> None:
-        self._stream = stream
-        self._left = limit
-        self._inputs = inputs
-
-    def read(self, size: int = -1) -> bytes:
-        piece: bytes = self._stream.read(size if size >= 0 else _PIECE_BYTES)
-        self._left -= len(piece)
-        if self._left < 0:
-            raise _too_large("bytes for each of its own", self._inputs.max_ratio, "max_ratio")
-        return piece
+            raise too_large("bytes for each of its own", self._inputs.max_ratio, "max_ratio")
 
 
 @contextlib.contextmanager
@@ -177,74 +180,40 @@ def damaged(path: str) -> Iterator[None]:
         raise
     except RuntimeError as error:
         if "encrypted" in str(error) or "password" in str(error):
-            raise AgentError.permanent(ENCRYPTED, f"entry {path!r} is encrypted", attributes={"path": path}) from None
+            raise AgentError.permanent(
+                ENCRYPTED, f"entry {path[:200]!r} is encrypted", attributes={"path": path[:200]}
+            ) from None
         raise
     except _DAMAGED as error:
+        where = f"entry {path[:200]!r}" if path else "the archive"
         raise AgentError.permanent(
-            READ_ERROR, f"entry {path!r} is damaged: {_reason(error)}", attributes={"path": path}
+            READ_ERROR, f"{where} is damaged: {reason(error)}", attributes={"path": path[:200]}
         ) from None
 
 
-def _format_of(stream: BinaryIO) -> Format:
-    head = stream.read(6)
-    stream.seek(257)
-    mark = stream.read(5)
-    for begins, found in ((b"PK\x03\x04", "zip"), (b"PK\x05\x06", "zip"), (b"PK\x07\x08", "zip")):
-        if head.startswith(begins):
-            return cast("Format", found)
-    if mark == b"ustar":
-        return "tar"
-    packed: tuple[tuple[bytes, Format], ...] = (
-        (b"\x1f\x8b", "tar.gz"),
-        (b"BZh", "tar.bz2"),
-        (b"\xfd7zXZ\x00", "tar.xz"),
-    )
-    for begins, kind in packed:
-        if head.startswith(begins):
-            return kind
-    raise AgentError.permanent(
-        UNSUPPORTED_FORMAT, "its format cannot be told: zip, tar, tar.gz, tar.bz2 and tar.xz can be read"
-    )
+@contextlib.contextmanager
+def undecodable(found: str) -> Iterator[None]:
+    """Turn what the libraries raise for bytes that are no archive into an `AgentError`."""
+    try:
+        yield
+    except AgentError:
+        raise
+    except _DAMAGED as error:
+        raise AgentError.permanent(DECODE_ERROR, f"it is no {found}, or damaged: {reason(error)}") from None
 
 
-def _zip_entries(zip_file: zipfile.ZipFile) -> Iterator[Entry]:
-    for item in zip_file.infolist():
-        mode = item.external_attr >> 16
-        problem, code = _path_problem(item.filename)
-        if item.flag_bits & 0x1:
-            problem, code = "is encrypted", ENCRYPTED
-        elif mode and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode) and stat.S_IFMT(mode):
-            problem, code = "is a link or a device", UNSAFE_PATH
-
-        def opened(item: zipfile.ZipInfo = item) -> BinaryIO:
-            return cast("BinaryIO", zip_file.open(item))
-
-        path = item.filename.replace("\\", "/")
-        yield Entry(path, item.file_size, item.compress_size, item.is_dir(), problem, code, opened)
+def relative_path(name: str) -> tuple[str, str | None]:
+    """The path of an entry in its shortest form, and what speaks against it; empty for the directory of all others."""
+    slashed = name.replace("\\", "/")
+    if slashed.startswith("/") or _DRIVE.match(slashed) or ".." in slashed.split("/"):
+        return name, "would land outside of where it is unpacked"
+    if "\0" in name:
+        return name, "has a NUL in its name"
+    return "/".join(part for part in name.split("/") if part not in ("", ".")), None
 
 
-def _tar_entries(tar_file: tarfile.TarFile) -> Iterator[Entry]:
-    for item in tar_file:
-        problem, code = _path_problem(item.name)
-        if not item.isreg() and not item.isdir():
-            problem, code = "is a link or a device", UNSAFE_PATH
-
-        def opened(item: tarfile.TarInfo = item) -> BinaryIO:
-            return cast("BinaryIO", tar_file.extractfile(item))
-
-        yield Entry(item.name, item.size, None, item.isdir(), problem, code, opened)
-
-
-def _path_problem(path: str) -> tuple[str | None, str]:
-    plain = path.replace("\\", "/")
-    if plain.startswith("/") or _DRIVE.match(plain) or ".." in plain.split("/"):
-        return "would land outside of where it is unpacked", UNSAFE_PATH
-    if "\0" in plain or not plain.strip("/. "):
-        return "has no name", UNSAFE_PATH
-    return None, UNSAFE_PATH
-
-
-def _too_large(what: str, limit: int, option: str) -> AgentError:
+def too_large(what: str, limit: int, option: str) -> AgentError:
+    """The error of an archive over a bound."""
     return AgentError.permanent(
         TOO_LARGE,
         f"the archive holds more than {limit} {what}: raise {option} if that is meant",
@@ -252,5 +221,6 @@ def _too_large(what: str, limit: int, option: str) -> AgentError:
     )
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
+    """The first line of what a library says."""
     return str(error).partition("\n")[0][:200] or type(error).__name__
