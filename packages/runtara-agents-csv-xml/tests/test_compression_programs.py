@@ -44,34 +44,35 @@ def call(directory: Path, program: str, *arguments: str) -> None:
     subprocess.run([program, *arguments], cwd=directory, check=True, timeout=60, stdout=subprocess.DEVNULL)
 
 
+# Made beside what they hold: tar complains of a directory that changes while it is read.
 MADE = {
-    "made.zip": ("zip", "-q", "-r", "made.zip", "."),
-    "stored.zip": ("zip", "-q", "-0", "-r", "stored.zip", "."),
-    "bzip2.zip": ("zip", "-q", "-Z", "bzip2", "-r", "bzip2.zip", "."),
-    "streamed.zip": ("sh", "-c", "zip -q -r - . > streamed.zip"),
-    "made.tar": ("tar", "cf", "made.tar", "."),
-    "gnu.tar": ("tar", "--format=gnu", "-cf", "gnu.tar", "a.txt", "sub"),
-    "ustar.tar": ("tar", "--format=ustar", "-cf", "ustar.tar", "a.txt", "sub"),
-    "v7.tar": ("tar", "--format=v7", "-cf", "v7.tar", "a.txt", "sub"),
-    "pax.tar": ("tar", "--format=pax", "-cf", "pax.tar", "a.txt", "sub"),
-    "made.tar.gz": ("tar", "czf", "made.tar.gz", "."),
-    "made.tar.bz2": ("tar", "cjf", "made.tar.bz2", "."),
-    "made.tar.xz": ("tar", "cJf", "made.tar.xz", "."),
-    "seven.zip": ("7z", "a", "-tzip", "seven.zip", "a.txt", "sub"),
-    "lzma.zip": ("7z", "a", "-tzip", "-mm=LZMA", "lzma.zip", "a.txt", "sub"),
-    "seven.tar": ("7z", "a", "-ttar", "seven.tar", "a.txt", "sub"),
+    "made.zip": ("zip", "-q", "-r", "../made.zip", "."),
+    "stored.zip": ("zip", "-q", "-0", "-r", "../stored.zip", "."),
+    "bzip2.zip": ("zip", "-q", "-Z", "bzip2", "-r", "../bzip2.zip", "."),
+    "streamed.zip": ("sh", "-c", "zip -q -r - . > ../streamed.zip"),
+    "made.tar": ("tar", "cf", "../made.tar", "."),
+    "gnu.tar": ("tar", "--format=gnu", "-cf", "../gnu.tar", "a.txt", "sub"),
+    "ustar.tar": ("tar", "--format=ustar", "-cf", "../ustar.tar", "a.txt", "sub"),
+    "v7.tar": ("tar", "--format=v7", "-cf", "../v7.tar", "a.txt", "sub"),
+    "pax.tar": ("tar", "--format=pax", "-cf", "../pax.tar", "a.txt", "sub"),
+    "made.tar.gz": ("tar", "czf", "../made.tar.gz", "."),
+    "made.tar.bz2": ("tar", "cjf", "../made.tar.bz2", "."),
+    "made.tar.xz": ("tar", "cJf", "../made.tar.xz", "."),
+    "seven.zip": ("7z", "a", "-tzip", "../seven.zip", "a.txt", "sub"),
+    "lzma.zip": ("7z", "a", "-tzip", "-mm=LZMA", "../lzma.zip", "a.txt", "sub"),
+    "seven.tar": ("7z", "a", "-ttar", "../seven.tar", "a.txt", "sub"),
 }
 
 
 @pytest.mark.parametrize("name", MADE)
 async def test_archives_of_other_programs(name: str, source: Path, context: CapabilityContext) -> None:
     call(source, *MADE[name])
-    shutil.copy(source / name, context.require_workspace().path(name))
+    shutil.copy(source.parent / name, context.require_workspace().path(name))
     result = await run("extract-archive", context, archive={"$file": name}, directory="in")
     contents = {
         each["path"]: context.require_workspace().path(each["file"]["$file"]).read_text()
         for each in result["files"]
-        if not each["isDirectory"] and each["path"] not in MADE
+        if not each["isDirectory"]
     }
     assert contents == CONTENTS
     only = await run("extract-archive", context, archive={"$file": name}, include=["*/b.t?t"])
