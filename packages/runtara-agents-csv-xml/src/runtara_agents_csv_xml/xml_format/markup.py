@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from runtara_agents_csv_xml.xml_format.names import Names, declarations
-from runtara_agents_csv_xml.xml_format.texts import UnwritableError, cdata, escaped, quoted, scalar_text
+from runtara_agents_csv_xml.xml_format.texts import UnwritableError, cdata, escaped, is_plain, quoted, scalar_text
 from runtara_agents_csv_xml.xml_format.values import CHILDREN_KEY
 
 _DEEPEST = 255
@@ -98,6 +98,8 @@ class Markup:
             yield self._taken()
 
     def _put_element(self, name: str, value: Any, depth: int, declared: str = "", *, indents: bool = True) -> None:
+        if type(value) is str and not declared and self._put_leaf(name, value, "  " * depth if indents else ""):
+            return
         self._place.append(name)
         if depth >= _DEEPEST:
             raise UnwritableError(f"it is nested deeper than {_DEEPEST} levels")
@@ -118,10 +120,21 @@ class Markup:
                 self._put(self._text(name, child))
                 continue
             self._put_element(child[0], child[1], depth + 1, indents=indents)
-            self._put(line_break)
+            if line_break:
+                self._put(line_break)
         self._names = outer
         self._put(f"{indent if indents else ''}{end}")
         self._place.pop()
+
+    def _put_leaf(self, name: str, text: str, indent: str) -> bool:
+        """Write a name that was written before with a text that needs no care, as most have and are."""
+        tag = self._names.known(name)
+        if tag is None or self._cdata or not is_plain(text):
+            return False
+        if not self._break:
+            indent = ""
+        self._put(f"{indent}<{tag}>{text}</{tag}>" if text else f"{indent}<{tag}/>")
+        return True
 
     def _opened(self, name: str, value: Any, declared: str) -> tuple[str, str, str, list[Any], Names]:
         """The start tag without its last bracket, the end tag, the text, the children, and the names within."""

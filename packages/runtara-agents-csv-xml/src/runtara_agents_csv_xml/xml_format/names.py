@@ -70,6 +70,10 @@ class Names:
                 self._written[name, is_attribute] = found
         return found
 
+    def known(self, name: str) -> str | None:
+        """The name of an element as it stands in the text, if it was written before."""
+        return self._written.get((name, False))
+
     def expanded(self, written: str) -> tuple[str, str]:
         """Namespace and local name of an attribute that was written."""
         prefix, colon, local = written.rpartition(":")

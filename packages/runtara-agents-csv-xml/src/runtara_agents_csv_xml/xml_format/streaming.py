@@ -97,10 +97,11 @@ def elements(
     parser: Any = None
     root: Any = None
     outermost: Any = None
+    before: Any = None
     held = 0
     try:
         for piece in pieces_of(inputs, context):
-            held = held + len(piece) if outermost is not None or root is None else len(piece)
+            held += len(piece)
             if held > max(inputs.max_bytes, len(piece)):
                 raise too_large("bytes in one element", inputs.max_bytes, "max_bytes")
             if parser is None:
@@ -120,6 +121,11 @@ def elements(
                     yield element
             if root is not None:
                 _let_go(root, outermost)
+                if outermost is None:
+                    held = 0
+                elif outermost is not before:
+                    held = len(piece)
+                before = outermost
         if parser is None:
             raise AgentError.permanent(PARSE_ERROR, "the document is empty", attributes={"line": 1, "column": 1})
         checked(parser.close())

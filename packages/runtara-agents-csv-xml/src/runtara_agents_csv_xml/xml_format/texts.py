@@ -29,9 +29,14 @@ def scalar_text(value: Any) -> str:
     return repr(value)
 
 
+def is_plain(text: str) -> bool:
+    """Whether a text stands in XML as it is, between tags."""
+    return _PLAIN.fullmatch(text) is not None
+
+
 def escaped(text: str) -> str:
     """A text between tags; raises `UnwritableError`."""
-    if _PLAIN.fullmatch(text):
+    if is_plain(text):
         return text
     _refuse_forbidden(text)
     # A carriage return that is written as such would be read as a line feed.
