@@ -8,7 +8,15 @@ from itertools import islice
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
-from runtara_sdk.agents import AgentError, CapabilityContext, Example, FileReference, KnownError, capability
+from runtara_sdk.agents import (
+    AgentError,
+    CapabilityContext,
+    EffectClass,
+    Example,
+    FileReference,
+    KnownError,
+    capability,
+)
 from runtara_sdk.agents.conditions import ConditionInput, read_condition
 from runtara_sdk.agents.files import WORKSPACE_ERRORS
 
@@ -65,6 +73,7 @@ class ExtractOutput(BaseModel):
     aliases=("extract",),
     display_name="Extract from XML",
     description="Finds parts of a document by XPath, or streams elements of one of any size into a file.",
+    effect=EffectClass.IDEMPOTENT,  # a file of the workspace may be written
     known_errors=(
         *READ_ERRORS,
         *WORKSPACE_ERRORS,

@@ -98,8 +98,6 @@ class Markup:
             yield self._taken()
 
     def _put_element(self, name: str, value: Any, depth: int, declared: str = "", *, indents: bool = True) -> None:
-        if type(value) is str and not declared and self._put_leaf(name, value, "  " * depth if indents else ""):
-            return
         self._place.append(name)
         if depth >= _DEEPEST:
             raise UnwritableError(f"it is nested deeper than {_DEEPEST} levels")
@@ -115,32 +113,31 @@ class Markup:
         line_break = self._break if indents else ""
         self._put(f"{indent}{start}>{written}{line_break}")
         outer, self._names = self._names, names
+        known = names.elements if not self._cdata else {}
+        inner = "  " * (depth + 1) if line_break else ""
         for child in children:
             if isinstance(child, str):
                 self._put(self._text(name, child))
                 continue
-            self._put_element(child[0], child[1], depth + 1, indents=indents)
+            child_name, child_value = child
+            # Most are texts that need no care, in elements of names that were written before.
+            tag = known.get(child_name) if type(child_value) is str else None
+            if tag is not None and is_plain(child_value) and depth < _DEEPEST - 1:
+                leaf = f"<{tag}>{child_value}</{tag}>" if child_value else f"<{tag}/>"
+                self._put(f"{inner}{leaf}{line_break}")
+                continue
+            self._put_element(child_name, child_value, depth + 1, indents=indents)
             if line_break:
                 self._put(line_break)
         self._names = outer
         self._put(f"{indent if indents else ''}{end}")
         self._place.pop()
 
-    def _put_leaf(self, name: str, text: str, indent: str) -> bool:
-        """Write a name that was written before with a text that needs no care, as most have and are."""
-        tag = self._names.known(name)
-        if tag is None or self._cdata or not is_plain(text):
-            return False
-        if not self._break:
-            indent = ""
-        self._put(f"{indent}<{tag}>{text}</{tag}>" if text else f"{indent}<{tag}/>")
-        return True
-
     def _opened(self, name: str, value: Any, declared: str) -> tuple[str, str, str, list[Any], Names]:
         """The start tag without its last bracket, the end tag, the text, the children, and the names within."""
         attributes, text, children = self._content(value)
         names = self._names
-        if attributes or name.startswith("{"):
+        if name.startswith("{") or any(key.startswith(("{", "xmlns")) for key in attributes):
             own = {key[6:]: scalar_text(each) for key, each in attributes.items() if _declares(key)}
             attributes = {key: each for key, each in attributes.items() if not _declares(key)}
             if own:
@@ -163,10 +160,11 @@ class Markup:
             if isinstance(value, dict | list):
                 raise UnwritableError("an attribute is a text, a number or a boolean")
             name = names.write(key, is_attribute=True)
-            expanded = names.expanded(name)
-            if expanded in seen:
-                raise UnwritableError("the element has that attribute already, by another prefix")
-            seen.add(expanded)
+            if ":" in name:
+                expanded = names.expanded(name)
+                if expanded in seen:
+                    raise UnwritableError("the element has that attribute already, by another prefix")
+                seen.add(expanded)
             written.append(f" {name}={quoted(scalar_text(value))}")
             del self._place[-2:]
         return "".join(written)
@@ -224,7 +222,7 @@ class Markup:
 
 
 def _declares(key: str) -> bool:
-    return key == "xmlns" or key.startswith("xmlns:")
+    return key == "xmlns" or (key.startswith("xmlns:") and key != "xmlns:")
 
 
 def _several(value: Any) -> list[Any]:

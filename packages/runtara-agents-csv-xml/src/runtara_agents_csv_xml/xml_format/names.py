@@ -34,7 +34,9 @@ class Names:
         self._prefixes = dict(prefixes)
         for prefix, namespace in prefixes.items():
             _check_declaration(prefix, namespace)
-        self._written: dict[tuple[str, bool], str] = {}
+        self.elements: dict[str, str] = {}
+        """Names of elements that were written before, as they stand in the text."""
+        self._attributes: dict[str, str] = {}
 
     def within(self, declared: Mapping[str, str]) -> Names:
         """The prefixes in force within an element that declares further ones."""
@@ -63,16 +65,13 @@ class Names:
 
     def write(self, name: str, *, is_attribute: bool) -> str:
         """A name as it stands in the text; raises `UnwritableError`."""
-        found = self._written.get((name, is_attribute))
+        known = self._attributes if is_attribute else self.elements
+        found = known.get(name)
         if found is None:
             found = self._resolved(name, is_attribute=is_attribute)
-            if len(self._written) < _MOST_NAMES:
-                self._written[name, is_attribute] = found
+            if len(known) < _MOST_NAMES:
+                known[name] = found
         return found
-
-    def known(self, name: str) -> str | None:
-        """The name of an element as it stands in the text, if it was written before."""
-        return self._written.get((name, False))
 
     def expanded(self, written: str) -> tuple[str, str]:
         """Namespace and local name of an attribute that was written."""

@@ -18,7 +18,7 @@ SCHEMA_INVALID = "XML_SCHEMA_INVALID"
 
 _LARGEST_SCHEMA = 10 * 1024 * 1024
 _LONGEST_MESSAGE = 1000
-_INSTANCE = "{http://www.w3.org/2001/XMLSchema-instance}"
+_INSTANCE = "http://www.w3.org/2001/XMLSchema-instance"
 
 
 class ValidateInput(DocumentInput):
@@ -73,11 +73,7 @@ def xml_validate(inputs: ValidateInput, context: CapabilityContext) -> ValidateO
 
     schema = _schema(inputs, context)
     root = document(inputs, context)
-    for element in root.iter(etree.Element):
-        for name in ("schemaLocation", "noNamespaceSchemaLocation"):
-            # A document must not say which schemas are read for it.
-            if element.get(f"{_INSTANCE}{name}") is not None:
-                del element.attrib[f"{_INSTANCE}{name}"]
+    _forget_locations(root)
     try:
         is_valid = schema.validate(root.getroottree())
     except etree.LxmlError as error:
@@ -89,6 +85,14 @@ def xml_validate(inputs: ValidateInput, context: CapabilityContext) -> ValidateO
         for entry in entries[: inputs.max_errors]
     ]
     return ValidateOutput(valid=is_valid, error_count=len(entries), errors=errors)
+
+
+def _forget_locations(root: etree._Element) -> None:
+    """A document must not say which schemas are read for it."""
+    for name in ("schemaLocation", "noNamespaceSchemaLocation"):
+        naming: Any = root.xpath(f"//*[@i:{name}]", namespaces={"i": _INSTANCE})
+        for element in naming:
+            del element.attrib[f"{{{_INSTANCE}}}{name}"]
 
 
 def _schema(inputs: ValidateInput, context: CapabilityContext) -> etree.XMLSchema:
