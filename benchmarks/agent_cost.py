@@ -62,8 +62,8 @@ import asyncio, json, os, pathlib, sys
 from runtara_compiler.native.base import ensure_base, plan_base
 from runtara_compiler.native.library import NativeLibrary
 async def main():
-    base = await ensure_base(plan_base(), NativeLibrary(pathlib.Path(sys.argv[1])))
-    print(json.dumps(base.size))
+    base = await ensure_base(NativeLibrary(pathlib.Path(sys.argv[1])), plan_base(), lambda line: None)
+    print(json.dumps(base.layer.size))
 asyncio.run(main())
 """
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
 from jinja2 import TemplateError, TemplateSyntaxError, Undefined, nodes
-from jinja2.filters import FILTERS
+from jinja2.filters import FILTERS, do_indent
 from jinja2.runtime import LoopContext, Macro
 from jinja2.sandbox import SandboxedEnvironment
 from jinja2.tests import TESTS
@@ -21,14 +22,18 @@ MAXIMUM_TURNS = 200_000
 """Turns of all loops of one rendering."""
 MAXIMUM_REPETITION = 1_000_000
 """Length of what one `*` makes."""
+MAXIMUM_WIDTH = 1_000
+"""Width, precision or indent that one format asks for."""
 
 _FILTERS = (
     *("abs", "batch", "capitalize", "count", "d", "default", "dictsort", "e", "escape", "first", "float", "groupby"),
-    *("indent", "int", "items", "join", "last", "length", "list", "lower", "map", "max", "min", "reject", "rejectattr"),
+    *("int", "items", "join", "last", "length", "list", "lower", "map", "max", "min", "reject", "rejectattr"),
     *("replace", "reverse", "round", "safe", "select", "selectattr", "slice", "sort", "sum", "title", "trim"),
     *("unique", "upper", "urlencode"),
 )
 _BOUNDED, _PRINTED = "__bounded", "__printed"
+
+_WIDTHS = re.compile(r"%(?:\([^)]*\))?[-+ #0]*(?:\*|\d{1,9})?(?:\.(?:\*|\d{1,9}))?")
 
 _turns: ContextVar[list[int] | None] = ContextVar("runtara_template_turns", default=None)
 
@@ -98,7 +103,7 @@ def paths_read(text: str) -> list[tuple[str | int, ...]]:
 class _Environment(SandboxedEnvironment):
     """A sandbox in which data has members and nothing has attributes."""
 
-    intercepted_binops = frozenset({"*", "**"})
+    intercepted_binops = frozenset({"*", "**", "%"})
 
     def _parse_plain(self, source: str) -> nodes.Template:
         return super()._parse(source, None, None)
@@ -136,6 +141,9 @@ class _Environment(SandboxedEnvironment):
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         if operator == "**" and isinstance(right, int | float) and abs(right) > 64:
             raise TemplateProblem(f"the exponent {right} is too large")
+        if operator == "%" and isinstance(left, str):
+            _check_widths(left)
+            return super().call_binop(context, operator, left, right)
         sizes = [len(side) for side in (left, right) if isinstance(side, str | list | tuple)]
         if sizes:
             times = max((side for side in (left, right) if isinstance(side, int)), default=0)
@@ -153,6 +161,7 @@ def _environment() -> _Environment:
         "string": printed,
         "join": _join,
         "bool": bool,
+        "indent": _indent,
         "split": _split,
         "lines": lambda text: str(text).splitlines(),
         _BOUNDED: _bounded,
@@ -224,6 +233,19 @@ def _to_json(value: Any, indent: int | None = None) -> str:
 def _join(value: Iterable[Any], separator: str = "", attribute: str | None = None) -> str:
     items = value if attribute is None else [item.get(attribute) for item in value]
     return separator.join(map(printed, items))
+
+
+def _check_widths(pattern: str) -> None:
+    """Refuse a `%` format that asks for more characters than any text needs."""
+    for conversion in _WIDTHS.findall(pattern):
+        if "*" in conversion or any(int(width) > MAXIMUM_WIDTH for width in re.findall(r"\d+", conversion)):
+            raise TemplateProblem(f"the format {conversion[:20]!r} is wider than {MAXIMUM_WIDTH} characters")
+
+
+def _indent(text: str, width: int | str = 4, *flags: bool, **named: bool) -> str:
+    if isinstance(width, int) and width > MAXIMUM_WIDTH:
+        raise TemplateProblem(f"the indent {width} is wider than {MAXIMUM_WIDTH} characters")
+    return do_indent(text, width, *flags, **named)
 
 
 def _split(text: str, separator: str | None = None, most: int = -1) -> list[str]:
