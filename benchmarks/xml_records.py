@@ -139,6 +139,7 @@ def measure(way: str, path: Path) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megabytes", type=int, default=200, help="size of the file [default: 200]")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"runs of each way [default: {ROUNDS}]")
     parser.add_argument("--json", action="store_true", help="figures as JSON")
     options = parser.parse_args()
     best: dict[str, dict[str, float]] = {}
@@ -146,7 +147,7 @@ def main() -> None:
         path = Path(directory) / "in.xml"
         expected = write_file(path, options.megabytes * 1_000_000)
         write_file(path.with_name("tenth.xml"), options.megabytes * 100_000)
-        for _ in range(ROUNDS):
+        for _ in range(options.rounds):
             for way in WAYS:
                 figures = measure(way, path)
                 if figures["seconds"] < best.get(way, {}).get("seconds", float("inf")):

@@ -246,6 +246,19 @@ async def test_names_of_other_encodings(context: CapabilityContext) -> None:
     assert error.code == "ARCHIVE_INVALID_OPTION"
 
 
+async def test_an_entry_without_a_name() -> None:
+    named = zip_bytes(("ab", b"x"))
+    at = named.index(b"PK\x01\x02")
+    directory = bytearray(named[at:])
+    directory[28:30] = b"\0\0"  # the length of the name
+    del directory[46:48]
+    end = directory.index(b"PK\x05\x06")
+    directory[end + 12 : end + 16] = struct.pack("<L", end)
+    nameless = encoded(named[:at] + bytes(directory))
+    assert (await run("list-archive", archive=nameless))["entries"][0]["problem"] == "has no name"
+    assert (await error_of("extract-archive", archive=nameless)).code == "ARCHIVE_UNSAFE_PATH"
+
+
 async def test_of_one_path_the_last_entry_counts(context: CapabilityContext) -> None:
     archive = encoded(tar_bytes(("a", b"old"), ("./a", b"newer")))
     result = await run("extract-archive", context, archive=archive, directory="in")

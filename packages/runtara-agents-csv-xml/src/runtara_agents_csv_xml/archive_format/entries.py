@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import lzma
 import re
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -49,6 +50,9 @@ _DAMAGED = (
     OSError,
     NotImplementedError,
     ValueError,
+    LookupError,
+    OverflowError,
+    struct.error,
 )
 _SHORT_NAMES = {"tgz": "tar.gz", "tbz2": "tar.bz2", "tbz": "tar.bz2", "txz": "tar.xz"}
 

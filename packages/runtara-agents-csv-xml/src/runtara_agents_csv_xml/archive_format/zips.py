@@ -58,7 +58,7 @@ def zip_entries(zip_file: zipfile.ZipFile, name_encoding: str | None) -> Iterato
     for item in items:
         path, problem = relative_path(_name(item, name_encoding).replace("\\", "/"))
         code = UNSAFE_PATH
-        is_directory = item.is_dir() or item.orig_filename.endswith("\\")
+        is_directory = item.orig_filename.endswith(("/", "\\"))
         mode = stat.S_IFMT(item.external_attr >> 16)
         if not path and not is_directory:
             problem = problem or "has no name"
