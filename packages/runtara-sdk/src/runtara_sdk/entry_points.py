@@ -59,8 +59,28 @@ def installed_version(distribution: str) -> str:
             return version(distribution)
         except PackageNotFoundError:
             return "unknown"
-    folder = _distributions(search_path).get(_normalised(distribution))
+    folder = _distributions(search_path).get(normalised_name(distribution))
     return (_header(_headers(folder), "Version") if folder else "") or "unknown"
+
+
+def installed_requirements(distribution: str) -> list[str]:
+    """What an installed distribution requires, as in its metadata (PEP 508); of one that is not there, nothing."""
+    search_path = tuple(sys.path)
+    if _has_other_sources(search_path):
+        from importlib.metadata import PackageNotFoundError, requires
+
+        try:
+            return requires(distribution) or []
+        except PackageNotFoundError:
+            return []
+    folder = _distributions(search_path).get(normalised_name(distribution))
+    headers = _headers(folder).partition("\n\n")[0] if folder else ""
+    return [found.strip() for found in re.findall(r"^Requires-Dist:(.*)$", headers, re.MULTILINE | re.IGNORECASE)]
+
+
+def normalised_name(distribution: str) -> str:
+    """The name of a distribution as installers compare it."""
+    return re.sub(r"[-_.]+", "-", distribution.strip()).lower()
 
 
 def installed_metadata_folders() -> tuple[str, ...] | None:
@@ -95,12 +115,8 @@ def _distributions(search_path: tuple[str, ...]) -> dict[str, str]:
         for name in names:
             stem, suffix = os.path.splitext(name)  # noqa: PTH122
             if suffix.lower() in (".dist-info", ".egg-info"):
-                found.setdefault(_normalised(stem.partition("-")[0]), os.path.join(folder, name))  # noqa: PTH118
+                found.setdefault(normalised_name(stem.partition("-")[0]), os.path.join(folder, name))  # noqa: PTH118
     return found
-
-
-def _normalised(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _of_distribution(folder: str) -> Iterator[InstalledEntryPoint]:

@@ -4,18 +4,20 @@ The SDK itself hosts `runtara.backends`, `runtara.services` and `runtara.cli`; t
 distributions that use them. Nothing is loaded before it is asked for.
 
 `RUNTARA_PLUGINS` (comma-separated names, `group:name` or distributions) allows only what it lists;
-`RUNTARA_DISABLE_PLUGINS` switches off what it lists.
+`RUNTARA_DISABLE_PLUGINS` switches off what it lists. One whose distribution requires another Runtara than is installed
+is refused (`runtara_sdk.plugin_compatibility`), and loading has a deadline (`runtara_sdk.guarded_call`).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from runtara_sdk.entry_points import installed_entry_points, load_target
+from runtara_sdk.entry_points import installed_entry_points, load_target, normalised_name
 from runtara_sdk.errors import ConfigurationError
+from runtara_sdk.plugin_compatibility import incompatibility, is_released_together
 
 GROUPS = (
     "runtara.agents",
@@ -27,6 +29,9 @@ GROUPS = (
     "runtara.storage",
 )
 
+Result = TypeVar("Result")
+
+_REASON_CHARACTERS = 500
 
 BUNDLE_VARIABLE = "RUNTARA_STDLIB_NAME"
 """Names the module of the product's bundle of agents; see `runtara_sdk.agents.bundle`."""
@@ -54,21 +59,58 @@ class Plugin:
 
     def load(self) -> Any:
         """The object; raises `PluginError` with the reason when it cannot be loaded."""
+        return self.guard(lambda: load_target(self.target))
+
+    def guard(self, load: Callable[[], Result]) -> Result:
+        """What `load` returns, which runs code of this plugin.
+
+        Raises `PluginError` with the reason when the plugin is switched off, does not fit the installed Runtara, raises
+        anything (`SystemExit` included) or takes too long.
+        """
         if not self.is_enabled:
             raise PluginError(
                 f"plugin {self.name} of {self.group} is switched off by RUNTARA_DISABLE_PLUGINS or RUNTARA_PLUGINS"
             )
         try:
-            return load_target(self.target)
-        except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
-            raise PluginError(f"plugin {self.name} of {self.distribution} cannot be loaded: {reason}") from error
+            if is_released_together(self.distribution, self.version):
+                return load()
+            reason = incompatibility(self.distribution)
+            if reason is not None:
+                raise IncompatiblePluginError(self._label(reason), reason)
+            from runtara_sdk.guarded_call import LoadDeadlineError, call_with_deadline
+
+            try:
+                return call_with_deadline(load)
+            except LoadDeadlineError as error:
+                raise PluginError(self._label(str(error)), str(error)) from None
+        except PluginError:
+            raise
+        except (Exception, SystemExit) as error:
+            reason = f"{type(error).__name__}: {str(error).strip()[:_REASON_CHARACTERS]}"
+            raise PluginError(self._label(reason), reason) from error
+
+    def _label(self, reason: str) -> str:
+        return f"plugin {self.name} of {self.distribution} cannot be loaded: {reason}"
 
 
 class PluginError(ConfigurationError):
-    """A plugin cannot be loaded; the message names it, its distribution and the reason."""
+    """A plugin cannot be loaded; the message names it, its distribution and the reason.
+
+    Attributes:
+        reason: without the names.
+    """
 
     code = "PLUGIN_ERROR"
+
+    def __init__(self, message: str, reason: str | None = None) -> None:
+        super().__init__(message)
+        self.reason = message if reason is None else reason
+
+
+class IncompatiblePluginError(PluginError):
+    """A plugin's distribution requires another version of Runtara than is installed."""
+
+    code = "PLUGIN_INCOMPATIBLE"
 
 
 def find_plugins(group: str, variables: Mapping[str, str] | None = None) -> list[Plugin]:
@@ -78,7 +120,8 @@ def find_plugins(group: str, variables: Mapping[str, str] | None = None) -> list
     disabled = _names(variables.get("RUNTARA_DISABLE_PLUGINS", ""))
     found: dict[tuple[str, str], Plugin] = {}
     for entry in installed_entry_points(group):
-        labels = {entry.name, f"{group}:{entry.name}", entry.distribution}
+        name = normalised_name(entry.name)
+        labels = {name, f"{group}:{name}", normalised_name(entry.distribution)}
         plugin = Plugin(
             group=group,
             name=entry.name,
@@ -109,4 +152,10 @@ def load_one(group: str, name: str, *, package: str, needed_by: str) -> Any:
 
 
 def _names(text: str) -> frozenset[str]:
-    return frozenset(name.strip() for name in text.split(",") if name.strip())
+    """As installers compare them; in front of a colon stands the name of a group, which keeps its dots."""
+    found = set()
+    for item in text.split(","):
+        group, colon, name = item.strip().rpartition(":")
+        if name.strip():
+            found.add(f"{group.strip()}{colon}{normalised_name(name)}")
+    return frozenset(found)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
 from runtara_sdk.agents import discover_agents
+from runtara_sdk.entry_points import normalised_name
 from runtara_sdk.errors import ConfigurationError
 from runtara_sdk.plugins import BUNDLE_VARIABLE
 from runtara_sdk.settings import EnvironmentReader
@@ -94,11 +94,6 @@ class IncludedDistribution:
         return tuple(sorted(name for name in names if name.isidentifier()))
 
 
-def normalized(name: str) -> str:
-    """The name of a distribution as the packaging standards compare it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
 def agent_names() -> tuple[str, ...]:
     """The distributions that contribute agents, in a fixed order: those of the bundle, if one is set, else all.
 
@@ -108,7 +103,7 @@ def agent_names() -> tuple[str, ...]:
     """
     if EnvironmentReader().optional_text(BUNDLE_VARIABLE) is None:
         return tuple(sorted(_contributors(AGENT_GROUP) - {SDK_DISTRIBUTION}))
-    bundled = {normalized(agent.distribution) for agent in discover_agents().agents.values()}
+    bundled = {normalised_name(agent.distribution) for agent in discover_agents().agents.values()}
     return tuple(sorted(bundled - {SDK_DISTRIBUTION}))
 
 
@@ -123,7 +118,7 @@ def backend_modules() -> tuple[str, ...]:
 
 
 def _contributors(group: str) -> set[str]:
-    return {normalized(entry.dist.name) for entry in metadata.entry_points(group=group) if entry.dist is not None}
+    return {normalised_name(entry.dist.name) for entry in metadata.entry_points(group=group) if entry.dist is not None}
 
 
 def resolve_closure(
@@ -138,7 +133,9 @@ def resolve_closure(
     `left_out` names, by who requires them, requirements that the base does without; what only they require stays out.
     Raises `ConfigurationError` naming a requirement that is not installed and who requires it.
     """
-    roles = {normalized(name): Role.WHOLE for name in whole} | {normalized(name): Role.COMPILED for name in compiled}
+    roles = {normalised_name(name): Role.WHOLE for name in whole} | {
+        normalised_name(name): Role.COMPILED for name in compiled
+    }
     found: dict[str, metadata.Distribution] = {}
     pending = [(name, frozenset[str](), "the native build") for name in sorted(roles)]
     visited: set[tuple[str, frozenset[str]]] = set()
@@ -158,7 +155,7 @@ def resolve_closure(
                 wanted_extras |= _installed_extras(found[name], find)
         skipped = (left_out or {}).get(name, frozenset())
         for requirement in _requirements(found[name], wanted_extras):
-            required = normalized(requirement.name)
+            required = normalised_name(requirement.name)
             if required not in skipped:
                 pending.append((required, frozenset(requirement.extras), name))
     return tuple(
@@ -214,7 +211,9 @@ def _installed_extras(distribution: metadata.Distribution, find: FindDistributio
         return bool(needed) and all(_is_found(requirement.name, find) for requirement in needed)
 
     extras = _headers(distribution, "Provides-Extra")
-    return frozenset(extra for extra in extras if normalized(extra) not in _DEVELOPERS_EXTRAS and is_installed(extra))
+    return frozenset(
+        extra for extra in extras if normalised_name(extra) not in _DEVELOPERS_EXTRAS and is_installed(extra)
+    )
 
 
 def _is_found(name: str, find: FindDistribution) -> bool:

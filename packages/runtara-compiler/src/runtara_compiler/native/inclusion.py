@@ -18,7 +18,7 @@ WHOLE_DISTRIBUTIONS = (SDK_DISTRIBUTION, "tzdata")
 """In every base besides agents and backends: a bare container has no time zones."""
 
 LEFT_OUT: dict[str, frozenset[str]] = {
-    "runtara-sdk": frozenset({"click"}),
+    "runtara-sdk": frozenset({"click", "packaging"}),
     "runtara-core": frozenset({"click", "asyncpg"}),
 }
 """Requirements of the command line and the daemons, which workflows do without."""

@@ -65,11 +65,11 @@ class NativeTarget(BuildTarget):
 
 
 def _require_agents(request: BuildRequest, plan: BasePlan) -> None:
-    from runtara_compiler.native.closure import normalized
+    from runtara_sdk.entry_points import normalised_name
 
     included = {item.name for item in plan.closure}
     for agent in request.agents:
-        if agent.distribution is None or normalized(agent.distribution) not in included:
+        if agent.distribution is None or normalised_name(agent.distribution) not in included:
             raise ConfigurationError(
                 f"the agent {agent.agent_id} ({agent.module}) is of no installed agent plugin, so the native base "
                 "runtime does not have it: install its distribution or build for the target python"

@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING
 
 from runtara_sdk.agents.definition import AgentDefinition
 from runtara_sdk.errors import ConfigurationError
+from runtara_sdk.guarded_call import LoadDeadlineError, call_with_deadline
+from runtara_sdk.plugin_compatibility import incompatibility
 from runtara_sdk.plugins import BUNDLE_VARIABLE
 
 if TYPE_CHECKING:
@@ -54,14 +56,20 @@ def bundled_agents(name: str, installed: Iterable[DiscoveredAgent]) -> dict[str,
 def _module(name: str) -> ModuleType:
     if not _MODULE_NAME.fullmatch(name):
         raise ConfigurationError(f"{BUNDLE_VARIABLE}={name!r} is not the name of a module")
+    for distribution in _distributions_of(name.partition(".")[0]):
+        reason = incompatibility(distribution)
+        if reason is not None:
+            raise _refusal(name, f"{distribution}: {reason}")
     try:
-        return importlib.import_module(name)
+        return call_with_deadline(lambda: importlib.import_module(name))
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
             raise _refusal(
                 name, "no such module is installed: install it with pip, into the environment of this command"
             ) from None
         raise _refusal(name, f"it cannot be imported: {error}") from error
+    except LoadDeadlineError as error:
+        raise _refusal(name, str(error)) from None
     except (Exception, SystemExit) as error:  # a product's code: whatever it raises is told
         raise _refusal(name, f"it cannot be imported: {type(error).__name__}: {error}") from error
 
@@ -97,14 +105,18 @@ def _own(bundle: ModuleType, definition: AgentDefinition) -> DiscoveredAgent:
 
 
 def _distribution_of(bundle: str, top: str) -> tuple[str, str]:
-    # Of a distribution that is installed in place no file names its modules: then it is called like its module.
-    for name in (*metadata.packages_distributions().get(top, ()), top):
+    for name in _distributions_of(top):
         try:
             found = metadata.distribution(name)
         except metadata.PackageNotFoundError:
             continue
         return found.name, found.version
     raise _refusal(bundle, f"its module {top!r} belongs to no installed distribution: install the bundle with pip")
+
+
+def _distributions_of(top: str) -> tuple[str, ...]:
+    # Of a distribution that is installed in place no file names its modules: then it is called like its module.
+    return (*metadata.packages_distributions().get(top, ()), top)
 
 
 def _refusal(name: str, reason: str) -> ConfigurationError:

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import inspect
 import keyword
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib import metadata
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -22,12 +21,10 @@ import pluggy
 from runtara_sdk.agents import hookspecs
 from runtara_sdk.agents.bundle import bundled_agents
 from runtara_sdk.agents.definition import AgentDefinition
-from runtara_sdk.plugins import BUNDLE_VARIABLE
+from runtara_sdk.entry_points import load_target, normalised_name
+from runtara_sdk.plugin_compatibility import RELEASED_TOGETHER
+from runtara_sdk.plugins import BUNDLE_VARIABLE, IncompatiblePluginError, Plugin, PluginError, find_plugins
 from runtara_sdk.settings import EnvironmentReader
-
-_OWN_DISTRIBUTIONS = frozenset(
-    {"runtara-agents-http", "runtara-agents-sftp", "runtara-agents-csv-xml", "runtara-agents-transform"}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +40,12 @@ class DiscoveredAgent:
 
 @dataclass(frozen=True, slots=True)
 class BrokenPlugin:
-    """A plugin that was put aside."""
+    """A plugin that was put aside; `is_incompatible` when its distribution requires another Runtara."""
 
     name: str
     distribution: str
     reason: str
+    is_incompatible: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,50 +65,49 @@ class DiscoveredAgents:
 
 
 def discover_agents(
-    *,
-    variables: Mapping[str, str] | None = None,
-    entry_points: Iterable[metadata.EntryPoint] | None = None,
+    *, variables: Mapping[str, str] | None = None, plugins: Iterable[Plugin] | None = None
 ) -> DiscoveredAgents:
     """Load every allowed plugin. Broken ones are listed with their reason; nothing is raised for them.
 
     Args:
         variables: the environment variables; those of the process when left out.
-        entry_points: the plugins; all installed ones when left out.
+        plugins: the plugins; all installed ones when left out.
 
     Raises `ConfigurationError` when the bundle that RUNTARA_STDLIB_NAME names cannot be used.
     """
-    environment = EnvironmentReader(variables)
-    found = _load_plugins(environment, entry_points)
-    bundle = environment.optional_text(BUNDLE_VARIABLE)
+    found = _load_plugins(find_plugins(hookspecs.ENTRY_POINT_GROUP, variables) if plugins is None else plugins)
+    bundle = EnvironmentReader(variables).optional_text(BUNDLE_VARIABLE)
     if bundle is None:
         return found
     return DiscoveredAgents(bundled_agents(bundle, found.agents.values()), found.broken)
 
 
-def _load_plugins(
-    environment: EnvironmentReader, entry_points: Iterable[metadata.EntryPoint] | None
-) -> DiscoveredAgents:
-    allowed, refused = _name_lists(environment)
-    candidates = metadata.entry_points(group=hookspecs.ENTRY_POINT_GROUP) if entry_points is None else entry_points
+def _load_plugins(plugins: Iterable[Plugin]) -> DiscoveredAgents:
     manager = _AgentPluginManager()
     agents: dict[str, DiscoveredAgent] = {}
     broken: list[BrokenPlugin] = []
-    for entry_point in _ordered(candidates):
-        distribution, version = _distribution(entry_point)
-        names = {_normalised(entry_point.name), _normalised(distribution)}
-        if names & refused or (allowed and not names & allowed):
+    for plugin in sorted(plugins, key=_order):
+        if not plugin.is_enabled:
             continue
         try:
-            found = _load(manager, entry_point, distribution, version)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code: any failure puts it aside
-            broken.append(BrokenPlugin(entry_point.name, distribution, _reason(error)))
+            found = plugin.guard(partial(_load, manager, plugin))
+        except PluginError as error:
+            reason = error.reason.removeprefix(f"{_UnusablePluginError.__name__}: ").partition("\n")[0]
+            is_incompatible = isinstance(error, IncompatiblePluginError)
+            broken.append(BrokenPlugin(plugin.name, plugin.distribution, reason, is_incompatible))
             continue
         for discovered in found:
             holder = agents.setdefault(discovered.definition.id, discovered)
             if holder is not discovered:
                 reason = f"agent id {discovered.definition.id!r} is already taken by {holder.distribution}"
-                broken.append(BrokenPlugin(entry_point.name, distribution, reason))
+                broken.append(BrokenPlugin(plugin.name, plugin.distribution, reason))
     return DiscoveredAgents(agents, tuple(broken))
+
+
+def _order(plugin: Plugin) -> tuple[bool, str, str]:
+    """Own distributions first, then by name: of two agents with one id the first is taken."""
+    distribution = normalised_name(plugin.distribution)
+    return distribution not in RELEASED_TOGETHER, distribution, plugin.name
 
 
 class _AgentPluginManager(pluggy.PluginManager):
@@ -144,17 +141,16 @@ class _UnusablePluginError(Exception):
     """The plugin does not keep the contract; the text says how."""
 
 
-def _load(
-    manager: _AgentPluginManager, entry_point: metadata.EntryPoint, distribution: str, version: str
-) -> list[DiscoveredAgent]:
-    module = entry_point.load()
+def _load(manager: _AgentPluginManager, plugin: Plugin) -> list[DiscoveredAgent]:
+    module = load_target(plugin.target)
     if not isinstance(module, ModuleType):
-        raise _UnusablePluginError(f"entry point value {entry_point.value!r} must name a module")
+        raise _UnusablePluginError(f"entry point value {plugin.target!r} must name a module")
     discovered = []
     for definition in manager.agents_of(module):
         definition.metadata()  # an agent that cannot be described cannot be validated against either
         attribute = _attribute(module, definition)
-        discovered.append(DiscoveredAgent(definition, distribution, version, module.__name__, attribute))
+        place = (module.__name__, attribute)
+        discovered.append(DiscoveredAgent(definition, plugin.distribution, plugin.version, *place))
     return discovered
 
 
@@ -173,38 +169,3 @@ def public_name(module: ModuleType, definition: AgentDefinition) -> str | None:
         if value is definition and name.isidentifier() and not keyword.iskeyword(name) and name[0] != "_":
             return name
     return None
-
-
-def _ordered(entry_points: Iterable[metadata.EntryPoint]) -> list[metadata.EntryPoint]:
-    """Own distributions first, then by name, each entry once however often its metadata lies on the path."""
-    unique = {
-        (distribution not in _OWN_DISTRIBUTIONS, distribution, entry.name, entry.value): entry
-        for entry in entry_points
-        for distribution in (_normalised(_distribution(entry)[0]),)
-    }
-    return [unique[key] for key in sorted(unique)]
-
-
-def _distribution(entry_point: metadata.EntryPoint) -> tuple[str, str]:
-    if entry_point.dist is None:
-        return "unknown", "0"
-    return entry_point.dist.name or "unknown", entry_point.dist.version or "0"
-
-
-def _name_lists(environment: EnvironmentReader) -> tuple[frozenset[str], frozenset[str]]:
-    allowed = environment.text("RUNTARA_PLUGINS", "")
-    refused = environment.text("RUNTARA_DISABLE_PLUGINS", "")
-    return _names(allowed), _names(refused)
-
-
-def _names(text: str) -> frozenset[str]:
-    return frozenset(_normalised(name) for name in text.split(",") if name.strip())
-
-
-def _normalised(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name.strip()).lower()
-
-
-def _reason(error: BaseException) -> str:
-    text = str(error).strip().partition("\n")[0][:500]
-    return text if isinstance(error, _UnusablePluginError) else f"{type(error).__name__}: {text}"

@@ -270,11 +270,12 @@ def check(ctx: click.Context, distribution: str) -> None:
       runtara agents check runtara-agents-http
     """
     from runtara_sdk.agents import discover_agents
+    from runtara_sdk.entry_points import normalised_name
 
     found = discover_agents(variables={})
-    wanted = _normal(distribution)
-    chosen = [each for each in found.agents.values() if _normal(each.distribution) == wanted]
-    broken = [each for each in found.broken if _normal(each.distribution) == wanted]
+    wanted = normalised_name(distribution)
+    chosen = [each for each in found.agents.values() if normalised_name(each.distribution) == wanted]
+    broken = [each for each in found.broken if normalised_name(each.distribution) == wanted]
     for plugin in broken:
         click.echo(f"{plugin.name}: cannot be used: {plugin.reason}")
     if not chosen and not broken:
@@ -302,10 +303,6 @@ def _check(found: DiscoveredAgent) -> int:
             click.echo(f"{found.definition.id}: {name.removeprefix('test_').replace('_', ' ')}: {error}")
     click.echo(f"{found.definition.id}: {len(names) - failed} of {len(names)} checks passed")
     return failed
-
-
-def _normal(distribution: str) -> str:
-    return distribution.lower().replace("_", "-").replace(".", "-")
 
 
 def _agent(agent_id: str) -> DiscoveredAgent:

@@ -24,6 +24,7 @@ from runtara_sdk.agents import (
 )
 from runtara_sdk.agents.discovery import DiscoveredAgent, discover_agents
 from runtara_sdk.agents.errors import INPUT_DESERIALIZATION_ERROR, UNKNOWN_CAPABILITY
+from runtara_sdk.entry_points import installed_requirements, normalised_name
 from runtara_sdk.testing.agent_calls import SECRET, require
 from runtara_sdk.testing.agent_examples import AgentExampleCases
 
@@ -205,6 +206,21 @@ class AgentConformanceSuite(AgentExampleCases):
         require(completed.returncode == 0, f"import fails alone: {completed.stderr[-500:]}")
         loaded = json.loads(completed.stdout.splitlines()[-1])
         require(not loaded, f"importing {found.module} loads {', '.join(loaded)}")
+
+    def test_supported_versions_are_declared(self) -> None:
+        """The distribution says which versions of the SDK it works with; with others it is refused, not failing."""
+        if not self.installed:
+            return
+        distribution = self._discovered().distribution
+        if normalised_name(distribution) == "runtara-sdk":
+            return
+        from packaging.requirements import Requirement
+
+        required = [Requirement(text) for text in installed_requirements(distribution)]
+        ranges = [each.specifier for each in required if normalised_name(each.name) == "runtara-sdk"]
+        require(bool(ranges), f"{distribution} must require runtara-sdk: its agents are made with it")
+        bounded = any(each.operator in ("<", "<=", "==", "~=") for specifiers in ranges for each in specifiers)
+        require(bounded, f"{distribution} must bound the versions of runtara-sdk, as in runtara-sdk>=0.1,<0.2")
 
     def _discovered(self) -> DiscoveredAgent:
         installed = discover_agents(variables={})
