@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from runtara_sdk import __version__
 from runtara_sdk.cli.plugins import plugins as plugins_command
 from runtara_sdk.plugin_compatibility import incompatibility, is_released_together
 from runtara_sdk.plugins import IncompatiblePluginError, Plugin, PluginError, find_plugins
+from runtara_sdk.testing.agents import AgentConformanceSuite
 from runtara_sdk.testing.plugin_site import PluginSite, agent_source
 
 
@@ -125,3 +128,21 @@ def test_a_thread_that_hangs_keeps_no_command_from_ending(site: PluginSite) -> N
     )
     assert completed.returncode == 0, completed.stderr
     assert "left out: waits of acme-waits: it did not finish loading" in completed.stderr
+
+
+@pytest.mark.parametrize(
+    ("requires", "complaint"),
+    [
+        ((), "acme-loose must require runtara-sdk"),
+        (("runtara-sdk>=0.0.1",), "acme-loose must bound the versions of runtara-sdk"),
+        (("runtara-sdk>=0.0.1,<1000",), None),
+    ],
+)
+def test_the_conformance_suite_asks_for_a_range(
+    site: PluginSite, requires: tuple[str, ...], complaint: str | None
+) -> None:
+    module = site.add("loose", agent_source("loose"), requires=requires)
+    definition = importlib.import_module(module).the_agent
+    suite = type("Suite", (AgentConformanceSuite,), {"agent": definition})()
+    with pytest.raises(AssertionError, match=complaint) if complaint else nullcontext():
+        suite.test_supported_versions_are_declared()
