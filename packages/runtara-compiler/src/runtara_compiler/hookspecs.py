@@ -1,4 +1,22 @@
-"""Hooks of the compiler's plugins (entry-point group `runtara.compilers`)."""
+"""The hook of build targets (entry-point group `runtara.compilers`).
+
+A plugin turns the Python that a scenario becomes into another kind of artifact than an archive or a native binary. Its
+distribution requires the versions of `runtara-compiler` that it works with and names its module:
+
+    [project]
+    dependencies = ["runtara-compiler>=0.1,<0.2"]
+    [project.entry-points."runtara.compilers"]
+    acme = "acme_target.plugin"
+
+    # acme_target/plugin.py
+    from runtara_compiler.hookspecs import hookimpl
+
+    @hookimpl
+    def runtara_build_targets():
+        return [AcmeTarget()]
+
+Each is a `runtara_compiler.targets.BuildTarget`; `runtara compile --target NAME` takes its `name`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,23 @@
-"""The hook of entry-point group `runtara.storage`."""
+"""The hook of storage plugins (entry-point group `runtara.storage`).
+
+A plugin keeps the state of instances somewhere else than in PostgreSQL and SQLite. Its distribution requires the
+versions of `runtara-core` that it works with and names its module:
+
+    [project]
+    dependencies = ["runtara-core>=0.1,<0.2"]
+    [project.entry-points."runtara.storage"]
+    acme = "acme_storage.plugin"
+
+    # acme_storage/plugin.py
+    from runtara_core.hookspecs import hookimpl
+
+    @hookimpl
+    def runtara_storage(database_url):
+        return AcmeStorage(database_url) if database_url.startswith("acme://") else None
+
+What it returns is a `runtara_core.storage.Storage`; `runtara_core.testing` has the suite that shows whether it keeps
+what a storage promises. Core and environment then take `--database-url acme://...`.
+"""
 
 from __future__ import annotations
 

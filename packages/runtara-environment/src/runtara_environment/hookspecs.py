@@ -1,4 +1,23 @@
-"""Hooks of the environment's plugins (entry-point group `runtara.runners`)."""
+"""The hook of runner plugins (entry-point group `runtara.runners`).
+
+A plugin starts programs in another way than as processes of the host. Its distribution requires the versions of
+`runtara-environment` that it works with and names its module:
+
+    [project]
+    dependencies = ["runtara-environment>=0.1,<0.2"]
+    [project.entry-points."runtara.runners"]
+    acme = "acme_runner.plugin"
+
+    # acme_runner/plugin.py
+    from runtara_environment.hookspecs import hookimpl
+
+    @hookimpl
+    def runtara_runners():
+        return [AcmeRunner]
+
+Each class is a `runtara_environment.runner.Runner`, made without arguments; `runtara_environment.testing` has the
+suite that shows whether it keeps what a runner promises. Images name it by its `runner_type`.
+"""
 
 from __future__ import annotations
 
