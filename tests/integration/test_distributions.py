@@ -19,8 +19,28 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 NAMES = sorted(path.parent.name for path in REPOSITORY.glob("packages/*/pyproject.toml"))
+WITHOUT_MODULES = {"runtara"}  # it only requires the others
 # What `runtara_sdk` is promised not to load when it is imported: programs pay for what they use.
 HEAVY_MODULES = ("aioquic", "cryptography", "google.protobuf", "pydantic")
+
+TOTALS = {
+    "name": "Totals",
+    "entryPoint": "sort",
+    "inputSchema": {"counts": {"type": "array", "required": True}},
+    "steps": {
+        "sort": {
+            "stepType": "Agent",
+            "agentId": "transform",
+            "capabilityId": "sort",
+            "inputMapping": {"value": {"valueType": "reference", "value": "data.counts"}},
+        },
+        "end": {
+            "stepType": "Finish",
+            "inputMapping": {"sorted": {"valueType": "reference", "value": "steps.sort.outputs.items"}},
+        },
+    },
+    "executionPlan": [{"fromStep": "sort", "toStep": "end"}],
+}
 
 IMPORT_EACH = """\
 import importlib, sys, traceback
@@ -150,11 +170,13 @@ def test_a_wheel_has_every_file_of_the_package_and_the_licence(name: str, distri
         metadata = HeaderParser().parsestr(wheel.read(f"{metadata_folder}/METADATA").decode())
         licence = wheel.read(f"{metadata_folder}/licenses/LICENSE")
     assert {member for member in members if not member.startswith(metadata_folder)} == package_files(name)
-    assert f"{name.replace('-', '_')}/py.typed" in members
+    assert (f"{name.replace('-', '_')}/py.typed" in members) == (name not in WITHOUT_MODULES)
     assert licence == (REPOSITORY / "LICENSE").read_bytes()
     assert metadata["License-Expression"] == "AGPL-3.0-or-later"
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata["Description-Content-Type"] == "text/markdown"
+    assert metadata["Summary"].endswith(".")
+    assert "Typing :: Typed" in metadata.get_all("Classifier", [])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -165,7 +187,7 @@ def test_an_sdist_has_its_readme_and_licence(name: str, distributions: Distribut
     assert {f"src/{file}" for file in package_files(name)} <= members
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", sorted({*NAMES} - WITHOUT_MODULES))
 def test_a_wheel_installs_alone_imports_and_starts(
     name: str, distributions: Distributions, clean_environment: CleanEnvironment
 ) -> None:
@@ -206,6 +228,46 @@ def test_the_sdk_alone_has_a_command_that_names_what_is_missing(
 
     loaded = clean_environment.run("python", "-c", "import sys, runtara_sdk; print(*sys.modules)")
     assert set(HEAVY_MODULES) & set(loaded.stdout.split()) == set()
+
+
+def test_one_name_installs_the_whole(distributions: Distributions, clean_environment: CleanEnvironment) -> None:
+    clean_environment.install(f"runtara @ {distributions.wheel('runtara').as_uri()}")
+    scenario = clean_environment.directory / "totals.json"
+    scenario.write_text(json.dumps(TOTALS), encoding="utf-8")
+    ran = clean_environment.run("runtara", "run", str(scenario), "--input", '{"counts": [3, 1, 2]}', seconds=120)
+    assert (ran.returncode, json.loads(ran.stdout or "null")) == (0, {"sorted": [1, 2, 3]}), ran.stderr
+    listed = clean_environment.run("runtara", "plugins", "--json", seconds=120)
+    rows = json.loads(listed.stdout)
+    assert {row["state"] for row in rows} == {"ok"}, rows
+    assert {row["distribution"] for row in rows} >= {*NAMES} - WITHOUT_MODULES - {"runtara-workflow-stdlib"}
+
+
+def test_the_environment_does_without_the_compiler(
+    distributions: Distributions, clean_environment: CleanEnvironment
+) -> None:
+    clean_environment.install(f"runtara-environment @ {distributions.wheel('runtara-environment').as_uri()}")
+    for command in ("core", "environment", "dev"):
+        assert clean_environment.run("runtara", command, "--help").returncode == 0
+    scenario = clean_environment.directory / "totals.json"
+    scenario.write_text(json.dumps(TOTALS), encoding="utf-8")
+    refused = clean_environment.run("runtara", "run", str(scenario))
+    assert refused.returncode == 2
+    assert "pip install runtara-compiler" in refused.stderr
+
+
+def test_the_compiler_does_without_the_environment(
+    distributions: Distributions, clean_environment: CleanEnvironment
+) -> None:
+    clean_environment.install(f"runtara-compiler @ {distributions.wheel('runtara-compiler').as_uri()}")
+    clean_environment.install("runtara-agents-transform")
+    scenario = clean_environment.directory / "totals.json"
+    scenario.write_text(json.dumps(TOTALS), encoding="utf-8")
+    options = ("--workflow", str(scenario), "--tenant", "acme", "--scenario", "totals")
+    compiled = clean_environment.run("runtara", "compile", *options, "--target", "python", seconds=120)
+    assert compiled.returncode == 0, compiled.stderr
+    refused = clean_environment.run("runtara", "run", str(scenario))
+    assert refused.returncode == 2
+    assert "pip install runtara-environment" in refused.stderr
 
 
 def test_the_fast_extra_of_the_sdk_brings_the_faster_quic_library(

@@ -13,6 +13,7 @@ from runtara_sdk.entry_points import installed_requirements, installed_version, 
 
 RELEASED_TOGETHER = frozenset(
     {
+        "runtara",
         "runtara-agents-csv-xml",
         "runtara-agents-http",
         "runtara-agents-sftp",
