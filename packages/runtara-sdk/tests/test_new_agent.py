@@ -62,7 +62,7 @@ def test_every_variant_is_valid(variant: dict[str, str], template: ProjectTempla
     assert written["description"] == HARD_TEXTS["description"]
     assert written["authors"] == [{"name": HARD_TEXTS["author"]}]
     assert written["entry-points"]["runtara.agents"] == {"weather_report": "runtara_agents_weather_report"}
-    scenario = json.loads(texts["examples/shorten.json"])
+    scenario = json.loads(texts["scenarios/shorten.json"])
     assert scenario["steps"]["shorten"]["agentId"] == "weather_report"
     assert "src/runtara_agents_weather_report/py.typed" in texts
     assert "${{ matrix.python }}" in texts[".github/workflows/tests.yml"]

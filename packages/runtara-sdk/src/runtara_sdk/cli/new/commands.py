@@ -115,6 +115,6 @@ def _next_steps(directory: Path, name: str, distribution: str) -> list[str]:
         "pip install -e .",
         f"runtara agents check {distribution}",
         f"runtara agents test {name} shorten --input '{inputs}'",
-        f"runtara run examples/shorten.json --input '{inputs}'",
-        f"runtara run examples/shorten.json --input '{inputs}' --native",
+        f"runtara run scenarios/shorten.json --input '{inputs}'",
+        f"runtara run scenarios/shorten.json --input '{inputs}' --native",
     ]
