@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.clean_environment import CleanEnvironment, native_library
+from tests.integration.clean_environment import REPOSITORY, CleanEnvironment, native_library
 
 PLATFORM = ("runtara-environment", "runtara-compiler[native]")
 COMMANDS_FROM_NOTHING_TO_A_NATIVE_RUN = 6
@@ -20,39 +22,43 @@ OUTPUT = {"text": "Durable execution..."}
 TOKEN = "token-of-the-connection"
 
 
+def documented_commands() -> list[list[str]]:
+    """The way from nothing to a native run, as the README of the SDK tells it: one command a line."""
+    readme = (REPOSITORY / "packages" / "runtara-sdk" / "README.md").read_text(encoding="utf-8")
+    block = re.search(r"^### Begin an agent\n.*?^```sh\n(.*?)^```", readme, re.DOTALL | re.MULTILINE)
+    assert block is not None
+    return [shlex.split(line) for line in block[1].splitlines()]
+
+
 @pytest.mark.native
-def test_a_new_agent_runs_natively_after_six_commands(clean_environment: CleanEnvironment, tmp_path: Path) -> None:
+def test_the_documented_commands_lead_to_a_native_run(clean_environment: CleanEnvironment, tmp_path: Path) -> None:
     for requirement in PLATFORM:
         clean_environment.install(requirement)
-    commands = 0
-
-    def succeed(*arguments: str, at: Path) -> str:
-        nonlocal commands
-        commands += 1
-        done = clean_environment.run("runtara", *arguments, at=at, seconds=300, **native_library())
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    made = succeed("new", "agent", "weather", at=tmp_path)
-    project = tmp_path / "runtara-agents-weather"
+    commands = documented_commands()
+    assert len(commands) <= COMMANDS_FROM_NOTHING_TO_A_NATIVE_RUN
+    directory = tmp_path
+    printed = []
+    for command in commands:
+        match command:
+            case ["$EDITOR", path]:
+                capability = directory / path
+                capability.write_text(capability.read_text().replace("Shortens a text", "Abridges a text"))
+            case ["pip", "install", "-e", "."]:
+                clean_environment.install(f"--editable={directory}")
+            case ["runtara", *arguments, "&&", "cd", project]:
+                printed.append(succeed(clean_environment, *arguments, at=directory))
+                directory = directory / project
+            case ["runtara", *arguments]:
+                printed.append(succeed(clean_environment, *arguments, at=directory))
+            case other:
+                pytest.fail(f"what is {shlex.join(other)}?")
+    made, checked, ran, ran_natively = printed
     assert "pip install -e ." in made
-
-    capability = project / "src" / "runtara_agents_weather" / "shortening.py"
-    edited = capability.read_text().replace("Shortens a text", "Abridges a text")
-    capability.write_text(edited)
-    commands += 1
-
-    clean_environment.install(f"--editable={project}")
-    commands += 1
-
-    checked = succeed("agents", "check", "runtara-agents-weather", at=project)
     assert checked == "weather: 19 of 19 checks passed\n"
-    for options in ((), ("--native",)):
-        assert json.loads(succeed("run", "scenarios/shorten.json", *INPUT, *options, at=project)) == OUTPUT
-    assert commands <= COMMANDS_FROM_NOTHING_TO_A_NATIVE_RUN
-    assert "Abridges a text" in succeed("agents", "show", "weather", at=project)
-
-    passes_its_own_tests(clean_environment, project)
+    assert json.loads(ran) == json.loads(ran_natively) == OUTPUT
+    assert "--native" in commands[-1]
+    assert "Abridges a text" in succeed(clean_environment, "agents", "show", "weather", at=directory)
+    passes_its_own_tests(clean_environment, directory)
 
 
 def test_variants_of_new_agents_work_beside_each_other(clean_environment: CleanEnvironment, tmp_path: Path) -> None:
@@ -84,6 +90,12 @@ def test_variants_of_new_agents_work_beside_each_other(clean_environment: CleanE
     assert refused.returncode == 2
     assert refused.stderr == "error: Acme.Plain has an agent 'plain_async' already; choose another name\n"
     assert not (tmp_path / "other").exists()
+
+
+def succeed(environment: CleanEnvironment, *arguments: str, at: Path) -> str:
+    done = environment.run("runtara", *arguments, at=at, seconds=300, **native_library())
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def passes_its_own_tests(environment: CleanEnvironment, project: Path) -> None:

@@ -16,7 +16,7 @@ from cookiecutter.main import cookiecutter
 from packaging.requirements import Requirement
 from runtara_sdk.cli.main import runtara
 from runtara_sdk.cli.new import agent_template_directory, directory
-from runtara_sdk.cli.new.answers import AgentAnswers
+from runtara_sdk.cli.new.answers import MAXIMUM_NAME_CHARACTERS, AgentAnswers
 from runtara_sdk.cli.new.commands import LICENCES
 from runtara_sdk.cli.new.directory import write_project
 from runtara_sdk.cli.new.template import ProjectTemplate
@@ -75,13 +75,14 @@ def test_every_variant_is_valid(variant: dict[str, str], template: ProjectTempla
     assert coroutine == (variant["capabilities"] == "async")
 
 
+@pytest.mark.parametrize("name", ["a", "weather_report", "x" * MAXIMUM_NAME_CHARACTERS])
 @pytest.mark.parametrize("variant", VARIANTS, ids=VARIANT_NAMES)
 def test_every_variant_is_formatted_and_free_of_findings(
-    variant: dict[str, str], template: ProjectTemplate, tmp_path: Path
+    variant: dict[str, str], name: str, template: ProjectTemplate, tmp_path: Path
 ) -> None:
-    project = template.render({"name": "weather_report", **variant})
+    project = template.render({"name": name, **variant})
     made = write_project(tmp_path / project.directory, project.files)
-    for check in (["check"], ["format", "--check"]):
+    for check in (["check"], ["format", "--diff"]):
         done = subprocess.run(
             [sys.executable, "-m", "ruff", *check, "."], cwd=made, capture_output=True, text=True, timeout=60
         )
@@ -126,7 +127,7 @@ def test_the_project_asks_for_the_sdk_as_our_own_agents_do(template: ProjectTemp
         ({"name": "a\n"}, "must be lower-case words"),
         ({"name": "wéather"}, "must be lower-case words"),
         ({"name": "class"}, "is a keyword of Python"),
-        ({"name": "x" * 61}, "has 61 characters: at most 60"),
+        ({"name": "x" * 41}, "has 41 characters: at most 40"),
         ({"connection_type": "Shop Token"}, "the connection type 'Shop Token' .* try 'shop_token'"),
         ({"distribution": "two words"}, "is no name of a distribution"),
         ({"distribution": "-weather"}, "is no name of a distribution"),
@@ -136,7 +137,7 @@ def test_the_project_asks_for_the_sdk_as_our_own_agents_do(template: ProjectTemp
         ({"distribution": "json"}, "which Python itself has"),
         ({"distribution": "Import"}, "is a keyword of Python"),
         ({"distribution": "runtara.sdk"}, "which the project needs"),
-        ({"distribution": "a" * 101}, "at most 100"),
+        ({"distribution": "a" * 56}, "at most 55"),
         ({"description": "two\nlines"}, "--description must be one line"),
         ({"author": " "}, "--author is empty"),
         ({"author": "x" * 301}, "at most 300"),

@@ -13,8 +13,10 @@ from runtara_sdk.errors import InvalidInputError
 
 NO_CONNECTION = "none"
 
-MAXIMUM_NAME_CHARACTERS = 60
-MAXIMUM_DISTRIBUTION_CHARACTERS = 100
+MAXIMUM_NAME_CHARACTERS = 40
+MAXIMUM_DISTRIBUTION_CHARACTERS = 55
+"""With longer names the lines of the project would be longer than its own formatter lets them be."""
+
 MAXIMUM_TEXT_CHARACTERS = 300
 
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9]+([._-][A-Za-z0-9]+)*")

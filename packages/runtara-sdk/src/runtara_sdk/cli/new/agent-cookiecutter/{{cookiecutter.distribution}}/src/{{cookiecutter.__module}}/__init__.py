@@ -8,7 +8,7 @@ from {{ cookiecutter.__module }}.agent import {{ cookiecutter.name }}_agent
 
 __version__ = "0.1.0"
 
-__all__ = ["runtara_agents", "{{ cookiecutter.name }}_agent"]
+__all__ = [{{ ['runtara_agents', cookiecutter.name ~ '_agent'] | sort | map('tojson') | join(', ') }}]
 
 
 def runtara_agents() -> list[AgentDefinition]:
