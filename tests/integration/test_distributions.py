@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import tarfile
 import tomllib
 import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass
 from email.parser import HeaderParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[2]
-NAMES = sorted(path.parent.name for path in REPOSITORY.glob("packages/*/pyproject.toml"))
+from tests.integration.clean_environment import (
+    NAMES,
+    REPOSITORY,
+    CleanEnvironment,
+    Distributions,
+    native_library,
+    outside_variables,
+)
+
 WITHOUT_MODULES = {"runtara"}  # it only requires the others
 # What `runtara_sdk` is promised not to load when it is imported: programs pay for what they use.
 HEAVY_MODULES = ("aioquic", "cryptography", "google.protobuf", "pydantic")
@@ -55,45 +59,6 @@ sys.exit(failed)
 """
 
 
-@dataclass(frozen=True)
-class Distributions:
-    """The built files."""
-
-    directory: Path
-
-    def wheel(self, name: str) -> Path:
-        (path,) = self.directory.glob(f"{name.replace('-', '_')}-*.whl")
-        return path
-
-    def source(self, name: str) -> Path:
-        (path,) = self.directory.glob(f"{name.replace('-', '_')}-*.tar.gz")
-        return path
-
-
-@dataclass(frozen=True)
-class CleanEnvironment:
-    """A virtual environment that knows nothing of the workspace."""
-
-    directory: Path
-    install: Callable[[str], None]
-
-    def run(self, program: str, *arguments: str, seconds: float = 60, **env: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [str(self.directory / "bin" / program), *arguments],
-            cwd=self.directory,
-            env=outside_variables() | {"PATH": f"{self.directory / 'bin'}:{os.defpath}"} | env,
-            capture_output=True,
-            text=True,
-            timeout=seconds,
-        )
-
-
-def outside_variables() -> dict[str, str]:
-    """This process's variables without those that point at an environment or configure Runtara."""
-    removed = ("VIRTUAL_ENV", "PYTHON", "RUNTARA_", "DATA_DIR", "UV_PROJECT", "UV_CONSTRAINT")
-    return {name: value for name, value in os.environ.items() if not name.startswith(removed)}
-
-
 def project_file(name: str) -> dict[str, Any]:
     return tomllib.loads((REPOSITORY / "packages" / name / "pyproject.toml").read_text(encoding="utf-8"))
 
@@ -109,57 +74,10 @@ def package_files(name: str) -> set[str]:
 
 def module_names(name: str) -> list[str]:
     paths = (Path(path) for path in package_files(name))
-    parts = (path.with_suffix("").parts for path in paths if path.suffix == ".py")
+    files = (path.with_suffix("").parts for path in paths if path.suffix == ".py")
+    # Templates of projects are files of the package, too, but no modules.
+    parts = [part for part in files if all(name.isidentifier() for name in part)]
     return sorted(".".join(p[:-1] if p[-1] == "__init__" else p) for p in parts if p[-1] != "__main__")
-
-
-@pytest.fixture(scope="module")
-def distributions(tmp_path_factory: pytest.TempPathFactory) -> Distributions:
-    """A wheel and an sdist of each package; wheels are built from the sdists, so that these are complete too."""
-    directory = tmp_path_factory.mktemp("dist")
-    built = subprocess.run(
-        ["uv", "build", "--quiet", "--all-packages", "--out-dir", str(directory)],
-        cwd=REPOSITORY,
-        env=outside_variables(),
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-    assert built.returncode == 0, built.stderr
-    return Distributions(directory)
-
-
-@pytest.fixture(scope="module")
-def constraints(distributions: Distributions) -> Path:
-    """The workspace's pins, and its own wheels for its own names."""
-    pins = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["uv"]
-    own = [f"{name} @ {distributions.wheel(name).as_uri()}" for name in NAMES]
-    path = distributions.directory / "constraints.txt"
-    path.write_text("\n".join([*pins["constraint-dependencies"], *own]) + "\n", encoding="utf-8")
-    return path
-
-
-@pytest.fixture
-def clean_environment(tmp_path: Path, constraints: Path) -> CleanEnvironment:
-    directory = tmp_path / "environment"
-
-    def uv(*arguments: str) -> None:
-        done = subprocess.run(
-            ["uv", *arguments],
-            cwd=tmp_path,
-            env=outside_variables(),
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        assert done.returncode == 0, done.stderr
-
-    def install(requirement: str) -> None:
-        python = str(directory / "bin" / "python")
-        uv("pip", "install", "--quiet", "--python", python, "--constraint", str(constraints), requirement)
-
-    uv("venv", "--quiet", str(directory))
-    return CleanEnvironment(directory, install)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -330,8 +248,7 @@ def test_a_product_ships_a_bundle_of_agents(clean_environment: CleanEnvironment)
     example = REPOSITORY / "examples" / "product_bundle"
     for requirement in ("runtara-environment", "runtara-compiler[native]", f"acme-stdlib @ {example.as_uri()}"):
         clean_environment.install(requirement)
-    library = os.environ.get("RUNTARA_TEST_NATIVE_CACHE") or str(REPOSITORY / ".data" / "test-native")
-    variables = {"RUNTARA_STDLIB_NAME": "acme_stdlib", "RUNTARA_NATIVE_LIBRARY_DIR": library}
+    variables = {"RUNTARA_STDLIB_NAME": "acme_stdlib", **native_library()}
     given = ("--input", '{"lines": [{"price": 19.90, "count": 2}]}')
     for options in ((), ("--native",)):
         ran = clean_environment.run(

@@ -65,6 +65,8 @@ def third_party_imports(package: Path) -> dict[str, set[str]]:
     """Top-level module -> files that import it, wherever in the file."""
     found: dict[str, set[str]] = {}
     for path in (package / "src").rglob("*.py"):
+        if not all(part.isidentifier() for part in path.relative_to(package).with_suffix("").parts):
+            continue  # a template of a project
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]

@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from runtara_sdk.agents.errors import AgentDefinitionError
 
-_ID = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+INTEGRATION_ID = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+"""What ids of connection types look like."""
 
 
 class ConnectionCategory(StrEnum):
@@ -100,7 +101,7 @@ class ConnectionType:
     fields: tuple[ConnectionField, ...]
 
     def __post_init__(self) -> None:
-        if not _ID.fullmatch(self.integration_id):
+        if not INTEGRATION_ID.fullmatch(self.integration_id):
             text = f"connection type {self.integration_id!r} must be lower-case words with underscores"
             raise AgentDefinitionError(text)
         names = [field.name for field in self.fields]

@@ -16,7 +16,9 @@ from runtara_sdk.agents.errors import UNKNOWN_CAPABILITY, AgentDefinitionError, 
 from runtara_sdk.agents.execution import invoke_capability
 from runtara_sdk.agents.secrets import Secrets
 
-_AGENT_ID = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+AGENT_ID = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+"""What ids of agents look like."""
+
 _MARK = "__runtara_agent__"
 
 AgentClass = TypeVar("AgentClass", bound=type)
@@ -56,7 +58,7 @@ class AgentDefinition:
         Raises:
             AgentDefinitionError: the id is malformed, a function is not a capability, or two capabilities share an id.
         """
-        if not _AGENT_ID.fullmatch(id):
+        if not AGENT_ID.fullmatch(id):
             raise AgentDefinitionError(f"agent id {id!r} must be lower-case words with underscores")
         self.id = id
         self.name = name or id.replace("_", " ").title()

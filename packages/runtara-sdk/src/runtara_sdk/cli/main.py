@@ -2,7 +2,7 @@
 
 A subcommand is an entry point of group `runtara.cli` that names a `click.Command`. It is imported when it is used or
 listed; one that cannot be imported is named by `runtara plugins` and takes nothing else down. `run`, `agents`,
-`connections` and `plugins` are built in and cannot be replaced.
+`connections`, `new` and `plugins` are built in and cannot be replaced.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class PluginGroup(click.Group):
         return None if plugin is None else _contributed(plugin)
 
 
-_BUILT_IN = ("agents", "connections", "plugins", "run")
+_BUILT_IN = ("agents", "connections", "new", "plugins", "run")
 
 
 def _built_in(name: str) -> click.Command:
@@ -55,6 +55,10 @@ def _built_in(name: str) -> click.Command:
         from runtara_sdk.cli.connections import connections
 
         return connections
+    if name == "new":
+        from runtara_sdk.cli.new.commands import new
+
+        return new
     from runtara_sdk.cli.plugins import plugins
 
     return plugins
