@@ -246,7 +246,7 @@ def test_releases_go_together_as_their_ranges_say(
 @pytest.mark.native
 def test_a_product_ships_a_bundle_of_agents(clean_environment: CleanEnvironment) -> None:
     example = REPOSITORY / "examples" / "product_bundle"
-    for requirement in ("runtara-environment", "runtara-compiler[native]", f"acme-stdlib @ {example.as_uri()}"):
+    for requirement in ("runtara-environment", "runtara-compiler", f"acme-stdlib @ {example.as_uri()}"):
         clean_environment.install(requirement)
     variables = {"RUNTARA_STDLIB_NAME": "acme_stdlib", **native_library()}
     given = ("--input", '{"lines": [{"price": 19.90, "count": 2}]}')

@@ -15,7 +15,7 @@ import pytest
 
 from tests.integration.clean_environment import REPOSITORY, CleanEnvironment, native_library
 
-PLATFORM = ("runtara-environment", "runtara-compiler[native]")
+PLATFORM = ("runtara-environment", "runtara-compiler")
 COMMANDS_FROM_NOTHING_TO_A_NATIVE_RUN = 6
 INPUT = ("--input", '{"text": "Durable execution for products"}')
 OUTPUT = {"text": "Durable execution..."}
@@ -54,7 +54,7 @@ def test_the_documented_commands_lead_to_a_native_run(clean_environment: CleanEn
                 pytest.fail(f"what is {shlex.join(other)}?")
     made, checked, ran, ran_natively = printed
     assert "pip install -e ." in made
-    assert checked == "weather: 19 of 19 checks passed\n"
+    assert re.fullmatch(r"weather: (\d+) of \1 checks passed\n", checked)
     assert json.loads(ran) == json.loads(ran_natively) == OUTPUT
     assert "--native" in commands[-1]
     assert "Abridges a text" in succeed(clean_environment, "agents", "show", "weather", at=directory)

@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError
 from importlib.metadata import distribution as installed_distribution
 
 from runtara_sdk.agents import discover_agents
+from runtara_sdk.entry_points import normalised_name
 from runtara_sdk.errors import InvalidInputError
 
 
@@ -16,7 +17,7 @@ def refuse_taken_names(name: str, distribution: str, connection_type: str) -> No
     An earlier attempt of the same project, which is installed from its directory, is passed over.
     """
     for agent_id, found in discover_agents(variables={}).agents.items():
-        if _normal(found.distribution) == _normal(distribution) and _is_editable(found.distribution):
+        if normalised_name(found.distribution) == normalised_name(distribution) and _is_editable(found.distribution):
             continue
         if agent_id == name:
             raise InvalidInputError(f"{found.distribution} has an agent {name!r} already; choose another name")
@@ -32,7 +33,3 @@ def _is_editable(distribution: str) -> bool:
     except (PackageNotFoundError, ValueError):
         return False
     return bool(origin.get("dir_info", {}).get("editable"))
-
-
-def _normal(distribution: str) -> str:
-    return distribution.lower().replace("_", "-").replace(".", "-")
