@@ -378,3 +378,14 @@ def test_what_is_no_structured_error_is_refused() -> None:
 def test_connections_do_not_show_their_parameters() -> None:
     connection = RawConnection(integration_id="http_bearer", parameters={"token": "hunter2"})
     assert "hunter2" not in repr(connection)
+
+
+def test_an_error_of_two_lists_is_listed_once() -> None:
+    full = KnownError.transient("DISK_FULL", "No space.")
+
+    @capability(known_errors=[full, KnownError.transient("DISK_FULL", "No space."), KnownError.permanent("NO", "No.")])
+    def write(inputs: Everything) -> None:
+        """Writes."""
+
+    (described,) = AgentDefinition(id="disk", capabilities=[write]).capabilities
+    assert [error.code for error in described.known_errors] == ["DISK_FULL", "NO"]

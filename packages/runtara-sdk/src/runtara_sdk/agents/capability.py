@@ -249,7 +249,7 @@ def capability(
         place = f"capability {function.__qualname__}"
         capability_id = id if id is not None else function.__name__.replace("_", "-")
         other_ids = tuple(aliases)
-        errors = tuple(known_errors)
+        errors = tuple(dict.fromkeys(known_errors))  # lists of them are put together, and may overlap
         for candidate in (capability_id, *other_ids):
             if not _CAPABILITY_ID.fullmatch(candidate):
                 raise AgentDefinitionError(f"{place}: id {candidate!r} must be lower-case words with hyphens")
