@@ -11,7 +11,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -65,7 +65,7 @@ class _TooMuchError(Exception):
 
 
 async def run_agent_process(
-    words: Sequence[str],
+    command: str,
     *,
     order: bytes,
     environment: Mapping[str, str],
@@ -76,7 +76,7 @@ async def run_agent_process(
     """Run the program of `runtara_sdk.agent_process` to its end.
 
     Args:
-        words: its arguments.
+        command: `list` or `call`.
         order: what it reads on standard input, which stays open until it has ended.
         environment: all of its variables.
         directory: its working directory.
@@ -90,7 +90,7 @@ async def run_agent_process(
         "-P",
         "-m",
         PROGRAM,
-        *words,
+        command,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

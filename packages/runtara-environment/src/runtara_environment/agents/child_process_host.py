@@ -73,7 +73,7 @@ class ChildProcessHost(CapabilityHost):
             connection=call.connection_json,
         )
         return await run_agent_process(
-            [CALL],
+            CALL,
             order=order.encode(),
             environment=process_environment(directory, await self._network.variables()),
             directory=directory,

@@ -156,7 +156,7 @@ class AgentListing:
         for attempt in range(_MAX_ATTEMPTS):
             # The first attempt leaves time for others, as one plugin may take all that it is given.
             seconds = (give_up - time.monotonic()) / (2 if attempt < _MAX_ATTEMPTS - 1 else 1)
-            report = await _run([each["plugin"] for each in left_out], seconds)
+            report = await _run([each["name"] for each in left_out], seconds)
             answer = _answer(report)
             if answer is not None:
                 answer["broken"] = [*answer.get("broken", ()), *left_out]
@@ -165,17 +165,16 @@ class AgentListing:
             plugin = _loading(report)
             if plugin is None or report.end is ProcessEnd.SAID_TOO_MUCH:
                 raise AgentListingError(f"the agents cannot be listed: the process that loads them {reason}")
-            left_out.append({"plugin": plugin, "reason": f"the process that loads it {reason}"})
-        names = ", ".join(each["plugin"] for each in left_out)
+            left_out.append({**plugin, "reason": f"the process that loads it {reason}"})
+        names = ", ".join(each["distribution"] for each in left_out)
         raise AgentListingError(f"the agents cannot be listed: {names} end the process that loads them")
 
     def _report(self, broken: list[dict[str, str]]) -> None:
         """Log what is left out, each reason once."""
         for each in broken:
-            told = (each["plugin"], each["reason"])
-            if told not in self._reported:
-                logger.warning("agents of %s are left out: %s", *told)
-        self._reported = {(each["plugin"], each["reason"]) for each in broken}
+            if (each["distribution"], each["reason"]) not in self._reported:
+                logger.warning("left out: %s of %s: %s", each["name"], each["distribution"], each["reason"])
+        self._reported = {(each["distribution"], each["reason"]) for each in broken}
 
 
 def _take_error(refreshing: asyncio.Task[InstalledAgents]) -> None:
@@ -188,9 +187,9 @@ async def _run(excluded: list[str], seconds: float) -> ProcessReport:
     try:
         with tempfile.TemporaryDirectory(prefix="runtara-agents-", ignore_cleanup_errors=True) as directory:
             return await run_agent_process(
-                [LIST, *excluded],
+                LIST,
                 order=b"",
-                environment=process_environment(Path(directory), _NO_NETWORK),
+                environment=process_environment(Path(directory), _NO_NETWORK, excluded),
                 directory=Path(directory),
                 timeout_seconds=seconds,
                 max_answer_bytes=_MAX_ANSWER_BYTES,
@@ -217,7 +216,7 @@ def _answer(report: ProcessReport) -> dict[str, Any] | None:
     return found[-1] if found else None
 
 
-def _loading(report: ProcessReport) -> str | None:
+def _loading(report: ProcessReport) -> dict[str, str] | None:
     """The plugin that was being loaded at the end, if one was."""
     found = [document[LOADING] for document in _documents(report) if LOADING in document]
     return found[-1] if found else None

@@ -17,17 +17,15 @@ LIST = "list"
 CALL = "call"
 
 LOADING = "loading"
-"""Key of a line that names the plugin which is about to be loaded, or null once it is: who is to blame for an end."""
+"""Key of a line with the plugin that is about to be loaded, `{distribution, name}`, or null once that is over: a
+process that ends in between was ended by it."""
+
+AGENT_GROUP = "runtara.agents"
 
 AGENT_UNAVAILABLE = "AGENT_UNAVAILABLE"
 """The agent was listed, and now its module cannot be imported."""
 
 RESULT_TOO_LARGE = "RESULT_TOO_LARGE"
-
-
-def plugin_label(distribution: str, name: str) -> str:
-    """How a plugin is called in orders and answers."""
-    return f"{distribution}:{name}"
 
 
 @dataclass(frozen=True, slots=True)

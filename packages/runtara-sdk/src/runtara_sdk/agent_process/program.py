@@ -22,13 +22,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from runtara_sdk.agent_process.messages import (
+    AGENT_GROUP,
     AGENT_UNAVAILABLE,
     CALL,
     LIST,
     LOADING,
     RESULT_TOO_LARGE,
     CallOrder,
-    plugin_label,
 )
 from runtara_sdk.clock import SystemClock
 from runtara_sdk.errors import ConfigurationError, InvalidInputError
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-_AGENT_GROUP = "runtara.agents"
 _MEMORY_BYTES = 4 * 1024**3
 _FILE_BYTES = 1024**3
 _SPARE_CPU_SECONDS = 10
@@ -86,14 +85,14 @@ class _AnnouncedPlugin(Plugin):
 
     def guard(self, load: Callable[[], Result]) -> Result:
         """As of any plugin."""
-        self.daemon.tell({LOADING: plugin_label(self.distribution, self.name)})
+        self.daemon.tell({LOADING: {"distribution": self.distribution, "name": self.name}})
         try:
             return super().guard(load)
         finally:
             self.daemon.tell({LOADING: None})
 
 
-def list_agents(daemon: _Daemon, excluded: list[str]) -> dict[str, Any]:
+def list_agents(daemon: _Daemon) -> dict[str, Any]:
     """`{agents, broken, sources}`, or `{error}` when a bundle cannot be used.
 
     An agent is `{info, schemas, module, attribute}`: its AgentInfo, the JSON Schemas of each of its capabilities, and
@@ -104,20 +103,25 @@ def list_agents(daemon: _Daemon, excluded: list[str]) -> dict[str, Any]:
     _AnnouncedPlugin.daemon = daemon
     plugins = [
         _AnnouncedPlugin(each.group, each.name, each.target, each.distribution, each.version, each.is_enabled)
-        for each in find_plugins(_AGENT_GROUP)
-        if plugin_label(each.distribution, each.name) not in excluded
+        for each in find_plugins(AGENT_GROUP)
     ]
     try:
         found = discover_agents(plugins=plugins)
     except ConfigurationError as error:
         return {"error": {"code": error.code, "message": error.message}}
-    broken = [{"plugin": plugin_label(each.distribution, each.name), "reason": each.reason} for each in found.broken]
+    broken = [{"distribution": each.distribution, "name": each.name, "reason": each.reason} for each in found.broken]
     agents = []
     for _, agent in sorted(found.agents.items()):
         try:
             agents.append(_described(agent))
         except Exception as error:  # noqa: BLE001 - pydantic makes no schema of what the author's types hold
-            broken.append({"plugin": agent.distribution, "reason": f"no JSON Schema: {error}"[:500]})
+            broken.append(
+                {
+                    "distribution": agent.distribution,
+                    "name": agent.definition.id,
+                    "reason": f"no JSON Schema: {error}"[:500],
+                }
+            )
     return {"agents": agents, "broken": broken, "sources": _sources()}
 
 
@@ -215,8 +219,8 @@ async def _call_and_tell(daemon: _Daemon, order: CallOrder) -> None:
 
 
 def main() -> None:
-    """Entry point; the words are `list [EXCLUDED PLUGIN...]` or `call`."""
-    command, *words = sys.argv[1:]
+    """Entry point; the only argument is `list` or `call`."""
+    (command,) = sys.argv[1:]
     daemon = _Daemon()
     if command == CALL:
         order = CallOrder.read(daemon.orders)
@@ -226,7 +230,7 @@ def main() -> None:
     elif command == LIST:
         daemon.watch()
         _set_limits(_LISTING_CPU_SECONDS)
-        daemon.tell(list_agents(daemon, words))
+        daemon.tell(list_agents(daemon))
         os._exit(0)
     else:
         raise SystemExit(f"{Path(__file__).name}: unknown command {command!r}")

@@ -119,7 +119,7 @@ def test(agent_id: str, capability_id: str, tenant: str, given: str, connection:
     elif result.error is None:
         click.echo(json_text(result.output))
     else:
-        click.echo(f"error: {result.error.lines()[0]}", err=True)
+        click.echo(f"error: [{result.error.code}] {one_line(result.error.message, longest=2_000)}", err=True)
     if not result.success:
         click.get_current_context().exit(EXIT_FAILED)
 
