@@ -90,6 +90,7 @@ class EnvironmentDaemon:
         self._agents = AgentServices(settings.data_dir, network, settings.agent_testing)
         try:
             await environment.open()
+            await self._agents.open()
             if environment.isolation == "none":
                 logger.warning("instances run as plain processes of this user, isolation: none")
             exposed = await require_key_when_exposed(settings.bind_address, credentials)

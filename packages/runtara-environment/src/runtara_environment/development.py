@@ -43,6 +43,7 @@ async def run_development(
         core,
         environment,
     ):
+        await agents.open()
         server = await serve(
             EnvironmentHandler(environment.service, agents, TenantGate(core.keys)).handle_stream,
             ServerSettings.from_environment(

@@ -41,14 +41,17 @@ class ChildProcessHost(CapabilityHost):
     """Makes each call in a child process.
 
     Args:
-        directory: where the directories of calls are made; what an earlier daemon has left there is removed.
+        directory: where the directories of calls are made.
         network: what calls may reach.
     """
 
     def __init__(self, directory: Path, network: GuestNetwork) -> None:
         self._directory = directory
         self._network = network
-        self._is_swept = False
+
+    async def sweep(self) -> None:
+        """Remove what an earlier daemon that was killed has left."""
+        await asyncio.to_thread(_remove, self._directory)
 
     async def call(self, call: CapabilityCall) -> CapabilityOutcome:
         """As of any place."""
@@ -82,9 +85,6 @@ class ChildProcessHost(CapabilityHost):
         )
 
     def _make(self, directory: Path) -> None:
-        if not self._is_swept:
-            _remove(self._directory)
-            self._is_swept = True
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         directory.mkdir(mode=0o700)
 

@@ -25,10 +25,9 @@ class InstalledState:
         """The state of all distributions on the search path, and of the files `sources`. Blocks for milliseconds."""
         return cls(frozenset(_entry(path) for paths in (_metadata(), sources) for path in paths))
 
-    @property
-    def changed_at_ns(self) -> int:
-        """When the last of it was changed, in nanoseconds since the Unix epoch."""
-        return max((changed_at for _, _, changed_at in self.entries), default=-1)
+    def has_changed_between(self, begin_ns: int, end_ns: int) -> bool:
+        """Whether the last change of any of it lies in a span of time, in nanoseconds since the Unix epoch."""
+        return any(begin_ns <= changed_at <= end_ns for _, _, changed_at in self.entries)
 
 
 def _entry(path: str) -> tuple[str, int, int]:

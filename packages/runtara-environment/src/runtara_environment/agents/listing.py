@@ -146,7 +146,8 @@ class AgentListing:
         sources: list[str] = answer["sources"]
         state = await asyncio.to_thread(InstalledState.look, sources)
         # What was changed meanwhile may have been read before that: then the next caller has it listed anew.
-        self._known = (state, sources, agents) if state.changed_at_ns < began_ns else None
+        is_certain = not state.has_changed_between(began_ns, time.time_ns())
+        self._known = (state, sources, agents) if is_certain else None
         return agents
 
     async def _ask(self) -> dict[str, Any]:

@@ -29,7 +29,12 @@ class AgentServices:
 
     def __init__(self, data_dir: Path, network: GuestNetwork, settings: AgentTestingSettings) -> None:
         self.listing = AgentListing()
-        self.tests = CapabilityTests(self.listing, ChildProcessHost(data_dir / _DIRECTORY, network), settings)
+        self._host = ChildProcessHost(data_dir / _DIRECTORY, network)
+        self.tests = CapabilityTests(self.listing, self._host, settings)
+
+    async def open(self) -> None:
+        """Remove what an earlier environment has left; for whoever holds the data directory."""
+        await self._host.sweep()
 
     async def close(self) -> None:
         """Kill every process that lists or calls agents."""

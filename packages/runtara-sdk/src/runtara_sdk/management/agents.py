@@ -16,7 +16,7 @@ from runtara_sdk.protocol import environment_pb2 as pb
 from runtara_sdk.written_decimal import read_decimal
 
 _TEST_TIMEOUT_MS = 30_000
-_SPARE_MS = 20_000
+_SPARE_MS = 60_000
 """Beyond the time of a test: for the listing and the other tests that it may wait for."""
 
 
@@ -41,7 +41,9 @@ class AgentVerbs(EnvironmentConnection):
         response = await self._call(pb.RpcRequest(get_capability=message), "get_capability")
         answer = response.get_capability
         if not answer.found:
-            raise CapabilityNotFoundError(f"there is no agent {agent_id!r} with a capability {capability_id!r}")
+            raise CapabilityNotFoundError(
+                f"the environment has no agent {agent_id!r} with a capability {capability_id!r}; list what it has"
+            )
         document = _json(answer.capability_json, "get_capability")
         if not isinstance(document, dict):
             raise ProtocolError("the environment answered get_capability with no capability")
