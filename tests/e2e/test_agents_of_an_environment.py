@@ -54,7 +54,7 @@ def leave(inputs: Value) -> Any:
         sys.exit(3)
     if inputs.value == "os._exit":
         os._exit(7)
-    print("about to die", file=sys.stderr)
+    print(f"about to die with {inputs.connection.parameters['token']}", file=sys.stderr)
     os.kill(os.getpid(), signal.SIGKILL)
 
 @capability(id="stay", description="Does not come back, nor does what it starts.")
@@ -144,37 +144,31 @@ def call(harmed: Daemons) -> Callable[..., Any]:
     return made
 
 
-def test_exactly_the_agents_of_the_bundle_are_there(sqlite_daemons: Any, site: PluginSite) -> None:
+async def test_exactly_the_agents_of_the_bundle_are_there(sqlite_daemons: Any, site: PluginSite) -> None:
     daemons = sqlite_daemons(
         PYTHONPATH=f"{BUNDLE}:{site.directory}",
         RUNTARA_STDLIB_NAME="acme_stdlib",
         RUNTARA_DISABLE_PLUGINS="hostile",
     )
     product = daemons.product
-    listed = product.ctl("agents", "list", "--json")
-    ids = [agent["id"] for agent in listed]
-    assert {"orders", "csv", "transform", "file"} <= set(ids)
-    assert not {"http", "hostile"} & set(ids)
+    listed = product.ctl("agents", "list")
+    ids = {agent["id"] for agent in listed}
+    assert {"orders", "csv", "transform", "file"} <= ids
+    assert not {"http", "hostile"} & ids
     # The same set that a build takes, described with the same words.
     assert product.run("runtara", "agents", "list", "--json").output == listed
-    rows = product.run("runtara-ctl", "agents", "list", "--table").stdout.splitlines()
-    assert [row.split()[0] for row in rows] == ["AGENT", *ids]
 
-    shown = product.ctl("agents", "show", "orders", "total", "--json")
+    shown = product.ctl("agents", "show", "ORDERS", "total")
     assert product.run("runtara", "agents", "show", "orders", "total", "--json").output == shown
     assert shown["inputSchema"]["properties"]["lines"]["type"] == "array"
     assert shown["outputSchema"] == {"type": "string"}
-    lines = product.run("runtara-ctl", "agents", "show", "ORDERS", "total", "--table").stdout.splitlines()
-    assert lines[0] == "orders total: Adds up the lines of an order, to the cent."
-    assert any(line.split()[:3] == ["lines", "array", "required"] for line in lines)
-    unknown = product.run("runtara-ctl", "agents", "show", "http", "http-request")
-    assert (unknown.exit_code, unknown.stdout, len(unknown.errors)) == (1, "", 1)
-
-    # Nobody has allowed tests.
-    refused = product.run("runtara-ctl", "agents", "test", "orders", "total", "--tenant", TENANT)
-    assert refused.exit_code == 1
-    assert "error: [AGENT_TESTING_DISABLED]" in refused.stderr
-    assert "ENABLE_AGENT_TESTING=true" in refused.stderr
+    async with daemons.sdk() as sdk:
+        with pytest.raises(CapabilityNotFoundError):
+            await sdk.get_capability("http", "http-request")
+        # Nobody has allowed tests.
+        refused = await sdk.test_capability("orders", "total", tenant_id=TENANT)
+    assert refused.error.code == "AGENT_TESTING_DISABLED"
+    assert "ENABLE_AGENT_TESTING=true" in refused.error.message
 
 
 async def test_what_is_installed_while_the_daemon_runs_is_listed(sqlite_daemons: Any, tmp_path: Path) -> None:
@@ -191,10 +185,6 @@ async def test_what_is_installed_while_the_daemon_runs_is_listed(sqlite_daemons:
         module = site.directory / "module_of_late.py"
         module.write_text(agent_source("late").replace('"Nothing."', '"Nothing at all."'))
         assert (await sdk.get_capability("late", "do-nothing")).description == "Nothing at all."
-        (site.directory / "acme_late-1.2.dist-info" / "entry_points.txt").write_text("")
-        assert [agent.agent_id for agent in await sdk.list_agents()] == ids
-        with pytest.raises(CapabilityNotFoundError):
-            await sdk.get_capability("late", "do-nothing")
 
 
 async def test_what_breaks_when_it_is_loaded_takes_nothing_else_down(sqlite_daemons: Any, tmp_path: Path) -> None:
@@ -217,10 +207,6 @@ def test_a_capability_is_tested_by_command(harmed: Daemons) -> None:
     done = product.ctl(*words, "--json")
     assert (done["success"], done["output"], done["error"]) == (True, {"length": 2, "is_array": True}, None)
     assert done["execution_time_ms"] > 0
-    assert product.ctl(*words) == done["output"]
-    failed = product.run("runtara-ctl", "agents", "test", "hostile", "refuse", "--tenant", TENANT)
-    assert (failed.exit_code, failed.stdout) == (1, "")
-    assert failed.errors == ["error: [OUT_OF_STOCK] none left"]
     told = product.run("runtara-ctl", "agents", "test", "hostile", "refuse", "--tenant", TENANT, "--json")
     assert (told.exit_code, told.output["error"]["attributes"]) == (1, {"left": "0"})
 
@@ -229,7 +215,9 @@ async def test_failures_have_codes(harmed: Daemons, call: Any) -> None:
     decimal = await call("echo", 0.1)
     assert (decimal.success, decimal.output) == (True, 0.1)
     results = await asyncio.gather(
-        *(call("leave", how) for how in ("sys.exit", "os._exit", "SIGKILL")),
+        call("leave", "sys.exit"),
+        call("leave", "os._exit"),
+        call("leave", "SIGKILL", connection={"integration_id": "shop", "parameters": {"token": "secret-token"}}),
         call("double"),
         call("refuse"),
         call("eat"),
@@ -246,7 +234,7 @@ async def test_failures_have_codes(harmed: Daemons, call: Any) -> None:
         (False, "UNKNOWN_CAPABILITY"),
     ]
     assert "exit code 7" in results[1].error.message
-    assert "was killed by SIGKILL and gave no result; it said: about to die" in results[2].error.message
+    assert "was killed by SIGKILL and gave no result; it said: about to die with [redacted]" in results[2].error.message
     assert results[4].error.category == "transient"
     assert "MemoryError" in results[5].error.message
     async with harmed.sdk() as sdk:

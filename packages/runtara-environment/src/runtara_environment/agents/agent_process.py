@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -19,6 +20,8 @@ from pathlib import Path
 from runtara_sdk.agent_process.messages import PROGRAM
 
 from runtara_environment.runners.process_identity import ProcessIdentity
+
+logger = logging.getLogger(__name__)
 
 _CHUNK_BYTES = 64 * 1024
 _TAIL_BYTES = 8 * 1024
@@ -114,8 +117,11 @@ async def run_agent_process(
     finally:
         _kill_group(process.pid, identity)
         feeding.cancel()
-        async with asyncio.timeout(_REAP_SECONDS):
-            await process.wait()
+        try:
+            async with asyncio.timeout(_REAP_SECONDS):
+                await process.wait()
+        except TimeoutError:
+            logger.warning("process %d does not die: see `ps %d`", process.pid, process.pid)
         await errors.close()
         await asyncio.gather(feeding, return_exceptions=True)
         if process.stdin is not None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from runtara_sdk.agent_process.messages import CALL, RESULT_TOO_LARGE, CallOrder
+from runtara_sdk.redaction import REPLACEMENT, redact_text
 from runtara_sdk.written_decimal import dump_json, read_decimal
 
 from runtara_environment.agents.agent_process import ProcessEnd, ProcessReport, run_agent_process
@@ -35,6 +36,7 @@ _GRACE_MS = 500
 """Beyond its time, for the capability's own word about it."""
 
 _ERROR_CHARACTERS = 1_000
+_SHORTEST_SECRET = 4
 
 
 class ChildProcessHost(CapabilityHost):
@@ -103,9 +105,24 @@ def _outcome(call: CapabilityCall, report: ProcessReport, took_ms: int) -> Capab
     if report.end is ProcessEnd.TIME_OVER:
         text = f"{place} did not end within {call.timeout_ms} ms, and its process was killed"
         return CapabilityOutcome.failure(TIMEOUT, text, may_pass=True, execution_time_ms=took_ms)
-    last = report.errors.rpartition("\n")[2].strip()[:_ERROR_CHARACTERS]
+    last = _without_secrets(report.errors.rpartition("\n")[2].strip(), call.connection_json)[:_ERROR_CHARACTERS]
     text = f"{place}: its process {report.describe_exit()} and gave no result" + (f"; it said: {last}" if last else "")
     return CapabilityOutcome.failure(PROCESS_ENDED, text, execution_time_ms=took_ms)
+
+
+def _without_secrets(text: str, connection_json: bytes | None) -> str:
+    """What a program said, without the texts of its connection, which are not told apart into secrets and others."""
+    pending: list[Any] = [json.loads(connection_json)] if connection_json is not None else []
+    values: set[str] = set()
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict | list):
+            pending.extend(value.values() if isinstance(value, dict) else value)
+        elif isinstance(value, str) and len(value) >= _SHORTEST_SECRET:
+            values.add(value)
+    for value in sorted(values, key=len, reverse=True):
+        text = text.replace(value, REPLACEMENT)
+    return redact_text(text)
 
 
 def _answer(report: ProcessReport) -> dict[str, Any] | None:
