@@ -178,11 +178,13 @@ async def test_what_is_installed_while_the_daemon_runs_is_listed(sqlite_daemons:
     async with daemons.sdk() as sdk:
         ids = [agent.agent_id for agent in await sdk.list_agents()]
         assert "http" in ids
-        site.add("late", agent_source("late"), requires=["runtara-sdk>=0.1,<0.2"])
+        site.add("late", "raise RuntimeError('it is not finished')\n", requires=["runtara-sdk>=0.1,<0.2"])
+        assert [agent.agent_id for agent in await sdk.list_agents()] == ids
+        module = site.directory / "module_of_late.py"
+        module.write_text(agent_source("late"))
         assert [agent.agent_id for agent in await sdk.list_agents()] == sorted([*ids, "late"])
         found = await sdk.get_capability("late", "do-nothing")
         assert (found.capability_id, found.inputs, found.description) == ("do-nothing", (), "Nothing.")
-        module = site.directory / "module_of_late.py"
         module.write_text(agent_source("late").replace('"Nothing."', '"Nothing at all."'))
         assert (await sdk.get_capability("late", "do-nothing")).description == "Nothing at all."
 

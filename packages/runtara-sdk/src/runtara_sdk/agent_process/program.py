@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
+import importlib.util
+import itertools
 import json
 import os
 import resource
@@ -17,7 +18,7 @@ import signal
 import sys
 import sysconfig
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
@@ -46,6 +47,7 @@ _MEMORY_BYTES = 4 * 1024**3
 _FILE_BYTES = 1024**3
 _SPARE_CPU_SECONDS = 10
 _LISTING_CPU_SECONDS = 120
+_MAX_PLUGIN_FILES = 1_000
 
 
 class _Daemon:
@@ -96,7 +98,8 @@ def list_agents(daemon: _Daemon) -> dict[str, Any]:
     """`{agents, broken, sources}`, or `{error}` when a bundle cannot be used.
 
     An agent is `{info, schemas, module, attribute}`: its AgentInfo, the JSON Schemas of each of its capabilities, and
-    where its definition is. `sources` are the files of all modules that were imported for it, but for those of Python.
+    where its definition is. `sources` are the files that decide the answer, but for those of Python: of all modules
+    that were imported, and of all plugins.
     """
     from runtara_sdk.agents import discover_agents
 
@@ -122,7 +125,7 @@ def list_agents(daemon: _Daemon) -> dict[str, Any]:
                     "reason": f"no JSON Schema: {error}"[:500],
                 }
             )
-    return {"agents": agents, "broken": broken, "sources": _sources()}
+    return {"agents": agents, "broken": broken, "sources": sorted(_imported_files() | _plugin_files(plugins))}
 
 
 def _described(agent: DiscoveredAgent) -> dict[str, Any]:
@@ -137,14 +140,25 @@ def _described(agent: DiscoveredAgent) -> dict[str, Any]:
     }
 
 
-def _sources() -> list[str]:
+def _imported_files() -> set[str]:
     """Files of imported modules that an installer or an author may change."""
-    of_python = sysconfig.get_path("stdlib")
+    of_python = f"{sysconfig.get_path('stdlib')}{os.sep}"
     packages = (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
     files = {str(getattr(module, "__file__", None) or "") for module in list(sys.modules.values())}
-    return sorted(
-        file for file in files if file and (not file.startswith(f"{of_python}{os.sep}") or file.startswith(packages))
-    )
+    return {file for file in files if file and (not file.startswith(of_python) or file.startswith(packages))}
+
+
+def _plugin_files(plugins: Iterable[Plugin]) -> set[str]:
+    """Files of the plugins, with those that could not be imported: an author mends them."""
+    files: set[str] = set()
+    for plugin in plugins:
+        with contextlib.suppress(ImportError, ValueError, OSError):
+            spec = importlib.util.find_spec(plugin.target.partition(":")[0].partition(".")[0])
+            if spec is not None and spec.origin is not None:
+                files.add(spec.origin)
+            for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
+                files.update(map(str, itertools.islice(Path(folder).rglob("*.py"), _MAX_PLUGIN_FILES)))
+    return files
 
 
 async def call_capability(order: CallOrder) -> str:
