@@ -45,6 +45,7 @@ METHODS = [
 ]
 ATTRIBUTES = ["interruption", "settings"]
 EXPORTED = [
+    "CapabilityNotFoundError",
     "CheckpointNotFoundError",
     "CheckpointResult",
     "ConcurrencyLimitError",

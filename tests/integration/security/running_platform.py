@@ -16,7 +16,7 @@ from runtara_core.settings import CoreSettings
 from runtara_core.storage import Storage
 from runtara_core.storages import open_storage
 from runtara_environment.daemon import EnvironmentDaemon
-from runtara_environment.settings import EnvironmentSettings
+from runtara_environment.settings import AgentTestingSettings, EnvironmentSettings
 from runtara_sdk import InstanceSettings, ManagementSdk, ManagementSettings
 from runtara_sdk.clock import SystemClock
 from runtara_sdk.protocol import environment_pb2, instance_pb2
@@ -115,7 +115,7 @@ async def make_key(storage: Storage, tenant_id: str | None) -> str:
 
 @asynccontextmanager
 async def running_platform(
-    data_dir: Path, *, with_keys: bool, with_environment: bool = True
+    data_dir: Path, *, with_keys: bool, with_environment: bool = True, agent_testing: bool = False
 ) -> AsyncIterator[Platform]:
     """Daemons in this process on SQLite; with keys the environment has an operator's.
 
@@ -140,6 +140,7 @@ async def running_platform(
                     core_address=core.instance_address,
                     core_management_address=f"127.0.0.1:{core.management_port}",
                     api_key=operator,
+                    agent_testing=AgentTestingSettings(enabled=agent_testing),
                 )
             )
             await environment.start()

@@ -17,6 +17,7 @@ from runtara_sdk.clock import Clock, SystemClock
 from runtara_sdk.settings import EnvironmentReader
 from runtara_sdk.transport import QuicClient, QuicServer, ServerSettings, serve
 
+from runtara_environment.agents import AgentServices
 from runtara_environment.environment import Environment
 from runtara_environment.settings import EnvironmentSettings
 from runtara_environment.sql.queries import environment_queries
@@ -37,6 +38,7 @@ class EnvironmentDaemon:
         self._settings = settings
         self._clock = clock or SystemClock()
         self._environment: Environment | None = None
+        self._agents: AgentServices | None = None
         self._core: ManagementClient | None = None
         self._server: QuicServer | None = None
         self._identity_source = IdentitySource(settings.data_dir, settings.server_names, settings.tls)
@@ -69,6 +71,7 @@ class EnvironmentDaemon:
         )
         database = create_database(settings.database_url, environment_queries())
         credentials = SqlCredentialStore(database)
+        network = GuestNetwork.with_keys(KeyRing(credentials, self._clock))
         environment = Environment(
             database,
             self._core,
@@ -81,17 +84,19 @@ class EnvironmentDaemon:
             settings.data_dir,
             self._clock,
             settings.supervision,
-            network=GuestNetwork.with_keys(KeyRing(credentials, self._clock)),
+            network=network,
         )
         self._environment = environment
+        self._agents = AgentServices(settings.data_dir, network, settings.agent_testing)
         try:
             await environment.open()
+            await self._agents.open()
             if environment.isolation == "none":
                 logger.warning("instances run as plain processes of this user, isolation: none")
             exposed = await require_key_when_exposed(settings.bind_address, credentials)
             keys = KeyRing(credentials, self._clock, always_required=exposed)
             self._server = await serve(
-                EnvironmentHandler(environment.service, TenantGate(keys)).handle_stream,
+                EnvironmentHandler(environment.service, self._agents, TenantGate(keys)).handle_stream,
                 ServerSettings.from_environment(
                     EnvironmentReader(),
                     host=settings.bind_address,
@@ -114,6 +119,9 @@ class EnvironmentDaemon:
             self._following.cancel()
             await asyncio.gather(self._following, return_exceptions=True)
             self._following = None
+        if self._agents is not None:
+            await self._agents.close()
+            self._agents = None
         if self._server is not None:
             with contextlib.suppress(Exception):
                 await self._server.close(_CLOSE_GRACE_SECONDS)

@@ -7,11 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from runtara_core.daemon import until_stopped
+from runtara_core.security.exposure import is_loopback_only
 from runtara_sdk.settings import EnvironmentReader
 from runtara_sdk.transport import ServerSettings, serve
 
+from runtara_environment.agents import AgentServices
 from runtara_environment.local import local_environment
-from runtara_environment.settings import SupervisionSettings
+from runtara_environment.settings import AgentTestingSettings, SupervisionSettings
+from runtara_environment.supervision.guest_network import GuestNetwork
 from runtara_environment.wire.handler import EnvironmentHandler
 from runtara_environment.wire.tenant_gate import TenantGate
 
@@ -30,12 +33,19 @@ async def run_development(
     """Serve until SIGTERM or SIGINT; `on_ready` gets the addresses of core and environment."""
     await asyncio.to_thread(data_dir.mkdir, parents=True, exist_ok=True)
     settings = SupervisionSettings.from_environment()
+    agents = AgentServices(
+        data_dir.absolute(),
+        GuestNetwork(),
+        # Whoever develops runs what is installed anyway; an address that others reach is no longer development.
+        AgentTestingSettings.from_environment(enabled=await is_loopback_only(bind_address)),
+    )
     async with local_environment(data_dir, database_url, settings, bind_address=bind_address, core_port=core_port) as (
         core,
         environment,
     ):
+        await agents.open()
         server = await serve(
-            EnvironmentHandler(environment.service, TenantGate(core.keys)).handle_stream,
+            EnvironmentHandler(environment.service, agents, TenantGate(core.keys)).handle_stream,
             ServerSettings.from_environment(
                 EnvironmentReader(), host=bind_address, port=environment_port, port_setting="--port"
             ),
@@ -46,4 +56,5 @@ async def run_development(
             on_ready(core.instance_address, server.address)
             await until_stopped()
         finally:
+            await agents.close()
             await server.close(_CLOSE_GRACE_SECONDS)

@@ -48,6 +48,34 @@ class SupervisionSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentTestingSettings:
+    """Whether the environment calls capabilities of agents for those who ask it to.
+
+    Attributes:
+        enabled: whether `test_capability` is served (ENABLE_AGENT_TESTING). A test does all that the capability does,
+            on this host and as its user, so an operator has to want it.
+        max_tests: most tests at a time, of one tenant half of them (RUNTARA_MAX_AGENT_TESTS).
+    """
+
+    enabled: bool = False
+    max_tests: int = 4
+
+    @classmethod
+    def from_environment(
+        cls, reader: EnvironmentReader | None = None, *, enabled: bool = False
+    ) -> AgentTestingSettings:
+        """Read the variables; `enabled` is what holds where none is set.
+
+        Raises `ConfigurationError` naming what is wrong.
+        """
+        reader = reader or EnvironmentReader()
+        return cls(
+            enabled=reader.boolean("ENABLE_AGENT_TESTING", default=enabled),
+            max_tests=reader.integer("RUNTARA_MAX_AGENT_TESTS", 4, minimum=1, maximum=1_000),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class EnvironmentSettings:
     """What an environment daemon needs to start.
 
@@ -66,6 +94,7 @@ class EnvironmentSettings:
         tls: certificate and key to show instead of a local authority's (RUNTARA_TLS_CERT_FILE, RUNTARA_TLS_KEY_FILE).
         api_key: operator key for core's management port, needed where core has keys (RUNTARA_API_KEY).
         supervision: how launches are claimed and watched.
+        agent_testing: whether capabilities of agents are tested.
     """
 
     database_url: str
@@ -80,6 +109,7 @@ class EnvironmentSettings:
     tls: TlsIdentity | None = None
     api_key: str | None = field(default=None, repr=False)
     supervision: SupervisionSettings = SupervisionSettings()
+    agent_testing: AgentTestingSettings = AgentTestingSettings()
 
     @classmethod
     def from_environment(cls, reader: EnvironmentReader | None = None) -> EnvironmentSettings:
@@ -111,6 +141,7 @@ class EnvironmentSettings:
                 name.strip() for name in reader.text("RUNTARA_SERVER_NAMES", "").split(",") if name.strip()
             ),
             supervision=SupervisionSettings.from_environment(reader),
+            agent_testing=AgentTestingSettings.from_environment(reader),
         )
 
 

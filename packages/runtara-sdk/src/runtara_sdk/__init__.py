@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from runtara_sdk.codecs import ResultCodec
     from runtara_sdk.durability import durable, idempotency_key
     from runtara_sdk.errors import (
+        CapabilityNotFoundError,
         CheckpointNotFoundError,
         ConcurrencyLimitError,
         ConfigurationError,
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "CapabilityNotFoundError",
     "CheckpointNotFoundError",
     "CheckpointResult",
     "ConcurrencyLimitError",

@@ -120,6 +120,12 @@ class CheckpointNotFoundError(ServerError):
     code = "CHECKPOINT_NOT_FOUND"
 
 
+class CapabilityNotFoundError(ServerError):
+    """There is no such agent or capability."""
+
+    code = "CAPABILITY_NOT_FOUND"
+
+
 class SignalTimeoutError(RuntaraError):
     """A custom signal did not come in time; that is recorded, so a later signal changes nothing."""
 
@@ -148,6 +154,7 @@ _BY_CODE: dict[str, type[RuntaraError]] = {
         PermissionDeniedError,
         ConcurrencyLimitError,
         CheckpointNotFoundError,
+        CapabilityNotFoundError,
         StorageError,
     )
 }

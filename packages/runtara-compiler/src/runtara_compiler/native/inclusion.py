@@ -31,6 +31,7 @@ _LEFT_OUT_MODULES = (
     "runtara_core.management_service",
     "runtara_core.testing",
     "runtara_core.wire",
+    "runtara_sdk.agent_process",
     "runtara_sdk.artifact",
     "runtara_sdk.cli",
     "runtara_sdk.testing",

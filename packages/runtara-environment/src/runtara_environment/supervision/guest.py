@@ -14,8 +14,7 @@ from runtara_environment.launch_options import LaunchOptions
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-
-_LIMITS = (
+LIMIT_VARIABLES = (
     "RUNTARA_MAX_WORKSPACE_BYTES",
     "RUNTARA_MAX_FILE_SIZE",
     "RUNTARA_MAX_READ_SIZE",
@@ -41,16 +40,20 @@ class CoreAccess:
     skip_certificate_verification: bool = False
 
 
+def program_path() -> str:
+    """The PATH of launched programs: this interpreter and the system's directories."""
+    return f"{Path(sys.executable).parent}:{_SYSTEM_PATH}"
+
+
 def guest_environment(
     claim: LaunchClaim, options: LaunchOptions, core: CoreAccess, run_directory: Path, input_path: Path
 ) -> Mapping[str, str]:
     """The complete environment of a program; the system's variables win over the caller's."""
-    interpreter_directory = str(Path(sys.executable).parent)
-    limits = {name: os.environ[name] for name in _LIMITS if name in os.environ}
+    limits = {name: os.environ[name] for name in LIMIT_VARIABLES if name in os.environ}
     variables = {
-        **{name: value for name, value in options.env.items() if name not in _LIMITS},
+        **{name: value for name, value in options.env.items() if name not in LIMIT_VARIABLES},
         **limits,
-        "PATH": f"{interpreter_directory}:{_SYSTEM_PATH}",
+        "PATH": program_path(),
         "HOME": str(run_directory),
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",

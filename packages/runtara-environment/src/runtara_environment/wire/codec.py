@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from runtara_core.models import CheckpointSummary, EventFilter, EventRecord, Instance
 from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.models import InstanceStatus, SignalType
@@ -30,6 +32,11 @@ _SIGNAL_OF_NUMBER: dict[int, SignalType] = {
 }
 _RUNNER_TYPE: dict[str, pb.RunnerType] = {"oci": pb.RUNNER_OCI, "native": pb.RUNNER_NATIVE}
 _RUNNER_OF_NUMBER: dict[int, str] = {number: name for name, number in _RUNNER_TYPE.items()}
+
+
+def tenant_of(call: Any) -> str | None:
+    """The tenant that a call names; None when it names none."""
+    return call.tenant_id if call.HasField("tenant_id") else None
 
 
 def decode_status(number: int) -> InstanceStatus:

@@ -7,34 +7,34 @@ Answers with `success` and `error` fields carry domain failures there, with thei
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator
 from functools import partial
-from typing import Any
 
 from google.protobuf.message import DecodeError
 from runtara_core.models import InstanceFilter
 from runtara_core.wire.dispatch import HANDLER_SECONDS, RpcDispatcher
-from runtara_sdk.errors import ImageNotFoundError, InstanceNotFoundError, InvalidInputError, ProtocolError, RuntaraError
+from runtara_sdk.errors import InstanceNotFoundError, ProtocolError, RuntaraError
 from runtara_sdk.models import CustomSignal
 from runtara_sdk.protocol import environment_pb2 as pb
 from runtara_sdk.protocol.frame import Frame, FrameType
 from runtara_sdk.transport import RequestStream, read_request
 
+from runtara_environment.agents import AgentServices
 from runtara_environment.service import EnvironmentService
+from runtara_environment.wire.agent_handler import AgentHandler
 from runtara_environment.wire.codec import (
     decode_event_filter,
-    decode_runner_type,
     decode_signal_type,
     decode_status,
     encode_checkpoint_summary,
     encode_earlier_start,
     encode_event,
-    encode_image,
     encode_instance_status,
     encode_instance_summary,
     page_limit,
+    tenant_of,
 )
+from runtara_environment.wire.image_handler import ImageHandler
+from runtara_environment.wire.refusals import require_final
 from runtara_environment.wire.tenant_gate import TenantGate
 
 _REQUEST_SECONDS = 60.0
@@ -49,8 +49,11 @@ _QUERIES = frozenset(
         "list_checkpoints",
         "get_checkpoint",
         "list_events",
+        "list_agents",
+        "get_capability",
     }
 )
+_ENDED_WITH_CALLER = _QUERIES | {"test_capability"}
 """Calls that may be ended anywhere; the others change something in more than one place, and are seen through."""
 
 
@@ -58,40 +61,19 @@ def _seconds_of(request: pb.RpcRequest) -> float | None:
     return HANDLER_SECONDS if request.WhichOneof("request") in _QUERIES else None
 
 
-def _require_final(error: RuntaraError) -> None:
-    """Let an error that may pass by itself go up: it travels as an error, which says so, and not as a refusal."""
-    if error.retryable:
-        raise error
-
-
-def _tenant(call: Any) -> str | None:
-    return call.tenant_id if call.HasField("tenant_id") else None
-
-
-def _decode_metadata(metadata: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(metadata)
-    except ValueError as error:
-        raise InvalidInputError(f"metadata is not JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise InvalidInputError("metadata is not a JSON object")
-    return value
-
-
 class EnvironmentHandler:
     """Decodes a call, asks the service, encodes the answer."""
 
-    def __init__(self, service: EnvironmentService, gate: TenantGate) -> None:
+    def __init__(self, service: EnvironmentService, agents: AgentServices, gate: TenantGate) -> None:
         self._service = service
+        self._images = ImageHandler(service)
         self.dispatcher = RpcDispatcher(
             pb.RpcRequest,
             pb.RpcResponse,
             {
+                **self._images.verbs,
+                **AgentHandler(agents).verbs,
                 "health_check": self.health_check,
-                "register_image": self.register_image,
-                "list_images": self.list_images,
-                "get_image": self.get_image,
-                "delete_image": self.delete_image,
                 "start_instance": self.start_instance,
                 "stop_instance": self.stop_instance,
                 "resume_instance": self.resume_instance,
@@ -119,8 +101,8 @@ class EnvironmentHandler:
         verb = request.WhichOneof("request")
         if verb == "register_image_stream":
             chunks = stream.read_chunks(now() + _UPLOAD_SECONDS)
-            answer = await self.dispatcher.answer(request, partial(self.register_image_stream, chunks=chunks))
-        elif verb in _QUERIES:
+            answer = await self.dispatcher.answer(request, partial(self._images.register_image_stream, chunks=chunks))
+        elif verb in _ENDED_WITH_CALLER:
             stream.end_with_caller(asyncio.current_task())
             try:
                 answer = await self.dispatcher.serve(payload)
@@ -142,84 +124,6 @@ class EnvironmentHandler:
             )
         )
 
-    # Images
-
-    async def register_image(self, request: pb.RpcRequest) -> pb.RpcResponse:
-        """Register an image that fits into one frame."""
-        call = request.register_image
-        return await self._register(call, call.binary, size=len(call.binary), sha256=None)
-
-    async def register_image_stream(self, request: pb.RpcRequest, chunks: AsyncIterator[bytes]) -> pb.RpcResponse:
-        """Register an image whose bytes follow on the stream."""
-        call = request.register_image_stream
-        return await self._register(
-            call,
-            chunks,
-            size=call.binary_size or None,
-            sha256=call.sha256 if call.HasField("sha256") else None,
-        )
-
-    async def _register(
-        self,
-        call: pb.RegisterImageRequest | pb.RegisterImageStreamStart,
-        content: bytes | AsyncIterator[bytes],
-        *,
-        size: int | None,
-        sha256: str | None,
-    ) -> pb.RpcResponse:
-        try:
-            image = await self._service.registry.register(
-                tenant_id=call.tenant_id,
-                name=call.name,
-                artifact=content,
-                runner_type=decode_runner_type(call.runner_type),
-                description=call.description if call.HasField("description") else None,
-                metadata=_decode_metadata(call.metadata) if call.HasField("metadata") else None,
-                expected_size=size,
-                expected_sha256=sha256,
-            )
-        except RuntaraError as error:
-            _require_final(error)
-            return pb.RpcResponse(
-                register_image=pb.RegisterImageResponse(success=False, error=error.message, error_code=error.code)
-            )
-        return pb.RpcResponse(
-            register_image=pb.RegisterImageResponse(success=True, image_id=image.image_id, version=image.version)
-        )
-
-    async def list_images(self, request: pb.RpcRequest) -> pb.RpcResponse:
-        """A page of images, newest first."""
-        call = request.list_images
-        page = await self._service.registry.list_images(
-            tenant_id=_tenant(call), limit=page_limit(call.limit), offset=call.offset
-        )
-        return pb.RpcResponse(
-            list_images=pb.ListImagesResponse(
-                images=[encode_image(image) for image in page.images], total_count=page.total_count
-            )
-        )
-
-    async def get_image(self, request: pb.RpcRequest) -> pb.RpcResponse:
-        """One image of the tenant."""
-        call = request.get_image
-        try:
-            image = await self._service.registry.get(call.image_id, call.tenant_id)
-        except ImageNotFoundError:
-            return pb.RpcResponse(get_image=pb.GetImageResponse(found=False))
-        return pb.RpcResponse(get_image=pb.GetImageResponse(found=True, image=encode_image(image)))
-
-    async def delete_image(self, request: pb.RpcRequest) -> pb.RpcResponse:
-        """Delete an image that no unfinished instance needs."""
-        call = request.delete_image
-        try:
-            await self._service.delete_image(call.image_id, call.tenant_id)
-        except RuntaraError as error:
-            _require_final(error)
-            return pb.RpcResponse(
-                delete_image=pb.DeleteImageResponse(success=False, error=error.message, error_code=error.code)
-            )
-        return pb.RpcResponse(delete_image=pb.DeleteImageResponse(success=True))
-
     # Instances
 
     async def start_instance(self, request: pb.RpcRequest) -> pb.RpcResponse:
@@ -236,7 +140,7 @@ class EnvironmentHandler:
                 cancel_grace_seconds=call.cancel_grace_seconds if call.HasField("cancel_grace_seconds") else None,
             )
         except RuntaraError as error:
-            _require_final(error)
+            require_final(error)
             return pb.RpcResponse(
                 start_instance=pb.StartInstanceResponse(success=False, error=error.message, error_code=error.code)
             )
@@ -254,10 +158,10 @@ class EnvironmentHandler:
         call = request.stop_instance
         try:
             await self._service.stop_instance(
-                call.instance_id, grace_seconds=call.grace_period_seconds, tenant_id=_tenant(call)
+                call.instance_id, grace_seconds=call.grace_period_seconds, tenant_id=tenant_of(call)
             )
         except RuntaraError as error:
-            _require_final(error)
+            require_final(error)
             return pb.RpcResponse(
                 stop_instance=pb.StopInstanceResponse(success=False, error=error.message, error_code=error.code)
             )
@@ -267,9 +171,9 @@ class EnvironmentHandler:
         """Make a suspended instance due now."""
         call = request.resume_instance
         try:
-            await self._service.resume_instance(call.instance_id, tenant_id=_tenant(call))
+            await self._service.resume_instance(call.instance_id, tenant_id=tenant_of(call))
         except RuntaraError as error:
-            _require_final(error)
+            require_final(error)
             return pb.RpcResponse(
                 resume_instance=pb.ResumeInstanceResponse(success=False, error=error.message, error_code=error.code)
             )
@@ -279,7 +183,7 @@ class EnvironmentHandler:
         """One instance, whole; an unknown one is told by `found` and, for old clients, by an error text."""
         call = request.get_instance_status
         try:
-            instance = await self._service.get_instance(call.instance_id, tenant_id=_tenant(call))
+            instance = await self._service.get_instance(call.instance_id, tenant_id=tenant_of(call))
         except InstanceNotFoundError as error:
             return pb.RpcResponse(
                 get_instance_status=pb.GetInstanceStatusResponse(
@@ -296,11 +200,11 @@ class EnvironmentHandler:
         call = request.list_instances
         image_ids: tuple[str, ...] | None = (call.image_id,) if call.HasField("image_id") else None
         if call.HasField("image_name_prefix"):
-            named = await self._service.registry.find_by_name_prefix(call.image_name_prefix, tenant_id=_tenant(call))
+            named = await self._service.registry.find_by_name_prefix(call.image_name_prefix, tenant_id=tenant_of(call))
             image_ids = tuple(named) if image_ids is None else tuple(set(named) & set(image_ids))
         page = await self._service.list_instances(
             InstanceFilter(
-                tenant_id=_tenant(call),
+                tenant_id=tenant_of(call),
                 statuses=(decode_status(call.status),) if call.HasField("status") else (),
                 image_ids=image_ids,
                 created_after_ms=call.created_after_ms if call.HasField("created_after_ms") else None,
@@ -330,10 +234,10 @@ class EnvironmentHandler:
         call = request.send_signal
         try:
             await self._service.send_signal(
-                call.instance_id, decode_signal_type(call.signal_type), call.payload, tenant_id=_tenant(call)
+                call.instance_id, decode_signal_type(call.signal_type), call.payload, tenant_id=tenant_of(call)
             )
         except RuntaraError as error:
-            _require_final(error)
+            require_final(error)
             return pb.RpcResponse(
                 send_signal=pb.SendSignalResponse(success=False, error=error.message, error_code=error.code)
             )
@@ -344,10 +248,10 @@ class EnvironmentHandler:
         call = request.send_custom_signal
         try:
             await self._service.send_custom_signal(
-                call.instance_id, CustomSignal(call.checkpoint_id, call.payload), tenant_id=_tenant(call)
+                call.instance_id, CustomSignal(call.checkpoint_id, call.payload), tenant_id=tenant_of(call)
             )
         except RuntaraError as error:
-            _require_final(error)
+            require_final(error)
             return pb.RpcResponse(
                 send_custom_signal=pb.SendCustomSignalResponse(
                     success=False, error=error.message, error_code=error.code
@@ -362,7 +266,7 @@ class EnvironmentHandler:
         call = request.list_checkpoints
         limit = page_limit(call.limit)
         page = await self._service.list_checkpoints(
-            call.instance_id, limit=limit, offset=call.offset, tenant_id=_tenant(call)
+            call.instance_id, limit=limit, offset=call.offset, tenant_id=tenant_of(call)
         )
         return pb.RpcResponse(
             list_checkpoints=pb.ListCheckpointsResponse(
@@ -376,7 +280,7 @@ class EnvironmentHandler:
     async def get_checkpoint(self, request: pb.RpcRequest) -> pb.RpcResponse:
         """One checkpoint with its state."""
         call = request.get_checkpoint
-        record = await self._service.get_checkpoint(call.instance_id, call.checkpoint_id, tenant_id=_tenant(call))
+        record = await self._service.get_checkpoint(call.instance_id, call.checkpoint_id, tenant_id=tenant_of(call))
         if record is None:
             return pb.RpcResponse(get_checkpoint=pb.GetCheckpointResponse(found=False))
         return pb.RpcResponse(
@@ -393,7 +297,7 @@ class EnvironmentHandler:
         """A page of events."""
         call = request.list_events
         where = decode_event_filter(call)
-        page = await self._service.list_events(call.instance_id, where, tenant_id=_tenant(call))
+        page = await self._service.list_events(call.instance_id, where, tenant_id=tenant_of(call))
         return pb.RpcResponse(
             list_events=pb.ListEventsResponse(
                 events=[encode_event(event) for event in page.events],

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
-import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -207,28 +205,14 @@ async def _call(
     directory: Path | None,
     timeout_ms: int,
 ) -> dict[str, Any]:
-    from runtara_sdk.agents import AgentError, CapabilityContext
+    from runtara_sdk.agent_process.single_call import call_once
     from runtara_sdk.agents.workspace import Workspace
-    from runtara_sdk.clock import SystemClock
 
     if connection is not None:
         inputs = {**inputs, **await _connection_inputs(found, capability_id, connection, tenant)}
-    with tempfile.TemporaryDirectory(prefix="runtara-agents-test-", ignore_cleanup_errors=True) as temporary:
-        context = CapabilityContext(
-            step_id="test",
-            idempotency_key=Path(temporary).name,
-            deadline_ms=SystemClock().now_ms() + timeout_ms,
-            workspace=Workspace((directory or Path(temporary)).absolute()),
-        )
-        began = time.perf_counter()
-        outcome: dict[str, Any]
-        try:
-            outcome = {"success": True, "output": await found.definition.invoke(capability_id, inputs, context)}
-        except AgentError as error:
-            outcome = {"success": False, "error": error.to_json()}
-        finally:
-            await found.definition.close()
-        return {**outcome, "execution_time_ms": round((time.perf_counter() - began) * 1000)}
+    workspace = None if directory is None else Workspace(directory.absolute())
+    outcome = await call_once(found.definition, capability_id, inputs, timeout_ms=timeout_ms, workspace=workspace)
+    return outcome.to_json()
 
 
 async def _connection_inputs(

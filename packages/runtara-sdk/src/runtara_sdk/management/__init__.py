@@ -1,6 +1,13 @@
-"""The management SDK: images and instances of an environment."""
+"""The management SDK: images, instances and agents of an environment."""
 
 from runtara_sdk.instance_error import InstanceError
+from runtara_sdk.management.agent_models import (
+    AgentInfo,
+    CapabilityField,
+    CapabilityInfo,
+    CapabilityTestResult,
+    KnownError,
+)
 from runtara_sdk.management.client import ManagementSdk
 from runtara_sdk.management.models import (
     CheckpointDetail,
@@ -23,6 +30,10 @@ from runtara_sdk.management.models import (
 from runtara_sdk.management.settings import ManagementSettings
 
 __all__ = [
+    "AgentInfo",
+    "CapabilityField",
+    "CapabilityInfo",
+    "CapabilityTestResult",
     "CheckpointDetail",
     "CheckpointPage",
     "CheckpointSummary",
@@ -36,6 +47,7 @@ __all__ = [
     "InstanceInfo",
     "InstancePage",
     "InstanceSummary",
+    "KnownError",
     "ManagementSdk",
     "ManagementSettings",
     "RegisteredImage",

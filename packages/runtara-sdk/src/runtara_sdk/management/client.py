@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from runtara_sdk.clock import Clock, SystemClock
 from runtara_sdk.errors import InvalidInputError
+from runtara_sdk.management.agents import AgentVerbs
 from runtara_sdk.management.completion import await_end
 from runtara_sdk.management.connection import EnvironmentClient
 from runtara_sdk.management.history import HistoryVerbs
@@ -18,8 +19,8 @@ from runtara_sdk.management.settings import ManagementSettings
 from runtara_sdk.protocol import environment_pb2 as pb
 
 
-class ManagementSdk(ImageVerbs, InstanceVerbs, HistoryVerbs):
-    """Images and instances of an environment.
+class ManagementSdk(ImageVerbs, InstanceVerbs, HistoryVerbs, AgentVerbs):
+    """Images, instances and agents of an environment.
 
     Every method makes one call and raises the `RuntaraError` that the environment named (`ImageNotFoundError`,
     `InstanceNotFoundError`, `InstanceExistsError`, `InvalidStateError`, ...), `TransportError` when it cannot be

@@ -57,8 +57,9 @@ class EnvironmentConnection:
     ) -> None:
         await self.close()
 
-    async def _call(self, request: pb.RpcRequest, verb: str) -> pb.RpcResponse:
-        answer = await self._client.call(self._encode(request), timeout_ms=self.settings.request_timeout_ms)
+    async def _call(self, request: pb.RpcRequest, verb: str, *, timeout_ms: int | None = None) -> pb.RpcResponse:
+        timeout_ms = self.settings.request_timeout_ms if timeout_ms is None else timeout_ms
+        answer = await self._client.call(self._encode(request), timeout_ms=timeout_ms)
         return codec.decode_response(answer, verb)
 
     def _encode(self, request: pb.RpcRequest) -> bytes:

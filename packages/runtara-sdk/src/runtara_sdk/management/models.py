@@ -11,6 +11,7 @@ from typing import Any
 
 from runtara_sdk.instance_error import InstanceError
 from runtara_sdk.iso_time import iso_time
+from runtara_sdk.management.agent_models import CapabilityTestResult
 from runtara_sdk.models import InstanceStatus
 
 
@@ -208,6 +209,7 @@ Answer = (
     | CheckpointDetail
     | EventPage
     | EventInfo
+    | CapabilityTestResult
 )
 
 

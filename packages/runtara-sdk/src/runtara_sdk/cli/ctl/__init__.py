@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from runtara_sdk import __version__
-from runtara_sdk.cli.ctl import history, images, instances, signals
+from runtara_sdk.cli.ctl import agents, history, images, instances, signals
 from runtara_sdk.cli.ctl.target import common_options
 from runtara_sdk.cli.errors import run_program
 
@@ -28,6 +28,7 @@ _COMMANDS = (
     signals.shutdown,
     signals.resume,
     signals.signal,
+    agents.agents,
 )
 
 
@@ -35,7 +36,7 @@ _COMMANDS = (
 @click.version_option(__version__, prog_name="runtara-ctl")
 @common_options
 def ctl() -> None:
-    """Operate an environment: images, instances, signals.
+    """Operate an environment: images, instances, signals, agents.
 
     `register` and `start` print a bare id. Queries print for people on a terminal and JSON elsewhere, --json and
     --table say which; events, checkpoints and logs are lines unless --json is given. Errors go to standard error with

@@ -1,0 +1,117 @@
+"""The calls of package `runtara.environment` that are about images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
+
+from runtara_sdk.errors import ImageNotFoundError, InvalidInputError, RuntaraError
+from runtara_sdk.protocol import environment_pb2 as pb
+
+from runtara_environment.service import EnvironmentService
+from runtara_environment.wire.codec import decode_runner_type, encode_image, page_limit, tenant_of
+from runtara_environment.wire.refusals import require_final
+
+
+class ImageHandler:
+    """Decodes a call, asks the service, encodes the answer."""
+
+    def __init__(self, service: EnvironmentService) -> None:
+        self._service = service
+
+    @property
+    def verbs(self) -> Mapping[str, Callable[[pb.RpcRequest], Awaitable[pb.RpcResponse]]]:
+        """The calls that are served here, but for the streamed upload."""
+        return {
+            "register_image": self.register_image,
+            "list_images": self.list_images,
+            "get_image": self.get_image,
+            "delete_image": self.delete_image,
+        }
+
+    async def register_image(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """Register an image that fits into one frame."""
+        call = request.register_image
+        return await self._register(call, call.binary, size=len(call.binary), sha256=None)
+
+    async def register_image_stream(self, request: pb.RpcRequest, chunks: AsyncIterator[bytes]) -> pb.RpcResponse:
+        """Register an image whose bytes follow on the stream."""
+        call = request.register_image_stream
+        return await self._register(
+            call,
+            chunks,
+            size=call.binary_size or None,
+            sha256=call.sha256 if call.HasField("sha256") else None,
+        )
+
+    async def _register(
+        self,
+        call: pb.RegisterImageRequest | pb.RegisterImageStreamStart,
+        content: bytes | AsyncIterator[bytes],
+        *,
+        size: int | None,
+        sha256: str | None,
+    ) -> pb.RpcResponse:
+        try:
+            image = await self._service.registry.register(
+                tenant_id=call.tenant_id,
+                name=call.name,
+                artifact=content,
+                runner_type=decode_runner_type(call.runner_type),
+                description=call.description if call.HasField("description") else None,
+                metadata=_decode_metadata(call.metadata) if call.HasField("metadata") else None,
+                expected_size=size,
+                expected_sha256=sha256,
+            )
+        except RuntaraError as error:
+            require_final(error)
+            return pb.RpcResponse(
+                register_image=pb.RegisterImageResponse(success=False, error=error.message, error_code=error.code)
+            )
+        return pb.RpcResponse(
+            register_image=pb.RegisterImageResponse(success=True, image_id=image.image_id, version=image.version)
+        )
+
+    async def list_images(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """A page of images, newest first."""
+        call = request.list_images
+        page = await self._service.registry.list_images(
+            tenant_id=tenant_of(call), limit=page_limit(call.limit), offset=call.offset
+        )
+        return pb.RpcResponse(
+            list_images=pb.ListImagesResponse(
+                images=[encode_image(image) for image in page.images], total_count=page.total_count
+            )
+        )
+
+    async def get_image(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """One image of the tenant."""
+        call = request.get_image
+        try:
+            image = await self._service.registry.get(call.image_id, call.tenant_id)
+        except ImageNotFoundError:
+            return pb.RpcResponse(get_image=pb.GetImageResponse(found=False))
+        return pb.RpcResponse(get_image=pb.GetImageResponse(found=True, image=encode_image(image)))
+
+    async def delete_image(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """Delete an image that no unfinished instance needs."""
+        call = request.delete_image
+        try:
+            await self._service.delete_image(call.image_id, call.tenant_id)
+        except RuntaraError as error:
+            require_final(error)
+            return pb.RpcResponse(
+                delete_image=pb.DeleteImageResponse(success=False, error=error.message, error_code=error.code)
+            )
+        return pb.RpcResponse(delete_image=pb.DeleteImageResponse(success=True))
+
+
+def _decode_metadata(metadata: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(metadata)
+    except ValueError as error:
+        raise InvalidInputError(f"metadata is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise InvalidInputError("metadata is not a JSON object")
+    return value

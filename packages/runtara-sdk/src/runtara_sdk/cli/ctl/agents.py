@@ -1,0 +1,175 @@
+"""Agents of an environment: listed, shown, tested."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import click
+
+from runtara_sdk.cli.ctl.target import ask, common_options, print_json, print_lines, wants_json
+from runtara_sdk.cli.errors import EXIT_FAILED
+from runtara_sdk.cli.text import fields, json_text, one_line, table
+from runtara_sdk.errors import CapabilityNotFoundError, InvalidInputError
+from runtara_sdk.json_argument import read_json
+
+if TYPE_CHECKING:
+    from runtara_sdk.management import AgentInfo, CapabilityInfo, ManagementSdk
+
+
+@click.group()
+@common_options
+def agents() -> None:
+    """See and test the agents that workflows of the environment may use.
+
+    These are the agents that are installed beside the environment, or those of the bundle that its
+    RUNTARA_STDLIB_NAME names.
+
+    \b
+    Examples:
+      runtara-ctl agents list
+      runtara-ctl agents show transform sort
+      runtara-ctl agents test transform sort --tenant acme --input '{"value": [3, 1, 2]}'
+    """
+
+
+@agents.command("list")
+@common_options
+def list_agents() -> None:
+    """List the agents.
+
+    \b
+    Examples:
+      runtara-ctl agents list
+      runtara-ctl agents list --json | jq -r '.[].id'
+    """
+    found = ask(lambda sdk: sdk.list_agents())
+    if wants_json():
+        click.echo(json_text([dict(agent.document) for agent in found]))
+        return
+    rows = [
+        (agent.agent_id, str(len(agent.capabilities)), ", ".join(agent.integration_ids), one_line(agent.description))
+        for agent in found
+    ]
+    print_lines(table(("AGENT", "CAPABILITIES", "CONNECTIONS", "DESCRIPTION"), rows))
+
+
+@agents.command()
+@click.argument("agent_id")
+@click.argument("capability_id", required=False)
+@common_options
+def show(agent_id: str, capability_id: str | None) -> None:
+    """Show an agent, or one of its capabilities with inputs, result and errors.
+
+    With --json a capability has the JSON Schemas of inputs and result.
+
+    \b
+    Examples:
+      runtara-ctl agents show transform
+      runtara-ctl agents show http http-request
+      runtara-ctl agents show http http-request --json | jq .inputSchema
+    """
+    if capability_id is None:
+        agent = ask(lambda sdk: _find_agent(sdk, agent_id))
+        if wants_json():
+            click.echo(json_text(dict(agent.document)))
+        else:
+            print_lines(list(_agent_lines(agent)))
+        return
+    capability = ask(lambda sdk: sdk.get_capability(agent_id, capability_id))
+    if wants_json():
+        click.echo(json_text(dict(capability.document)))
+    else:
+        print_lines(list(_capability_lines(agent_id.lower(), capability)))
+
+
+@agents.command()
+@click.argument("agent_id")
+@click.argument("capability_id")
+@click.option("--tenant", required=True, help="For whom the call is made.")
+@click.option("--input", "given", default="{}", metavar="JSON|@FILE", help="The inputs.  [default: {}]")
+@click.option(
+    "--connection",
+    metavar="JSON|@FILE",
+    help="A connection with its secrets, {integration_id, parameters}; a file keeps them out of the list of processes.",
+)
+@click.option("--timeout-ms", type=click.IntRange(1, 300_000), default=30_000, show_default=True, help="Bound.")
+@common_options
+def test(agent_id: str, capability_id: str, tenant: str, given: str, connection: str | None, timeout_ms: int) -> None:
+    """Call a capability once on the environment's host, and print its result.
+
+    The call is really made, with all that it does, so the environment has to
+    allow it (ENABLE_AGENT_TESTING). Exit code 1 means that it failed.
+
+    \b
+    Examples:
+      runtara-ctl agents test transform sort --tenant acme --input '{"value": [3, 1, 2]}'
+      runtara-ctl agents test http http-request --tenant acme --input @request.json --connection @shop.json
+      runtara-ctl agents test csv from-csv --tenant acme --input @orders.json --timeout-ms 60000 --json
+    """
+    inputs = _read_object(given, "--input")
+    secrets = None if connection is None else _read_object(connection, "--connection")
+    result = ask(
+        lambda sdk: sdk.test_capability(
+            agent_id, capability_id, inputs, tenant_id=tenant, connection=secrets, timeout_ms=timeout_ms
+        )
+    )
+    if wants_json(otherwise=False):
+        print_json(result)
+    elif result.error is None:
+        click.echo(json_text(result.output))
+    else:
+        click.echo(f"error: [{result.error.code}] {one_line(result.error.message, longest=2_000)}", err=True)
+    if not result.success:
+        click.get_current_context().exit(EXIT_FAILED)
+
+
+def _read_object(value: str, option: str) -> dict[str, object]:
+    document = read_json(value, option)
+    if not isinstance(document, dict):
+        raise InvalidInputError(f"{option} must be a JSON object")
+    return document
+
+
+async def _find_agent(sdk: ManagementSdk, agent_id: str) -> AgentInfo:
+    found = await sdk.list_agents()
+    for agent in found:
+        if agent.agent_id == agent_id.lower():
+            return agent
+    known = ", ".join(agent.agent_id for agent in found) or "none"
+    raise CapabilityNotFoundError(f"the environment has no agent {agent_id!r} (there are {known})")
+
+
+def _agent_lines(agent: AgentInfo) -> Iterable[str]:
+    yield f"{agent.agent_id}: {agent.description}"
+    rows = [(each.capability_id, one_line(each.description), ", ".join(each.aliases)) for each in agent.capabilities]
+    yield from table(("CAPABILITY", "DESCRIPTION", "ALIASES"), rows)
+
+
+def _capability_lines(agent_id: str, capability: CapabilityInfo) -> Iterable[str]:
+    yield f"{agent_id} {capability.capability_id}: {capability.description}"
+    yield ""
+    yield from fields(
+        (
+            ("effect", capability.effect or None),
+            ("rate limited", "yes" if capability.rate_limited else None),
+            ("aliases", ", ".join(capability.aliases) or None),
+            ("result", str(capability.output.get("type", "any"))),
+        )
+    )
+    if capability.inputs:
+        yield ""
+        rows = [
+            (
+                each.name,
+                each.type,
+                "required" if each.required else "" if each.default is None else f"default {one_line(each.default)}",
+                one_line(each.description or ""),
+            )
+            for each in capability.inputs
+        ]
+        yield from table(("INPUT", "TYPE", "", "DESCRIPTION"), rows)
+    if capability.known_errors:
+        yield ""
+        rows_of_errors = [(each.code, each.kind, one_line(each.description)) for each in capability.known_errors]
+        yield from table(("ERROR", "KIND", "DESCRIPTION"), rows_of_errors)
