@@ -131,7 +131,7 @@ def trace_frames(tracer: Tracer, *, asks: Any = None, serves: Any = None) -> Non
     """
     from runtara_sdk.protocol.frame import FrameDecoder
     from runtara_sdk.transport import server
-    from runtara_sdk.transport.client import QuicClient
+    from runtara_sdk.transport.quic.client import QuicClient
     from runtara_sdk.transport.stream import Stream
 
     # (what this process sends, what it takes, the verb) of the call that the current task is in

@@ -21,7 +21,7 @@ from runtara_sdk import InstanceSettings, ManagementSdk, ManagementSettings
 from runtara_sdk.clock import SystemClock
 from runtara_sdk.protocol import environment_pb2, instance_pb2
 from runtara_sdk.quic_backend import QuicBackend
-from runtara_sdk.transport import QuicClient
+from runtara_sdk.transport.quic import QuicClient
 
 DEADLINE_SECONDS = 60.0
 SLEEPER = b"#!/bin/sh\nexec sleep 600\n"

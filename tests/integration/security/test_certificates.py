@@ -11,7 +11,8 @@ from runtara_core.settings import CoreSettings
 from runtara_sdk import RuntaraError
 from runtara_sdk.testing.certificates import make_test_authority
 from runtara_sdk.testing.clock import ManualClock
-from runtara_sdk.transport import QuicClient, TlsIdentity
+from runtara_sdk.transport import TlsIdentity
+from runtara_sdk.transport.quic import QuicClient
 
 from .running_platform import until
 

@@ -9,15 +9,8 @@ from pathlib import Path
 
 import pytest
 from runtara_sdk.testing.certificates import make_test_authority
-from runtara_sdk.transport import (
-    QuicClient,
-    QuicServer,
-    ServerSettings,
-    StreamHandler,
-    TlsIdentity,
-    payload_handler,
-    serve,
-)
+from runtara_sdk.transport import ServerSettings, StreamHandler, TlsIdentity, payload_handler
+from runtara_sdk.transport.quic import QuicClient, QuicServer, serve_quic
 
 SETTINGS = ServerSettings()
 LIBRARIES = ("aioquic", "qh3")
@@ -38,7 +31,7 @@ def serving(request: pytest.FixtureRequest, authority: tuple[Path, TlsIdentity])
 
     @asynccontextmanager
     async def start(handler: StreamHandler) -> AsyncIterator[tuple[QuicServer, QuicClient]]:
-        server = await serve(handler, SETTINGS, identity, library=server_library)
+        server = await serve_quic(handler, SETTINGS, identity, library=server_library)
         client = QuicClient(server.address, ca_file=ca_file, library=client_library)
         try:
             yield server, client

@@ -8,16 +8,9 @@ from pathlib import Path
 import pytest
 from runtara_sdk.errors import DeadlineExceededError, ProtocolError
 from runtara_sdk.protocol.frame import Frame, FrameType, encode_frame
-from runtara_sdk.transport import (
-    ConnectionLostError,
-    QuicClient,
-    RequestStream,
-    ServerSettings,
-    TlsIdentity,
-    read_request,
-    serve,
-)
-from runtara_sdk.transport.datagram import DatagramEndpoint
+from runtara_sdk.transport import ConnectionLostError, RequestStream, ServerSettings, TlsIdentity, read_request
+from runtara_sdk.transport.quic import QuicClient, serve_quic
+from runtara_sdk.transport.quic.datagram import DatagramEndpoint
 
 from .conftest import LIBRARIES, Serve, answering, echo
 
@@ -193,7 +186,7 @@ async def test_handlers_are_bounded(authority: tuple[Path, TlsIdentity], library
         running -= 1
         return payload
 
-    server = await serve(answering(respond), ServerSettings(max_handlers=3), identity, library=library)
+    server = await serve_quic(answering(respond), ServerSettings(max_handlers=3), identity, library=library)
     client = QuicClient(server.address, ca_file=ca_file, library=library)
     await asyncio.gather(*(client.call(b"x") for _ in range(50)))
     assert most <= 3

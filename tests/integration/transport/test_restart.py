@@ -13,7 +13,8 @@ import pytest
 from runtara_core.testing.ports import choose_port
 from runtara_sdk.errors import TransportError
 from runtara_sdk.testing.certificates import make_test_authority
-from runtara_sdk.transport import ConnectionLostError, QuicClient, TlsIdentity
+from runtara_sdk.transport import ConnectionLostError, TlsIdentity
+from runtara_sdk.transport.quic import QuicClient
 
 from .conftest import LIBRARIES
 

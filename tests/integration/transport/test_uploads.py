@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from runtara_sdk.protocol.frame import Frame, FrameType
-from runtara_sdk.transport import QuicClient, RequestStream, TlsIdentity, read_request, serve
+from runtara_sdk.transport import RequestStream, TlsIdentity, read_request
+from runtara_sdk.transport.quic import QuicClient, serve_quic
 
 from .conftest import LIBRARIES, SETTINGS, Serve, until
 
@@ -67,7 +68,7 @@ async def test_an_upload_waits_for_a_reader_that_stands_still(
             sent += 65536
             yield bytes(65536)
 
-    server = await serve(receive, SETTINGS, identity, library="aioquic")
+    server = await serve_quic(receive, SETTINGS, identity, library="aioquic")
     client = QuicClient(server.address, ca_file=ca_file, library=client_library)
     upload = asyncio.create_task(client.call_streaming(b"upload", chunks()))
     await until(lambda: sent >= 4 * MEBIBYTE)

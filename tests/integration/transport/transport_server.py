@@ -9,7 +9,8 @@ import asyncio
 import sys
 from pathlib import Path
 
-from runtara_sdk.transport import ServerSettings, TlsIdentity, payload_handler, serve
+from runtara_sdk.transport import ServerSettings, TlsIdentity, payload_handler
+from runtara_sdk.transport.quic import serve_quic
 
 
 async def respond(payload: bytes) -> bytes:
@@ -24,7 +25,7 @@ async def respond(payload: bytes) -> bytes:
 
 async def main(library: str, port: int, certificate: Path, private_key: Path) -> None:
     settings = ServerSettings(port=port)
-    server = await serve(
+    server = await serve_quic(
         payload_handler(respond, settings), settings, TlsIdentity(certificate, private_key), library=library
     )
     print(server.port, flush=True)

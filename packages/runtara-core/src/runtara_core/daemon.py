@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable
 from runtara_sdk.clock import Clock, SystemClock
 from runtara_sdk.settings import EnvironmentReader
 from runtara_sdk.stop_signals import stop_at_signals
-from runtara_sdk.transport import QuicServer, ServerSettings, payload_handler, serve
+from runtara_sdk.transport import ServerSettings, payload_handler
+from runtara_sdk.transport.quic import QuicServer, serve_quic
 
 from runtara_core.due import DueBell
 from runtara_core.instance_service import InstanceService
@@ -131,7 +132,7 @@ class CoreDaemon:
     async def _listen(self, serve_payload: Callable[[bytes], Awaitable[bytes]], port: int, setting: str) -> None:
         server_settings = self._server_settings(port, setting)
         handler = payload_handler(serve_payload, server_settings)
-        self._servers.append(await serve(handler, server_settings, self.identity.tls))
+        self._servers.append(await serve_quic(handler, server_settings, self.identity.tls))
 
     async def close(self) -> None:
         """Stop serving, let calls in flight finish for a moment, close the database."""

@@ -8,7 +8,7 @@ from google.protobuf.message import DecodeError
 from runtara_sdk.errors import ProtocolError, TransportError, error_from_code
 from runtara_sdk.models import CustomSignal, InstanceStatus, SignalType
 from runtara_sdk.protocol import management_pb2 as pb
-from runtara_sdk.transport import QuicClient
+from runtara_sdk.transport.quic import QuicClient
 
 from runtara_core.management import CoreManagement
 from runtara_core.models import (

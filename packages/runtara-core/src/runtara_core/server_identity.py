@@ -14,7 +14,8 @@ from pathlib import Path
 from runtara_sdk.clock import Clock
 from runtara_sdk.errors import ConfigurationError, RuntaraError
 from runtara_sdk.settings import EnvironmentReader
-from runtara_sdk.transport import QuicServer, TlsIdentity
+from runtara_sdk.transport import TlsIdentity
+from runtara_sdk.transport.quic import QuicServer
 
 from runtara_core.certificates import ensure_certificates
 

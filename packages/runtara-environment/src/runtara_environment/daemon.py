@@ -15,7 +15,8 @@ from runtara_core.server_identity import IdentitySource, follow_identity
 from runtara_core.storages.sql.credentials import SqlCredentialStore
 from runtara_sdk.clock import Clock, SystemClock
 from runtara_sdk.settings import EnvironmentReader
-from runtara_sdk.transport import QuicClient, QuicServer, ServerSettings, serve
+from runtara_sdk.transport import ServerSettings
+from runtara_sdk.transport.quic import QuicClient, QuicServer, serve_quic
 
 from runtara_environment.environment import Environment
 from runtara_environment.settings import EnvironmentSettings
@@ -90,7 +91,7 @@ class EnvironmentDaemon:
                 logger.warning("instances run as plain processes of this user, isolation: none")
             exposed = await require_key_when_exposed(settings.bind_address, credentials)
             keys = KeyRing(credentials, self._clock, always_required=exposed)
-            self._server = await serve(
+            self._server = await serve_quic(
                 EnvironmentHandler(environment.service, TenantGate(keys)).handle_stream,
                 ServerSettings.from_environment(
                     EnvironmentReader(),

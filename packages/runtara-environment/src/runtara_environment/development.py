@@ -8,7 +8,8 @@ from pathlib import Path
 
 from runtara_core.daemon import until_stopped
 from runtara_sdk.settings import EnvironmentReader
-from runtara_sdk.transport import ServerSettings, serve
+from runtara_sdk.transport import ServerSettings
+from runtara_sdk.transport.quic import serve_quic
 
 from runtara_environment.local import local_environment
 from runtara_environment.settings import SupervisionSettings
@@ -34,7 +35,7 @@ async def run_development(
         core,
         environment,
     ):
-        server = await serve(
+        server = await serve_quic(
             EnvironmentHandler(environment.service, TenantGate(core.keys)).handle_stream,
             ServerSettings.from_environment(
                 EnvironmentReader(), host=bind_address, port=environment_port, port_setting="--port"

@@ -24,7 +24,7 @@ from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.identifiers import refuse_empty
 from runtara_sdk.models import InstanceStatus, SignalType
 from runtara_sdk.services import CompiledScenario, Progress, RunOutcome
-from runtara_sdk.transport.library import select_library
+from runtara_sdk.transport.quic.library import select_library
 from runtara_sdk.written_decimal import dump_json, read_decimal
 
 from runtara_environment.environment import Environment

@@ -348,7 +348,7 @@ class QuicBackend(InstanceBackend):
 
 
 def _quic_client(settings: InstanceSettings) -> RequestClient:
-    from runtara_sdk.transport import QuicClient
+    from runtara_sdk.transport.quic import QuicClient
 
     return QuicClient(
         settings.server_addr,

@@ -68,7 +68,7 @@ class EnvironmentConnection:
 
 
 def _quic_client(settings: ManagementSettings) -> EnvironmentClient:
-    from runtara_sdk.transport import QuicClient
+    from runtara_sdk.transport.quic import QuicClient
 
     return QuicClient(
         settings.server_addr,

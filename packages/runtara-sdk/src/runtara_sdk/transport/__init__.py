@@ -1,40 +1,34 @@
-"""QUIC transport: one stream a call, one request and one response frame, deadlines everywhere.
+"""Transports: one stream a call, one request and one response frame, deadlines everywhere.
 
-    server = await serve(payload_handler(respond, settings), settings, identity)
-    client = QuicClient(server.address, ca_file=ca_file)
+    client = open_client("127.0.0.1:8001", ca_file=ca_file)  # or "unix:///run/runtara/core.sock"
     answer = await client.call(b"question")
 
-Both sides work without ALPN. What the payloads mean is not known here.
+What is here is common to both transports: `quic`, for servers anywhere, and `local`, for those of the same machine.
+What the payloads mean is not known here.
 """
 
 from runtara_sdk.transport.address import parse_address
-from runtara_sdk.transport.client import QuicClient
-from runtara_sdk.transport.errors import ConnectionLostError
-from runtara_sdk.transport.library import LibraryName, select_library
-from runtara_sdk.transport.server import (
+from runtara_sdk.transport.call_server import (
     PayloadHandler,
-    QuicServer,
     RequestStream,
     StreamHandler,
     payload_handler,
     read_request,
-    serve,
 )
+from runtara_sdk.transport.errors import ConnectionLostError
+from runtara_sdk.transport.opening import TransportClient, open_client
 from runtara_sdk.transport.settings import ServerSettings, TlsIdentity
 
 __all__ = [
     "ConnectionLostError",
-    "LibraryName",
     "PayloadHandler",
-    "QuicClient",
-    "QuicServer",
     "RequestStream",
     "ServerSettings",
     "StreamHandler",
     "TlsIdentity",
+    "TransportClient",
+    "open_client",
     "parse_address",
     "payload_handler",
     "read_request",
-    "select_library",
-    "serve",
 ]

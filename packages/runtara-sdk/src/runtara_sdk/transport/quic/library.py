@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from runtara_sdk.errors import ConfigurationError
-from runtara_sdk.transport.packet_header import CONNECTION_ID_LENGTH, ReceivedHeader
+from runtara_sdk.transport.quic.packet_header import CONNECTION_ID_LENGTH, ReceivedHeader
 from runtara_sdk.transport.settings import TlsIdentity
 
 # aioquic reports every handshake at level info, qh3 every goodbye as a warning.
@@ -226,8 +226,8 @@ def select_library(name: LibraryName | str | None = None, variables: Mapping[str
 @cache
 def _load(name: LibraryName) -> QuicLibrary:
     # Both build on this module.
-    from runtara_sdk.transport.aioquic_library import Aioquic
-    from runtara_sdk.transport.qh3_library import Qh3
+    from runtara_sdk.transport.quic.aioquic_library import Aioquic
+    from runtara_sdk.transport.quic.qh3_library import Qh3
 
     if name is LibraryName.AIOQUIC:
         return Aioquic()

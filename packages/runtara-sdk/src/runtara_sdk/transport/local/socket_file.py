@@ -1,0 +1,97 @@
+"""The file of a listening socket: in a private directory, held by one server at a time, replaced when it is stale."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+import stat
+from pathlib import Path
+
+from runtara_sdk.errors import ConfigurationError
+from runtara_sdk.transport.address import check_length
+
+BACKLOG = 4_096
+"""Connections that may wait to be accepted; the system may allow fewer."""
+
+
+class SocketFile:
+    """A socket that listens at a path, until `close`."""
+
+    def __init__(self, path: Path, listening: socket.socket, lock: int) -> None:
+        self.path = path
+        self.listening = listening
+        self._lock = lock
+        self._identity = _identity(path)
+
+    @classmethod
+    def create(cls, path: Path) -> SocketFile:
+        """Listen at `path`; a file that a killed server left there is replaced.
+
+        The directory is made when it is missing, for its owner alone. Raises `ConfigurationError` when others may
+        enter it, when another server listens there, or when the path cannot be used.
+        """
+        check_length(path)
+        try:
+            _ensure_private_directory(path.parent)
+            lock = _take_lock(path.with_name(f"{path.name}.lock"))
+        except OSError as error:
+            raise ConfigurationError(f"cannot listen at {path}: {error.strerror or error}") from error
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            if path.is_socket():
+                path.unlink()  # whoever made it is gone, for the lock was free
+            elif path.exists():
+                raise ConfigurationError(f"cannot listen at {path}: a file that is no socket is there; remove it")
+            listening.bind(str(path))
+            path.chmod(0o600)
+            listening.listen(BACKLOG)
+            listening.setblocking(False)
+            return cls(path, listening, lock)
+        except OSError as error:
+            listening.close()
+            os.close(lock)
+            raise ConfigurationError(f"cannot listen at {path}: {error.strerror or error}") from error
+        except BaseException:
+            listening.close()
+            os.close(lock)
+            raise
+
+    def close(self) -> None:
+        """Stop listening and remove the file. Calling again does nothing."""
+        if self._lock < 0:
+            return
+        self.listening.close()
+        with contextlib.suppress(OSError):
+            if _identity(self.path) == self._identity:
+                self.path.unlink()
+        os.close(self._lock)
+        self._lock = -1
+
+
+def _ensure_private_directory(directory: Path) -> None:
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = directory.stat()
+    if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077:
+        raise ConfigurationError(
+            f"the socket's directory {directory} must belong to user {os.geteuid()} and be closed to others: run "
+            f"`chmod 700 {directory}`, or choose a directory of its own"
+        )
+
+
+def _take_lock(path: Path) -> int:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise ConfigurationError(
+            f"cannot listen at {path.with_suffix('')}: another server does; stop it, or choose another path"
+        ) from None
+    return descriptor
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
