@@ -99,7 +99,7 @@ async def ends(reader: asyncio.StreamReader) -> bool:
         try:
             while await reader.read(65_536):
                 pass
-        except ConnectionResetError:
+        except ConnectionError:
             pass
         return True
 
