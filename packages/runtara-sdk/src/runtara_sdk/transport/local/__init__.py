@@ -12,5 +12,6 @@ end.
 
 from runtara_sdk.transport.local.client import LocalClient
 from runtara_sdk.transport.local.server import LocalServer, serve_local
+from runtara_sdk.transport.local.socket_file import SocketInUseError, remove_stale
 
-__all__ = ["LocalClient", "LocalServer", "serve_local"]
+__all__ = ["LocalClient", "LocalServer", "SocketInUseError", "remove_stale", "serve_local"]

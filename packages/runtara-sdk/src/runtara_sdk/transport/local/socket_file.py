@@ -12,8 +12,14 @@ from pathlib import Path
 from runtara_sdk.errors import ConfigurationError
 from runtara_sdk.transport.address import check_length
 
+_LOCK_SUFFIX = ".lock"
+
 BACKLOG = 4_096
 """Connections that may wait to be accepted; the system may allow fewer."""
+
+
+class SocketInUseError(ConfigurationError):
+    """A living server listens at the path."""
 
 
 class SocketFile:
@@ -35,7 +41,7 @@ class SocketFile:
         check_length(path)
         try:
             _ensure_private_directory(path.parent)
-            lock = _take_lock(path.with_name(f"{path.name}.lock"))
+            lock = _take_lock(_lock_path(path))
         except OSError as error:
             raise ConfigurationError(f"cannot listen at {path}: {error.strerror or error}") from error
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -66,8 +72,13 @@ class SocketFile:
         with contextlib.suppress(OSError):
             if _identity(self.path) == self._identity:
                 self.path.unlink()
+                _lock_path(self.path).unlink()
         os.close(self._lock)
         self._lock = -1
+
+
+def _lock_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}{_LOCK_SUFFIX}")
 
 
 def _ensure_private_directory(directory: Path) -> None:
@@ -80,16 +91,36 @@ def _ensure_private_directory(directory: Path) -> None:
         )
 
 
+def remove_stale(directory: Path) -> None:
+    """Remove the sockets of servers that were killed; those of living ones stay."""
+    for lock_path in directory.glob(f"*{_LOCK_SUFFIX}"):
+        with contextlib.suppress(OSError, SocketInUseError):
+            lock = _take_lock(lock_path)
+            lock_path.with_suffix("").unlink(missing_ok=True)
+            lock_path.unlink()
+            os.close(lock)
+
+
 def _take_lock(path: Path) -> int:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            status = os.fstat(descriptor)
+            # Another server may have removed the file between the two calls: such a lock protects nothing.
+            if _identity(path) == (status.st_dev, status.st_ino):
+                return descriptor
+        except BlockingIOError:
+            os.close(descriptor)
+            raise SocketInUseError(
+                f"cannot listen at {path.with_suffix('')}: another server does; stop it, or choose another path"
+            ) from None
+        except FileNotFoundError:
+            pass
+        except BaseException:
+            os.close(descriptor)
+            raise
         os.close(descriptor)
-        raise ConfigurationError(
-            f"cannot listen at {path.with_suffix('')}: another server does; stop it, or choose another path"
-        ) from None
-    return descriptor
 
 
 def _identity(path: Path) -> tuple[int, int]:
