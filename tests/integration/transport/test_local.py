@@ -70,7 +70,7 @@ async def test_a_directory_that_others_may_enter_is_refused(socket_path: Path) -
 
 async def test_a_second_server_is_refused_and_a_stale_file_replaced(socket_path: Path) -> None:
     async with start_local(socket_path, answering(echo)) as (_, client):
-        with pytest.raises(ConfigurationError, match="another server does; stop it"):
+        with pytest.raises(ConfigurationError, match="another process does; stop it"):
             await serve_local(answering(echo), SETTINGS, socket_path)
         assert await client.call(b"unharmed") == b"unharmed"
     with socket.socket(socket.AF_UNIX) as stale:

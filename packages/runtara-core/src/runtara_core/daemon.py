@@ -83,9 +83,9 @@ class CoreDaemon:
         return self._listening.address
 
     @property
-    def local_address(self) -> str:
-        """`unix://` and the path of the socket for instances of this host."""
-        return self._listening.sockets[0].address
+    def local_address(self) -> str | None:
+        """`unix://` and the path of the socket for instances of this host; None when another core serves there."""
+        return self._listening.sockets[0].address if self._listening.sockets else None
 
     @property
     def management_port(self) -> int | None:

@@ -71,6 +71,7 @@ class EnvironmentDaemon:
             self._core,
             CoreAccess(
                 address=settings.core_address,
+                further_addresses=settings.further_core_addresses,
                 ca_file=ca_file,
                 server_name=settings.server_name,
                 skip_certificate_verification=not verify,

@@ -85,7 +85,7 @@ async def local_environment(
         environment = Environment(
             create_database(database_url, environment_queries()),
             core.management,
-            CoreAccess(address=core.local_address, ca_file=None),
+            _core_access(core),
             data_dir.absolute(),
             clock,
             settings,
@@ -97,6 +97,12 @@ async def local_environment(
             await environment.close(stop_guests=True)
     finally:
         await core.close()
+
+
+def _core_access(core: CoreDaemon) -> CoreAccess:
+    if core.local_address is not None:
+        return CoreAccess(address=core.local_address, ca_file=None)
+    return CoreAccess(address=core.instance_address, ca_file=core.identity.ca_path)
 
 
 class LocalPlatform:

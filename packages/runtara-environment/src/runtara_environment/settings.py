@@ -11,7 +11,14 @@ from runtara_sdk.instance_settings import ca_file_from_environment
 from runtara_sdk.settings import EnvironmentReader
 from runtara_sdk.transport import TlsIdentity
 from runtara_sdk.transport.address import format_local_address, is_local, parse_local_address
-from runtara_sdk.transport.places import CORE_MANAGEMENT_SOCKET, CORE_SOCKET, served_address
+from runtara_sdk.transport.places import (
+    CORE_MANAGEMENT_SOCKET,
+    CORE_SOCKET,
+    served_address,
+    socket_path,
+)
+
+_CORE_PORT_ADDRESS = "127.0.0.1:8001"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +67,7 @@ class EnvironmentSettings:
         bind_address: address that the port binds (RUNTARA_BIND_ADDRESS); None opens no port.
         core_address: where instances reach core, `host:port` or `unix:///path` (RUNTARA_CORE_ADDR; else the socket of a
             core that uses the same DATA_DIR, when there is one, else 127.0.0.1:8001).
+        further_core_addresses: where the same core answers, too; programs that were given one of these are left alone.
         core_management_address: where this daemon reaches core (RUNTARA_CORE_ADMIN_ADDR; by default the management
             socket beside that of `core_address`, or its host and RUNTARA_ADMIN_PORT).
         data_dir: images, run directories, certificates (DATA_DIR); absolute.
@@ -75,7 +83,8 @@ class EnvironmentSettings:
     data_dir: Path
     port: int = 8002
     bind_address: str | None = "127.0.0.1"
-    core_address: str = "127.0.0.1:8001"
+    core_address: str = _CORE_PORT_ADDRESS
+    further_core_addresses: frozenset[str] = frozenset()
     core_management_address: str = "127.0.0.1:8003"
     server_name: str = "localhost"
     ca_file: Path | None = None
@@ -89,9 +98,9 @@ class EnvironmentSettings:
         """Read the variables; raises `ConfigurationError` naming what is missing or wrong."""
         reader = reader or EnvironmentReader()
         data_dir = Path(reader.text("DATA_DIR", ".data")).absolute()
-        core_address = (
-            reader.optional_text("RUNTARA_CORE_ADDR") or served_address(data_dir, CORE_SOCKET) or "127.0.0.1:8001"
-        )
+        given = reader.optional_text("RUNTARA_CORE_ADDR")
+        core_address = given or served_address(data_dir, CORE_SOCKET) or _CORE_PORT_ADDRESS
+        by_default = {_CORE_PORT_ADDRESS, format_local_address(socket_path(data_dir, CORE_SOCKET))}
         core_management_address = reader.optional_text("RUNTARA_CORE_ADMIN_ADDR") or _management_address(
             core_address, reader
         )
@@ -108,6 +117,7 @@ class EnvironmentSettings:
             port=reader.port("RUNTARA_ENV_QUIC_PORT", 8002),
             bind_address=reader.text("RUNTARA_BIND_ADDRESS", "127.0.0.1"),
             core_address=core_address,
+            further_core_addresses=frozenset() if given else frozenset(by_default - {core_address}),
             core_management_address=core_management_address,
             server_name=reader.text("RUNTARA_SERVER_NAME", "localhost"),
             ca_file=ca_file_from_environment(reader) if reader.optional_text("RUNTARA_CA_FILE") else None,

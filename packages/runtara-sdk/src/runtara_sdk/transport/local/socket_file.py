@@ -113,7 +113,8 @@ def _take_lock(path: Path) -> int:
         except BlockingIOError:
             os.close(descriptor)
             raise SocketInUseError(
-                f"cannot listen at {path.with_suffix('')}: another server does; stop it, or choose another path"
+                f"cannot listen at {path.with_suffix('')}: another process does; stop it, or choose another "
+                "directory (DATA_DIR, for a daemon)"
             ) from None
         except FileNotFoundError:
             pass
