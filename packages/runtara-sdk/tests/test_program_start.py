@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from runtara_sdk.transport.quic.library import select_library
+from runtara_sdk.transport.quic.library_choice import select_library
 
 _PROGRAM = """
 import sys

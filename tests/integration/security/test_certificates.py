@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from runtara_core.certificates import RotationStep, rotate_authority
+from runtara_core.certificate_files import RotationStep
+from runtara_core.certificates import rotate_authority
 from runtara_core.daemon import CoreDaemon
 from runtara_core.settings import CoreSettings
 from runtara_sdk import RuntaraError

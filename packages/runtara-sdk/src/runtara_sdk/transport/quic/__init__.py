@@ -8,7 +8,8 @@ Both sides work without ALPN.
 """
 
 from runtara_sdk.transport.quic.client import QuicClient
-from runtara_sdk.transport.quic.library import LibraryName, select_library
+from runtara_sdk.transport.quic.library import LibraryName
+from runtara_sdk.transport.quic.library_choice import select_library
 from runtara_sdk.transport.quic.server import QuicServer, serve_quic
 
 __all__ = ["LibraryName", "QuicClient", "QuicServer", "select_library", "serve_quic"]

@@ -17,7 +17,8 @@ from runtara_sdk.transport.errors import ConnectionLostError
 from runtara_sdk.transport.exchange import exchange
 from runtara_sdk.transport.quic.connection import Connection
 from runtara_sdk.transport.quic.datagram import DatagramEndpoint, set_buffer_sizes
-from runtara_sdk.transport.quic.library import ClientSecurity, LibraryName, select_library
+from runtara_sdk.transport.quic.library import ClientSecurity, LibraryName
+from runtara_sdk.transport.quic.library_choice import select_library
 
 _logger = logging.getLogger(__name__)
 

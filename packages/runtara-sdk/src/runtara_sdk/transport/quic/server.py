@@ -16,7 +16,8 @@ from runtara_sdk.transport.call_server import CallServer, StreamHandler
 from runtara_sdk.transport.load import ConnectionLoad, ServerLoad
 from runtara_sdk.transport.quic.connection import Connection
 from runtara_sdk.transport.quic.datagram import DatagramEndpoint, set_buffer_sizes
-from runtara_sdk.transport.quic.library import EngineFactory, LibraryName, QuicLibrary, select_library
+from runtara_sdk.transport.quic.library import EngineFactory, LibraryName, QuicLibrary
+from runtara_sdk.transport.quic.library_choice import select_library
 from runtara_sdk.transport.quic.packet_header import (
     CONNECTION_ID_LENGTH,
     ReceivedHeader,
