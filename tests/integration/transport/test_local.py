@@ -12,7 +12,7 @@ import pytest
 from runtara_sdk.errors import ConfigurationError, DeadlineExceededError, TransportError
 from runtara_sdk.protocol.frame import FrameType, encode_frame
 from runtara_sdk.transport import RequestStream, ServerSettings, open_client, payload_handler, read_request
-from runtara_sdk.transport.local import LocalClient, serve_local
+from runtara_sdk.transport.local import LocalClient, remove_stale, serve_local
 from runtara_sdk.transport.local.framing import PREFACE, WINDOW_BYTES, encode_data
 
 from .conftest import SETTINGS, answering, echo, start_local, until
@@ -77,6 +77,19 @@ async def test_a_second_server_is_refused_and_a_stale_file_replaced(socket_path:
         stale.bind(str(socket_path))
     async with start_local(socket_path, answering(echo)) as (_, client):
         assert await client.call(b"again") == b"again"
+
+
+async def test_sockets_of_killed_servers_are_removed_and_those_of_living_ones_stay(socket_path: Path) -> None:
+    async with start_local(socket_path, answering(echo)) as (_, client):
+        killed = socket_path.with_name("killed.sock")
+        with socket.socket(socket.AF_UNIX) as left:
+            left.bind(str(killed))
+        killed.with_name("killed.sock.lock").touch()
+        remove_stale(socket_path.parent)
+        assert {path.name for path in socket_path.parent.iterdir()} == {socket_path.name, f"{socket_path.name}.lock"}
+        assert await client.call(b"alive") == b"alive"
+        async with start_local(killed, answering(echo)) as (_, other):
+            assert await other.call(b"again") == b"again"
 
 
 async def test_a_user_who_may_not_connect_is_refused(socket_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -24,7 +24,8 @@ from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.identifiers import refuse_empty
 from runtara_sdk.models import InstanceStatus, SignalType
 from runtara_sdk.services import CompiledScenario, Progress, RunOutcome
-from runtara_sdk.transport.places import CORE_SOCKET
+from runtara_sdk.transport.local import remove_stale
+from runtara_sdk.transport.places import CORE_SOCKET, socket_path
 from runtara_sdk.written_decimal import dump_json, read_decimal
 
 from runtara_environment.environment import Environment
@@ -80,6 +81,9 @@ async def local_environment(
         instance_port_setting="--core-port",
         socket_name=CORE_SOCKET if only_instance is None else f"core-{os.getpid()}.sock",
     )
+    if only_instance is not None:
+        # Of runs that were killed; each had a name of its own.
+        await asyncio.to_thread(remove_stale, socket_path(data_dir, CORE_SOCKET).parent)
     await core.start()
     try:
         environment = Environment(

@@ -94,6 +94,7 @@ class LocalClient:
             return self._connection
         if self._dialling is None or self._dialling.done():
             self._dialling = asyncio.get_running_loop().create_task(self._dial())
+            self._dialling.add_done_callback(_forget_failure)
         connection = await asyncio.shield(self._dialling)
         self._check_open()
         return connection
@@ -134,6 +135,12 @@ class LocalClient:
                 error = TransportError(f"{self._address} is served by {peer}, who does not own it", retryable=False)
                 connection.abort(error)
                 raise error
+
+
+def _forget_failure(dialling: asyncio.Task[LocalConnection]) -> None:
+    """Who waits for the connection is told; it is no news when nobody does any more."""
+    if not dialling.cancelled():
+        dialling.exception()
 
 
 async def _connect(path: Path) -> socket.socket:
