@@ -29,7 +29,7 @@ from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from core_process import CoreProcess, running_core
+from core_process import LOCAL, TRANSPORTS, CoreProcess, running_core
 from dbos_peer import DbosPeer, running_dbos
 from processor_time import family_seconds, own_seconds
 from quic_echo import echo, running_echo
@@ -39,7 +39,6 @@ from runtara_sdk import InstanceSettings, RuntaraSdk
 
 INSTANCES = (1, 16, 64)
 STATE = b"x" * 230
-LIBRARIES = ("qh3", "aioquic")
 _numbers = itertools.count(1)
 
 
@@ -125,8 +124,8 @@ async def _load(settings_of: Callable[[str], InstanceSettings], instances: int, 
             await sdk.__aexit__(None, None, None)
 
 
-def daemon_subject(core: CoreProcess, library: str, database: PostgresServer | None) -> Subject:
-    """Instances that talk to a daemon over QUIC."""
+def daemon_subject(core: CoreProcess, transport: str, database: PostgresServer | None) -> Subject:
+    """Instances that talk to a daemon over a local socket or QUIC."""
 
     def used() -> dict[str, float]:
         seconds = {"core": core.processor_seconds(), "clients": own_seconds()}
@@ -135,7 +134,7 @@ def daemon_subject(core: CoreProcess, library: str, database: PostgresServer | N
         return seconds
 
     async def measure(instances: int, seconds: float, into: Measured) -> None:
-        os.environ["RUNTARA_QUIC_LIBRARY"] = library
+        os.environ["RUNTARA_QUIC_LIBRARY"] = "auto" if transport == LOCAL else transport
         before = used()
         await _load(core.settings, instances, seconds, into)
         for who, now in used().items():
@@ -237,14 +236,14 @@ async def _subjects(
     def wanted(name: str) -> bool:
         return options.only is None or any(part in name for part in options.only)
 
-    for library in LIBRARIES:
+    for library in TRANSPORTS:
         for kind in ("postgres", "sqlite"):
             name = f"{kind} {library}"
             if wanted(name):
                 url = f"sqlite:///{directory}/{library}.db" if kind == "sqlite" else await create_database(server.url)
                 core = await stack.enter_async_context(running_core(url, library))
                 subjects[name] = daemon_subject(core, library, server if kind == "postgres" else None)
-        if wanted(f"echo {library}"):
+        if library != LOCAL and wanted(f"echo {library}"):
             subjects[f"echo {library}"] = echo_subject(library, await stack.enter_async_context(running_echo(library)))
     if wanted("embedded sqlite"):
         subjects["embedded sqlite"] = embedded_subject(directory / "embedded.db")
@@ -336,7 +335,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2, help="of all subjects, in turns (default 2)")
     parser.add_argument("--instances", type=int, nargs="+", default=list(INSTANCES), help="at a time (default 1 16 64)")
     parser.add_argument(
-        "--only", nargs="+", help="daemons whose name contains one of these: postgres, sqlite, qh3, aioquic"
+        "--only", nargs="+", help="daemons whose name contains one of these: postgres, sqlite, local, qh3, aioquic"
     )
     parser.add_argument("--without-dbos", action="store_true", help="leave the peer DBOS out")
     parser.add_argument("--without-restate", action="store_true", help="leave the peer Restate out")

@@ -127,7 +127,7 @@ def measure_starts(artifact: Path, directory: Path) -> list[Figure]:
         "workflow and agents, unpacked": [*layout.command, "--version"],
         "workflow and agents, by itself": [artifact, "--version"],
         "the same with the instance SDK": [base, "--check", "runtara_sdk.instance", "runtara_agents_http"],
-        "the same with QUIC": [base, "--check", "runtara_sdk.quic_backend", "runtara_agents_http"],
+        "the same with QUIC": [base, "--check", "runtara_sdk.core_backend", "runtara_agents_http"],
     }
     for name, command in programs.items():
         samples = [_start(command, environment) for _ in range(START_REPETITIONS)]

@@ -1,4 +1,4 @@
-"""What a core daemon uses with many idle instances connected, and with none, for each QUIC library.
+"""What a core daemon uses with many idle instances connected, and with none, for each transport.
 
     python benchmarks/connected_instances.py                          1000 instances on SQLite
     python benchmarks/connected_instances.py --instances 200          fewer, for a quick look
@@ -19,10 +19,9 @@ import tempfile
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, replace
 
-from core_process import CoreProcess, running_core
+from core_process import LOCAL, TRANSPORTS, CoreProcess, running_core
 from runtara_sdk import RuntaraSdk
 
-LIBRARIES = ("qh3", "aioquic")
 _AT_A_TIME = 20
 _HEARTBEAT_MS = 30_000
 
@@ -40,7 +39,7 @@ class Idle:
 class Row:
     """One daemon without instances and with them; processor seconds of connecting them."""
 
-    library: str
+    transport: str
     instances: int
     alone: Idle
     connected: Idle
@@ -77,12 +76,12 @@ async def _connect(core: CoreProcess, count: int, block: AsyncExitStack) -> list
     return connected
 
 
-async def measure(library: str, instances: int, seconds: float, database_url: str | None) -> Row:
+async def measure(transport: str, instances: int, seconds: float, database_url: str | None) -> Row:
     """One daemon with its instances, each state for `seconds`."""
-    os.environ["RUNTARA_QUIC_LIBRARY"] = library
+    os.environ["RUNTARA_QUIC_LIBRARY"] = "auto" if transport == LOCAL else transport
     with tempfile.TemporaryDirectory(prefix="runtara-benchmark-") as directory:
         url = database_url or f"sqlite:///{directory}/core.db"
-        async with running_core(url, library) as core, AsyncExitStack() as block:
+        async with running_core(url, transport) as core, AsyncExitStack() as block:
             alone = await _watch(core, seconds)
             used = core.processor_seconds()
             await _connect(core, instances, block)
@@ -91,20 +90,20 @@ async def measure(library: str, instances: int, seconds: float, database_url: st
             await asyncio.sleep(min(seconds, 35))
             connected = await _watch(core, seconds)
             each = (connected.memory_mib - alone.memory_mib) * 1024 / instances
-            return Row(library, instances, alone, connected, round(each, 1), connecting_seconds)
+            return Row(transport, instances, alone, connected, round(each, 1), connecting_seconds)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--instances", type=int, default=1_000, help="connected at a time (default 1000)")
     parser.add_argument("--seconds", type=float, default=60, help="time of each measurement (default 60)")
-    parser.add_argument("--library", choices=LIBRARIES, action="append", help="only this QUIC library")
+    parser.add_argument("--transport", choices=TRANSPORTS, action="append", help="only this transport")
     parser.add_argument("--database", help="URL of the database (default: SQLite in a new directory)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args()
     rows = [
-        asyncio.run(measure(library, options.instances, options.seconds, options.database))
-        for library in options.library or LIBRARIES
+        asyncio.run(measure(transport, options.instances, options.seconds, options.database))
+        for transport in options.transport or TRANSPORTS
     ]
     if options.json:
         print(json.dumps([asdict(row) for row in rows], indent=2))
@@ -112,7 +111,7 @@ def main() -> None:
     for row in rows:
         for count, idle in ((0, row.alone), (row.instances, row.connected)):
             print(
-                f"{row.library:>8}, {count:>5} instances: {idle.memory_mib} MiB, {idle.processor_percent} % of a "
+                f"{row.transport:>8}, {count:>5} instances: {idle.memory_mib} MiB, {idle.processor_percent} % of a "
                 f"processor, {idle.transactions_per_second} transactions/s"
             )
         print(f"{'':>8}  {row.per_instance_kib} KiB each; connecting took {row.connecting_seconds} s of processor time")

@@ -20,6 +20,10 @@ from runtara_core.models import CoreLimits
 from runtara_core.settings import CoreSettings
 from runtara_sdk import InstanceSettings
 
+LOCAL = "local"
+TRANSPORTS = (LOCAL, "qh3", "aioquic")
+"""The local transport, and the QUIC one with either library."""
+
 _START_SECONDS = 60.0
 _STOP_SECONDS = 15.0
 _MANY_INSTANCES = 100_000
@@ -56,17 +60,26 @@ class CoreProcess:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def with_transport(transport: str) -> dict[str, str]:
+    """The variables of a process that uses the QUIC library `transport`, or none."""
+    return dict(os.environ) if transport == LOCAL else {**os.environ, "RUNTARA_QUIC_LIBRARY": transport}
+
+
 @asynccontextmanager
-async def running_core(database_url: str, quic_library: str) -> AsyncIterator[CoreProcess]:
-    """A daemon on `database_url` that speaks through `quic_library` as long as the block lasts."""
+async def running_core(database_url: str, transport: str) -> AsyncIterator[CoreProcess]:
+    """A daemon on `database_url` as long as the block lasts: on a local socket, or speaking through a QUIC library.
+
+    `transport` is one of `TRANSPORTS`.
+    """
     with tempfile.TemporaryDirectory(prefix="runtara-benchmark-") as directory:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             __file__,
             database_url,
             directory,
+            transport,
             stdout=asyncio.subprocess.PIPE,
-            env={**os.environ, "RUNTARA_QUIC_LIBRARY": quic_library},
+            env=with_transport(transport),
         )
         try:
             assert process.stdout is not None
@@ -98,7 +111,7 @@ def _count_transactions(database_type: type[Database]) -> Callable[[], int]:
     return lambda: begun
 
 
-async def _serve(database_url: str, data_dir: Path) -> None:
+async def _serve(database_url: str, data_dir: Path, transport: str) -> None:
     from runtara_core.daemon import run_core
     from runtara_core.database.postgres import PostgresDatabase
     from runtara_core.database.sqlite import SqliteDatabase
@@ -107,6 +120,7 @@ async def _serve(database_url: str, data_dir: Path) -> None:
         database_url,
         instance_port=0,
         management_port=0,
+        bind_address=None if transport == LOCAL else "127.0.0.1",
         data_dir=data_dir,
         limits=CoreLimits(max_concurrent_instances=_MANY_INSTANCES),
     )
@@ -121,4 +135,4 @@ async def _serve(database_url: str, data_dir: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(sys.argv[1], Path(sys.argv[2])))
+    asyncio.run(_serve(sys.argv[1], Path(sys.argv[2]), sys.argv[3]))

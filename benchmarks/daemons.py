@@ -14,7 +14,7 @@ from pathlib import Path
 from runtara_core.management_client import ManagementClient
 from runtara_sdk import ManagementSdk
 from runtara_sdk.management import ManagementSettings
-from runtara_sdk.transport import QuicClient
+from runtara_sdk.transport.quic import QuicClient
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 20.0

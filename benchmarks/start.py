@@ -35,7 +35,8 @@ _DEADLINE_SECONDS = 1_800.0
 _WARM_UP_RUNS = 4
 _TRANSPORT = """
 from pathlib import Path
-from runtara_sdk.transport.library import ClientSecurity, select_library
+from runtara_sdk.transport.quic.library import ClientSecurity
+from runtara_sdk.transport.quic.library_choice import select_library
 engine = select_library().client_engine(
     ClientSecurity("localhost", Path({ca_file!r}), verify=True), idle_timeout_ms=30_000, on_loopback=True
 )

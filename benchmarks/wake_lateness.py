@@ -37,8 +37,8 @@ from runtara_environment.registry.artifact_store import ArtifactStore
 from runtara_environment.runner import LaunchSpec
 from runtara_environment.runners.native import NativeRunner
 from runtara_sdk import InstanceSettings
+from runtara_sdk.core_backend import CoreBackend
 from runtara_sdk.models import SleepState
-from runtara_sdk.quic_backend import QuicBackend
 
 TENANT = "benchmark"
 GOAL_MS = 250.0
@@ -116,7 +116,7 @@ class Sleepers:
             instance_token=claim.token,
         )
         async with limit:
-            backend = QuicBackend(settings)
+            backend = CoreBackend(settings)
             await backend.connect()
             try:
                 await backend.register(None)

@@ -18,7 +18,7 @@ from runtara_sdk import (
     durable,
 )
 from runtara_sdk.protocol import instance_pb2 as pb
-from runtara_sdk.transport import QuicClient
+from runtara_sdk.transport.quic import QuicClient
 
 from .conftest import TENANT, Home, now_ms
 from .durable_programs import Shop, nap

@@ -26,7 +26,7 @@ from doomed_daemon import serve_core, serve_environment
 from points import Plan, Tracer
 from runtara_core.daemon_logging import configure_logging
 from runtara_sdk.protocol import environment_pb2, management_pb2
-from runtara_sdk.transport.library import select_library
+from runtara_sdk.transport.quic.library_choice import select_library
 from seams import trace_database, trace_frames
 
 _PR_SET_PDEATHSIG = 1

@@ -130,23 +130,25 @@ def trace_frames(tracer: Tracer, *, asks: Any = None, serves: Any = None) -> Non
         serves: the request message of the protocol that it serves, where its dispatcher does not tell.
     """
     from runtara_sdk.protocol.frame import FrameDecoder
-    from runtara_sdk.transport import server
-    from runtara_sdk.transport.client import QuicClient
+    from runtara_sdk.transport import call_server
+    from runtara_sdk.transport import exchange as exchange_module
+    from runtara_sdk.transport.local import client as local_client
+    from runtara_sdk.transport.quic import client as quic_client
     from runtara_sdk.transport.stream import Stream
 
     # (what this process sends, what it takes, the verb) of the call that the current task is in
     current: ContextVar[tuple[str, str, str] | None] = ContextVar("call", default=None)
     served: ContextVar[Any] = ContextVar("served", default=serves)
-    exchange, send, read_frame = QuicClient._exchange, Stream.send, Stream.read_frame
-    respond, read_request = server._respond, server.read_request
+    exchange, send, read_frame = exchange_module.exchange, Stream.send, Stream.read_frame
+    respond, read_request = call_server._respond, call_server.read_request
 
-    async def traced_exchange(self: Any, connection: Any, request: bytes, *others: Any) -> bytes:
+    async def traced_exchange(stream: Any, request: bytes, *others: Any) -> bytes:
         decoder = FrameDecoder()
         decoder.feed(request)
         frame = decoder.next_frame()
         token = current.set(("request", "answer", _verb(asks, frame.payload if frame is not None else b"")))
         try:
-            return await exchange(self, connection, request, *others)
+            return await exchange(stream, request, *others)
         finally:
             current.reset(token)
 
@@ -177,11 +179,12 @@ def trace_frames(tracer: Tracer, *, asks: Any = None, serves: Any = None) -> Non
         served.set(answer.__self__._request_type)
         await respond(answer, seconds, stream)
 
-    QuicClient._exchange = traced_exchange  # type: ignore[method-assign]
+    for module in (exchange_module, quic_client, local_client):
+        module.exchange = traced_exchange  # type: ignore[attr-defined]
     Stream.send = traced_send  # type: ignore[method-assign]
     Stream.read_frame = traced_read_frame  # type: ignore[method-assign]
-    server.read_request = traced_read_request
-    server._respond = traced_respond
+    call_server.read_request = traced_read_request
+    call_server._respond = traced_respond
     if serves is not None:
         from runtara_environment.wire import handler
 
@@ -190,8 +193,9 @@ def trace_frames(tracer: Tracer, *, asks: Any = None, serves: Any = None) -> Non
 
 def _leave(passage: Any, stream: Any) -> None:
     """After the point: what was sent, or the acknowledgement of what came, has left the socket."""
-    if passage.is_last:
-        stream._connection.transmit()
+    transmit = getattr(stream._connection, "transmit", None)  # a local connection has sent it already
+    if passage.is_last and transmit is not None:
+        transmit()
     passage.done()
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runtara_core.management_client import ManagementClient
-from runtara_sdk.transport import QuicClient
+from runtara_sdk.transport.quic import QuicClient
 
 _DEADLINE_SECONDS = 60.0
 PORTS = ("instance", "management", "environment")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from runtara_core.management_client import ManagementClient
 from runtara_core.models import NewInstance
-from runtara_sdk.transport import QuicClient
+from runtara_sdk.transport.quic import QuicClient
 
 
 def management_of(core: Any) -> ManagementClient:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from runtara_core.models import EventFilter
+from runtara_sdk.core_backend import CoreBackend
 from runtara_sdk.errors import TransportError
 from runtara_sdk.models import InstanceStatus
-from runtara_sdk.quic_backend import QuicBackend
 from udp_proxy import NetworkFaults, UdpProxy
 from workload import cancel, check_finished, connection_settings, run_instance, run_until_cancelled, sdk_of, send_go
 
@@ -100,7 +100,7 @@ async def test_a_network_that_stays_away_is_told_as_retryable(running_core: Any,
     async with running_core() as core:
         proxy = UdpProxy(server_of(core.instance_address), NetworkFaults(), seed=0)
         settings = connection_settings("away", proxy.address, core.identity.ca_path)
-        backend = QuicBackend(dataclasses.replace(settings, reconnect_deadline_ms=1_500, request_timeout_ms=500))
+        backend = CoreBackend(dataclasses.replace(settings, reconnect_deadline_ms=1_500, request_timeout_ms=500))
         try:
             await backend.register(None)
             proxy.set_silent(to_server=True, to_client=True)

@@ -21,8 +21,9 @@ from runtara_sdk.errors import RuntaraError
 from runtara_sdk.protocol import environment_pb2
 from runtara_sdk.protocol import instance_pb2 as pb
 from runtara_sdk.protocol.frame import FrameType, encode_frame
-from runtara_sdk.transport import QuicClient
-from runtara_sdk.transport.library import ClientSecurity, select_library
+from runtara_sdk.transport.quic import QuicClient
+from runtara_sdk.transport.quic.library import ClientSecurity
+from runtara_sdk.transport.quic.library_choice import select_library
 from runtara_sdk.transport.stream import Stream
 
 MEBIBYTE = 1024 * 1024

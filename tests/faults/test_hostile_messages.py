@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from runtara_sdk.errors import ProtocolError, RuntaraError
 from runtara_sdk.protocol import environment_pb2, instance_pb2, management_pb2
 from runtara_sdk.protocol.frame import FrameType, encode_frame
-from runtara_sdk.transport import QuicClient
+from runtara_sdk.transport.quic import QuicClient
 
 PACKAGES: dict[str, Any] = {
     "instance": instance_pb2,

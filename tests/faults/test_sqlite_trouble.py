@@ -17,8 +17,8 @@ import pytest
 from daemon_process import DaemonProcess
 from runtara_core.daemon import CoreDaemon
 from runtara_core.management import CoreManagement
+from runtara_sdk.core_backend import CoreBackend
 from runtara_sdk.errors import ConfigurationError, StorageError
-from runtara_sdk.quic_backend import QuicBackend
 from workload import connection_settings
 
 STATE_BYTES = 50_000
@@ -43,16 +43,16 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", disk], check=True)
 
 
-def impatient_backend(core: CoreDaemon) -> AbstractAsyncContextManager[QuicBackend]:
+def impatient_backend(core: CoreDaemon) -> AbstractAsyncContextManager[CoreBackend]:
     assert core.identity.ca_path is not None
     return registered_backend(core.instance_address, core.identity.ca_path)
 
 
 @asynccontextmanager
-async def registered_backend(address: str, ca_file: Path) -> AsyncIterator[QuicBackend]:
+async def registered_backend(address: str, ca_file: Path) -> AsyncIterator[CoreBackend]:
     """A registered instance that is told of trouble instead of waiting for its end."""
     settings = connection_settings("writer", address, ca_file)
-    backend = QuicBackend(dataclasses.replace(settings, reconnect_deadline_ms=0))
+    backend = CoreBackend(dataclasses.replace(settings, reconnect_deadline_ms=0))
     try:
         await backend.register(None)
         yield backend
@@ -64,7 +64,7 @@ def state(number: int) -> bytes:
     return b"%d " % number * (STATE_BYTES // len(b"%d " % number))
 
 
-async def write_until_refused(backend: QuicBackend) -> tuple[int, StorageError]:
+async def write_until_refused(backend: CoreBackend) -> tuple[int, StorageError]:
     """Checkpoint after checkpoint; how many were acknowledged, and the error that ended it."""
     for number in range(1_000):
         try:

@@ -32,7 +32,7 @@ from runtara_sdk.errors import (
 from runtara_sdk.instance_settings import InstanceSettings
 from runtara_sdk.models import CustomSignal, InstanceStatus, SignalType, TerminationReason
 from runtara_sdk.testing.clock import ManualClock
-from runtara_sdk.transport import QuicClient
+from runtara_sdk.transport.quic import QuicClient
 
 TENANT = "tenant-1"
 

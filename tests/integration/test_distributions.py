@@ -192,7 +192,7 @@ def test_the_fast_extra_of_the_sdk_brings_the_faster_quic_library(
     distributions: Distributions, clean_environment: CleanEnvironment
 ) -> None:
     clean_environment.install(f"runtara-sdk[fast] @ {distributions.wheel('runtara-sdk').as_uri()}")
-    code = "from runtara_sdk.transport.library import select_library; print(select_library().name)"
+    code = "from runtara_sdk.transport.quic.library_choice import select_library; print(select_library().name)"
     chosen = clean_environment.run("python", "-c", code)
     assert chosen.stdout.strip() == "qh3", chosen.stderr
 

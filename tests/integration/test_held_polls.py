@@ -31,7 +31,7 @@ from runtara_sdk.clock import SystemClock
 from runtara_sdk.instance_settings import InstanceSettings
 from runtara_sdk.protocol import instance_pb2 as pb
 from runtara_sdk.testing.clock import ManualClock
-from runtara_sdk.transport import QuicClient
+from runtara_sdk.transport.quic import QuicClient
 
 TENANT = "tenant-1"
 DEADLINE_SECONDS = 120.0

@@ -33,7 +33,7 @@ USED_WITHOUT_AN_IMPORT = {
     ("runtara-workflow-stdlib", "runtara-agents-transform"): "an agent of the bundle, found as a plugin",
 }
 GOES_ON_WITHOUT = {
-    ("qh3", "src/runtara_sdk/transport/qh3_library.py"),
+    ("qh3", "src/runtara_sdk/transport/quic/qh3_library.py"),
     ("python_calamine", "src/runtara_agents_csv_xml/xlsx_format/reading.py"),
     ("xlsxwriter", "src/runtara_agents_csv_xml/xlsx_format/writing.py"),
 }

@@ -13,7 +13,8 @@ import pytest
 from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 from runtara_core import certificate_authority, certificates
-from runtara_core.certificates import RotationStep, ensure_certificates, rotate_authority
+from runtara_core.certificate_files import RotationStep
+from runtara_core.certificates import ensure_certificates, rotate_authority
 from runtara_core.server_identity import IdentitySource, given_identity
 from runtara_sdk.errors import ConfigurationError, InvalidStateError
 from runtara_sdk.settings import EnvironmentReader

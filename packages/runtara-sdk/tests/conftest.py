@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from runtara_sdk.core_backend import CoreBackend
 from runtara_sdk.errors import RuntaraError
 from runtara_sdk.instance import RuntaraSdk
 from runtara_sdk.instance_settings import InstanceSettings
 from runtara_sdk.protocol import instance_pb2 as pb
-from runtara_sdk.quic_backend import QuicBackend
 from runtara_sdk.testing.clock import ManualClock
 
 
@@ -235,6 +235,6 @@ def make_sdk(core: MemoryCore, clock: ManualClock) -> Callable[..., RuntaraSdk]:
     def make(**settings: object) -> RuntaraSdk:
         values: dict[str, object] = {"reconnect_deadline_ms": 500, "heartbeat_interval_ms": 0, **settings}
         instance_settings = InstanceSettings("i", "t", **values)  # type: ignore[arg-type]  # tests choose the fields
-        return RuntaraSdk(instance_settings, backend=QuicBackend(instance_settings, client=core), clock=clock)
+        return RuntaraSdk(instance_settings, backend=CoreBackend(instance_settings, client=core), clock=clock)
 
     return make

@@ -39,7 +39,7 @@ class OneAnswer:
 
 @pytest.fixture
 def command(capsys, monkeypatch):
-    monkeypatch.setattr("runtara_sdk.transport.QuicClient", OneAnswer)
+    monkeypatch.setattr("runtara_sdk.transport.open_client", OneAnswer)
     monkeypatch.setenv("DATA_DIR", "/nowhere")
 
     def run(answer, *words: str) -> tuple[int, str, str]:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from runtara_sdk.transport.library import select_library
+from runtara_sdk.transport.quic.library_choice import select_library
 
 _PROGRAM = """
 import sys
@@ -45,7 +45,7 @@ def test_plugins_of_pydantic_can_be_left_on() -> None:
 
 def test_a_program_without_agents_loads_no_models() -> None:
     code = (
-        "import sys, runtara_sdk.workflow.program, runtara_sdk.instance, runtara_sdk.quic_backend; print(*sys.modules)"
+        "import sys, runtara_sdk.workflow.program, runtara_sdk.instance, runtara_sdk.core_backend; print(*sys.modules)"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
     assert not {"pydantic", "httpx", "click", "cryptography", "importlib.metadata"} & set(shown.split())

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 from runtara_sdk.transport.load import ConnectionLoad, ServerLoad, unbounded_load
-from runtara_sdk.transport.packet_header import parse_header
-from runtara_sdk.transport.retry import RetryTokens
+from runtara_sdk.transport.quic.packet_header import parse_header
+from runtara_sdk.transport.quic.retry import RetryTokens
 
 ADDRESS = ("192.0.2.1", 4433)
 
@@ -92,9 +92,9 @@ class TestRetryTokens:
 
     def test_it_expires(self, monkeypatch: pytest.MonkeyPatch) -> None:
         tokens = RetryTokens()
-        monkeypatch.setattr("runtara_sdk.transport.retry.time.monotonic", lambda: 1_000.0)
+        monkeypatch.setattr("runtara_sdk.transport.quic.retry.time.monotonic", lambda: 1_000.0)
         token = tokens.create(ADDRESS, b"original", b"retry-id")
-        monkeypatch.setattr("runtara_sdk.transport.retry.time.monotonic", lambda: 1_031.0)
+        monkeypatch.setattr("runtara_sdk.transport.quic.retry.time.monotonic", lambda: 1_031.0)
         assert tokens.original_destination_id(token, ADDRESS, b"retry-id") is None
 
     def test_it_is_read_off_the_packet(self) -> None:

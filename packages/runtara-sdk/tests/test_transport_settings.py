@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 from runtara_sdk.errors import ConfigurationError
 from runtara_sdk.settings import EnvironmentReader
-from runtara_sdk.transport import ServerSettings, parse_address, select_library
-from runtara_sdk.transport.packet_header import parse_header
+from runtara_sdk.transport import ServerSettings, parse_address
+from runtara_sdk.transport.quic import select_library
+from runtara_sdk.transport.quic.packet_header import parse_header
 
 
 def read(**variables: str) -> ServerSettings:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import cast
 
 import pytest
-from runtara_sdk.transport.accepted_streams import AcceptedStreams
-from runtara_sdk.transport.lazy_timer import LazyTimer
+from runtara_sdk.transport.quic.accepted_streams import AcceptedStreams
+from runtara_sdk.transport.quic.lazy_timer import LazyTimer
 
 
 class Wake:

@@ -19,9 +19,9 @@ from runtara_environment.daemon import EnvironmentDaemon
 from runtara_environment.settings import AgentTestingSettings, EnvironmentSettings
 from runtara_sdk import InstanceSettings, ManagementSdk, ManagementSettings
 from runtara_sdk.clock import SystemClock
+from runtara_sdk.core_backend import CoreBackend
 from runtara_sdk.protocol import environment_pb2, instance_pb2
-from runtara_sdk.quic_backend import QuicBackend
-from runtara_sdk.transport import QuicClient
+from runtara_sdk.transport.quic import QuicClient
 
 DEADLINE_SECONDS = 60.0
 SLEEPER = b"#!/bin/sh\nexec sleep 600\n"
@@ -86,7 +86,7 @@ class Platform:
             **settings,
         )
 
-    def guest(self, claim: LaunchClaim) -> QuicBackend:
+    def guest(self, claim: LaunchClaim) -> CoreBackend:
         """A launched program's way to core."""
         return self.backend(
             self.instance(
@@ -94,8 +94,8 @@ class Platform:
             )
         )
 
-    def backend(self, settings: InstanceSettings) -> QuicBackend:
-        backend = QuicBackend(settings)
+    def backend(self, settings: InstanceSettings) -> CoreBackend:
+        backend = CoreBackend(settings)
         self.stack.push_async_callback(backend.close)
         return backend
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from runtara_core.certificates import RotationStep, rotate_authority
+from runtara_core.certificate_files import RotationStep
+from runtara_core.certificates import rotate_authority
 from runtara_core.daemon import CoreDaemon
 from runtara_core.settings import CoreSettings
 from runtara_sdk import RuntaraError
 from runtara_sdk.testing.certificates import make_test_authority
 from runtara_sdk.testing.clock import ManualClock
-from runtara_sdk.transport import QuicClient, TlsIdentity
+from runtara_sdk.transport import TlsIdentity
+from runtara_sdk.transport.quic import QuicClient
 
 from .running_platform import until
 

@@ -12,7 +12,7 @@ from runtara_environment.daemon import EnvironmentDaemon
 from runtara_environment.development import run_development
 from runtara_environment.settings import EnvironmentSettings
 from runtara_sdk import ConfigurationError, InstanceSettings, UnauthenticatedError
-from runtara_sdk.quic_backend import QuicBackend
+from runtara_sdk.core_backend import CoreBackend
 
 from .running_platform import make_key, until
 
@@ -43,7 +43,7 @@ async def test_other_machines_are_served_only_with_keys(tmp_path: Path) -> None:
     try:
         # Even when the last key is revoked, the exposed port does not open itself.
         await storage.credentials.revoke_api_key(key.split("_")[1], now_ms=1)
-        backend = QuicBackend(
+        backend = CoreBackend(
             InstanceSettings("own", "tenant-a", daemon.instance_address, ca_file=daemon.identity.ca_path, api_key=key)
         )
 

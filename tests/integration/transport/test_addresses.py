@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from runtara_sdk.errors import ConfigurationError, TransportError
-from runtara_sdk.transport import QuicClient, ServerSettings, TlsIdentity, serve
+from runtara_sdk.transport import ServerSettings, TlsIdentity
+from runtara_sdk.transport.quic import QuicClient, serve_quic
 
 from .conftest import LIBRARIES, answering, echo
 
@@ -35,7 +36,7 @@ async def test_a_silent_address_meets_the_connect_timeout(library: str) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "0.0.0.0", "::"])
 async def test_each_kind_of_host_is_served(authority: tuple[Path, TlsIdentity], library: str, host: str) -> None:
     ca_file, identity = authority
-    server = await serve(answering(echo), ServerSettings(host=host), identity, library=library)
+    server = await serve_quic(answering(echo), ServerSettings(host=host), identity, library=library)
     client = QuicClient(server.address, ca_file=ca_file, library=library)
     assert await client.call(b"hello") == b"hello"
     await client.close()
@@ -48,4 +49,4 @@ async def test_a_port_in_use_is_a_clear_error(authority: tuple[Path, TlsIdentity
         port = holder.getsockname()[1]
         settings = ServerSettings(port=port, port_setting="RUNTARA_QUIC_PORT")
         with pytest.raises(ConfigurationError, match=rf"127\.0\.0\.1:{port}: the address is in use.*RUNTARA_QUIC_PORT"):
-            await serve(answering(echo), settings, authority[1])
+            await serve_quic(answering(echo), settings, authority[1])

@@ -8,25 +8,18 @@ from pathlib import Path
 import pytest
 from runtara_sdk.errors import DeadlineExceededError, ProtocolError
 from runtara_sdk.protocol.frame import Frame, FrameType, encode_frame
-from runtara_sdk.transport import (
-    ConnectionLostError,
-    QuicClient,
-    RequestStream,
-    ServerSettings,
-    TlsIdentity,
-    read_request,
-    serve,
-)
-from runtara_sdk.transport.datagram import DatagramEndpoint
+from runtara_sdk.transport import ConnectionLostError, RequestStream, ServerSettings, TlsIdentity, read_request
+from runtara_sdk.transport.quic import QuicClient, serve_quic
+from runtara_sdk.transport.quic.datagram import DatagramEndpoint
 
-from .conftest import LIBRARIES, Serve, answering, echo
+from .conftest import LIBRARIES, Serve, ServeQuic, answering, echo
 
 MEBIBYTE = 1024 * 1024
 
 
-async def test_a_connection_that_answers_survives_the_second_handshake(serving: Serve) -> None:
+async def test_a_connection_that_answers_survives_the_second_handshake(quic_serving: ServeQuic) -> None:
     """Also when a new call has just been sent at the moment at which the handshake completes."""
-    async with serving(answering(echo)) as (_, client):
+    async with quic_serving(answering(echo)) as (_, client):
         await client.call(b"first")
         first = client._connection
         done = False
@@ -43,7 +36,7 @@ async def test_a_connection_that_answers_survives_the_second_handshake(serving: 
         assert client._connection is first
 
 
-async def test_a_call_costs_one_datagram_each_way(serving: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_call_costs_one_datagram_each_way(quic_serving: ServeQuic, monkeypatch: pytest.MonkeyPatch) -> None:
     """Acknowledgements ride on requests and answers, although the answer takes a while."""
     sent = 0
     send = DatagramEndpoint.send
@@ -58,7 +51,7 @@ async def test_a_call_costs_one_datagram_each_way(serving: Serve, monkeypatch: p
             await asyncio.sleep(0)
         return payload
 
-    async with serving(answering(think)) as (_, client):
+    async with quic_serving(answering(think)) as (_, client):
         for _ in range(20):
             await client.call(b"before")
         monkeypatch.setattr(DatagramEndpoint, "send", counting)
@@ -193,7 +186,7 @@ async def test_handlers_are_bounded(authority: tuple[Path, TlsIdentity], library
         running -= 1
         return payload
 
-    server = await serve(answering(respond), ServerSettings(max_handlers=3), identity, library=library)
+    server = await serve_quic(answering(respond), ServerSettings(max_handlers=3), identity, library=library)
     client = QuicClient(server.address, ca_file=ca_file, library=library)
     await asyncio.gather(*(client.call(b"x") for _ in range(50)))
     assert most <= 3

@@ -1,4 +1,4 @@
-"""The server dies without a word and comes back on the same port."""
+"""The server dies without a word and comes back on the same port, or at the same path."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ import pytest
 from runtara_core.testing.ports import choose_port
 from runtara_sdk.errors import TransportError
 from runtara_sdk.testing.certificates import make_test_authority
-from runtara_sdk.transport import ConnectionLostError, QuicClient, TlsIdentity
+from runtara_sdk.transport import ConnectionLostError, TlsIdentity
+from runtara_sdk.transport.local import LocalClient
+from runtara_sdk.transport.quic import QuicClient
+from runtara_sdk.transport.quic.connection import Connection
 
-from .conftest import LIBRARIES
+from .conftest import LOCAL, QUIC_PAIRS, Client
 
 SCRIPT = Path(__file__).with_name("transport_server.py")
 WAIT_SECONDS = 60.0
@@ -24,26 +27,18 @@ CALL_MS = 300_000
 
 
 class ServerProcess:
-    """A server that can be killed and started again on its port."""
+    """A server that can be killed and started again at its place: a UDP port, or the path of a socket."""
 
-    def __init__(self, library: str, identity: TlsIdentity) -> None:
-        self._library = library
-        self._identity = identity
+    def __init__(self, kind: str, place: object, identity: TlsIdentity) -> None:
+        self._arguments = (kind, str(place), str(identity.certificate_path), str(identity.private_key_path))
         self._process: asyncio.subprocess.Process | None = None
-        self.port = choose_port(socket.SOCK_DGRAM)
 
     async def start(self) -> None:
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            str(SCRIPT),
-            self._library,
-            str(self.port),
-            str(self._identity.certificate_path),
-            str(self._identity.private_key_path),
-            stdout=asyncio.subprocess.PIPE,
+            sys.executable, str(SCRIPT), *self._arguments, stdout=asyncio.subprocess.PIPE
         )
         assert self._process.stdout is not None
-        self.port = int(await asyncio.wait_for(self._process.stdout.readline(), WAIT_SECONDS))
+        assert await asyncio.wait_for(self._process.stdout.readline(), WAIT_SECONDS)
 
     async def kill(self) -> None:
         if self._process is not None and self._process.returncode is None:
@@ -55,13 +50,22 @@ class ServerProcess:
         self._process.send_signal(number)
 
 
-@pytest.fixture(params=[(client, server) for client in LIBRARIES for server in LIBRARIES], ids="-to-".join)
-async def pair(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[tuple[QuicClient, ServerProcess]]:
+Pair = tuple[Client, ServerProcess]
+
+
+@pytest.fixture(params=[*QUIC_PAIRS, LOCAL], ids="-to-".join)
+async def pair(request: pytest.FixtureRequest, tmp_path: Path, socket_path: Path) -> AsyncIterator[Pair]:
     client_library, server_library = request.param
     ca_file, identity = make_test_authority(tmp_path)
-    server = ServerProcess(server_library, identity)
+    client: Client
+    if request.param == LOCAL:
+        server = ServerProcess("local", socket_path, identity)
+        client = LocalClient(f"unix://{socket_path}")
+    else:
+        port = choose_port(socket.SOCK_DGRAM)
+        server = ServerProcess(server_library, port, identity)
+        client = QuicClient(f"127.0.0.1:{port}", ca_file=ca_file, library=client_library)
     await server.start()
-    client = QuicClient(f"127.0.0.1:{server.port}", ca_file=ca_file, library=client_library)
     assert await client.call(b"echo hello") == b"hello"
     yield client, server
     await client.close()
@@ -69,7 +73,7 @@ async def pair(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
 
 
 async def test_a_call_in_flight_learns_of_the_death_by_the_next_packet(
-    pair: tuple[QuicClient, ServerProcess],
+    pair: Pair,
 ) -> None:
     client, server = pair
     waiting = asyncio.create_task(client.call(b"sleep 60000", timeout_ms=CALL_MS))
@@ -84,21 +88,22 @@ async def test_a_call_in_flight_learns_of_the_death_by_the_next_packet(
 
 
 async def test_a_lone_call_in_flight_learns_of_the_death_without_other_traffic(
-    pair: tuple[QuicClient, ServerProcess],
+    pair: Pair,
 ) -> None:
     client, server = pair
     waiting = asyncio.create_task(client.call(b"sleep 60000", timeout_ms=CALL_MS))
     connection = client._connection
     assert connection is not None
-    async with asyncio.timeout(WAIT_SECONDS):
-        while connection.unanswered_since is not None:  # until the server has acknowledged the request
-            await asyncio.sleep(0.01)
+    if isinstance(connection, Connection):
+        async with asyncio.timeout(WAIT_SECONDS):
+            while connection.unanswered_since is not None:  # until the server has acknowledged the request
+                await asyncio.sleep(0.01)
     await server.kill()
     with pytest.raises(ConnectionLostError):
         await asyncio.wait_for(waiting, WAIT_SECONDS)
 
 
-async def test_after_a_restart_calls_go_on(pair: tuple[QuicClient, ServerProcess]) -> None:
+async def test_after_a_restart_calls_go_on(pair: Pair) -> None:
     client, server = pair
     waiting = asyncio.create_task(client.call(b"sleep 60000", timeout_ms=CALL_MS))
     assert await client.call(b"echo on the way") == b"on the way"
@@ -114,7 +119,7 @@ async def test_after_a_restart_calls_go_on(pair: tuple[QuicClient, ServerProcess
         await asyncio.wait_for(waiting, WAIT_SECONDS)
 
 
-async def test_an_idle_connection_is_replaced_without_an_error(pair: tuple[QuicClient, ServerProcess]) -> None:
+async def test_an_idle_connection_is_replaced_without_an_error(pair: Pair) -> None:
     client, server = pair
     connection = client._connection
     assert connection is not None
@@ -125,7 +130,7 @@ async def test_an_idle_connection_is_replaced_without_an_error(pair: tuple[QuicC
     assert await client.call(b"echo back") == b"back"
 
 
-async def test_a_server_that_only_stands_still_keeps_its_calls(pair: tuple[QuicClient, ServerProcess]) -> None:
+async def test_a_server_that_only_stands_still_keeps_its_calls(pair: Pair) -> None:
     client, server = pair
     connection = client._connection
     server.send_signal(signal.SIGSTOP)
@@ -137,13 +142,12 @@ async def test_a_server_that_only_stands_still_keeps_its_calls(pair: tuple[QuicC
     assert client._connection is connection
 
 
-async def test_a_server_that_appears_late_is_reached(tmp_path: Path) -> None:
-    ca_file, identity = make_test_authority(tmp_path)
-    server = ServerProcess("aioquic", identity)
-    client = QuicClient(f"127.0.0.1:{server.port}", ca_file=ca_file)
-    with pytest.raises(TransportError, match="Connection refused"):
-        await client.connect()
+async def test_a_server_that_appears_late_is_reached(pair: Pair) -> None:
+    client, server = pair
+    await server.kill()
+    with pytest.raises(TransportError):
+        await asyncio.wait_for(client.call(b"echo anybody"), WAIT_SECONDS)
+    with pytest.raises(TransportError, match="cannot reach"):
+        await client.call(b"echo anybody")
     await server.start()
     assert await client.call(b"echo late") == b"late"
-    await client.close()
-    await server.kill()

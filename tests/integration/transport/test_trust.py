@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from runtara_sdk.errors import ConfigurationError, TransportError
 from runtara_sdk.testing.certificates import make_test_authority
-from runtara_sdk.transport import QuicClient, TlsIdentity, serve
+from runtara_sdk.transport import TlsIdentity
+from runtara_sdk.transport.quic import QuicClient, serve_quic
 
 from .conftest import LIBRARIES, SETTINGS, answering, echo
 
@@ -34,7 +35,7 @@ class TestTrust:
     async def test_a_client_without_verification_accepts_anybody(
         self, authority: tuple[Path, TlsIdentity], client_library: str, server_library: str
     ) -> None:
-        server = await serve(answering(echo), SETTINGS, authority[1], library=server_library)
+        server = await serve_quic(answering(echo), SETTINGS, authority[1], library=server_library)
         client = QuicClient(server.address, server_name="example.org", verify=False, library=client_library)
         assert await client.call(b"anybody") == b"anybody"
         await client.close()
@@ -44,7 +45,7 @@ class TestTrust:
     async def expect_refusal(
         identity: TlsIdentity, ca_file: Path | None, server_name: str, client_library: str, server_library: str
     ) -> None:
-        server = await serve(answering(echo), SETTINGS, identity, library=server_library)
+        server = await serve_quic(answering(echo), SETTINGS, identity, library=server_library)
         client = QuicClient(
             server.address, server_name=server_name, ca_file=ca_file, library=client_library, connect_timeout_ms=5_000
         )
@@ -59,8 +60,8 @@ class TestTrust:
 async def test_an_unusable_identity_is_a_clear_error(tmp_path: Path, authority: tuple[Path, TlsIdentity]) -> None:
     missing = TlsIdentity(tmp_path / "none.pem", tmp_path / "none-key.pem")
     with pytest.raises(ConfigurationError, match=r"cannot read the certificate .*none\.pem"):
-        await serve(answering(echo), SETTINGS, missing)
+        await serve_quic(answering(echo), SETTINGS, missing)
     broken = tmp_path / "broken.pem"
     broken.write_text("not a certificate")
     with pytest.raises(ConfigurationError, match="are not a PEM certificate"):
-        await serve(answering(echo), SETTINGS, TlsIdentity(broken, authority[1].private_key_path))
+        await serve_quic(answering(echo), SETTINGS, TlsIdentity(broken, authority[1].private_key_path))

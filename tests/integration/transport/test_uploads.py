@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from runtara_sdk.protocol.frame import Frame, FrameType
-from runtara_sdk.transport import QuicClient, RequestStream, TlsIdentity, read_request, serve
+from runtara_sdk.transport import RequestStream, TlsIdentity, read_request
 
-from .conftest import LIBRARIES, SETTINGS, Serve, until
+from .conftest import LIBRARIES, Serve, start_local, start_quic, until
 
 MEBIBYTE = 1024 * 1024
 
@@ -44,12 +44,11 @@ async def test_an_upload_is_streamed_and_its_reader_sets_the_pace(serving: Serve
     assert furthest_ahead < 12 * MEBIBYTE
 
 
-@pytest.mark.parametrize("client_library", LIBRARIES)
+@pytest.mark.parametrize("client_library", [*LIBRARIES, "local"])
 async def test_an_upload_waits_for_a_reader_that_stands_still(
-    authority: tuple[Path, TlsIdentity], client_library: str
+    authority: tuple[Path, TlsIdentity], socket_path: Path, client_library: str
 ) -> None:
     """On an aioquic server flow control follows the reader; qh3 has no such handle."""
-    ca_file, identity = authority
     may_read = asyncio.Event()
     sent = 0
 
@@ -67,19 +66,20 @@ async def test_an_upload_waits_for_a_reader_that_stands_still(
             sent += 65536
             yield bytes(65536)
 
-    server = await serve(receive, SETTINGS, identity, library="aioquic")
-    client = QuicClient(server.address, ca_file=ca_file, library=client_library)
-    upload = asyncio.create_task(client.call_streaming(b"upload", chunks()))
-    await until(lambda: sent >= 4 * MEBIBYTE)
-    before = -1
-    while before != sent:
-        before = sent
-        await asyncio.sleep(0.2)
-    assert sent < 8 * MEBIBYTE
-    may_read.set()
-    assert await upload == b"%d" % (20 * MEBIBYTE)
-    await client.close()
-    await server.close(grace=0)
+    is_local = client_library == "local"
+    started = (
+        start_local(socket_path, receive) if is_local else start_quic((client_library, "aioquic"), authority, receive)
+    )
+    async with started as (_, client):
+        upload = asyncio.create_task(client.call_streaming(b"upload", chunks()))
+        await until(lambda: sent >= 4 * MEBIBYTE)
+        before = -1
+        while before != sent:
+            before = sent
+            await asyncio.sleep(0.2)
+        assert sent < 8 * MEBIBYTE
+        may_read.set()
+        assert await upload == b"%d" % (20 * MEBIBYTE)
 
 
 async def test_an_upload_may_be_answered_before_its_end(serving: Serve) -> None:

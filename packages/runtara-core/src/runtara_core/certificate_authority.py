@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from runtara_sdk.errors import InvalidStateError
 
-from runtara_core.certificates import DaemonCertificates, RotationStep, ServedCertificate, write_file
+from runtara_core.certificate_files import DaemonCertificates, RotationStep, ServedCertificate, write_file
 
 _AUTHORITY_DAYS = 3650
 _SERVER_DAYS = 397

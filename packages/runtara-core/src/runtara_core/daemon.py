@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
 from runtara_sdk.clock import Clock, SystemClock
-from runtara_sdk.settings import EnvironmentReader
 from runtara_sdk.stop_signals import stop_at_signals
-from runtara_sdk.transport import QuicServer, ServerSettings, payload_handler, serve
+from runtara_sdk.transport import ServerSettings, StreamHandler, payload_handler
+from runtara_sdk.transport.places import CORE_MANAGEMENT_SOCKET, CORE_SOCKET, socket_path
 
 from runtara_core.due import DueBell
 from runtara_core.instance_service import InstanceService
+from runtara_core.listening import Listening, server_settings
 from runtara_core.management_service import ManagementService
 from runtara_core.retention import keep_removing_finished
 from runtara_core.security import KeyRing, TokenAuthority, require_key_when_exposed
-from runtara_core.server_identity import IdentitySource, ServerIdentity, follow_identity
+from runtara_core.server_identity import IdentitySource, ServerIdentity
 from runtara_core.settings import CoreSettings
 from runtara_core.signal_watch import DEFAULT_MAX_HELD, SignalWatch
 from runtara_core.storage import Storage
@@ -28,20 +28,19 @@ from runtara_core.wire.management_handler import ManagementHandler
 
 logger = logging.getLogger(__name__)
 
-_CLOSE_GRACE_SECONDS = 5.0
-
 
 class CoreDaemon:
     """Core, running: `start` opens the database and the ports, `close` ends both.
 
+    Attributes:
+        identity_source: where the certificate of its ports comes from.
+
     Attributes (after `start`):
         management: the management verbs, for callers in this process.
-        identity: the certificate that both ports show, and what clients need in order to trust it.
         keys: the API keys that are good now.
     """
 
     management: ManagementService
-    identity: ServerIdentity
     keys: KeyRing
 
     def __init__(
@@ -51,27 +50,47 @@ class CoreDaemon:
         clock: Clock | None = None,
         serve_management: bool = True,
         instance_port_setting: str = "RUNTARA_QUIC_PORT",
+        socket_name: str = CORE_SOCKET,
     ) -> None:
+        """Prepare a daemon.
+
+        Args:
+            settings: what it needs to start.
+            clock: the time.
+            serve_management: whether environments in other processes are served.
+            instance_port_setting: by which the user sets the port of instances; errors name it.
+            socket_name: of the local socket for instances, under the data directory.
+        """
         self._settings = settings
         self._instance_port_setting = instance_port_setting
+        self._socket_name = socket_name
         self._clock = clock or SystemClock()
         self._serve_management = serve_management
         self._storage: Storage | None = None
         self._watch: SignalWatch | None = None
-        self._servers: list[QuicServer] = []
-        self._identity_source = IdentitySource(settings.data_dir, settings.server_names, settings.tls)
-        self._following: asyncio.Task[None] | None = None
+        self.identity_source = IdentitySource(settings.data_dir, settings.server_names, settings.tls)
+        self._listening = Listening(settings.bind_address, self.identity_source, self._clock)
         self._removing: asyncio.Task[None] | None = None
 
     @property
+    def identity(self) -> ServerIdentity:
+        """The certificate that both ports show, and what clients need in order to trust it."""
+        return self._listening.identity
+
+    @property
     def instance_address(self) -> str:
-        """`host:port` where instances on this host reach core."""
-        return self._servers[0].address
+        """`host:port` where instances on this host reach core; the local address when there are no ports."""
+        return self._listening.address
+
+    @property
+    def local_address(self) -> str | None:
+        """`unix://` and the path of the socket for instances of this host; None when another core serves there."""
+        return self._listening.sockets[0].address if self._listening.sockets else None
 
     @property
     def management_port(self) -> int | None:
         """The bound management port; None when it is not served."""
-        return self._servers[1].port if len(self._servers) > 1 else None
+        return self._listening.ports[1].port if len(self._listening.ports) > 1 else None
 
     @property
     def polls_held(self) -> int:
@@ -86,7 +105,7 @@ class CoreDaemon:
     async def start(self) -> None:
         """Open everything, or nothing: a failure closes what was opened and raises a `RuntaraError`."""
         settings = self._settings
-        self.identity = await asyncio.to_thread(self._identity_source.load)
+        await self._listening.prepare()
         storage = await open_storage(settings.database_url)
         try:
             await storage.open()
@@ -100,16 +119,17 @@ class CoreDaemon:
             self.management = ManagementService(storage, self._clock, settings.limits, due, tokens, watch)
             instances = InstanceService(storage, self._clock, settings.limits, due, watch)
             handler = InstanceHandler(instances, InstanceGate(instances, tokens, self.keys))
-            await self._listen(handler.dispatcher.serve, settings.instance_port, self._instance_port_setting)
+            await self._listen(
+                handler.dispatcher.serve, settings.instance_port, self._instance_port_setting, self._socket_name
+            )
             if self._serve_management:
                 await self._listen(
                     ManagementHandler(self.management, self.keys).dispatcher.serve,
                     settings.management_port,
                     "RUNTARA_ADMIN_PORT",
+                    CORE_MANAGEMENT_SOCKET,
                 )
-            self._following = asyncio.create_task(
-                follow_identity(self._identity_source, self._servers, self._clock), name="follow certificates"
-            )
+            self._listening.follow_certificate()
             if settings.retention.enabled:
                 self._removing = asyncio.create_task(
                     keep_removing_finished(storage, self._clock, settings.retention), name="remove finished instances"
@@ -120,33 +140,28 @@ class CoreDaemon:
 
     def _most_held_polls(self) -> int:
         # Half of the handlers stay free for calls that do something.
-        max_handlers = self._server_settings(0, "").max_handlers
+        max_handlers = server_settings(None, 0, "").max_handlers
         return min(DEFAULT_MAX_HELD, max_handlers // 2) if max_handlers else DEFAULT_MAX_HELD
 
-    def _server_settings(self, port: int, setting: str) -> ServerSettings:
-        return ServerSettings.from_environment(
-            EnvironmentReader(), host=self._settings.bind_address, port=port, port_setting=setting
-        )
+    async def _listen(
+        self, serve_payload: Callable[[bytes], Awaitable[bytes]], port: int, setting: str, socket_name: str
+    ) -> None:
+        def make_handler(server: ServerSettings) -> StreamHandler:
+            return payload_handler(serve_payload, server)
 
-    async def _listen(self, serve_payload: Callable[[bytes], Awaitable[bytes]], port: int, setting: str) -> None:
-        server_settings = self._server_settings(port, setting)
-        handler = payload_handler(serve_payload, server_settings)
-        self._servers.append(await serve(handler, server_settings, self.identity.tls))
+        await self._listening.open_port(make_handler, port, setting)
+        await self._listening.open_socket(make_handler, socket_path(self._settings.data_dir, socket_name))
 
     async def close(self) -> None:
         """Stop serving, let calls in flight finish for a moment, close the database."""
-        tasks = [task for task in (self._following, self._removing) if task is not None]
-        self._following = self._removing = None
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        removing, self._removing = self._removing, None
+        if removing is not None:
+            removing.cancel()
+            await asyncio.gather(removing, return_exceptions=True)
         if self._watch is not None:
             await self._watch.close()
             self._watch = None
-        for server in self._servers:
-            with contextlib.suppress(Exception):
-                await server.close(_CLOSE_GRACE_SECONDS)
-        self._servers.clear()
+        await self._listening.close()
         if self._storage is not None:
             await self._storage.close()
             self._storage = None

@@ -193,7 +193,8 @@ def rotate_ca(*, step: str, data_dir: str | None, as_json: bool) -> None:
       runtara keys rotate-ca switch
       runtara keys rotate-ca finish
     """
-    from runtara_core.certificates import RotationStep, rotate_authority
+    from runtara_core.certificate_files import RotationStep
+    from runtara_core.certificates import rotate_authority
 
     path = rotate_authority(_directory(data_dir), RotationStep(step))
     if as_json:

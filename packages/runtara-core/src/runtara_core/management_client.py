@@ -8,7 +8,7 @@ from google.protobuf.message import DecodeError
 from runtara_sdk.errors import ProtocolError, TransportError, error_from_code
 from runtara_sdk.models import CustomSignal, InstanceStatus, SignalType
 from runtara_sdk.protocol import management_pb2 as pb
-from runtara_sdk.transport import QuicClient
+from runtara_sdk.transport import TransportClient
 
 from runtara_core.management import CoreManagement
 from runtara_core.models import (
@@ -47,7 +47,7 @@ class ManagementClient(CoreManagement):
     `api_key` is an operator key, needed as soon as core has keys.
     """
 
-    def __init__(self, client: QuicClient, *, api_key: str | None = None) -> None:
+    def __init__(self, client: TransportClient, *, api_key: str | None = None) -> None:
         self._client = client
         self._api_key = api_key
 

@@ -10,13 +10,15 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runtara_sdk.clock import Clock
 from runtara_sdk.errors import ConfigurationError, RuntaraError
 from runtara_sdk.settings import EnvironmentReader
-from runtara_sdk.transport import QuicServer, TlsIdentity
+from runtara_sdk.transport import TlsIdentity
 
-from runtara_core.certificates import ensure_certificates
+if TYPE_CHECKING:
+    from runtara_sdk.transport.quic import QuicServer
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +58,8 @@ class IdentitySource:
         if self.given is not None:
             _require_pair(self.given)
             return ServerIdentity(self.given, None)
+        from runtara_core.certificates import ensure_certificates
+
         certificates = ensure_certificates(self.data_dir, self.server_names)
         return ServerIdentity(certificates.identity, certificates.ca_path)
 

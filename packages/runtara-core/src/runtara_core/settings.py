@@ -21,8 +21,8 @@ class CoreSettings:
         database_url: `postgres://...` or `sqlite://...` (RUNTARA_DATABASE_URL).
         instance_port: UDP port of the instance protocol (RUNTARA_QUIC_PORT); 0 lets the system choose.
         management_port: UDP port of the management protocol (RUNTARA_ADMIN_PORT).
-        bind_address: address that both ports bind (RUNTARA_BIND_ADDRESS).
-        data_dir: where the certificates are (DATA_DIR).
+        bind_address: address that both ports bind (RUNTARA_BIND_ADDRESS); None opens no port and needs no certificate.
+        data_dir: where the certificates and the local sockets are (DATA_DIR).
         server_names: further names in the server certificate (RUNTARA_SERVER_NAMES, comma-separated).
         tls: certificate and key to show instead of a local authority's (RUNTARA_TLS_CERT_FILE, RUNTARA_TLS_KEY_FILE).
         limits: RUNTARA_MAX_CONCURRENT_INSTANCES and the recovery policy.
@@ -32,7 +32,7 @@ class CoreSettings:
     database_url: str
     instance_port: int = 8001
     management_port: int = 8003
-    bind_address: str = "127.0.0.1"
+    bind_address: str | None = "127.0.0.1"
     data_dir: Path = Path(".data")
     server_names: tuple[str, ...] = ()
     tls: TlsIdentity | None = None

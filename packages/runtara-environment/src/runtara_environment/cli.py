@@ -22,8 +22,9 @@ Environment variables:
   RUNTARA_ENVIRONMENT_DATABASE_URL  core's database (RUNTARA_DATABASE_URL when unset)
   RUNTARA_ENV_QUIC_PORT             UDP port for products (8002)
   RUNTARA_BIND_ADDRESS              address of the port (127.0.0.1)
-  RUNTARA_CORE_ADDR                 where instances reach core (127.0.0.1:8001)
-  RUNTARA_CORE_ADMIN_ADDR           core's management port (host of RUNTARA_CORE_ADDR, RUNTARA_ADMIN_PORT)
+  RUNTARA_CORE_ADDR                 where instances reach core, host:port or unix:///path
+                                    (its socket under DATA_DIR when there is one, else 127.0.0.1:8001)
+  RUNTARA_CORE_ADMIN_ADDR           core's management port (beside RUNTARA_CORE_ADDR)
   RUNTARA_RUNNER                    native or auto (auto)
   EXECUTION_TIMEOUT_SECS            bound of a launch whose start names none (300)
   RUNTARA_STDLIB_NAME               module of the bundle that says which agents there are (all installed ones)
@@ -58,8 +59,8 @@ _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 @click.option("--database-url", metavar="URL", help="Instead of RUNTARA_ENVIRONMENT_DATABASE_URL.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Instead of RUNTARA_ENV_QUIC_PORT.")
 @click.option("--bind", metavar="ADDRESS", help="Instead of RUNTARA_BIND_ADDRESS.")
-@click.option("--core", metavar="HOST:PORT", help="Instead of RUNTARA_CORE_ADDR.")
-@click.option("--core-admin", metavar="HOST:PORT", help="Instead of RUNTARA_CORE_ADMIN_ADDR.")
+@click.option("--core", metavar="ADDRESS", help="Instead of RUNTARA_CORE_ADDR.")
+@click.option("--core-admin", metavar="ADDRESS", help="Instead of RUNTARA_CORE_ADMIN_ADDR.")
 @click.option("--data-dir", metavar="DIR", type=click.Path(file_okay=False), help="Instead of DATA_DIR.")
 def environment(
     database_url: str | None,
@@ -103,14 +104,18 @@ def _announce(daemon: EnvironmentDaemon) -> None:
     epilog=_DEV_EPILOG,
 )
 @click.option("--database-url", metavar="URL", help="Database.  [default: SQLite in the data directory]")
-@click.option("--bind", metavar="ADDRESS", help="Instead of RUNTARA_BIND_ADDRESS (127.0.0.1).")
-@click.option("--port", type=click.IntRange(0, 65535), default=8002, show_default=True, help="Environment's UDP port.")
-@click.option("--core-port", type=click.IntRange(0, 65535), default=8001, show_default=True, help="Core's UDP port.")
+@click.option("--bind", metavar="ADDRESS", help="Open UDP ports at this address, too.  [with a port: 127.0.0.1]")
+@click.option("--port", type=click.IntRange(0, 65535), help="Open UDP ports, too; the environment's.  [8002]")
+@click.option("--core-port", type=click.IntRange(0, 65535), help="Open UDP ports, too; core's.  [8001]")
 @click.option("--data-dir", metavar="DIR", type=click.Path(file_okay=False), help="Instead of DATA_DIR (.data).")
-def dev(database_url: str | None, bind: str | None, port: int, core_port: int, data_dir: str | None) -> None:
+def dev(
+    database_url: str | None, bind: str | None, port: int | None, core_port: int | None, data_dir: str | None
+) -> None:
     """Keep core and environment up in one process, until SIGTERM or Ctrl-C.
 
     Running instances are stopped with it and go on at the next start.
+    Programs of this machine reach the two by local sockets in the data
+    directory; other machines by ports, which are opened when asked for.
     The variables of `runtara core` and `runtara environment` hold, but for
     the ports, and for addresses by which the two would find each other.
     """
@@ -121,14 +126,18 @@ def dev(database_url: str | None, bind: str | None, port: int, core_port: int, d
     from runtara_environment.development import run_development
 
     configure_logging(default_level="WARNING")
-    directory = Path(data_dir or EnvironmentReader().text("DATA_DIR", ".data")).absolute()
+    reader = EnvironmentReader()
+    bind = bind or reader.optional_text("RUNTARA_BIND_ADDRESS")
+    if bind is None and (port is not None or core_port is not None):
+        bind = "127.0.0.1"
+    directory = Path(data_dir or reader.text("DATA_DIR", ".data")).absolute()
     asyncio.run(
         run_development(
             directory,
-            database_url or EnvironmentReader().optional_text("RUNTARA_DATABASE_URL"),
-            bind_address=bind or EnvironmentReader().text("RUNTARA_BIND_ADDRESS", "127.0.0.1"),
-            environment_port=port,
-            core_port=core_port,
+            database_url or reader.optional_text("RUNTARA_DATABASE_URL"),
+            bind_address=bind,
+            environment_port=8002 if port is None else port,
+            core_port=8001 if core_port is None else core_port,
             on_ready=lambda core, address: click.echo(
                 f"core serves instances on {core}, the environment serves on {address}; data in {directory}"
             ),

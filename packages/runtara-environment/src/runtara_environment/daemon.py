@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import logging
 from collections.abc import Callable
 
 from runtara_core.daemon import until_stopped
 from runtara_core.database import create_database
+from runtara_core.listening import Listening
 from runtara_core.management_client import ManagementClient
 from runtara_core.security import KeyRing, require_key_when_exposed
-from runtara_core.server_identity import IdentitySource, follow_identity
+from runtara_core.server_identity import IdentitySource
 from runtara_core.storages.sql.credentials import SqlCredentialStore
 from runtara_sdk.clock import Clock, SystemClock
-from runtara_sdk.settings import EnvironmentReader
-from runtara_sdk.transport import QuicClient, QuicServer, ServerSettings, serve
+from runtara_sdk.transport import open_client
+from runtara_sdk.transport.places import ENVIRONMENT_SOCKET, socket_path
 
 from runtara_environment.agents import AgentServices
 from runtara_environment.environment import Environment
@@ -28,8 +27,6 @@ from runtara_environment.wire.tenant_gate import TenantGate
 
 logger = logging.getLogger(__name__)
 
-_CLOSE_GRACE_SECONDS = 5.0
-
 
 class EnvironmentDaemon:
     """An environment, running: `start` opens database and port, `close` ends both and leaves the guests running."""
@@ -40,16 +37,14 @@ class EnvironmentDaemon:
         self._environment: Environment | None = None
         self._agents: AgentServices | None = None
         self._core: ManagementClient | None = None
-        self._server: QuicServer | None = None
-        self._identity_source = IdentitySource(settings.data_dir, settings.server_names, settings.tls)
-        self._following: asyncio.Task[None] | None = None
+        self._listening = Listening(
+            settings.bind_address, IdentitySource(settings.data_dir, settings.server_names, settings.tls), self._clock
+        )
 
     @property
     def address(self) -> str:
-        """`host:port` of the environment protocol."""
-        if self._server is None:
-            raise RuntimeError("the daemon is not started")
-        return self._server.address
+        """`host:port` of the environment protocol; the local address when there is no port."""
+        return self._listening.address
 
     async def start(self) -> None:
         """Open everything, or nothing: a failure closes what was opened and raises a `RuntaraError`.
@@ -57,11 +52,13 @@ class EnvironmentDaemon:
         Core need not be up yet: calls fail with a retryable error, and launches wait, until it is.
         """
         settings = self._settings
-        identity = await asyncio.to_thread(self._identity_source.load)
-        ca_file = settings.ca_file or identity.ca_path
+        await self._listening.prepare()
+        ca_file = settings.ca_file
+        if ca_file is None and settings.bind_address is not None:
+            ca_file = self._listening.identity.ca_path
         verify = not settings.supervision.skip_certificate_verification
         self._core = ManagementClient(
-            QuicClient(
+            open_client(
                 settings.core_management_address,
                 server_name=settings.server_name,
                 ca_file=ca_file,
@@ -77,6 +74,7 @@ class EnvironmentDaemon:
             self._core,
             CoreAccess(
                 address=settings.core_address,
+                further_addresses=settings.further_core_addresses,
                 ca_file=ca_file,
                 server_name=settings.server_name,
                 skip_certificate_verification=not verify,
@@ -95,19 +93,10 @@ class EnvironmentDaemon:
                 logger.warning("instances run as plain processes of this user, isolation: none")
             exposed = await require_key_when_exposed(settings.bind_address, credentials)
             keys = KeyRing(credentials, self._clock, always_required=exposed)
-            self._server = await serve(
-                EnvironmentHandler(environment.service, self._agents, TenantGate(keys)).handle_stream,
-                ServerSettings.from_environment(
-                    EnvironmentReader(),
-                    host=settings.bind_address,
-                    port=settings.port,
-                    port_setting="RUNTARA_ENV_QUIC_PORT",
-                ),
-                identity.tls,
-            )
-            self._following = asyncio.create_task(
-                follow_identity(self._identity_source, [self._server], self._clock), name="follow certificates"
-            )
+            handler = EnvironmentHandler(environment.service, self._agents, TenantGate(keys)).handle_stream
+            await self._listening.open_port(lambda _: handler, settings.port, "RUNTARA_ENV_QUIC_PORT")
+            await self._listening.open_socket(lambda _: handler, socket_path(settings.data_dir, ENVIRONMENT_SOCKET))
+            self._listening.follow_certificate()
             await environment.start()
         except BaseException:
             await self.close()
@@ -115,17 +104,10 @@ class EnvironmentDaemon:
 
     async def close(self) -> None:
         """Stop serving and supervising; guests run on and are adopted by the next daemon."""
-        if self._following is not None:
-            self._following.cancel()
-            await asyncio.gather(self._following, return_exceptions=True)
-            self._following = None
         if self._agents is not None:
             await self._agents.close()
             self._agents = None
-        if self._server is not None:
-            with contextlib.suppress(Exception):
-                await self._server.close(_CLOSE_GRACE_SECONDS)
-            self._server = None
+        await self._listening.close()
         if self._environment is not None:
             await self._environment.close(stop_guests=False)
             self._environment = None

@@ -24,7 +24,8 @@ from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.identifiers import refuse_empty
 from runtara_sdk.models import InstanceStatus, SignalType
 from runtara_sdk.services import CompiledScenario, Progress, RunOutcome
-from runtara_sdk.transport.library import select_library
+from runtara_sdk.transport.local import remove_stale
+from runtara_sdk.transport.places import CORE_SOCKET, socket_path
 from runtara_sdk.written_decimal import dump_json, read_decimal
 
 from runtara_environment.environment import Environment
@@ -35,9 +36,6 @@ from runtara_environment.sql.queries import environment_queries
 from runtara_environment.supervision.guest import CoreAccess
 
 _POLL_SECONDS = 0.02
-_WARM_UP_AFTER_SECONDS = 0.1
-"""By then the program's process is there."""
-
 _POLLS_PER_LOOK_AT_EVENTS = 10
 _EVENTS_PAGE = 100
 _CHECKPOINTS_PAGE = 20
@@ -58,15 +56,14 @@ async def local_environment(
     settings: SupervisionSettings,
     *,
     clock: Clock | None = None,
-    bind_address: str = "127.0.0.1",
+    bind_address: str | None = None,
     core_port: int = 0,
-    management_port: int | None = None,
     only_instance: str | None = None,
 ) -> AsyncIterator[tuple[CoreDaemon, Environment]]:
     """A core and an environment on one database; the environment does not claim before its `start`.
 
-    The variables of the core daemon hold here, too. With `only_instance` nobody else connects, so the certificate is
-    always that of the data directory.
+    The variables of the core daemon hold here, too. Guests reach core by its local socket; a port for others is opened
+    at `bind_address` alone. With `only_instance` nobody else connects: then the socket is of this process alone.
 
     Guests are stopped at the end: their core goes away with this process. They go on at the next start.
     """
@@ -76,22 +73,23 @@ async def local_environment(
         CoreSettings.from_environment(database_url=database_url, data_dir=data_dir),
         bind_address=bind_address,
         instance_port=core_port,
-        management_port=management_port or 0,
     )
-    if only_instance is not None:
-        core_settings = replace(core_settings, tls=None, server_names=())
     core = CoreDaemon(
         core_settings,
         clock=clock,
-        serve_management=management_port is not None,
+        serve_management=False,
         instance_port_setting="--core-port",
+        socket_name=CORE_SOCKET if only_instance is None else f"core-{os.getpid()}.sock",
     )
+    if only_instance is not None:
+        # Of runs that were killed; each had a name of its own.
+        await asyncio.to_thread(remove_stale, socket_path(data_dir, CORE_SOCKET).parent)
     await core.start()
     try:
         environment = Environment(
             create_database(database_url, environment_queries()),
             core.management,
-            CoreAccess(address=core.instance_address, ca_file=core.identity.ca_path),
+            _core_access(core),
             data_dir.absolute(),
             clock,
             settings,
@@ -103,6 +101,12 @@ async def local_environment(
             await environment.close(stop_guests=True)
     finally:
         await core.close()
+
+
+def _core_access(core: CoreDaemon) -> CoreAccess:
+    if core.local_address is not None:
+        return CoreAccess(address=core.local_address, ca_file=None)
+    return CoreAccess(address=core.instance_address, ca_file=core.identity.ca_path)
 
 
 class LocalPlatform:
@@ -155,8 +159,6 @@ class LocalPlatform:
                 progress(f"instance {instance_id} runs as a plain process (isolation: none)")
             since_ms = SystemClock().now_ms()
             await environment.start()
-            # While the program starts; core then answers its first call the sooner.
-            asyncio.get_running_loop().call_later(_WARM_UP_AFTER_SECONDS, select_library().warm_up)
             return _outcome(await _follow(core.management, instance_id, progress, since_ms=since_ms))
 
     @staticmethod

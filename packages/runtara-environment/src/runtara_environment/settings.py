@@ -10,6 +10,15 @@ from runtara_sdk.errors import ConfigurationError
 from runtara_sdk.instance_settings import ca_file_from_environment
 from runtara_sdk.settings import EnvironmentReader
 from runtara_sdk.transport import TlsIdentity
+from runtara_sdk.transport.address import format_local_address, is_local, parse_local_address
+from runtara_sdk.transport.places import (
+    CORE_MANAGEMENT_SOCKET,
+    CORE_SOCKET,
+    served_address,
+    socket_path,
+)
+
+_CORE_PORT_ADDRESS = "127.0.0.1:8001"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +92,12 @@ class EnvironmentSettings:
         database_url: where images and launches are kept, normally core's database
             (RUNTARA_ENVIRONMENT_DATABASE_URL, else RUNTARA_DATABASE_URL).
         port: UDP port of the environment protocol (RUNTARA_ENV_QUIC_PORT); 0 lets the system choose.
-        bind_address: address that the port binds (RUNTARA_BIND_ADDRESS).
-        core_address: `host:port` where instances reach core (RUNTARA_CORE_ADDR).
-        core_management_address: `host:port` of core's management port (RUNTARA_CORE_ADMIN_ADDR; by default the host of
-            `core_address` and RUNTARA_ADMIN_PORT).
+        bind_address: address that the port binds (RUNTARA_BIND_ADDRESS); None opens no port.
+        core_address: where instances reach core, `host:port` or `unix:///path` (RUNTARA_CORE_ADDR; else the socket of a
+            core that uses the same DATA_DIR, when there is one, else 127.0.0.1:8001).
+        further_core_addresses: where the same core answers, too; programs that were given one of these are left alone.
+        core_management_address: where this daemon reaches core (RUNTARA_CORE_ADMIN_ADDR; by default the management
+            socket beside that of `core_address`, or its host and RUNTARA_ADMIN_PORT).
         data_dir: images, run directories, certificates (DATA_DIR); absolute.
         server_name: name that core's certificate is checked against (RUNTARA_SERVER_NAME).
         ca_file: authority of core's certificate (RUNTARA_CA_FILE, else `tls/ca.pem` under DATA_DIR).
@@ -100,8 +111,9 @@ class EnvironmentSettings:
     database_url: str
     data_dir: Path
     port: int = 8002
-    bind_address: str = "127.0.0.1"
-    core_address: str = "127.0.0.1:8001"
+    bind_address: str | None = "127.0.0.1"
+    core_address: str = _CORE_PORT_ADDRESS
+    further_core_addresses: frozenset[str] = frozenset()
     core_management_address: str = "127.0.0.1:8003"
     server_name: str = "localhost"
     ca_file: Path | None = None
@@ -115,12 +127,15 @@ class EnvironmentSettings:
     def from_environment(cls, reader: EnvironmentReader | None = None) -> EnvironmentSettings:
         """Read the variables; raises `ConfigurationError` naming what is missing or wrong."""
         reader = reader or EnvironmentReader()
-        core_address = reader.text("RUNTARA_CORE_ADDR", "127.0.0.1:8001")
-        core_host = _host_of(core_address, "RUNTARA_CORE_ADDR")
-        core_management_address = reader.text(
-            "RUNTARA_CORE_ADMIN_ADDR", f"{core_host}:{reader.port('RUNTARA_ADMIN_PORT', 8003)}"
+        data_dir = Path(reader.text("DATA_DIR", ".data")).absolute()
+        given = reader.optional_text("RUNTARA_CORE_ADDR")
+        core_address = given or served_address(data_dir, CORE_SOCKET) or _CORE_PORT_ADDRESS
+        by_default = {_CORE_PORT_ADDRESS, format_local_address(socket_path(data_dir, CORE_SOCKET))}
+        core_management_address = reader.optional_text("RUNTARA_CORE_ADMIN_ADDR") or _management_address(
+            core_address, reader
         )
-        _host_of(core_management_address, "RUNTARA_CORE_ADMIN_ADDR")
+        _check_address(core_address, "RUNTARA_CORE_ADDR")
+        _check_address(core_management_address, "RUNTARA_CORE_ADMIN_ADDR")
         database_url = reader.optional_text("RUNTARA_ENVIRONMENT_DATABASE_URL") or reader.required_text(
             "RUNTARA_DATABASE_URL",
             "set it or RUNTARA_ENVIRONMENT_DATABASE_URL to core's database, "
@@ -128,10 +143,11 @@ class EnvironmentSettings:
         )
         return cls(
             database_url=database_url,
-            data_dir=Path(reader.text("DATA_DIR", ".data")).absolute(),
+            data_dir=data_dir,
             port=reader.port("RUNTARA_ENV_QUIC_PORT", 8002),
             bind_address=reader.text("RUNTARA_BIND_ADDRESS", "127.0.0.1"),
             core_address=core_address,
+            further_core_addresses=frozenset() if given else frozenset(by_default - {core_address}),
             core_management_address=core_management_address,
             server_name=reader.text("RUNTARA_SERVER_NAME", "localhost"),
             ca_file=ca_file_from_environment(reader) if reader.optional_text("RUNTARA_CA_FILE") else None,
@@ -145,8 +161,18 @@ class EnvironmentSettings:
         )
 
 
-def _host_of(address: str, setting: str) -> str:
+def _management_address(core_address: str, reader: EnvironmentReader) -> str:
+    """Beside the address of instances: the socket in the same directory, or the management port of the same host."""
+    if is_local(core_address):
+        return format_local_address(parse_local_address(core_address).with_name(CORE_MANAGEMENT_SOCKET))
+    host, _, _ = core_address.rpartition(":")
+    return f"{host}:{reader.port('RUNTARA_ADMIN_PORT', 8003)}"
+
+
+def _check_address(address: str, setting: str) -> None:
+    if is_local(address):
+        parse_local_address(address)
+        return
     host, separator, port = address.rpartition(":")
     if not separator or not host or not port.isdigit():
-        raise ConfigurationError(f"{setting}={address!r} is not host:port")
-    return host
+        raise ConfigurationError(f"{setting}={address!r} is neither host:port nor unix:///path")

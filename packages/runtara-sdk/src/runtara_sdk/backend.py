@@ -1,6 +1,6 @@
 """The door between an instance and the store of its durable state.
 
-`QuicBackend` (in `runtara_sdk.quic_backend`) speaks to a core daemon. Other packages contribute backends through the
+`CoreBackend` (in `runtara_sdk.core_backend`) speaks to a core daemon. Other packages contribute backends through the
 entry-point group `runtara.backends`: each entry is an async callable
 `connect(database_url: str, instance_id: str, tenant_id: str) -> InstanceBackend`.
 """

@@ -383,9 +383,9 @@ class InstanceLifecycle:
 
 async def _open_backend(settings: InstanceSettings) -> InstanceBackend:
     if not settings.is_embedded:
-        from runtara_sdk.quic_backend import QuicBackend
+        from runtara_sdk.core_backend import CoreBackend
 
-        return QuicBackend(settings)
+        return CoreBackend(settings)
     from runtara_sdk.plugins import load_one
 
     connect = load_one("runtara.backends", "embedded", package="runtara-core", needed_by="the embedded mode")

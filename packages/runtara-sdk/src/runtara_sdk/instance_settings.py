@@ -8,6 +8,8 @@ from pathlib import Path
 
 from runtara_sdk.errors import ConfigurationError
 from runtara_sdk.settings import EnvironmentReader
+from runtara_sdk.transport.address import is_local
+from runtara_sdk.transport.places import CORE_SOCKET, served_address
 
 _DEFAULT_SERVER = "127.0.0.1:8001"
 _THRESHOLD_UNITS_MS = {"ms": 1, "s": 1000}
@@ -20,8 +22,8 @@ class InstanceSettings:
     Attributes:
         instance_id: which instance this program advances (RUNTARA_INSTANCE_ID).
         tenant_id: owner of the instance (RUNTARA_TENANT_ID).
-        server_addr: `host:port` of core, or a database URL such as `sqlite:///run.db` for the embedded mode without a
-            daemon (RUNTARA_SERVER_ADDR).
+        server_addr: where core is: `host:port`, `unix:///path` of a socket of this machine, or a database URL such as
+            `sqlite:///run.db` for the embedded mode without a daemon (RUNTARA_SERVER_ADDR).
         server_name: name that core's certificate must carry (RUNTARA_SERVER_NAME).
         skip_cert_verification: accept any certificate (RUNTARA_SKIP_CERT_VERIFICATION).
         ca_file: authority that signs core's certificate; None stands for the system's authorities (RUNTARA_CA_FILE).
@@ -73,7 +75,7 @@ class InstanceSettings:
     @property
     def is_embedded(self) -> bool:
         """Whether `server_addr` is a database URL rather than the address of a daemon."""
-        return "://" in self.server_addr
+        return "://" in self.server_addr and not is_local(self.server_addr)
 
     @classmethod
     def from_environment(cls, reader: EnvironmentReader | None = None) -> InstanceSettings:
@@ -83,7 +85,7 @@ class InstanceSettings:
         return cls(
             instance_id=reader.required_text("RUNTARA_INSTANCE_ID", "set it to the id of the instance to run"),
             tenant_id=reader.required_text("RUNTARA_TENANT_ID", "set it to the tenant that owns the instance"),
-            server_addr=reader.text("RUNTARA_SERVER_ADDR", _DEFAULT_SERVER),
+            server_addr=reader.optional_text("RUNTARA_SERVER_ADDR") or _default_server(reader),
             server_name=reader.text("RUNTARA_SERVER_NAME", "localhost"),
             skip_cert_verification=reader.boolean("RUNTARA_SKIP_CERT_VERIFICATION", default=False),
             ca_file=ca_file_from_environment(reader),
@@ -103,7 +105,7 @@ class InstanceSettings:
 
     @classmethod
     def localhost(cls, instance_id: str, tenant_id: str) -> InstanceSettings:
-        """Settings for a core on this machine with its default port.
+        """Settings for a core on this machine: its socket under DATA_DIR when there is one, else its default port.
 
         The daemons' own authority is pinned where it can be found (RUNTARA_CA_FILE, else under DATA_DIR); without it
         the certificate is not verified, as nothing leaves the machine.
@@ -113,10 +115,20 @@ class InstanceSettings:
         return cls(
             instance_id,
             tenant_id,
+            _default_server(reader),
             ca_file=ca_file,
             skip_cert_verification=ca_file is None,
             api_key=reader.optional_text("RUNTARA_API_KEY"),
         )
+
+
+def _default_server(reader: EnvironmentReader) -> str:
+    return served_address(data_dir_from_environment(reader), CORE_SOCKET) or _DEFAULT_SERVER
+
+
+def data_dir_from_environment(reader: EnvironmentReader) -> Path:
+    """DATA_DIR, where the daemons of this machine keep what their clients need."""
+    return Path(reader.text("DATA_DIR", ".data"))
 
 
 def ca_file_from_environment(reader: EnvironmentReader) -> Path | None:
@@ -126,7 +138,7 @@ def ca_file_from_environment(reader: EnvironmentReader) -> Path | None:
         if not Path(named).is_file():
             raise ConfigurationError(f"RUNTARA_CA_FILE={named!r} is not a file: give the ca.pem of the daemons")
         return Path(named)
-    default = Path(reader.text("DATA_DIR", ".data")) / "tls" / "ca.pem"
+    default = data_dir_from_environment(reader) / "tls" / "ca.pem"
     return default if default.is_file() else None
 
 

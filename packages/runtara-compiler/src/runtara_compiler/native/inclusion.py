@@ -58,7 +58,7 @@ _NAMED_STDLIB = ("_bisect", "_json", "asyncio", "logging.handlers", "sqlite3", "
 _SDK_MODULES = (
     "runtara_sdk.workflow.program",
     "runtara_sdk.workflow.command_line",
-    "runtara_sdk.quic_backend",
+    "runtara_sdk.core_backend",
     "runtara_sdk.instance",
 )
 _DEVELOPMENT_SUFFIXES = frozenset({".c", ".cc", ".cpp", ".h", ".pxd", ".pyi", ".pyx"})

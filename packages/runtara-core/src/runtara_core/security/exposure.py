@@ -10,12 +10,12 @@ from runtara_sdk.errors import ConfigurationError
 from runtara_core.security.credentials import CredentialStore
 
 
-async def require_key_when_exposed(bind_address: str, store: CredentialStore) -> bool:
-    """Whether `bind_address` is reachable from other machines.
+async def require_key_when_exposed(bind_address: str | None, store: CredentialStore) -> bool:
+    """Whether `bind_address` is reachable from other machines; None, which binds no port, is not.
 
     Raises `ConfigurationError` naming the remedy when it is and no API key exists.
     """
-    if await is_loopback_only(bind_address):
+    if bind_address is None or await is_loopback_only(bind_address):
         return False
     if not await store.list_api_keys(include_revoked=False):
         raise ConfigurationError(

@@ -28,16 +28,22 @@ class CoreAccess:
     """How programs reach core.
 
     Attributes:
-        address: `host:port` of the instance protocol.
+        address: where programs reach core: `host:port` or `unix:///path`.
         ca_file: the authority that signed core's certificate; None stands for the system's authorities.
         server_name: name in that certificate.
         skip_certificate_verification: the documented way out.
+        further_addresses: where the same core answers, too.
     """
 
     address: str
     ca_file: Path | None
     server_name: str = "localhost"
     skip_certificate_verification: bool = False
+    further_addresses: frozenset[str] = frozenset()
+
+    def is_reached_at(self, address: object) -> bool:
+        """Whether a program that was given `address` reaches core as it is now."""
+        return address == self.address or address in self.further_addresses
 
 
 def program_path() -> str:

@@ -117,9 +117,9 @@ class Launcher:
         return await self._runners.get(row.runner_type).attach(row.state)
 
     def reaches_core(self, row: Launch) -> bool:
-        """Whether the program of a launch was given the address at which core is now."""
+        """Whether the program of a launch was given an address at which core is now."""
         state: Mapping[str, object] = row.state
-        return state.get("core_address") == self._core.address
+        return self._core.is_reached_at(state.get("core_address"))
 
     async def _specification(self, claim: LaunchClaim, options: LaunchOptions) -> LaunchSpec:
         artifact = await self._registry.resolve(claim.image_id, claim.tenant_id, digest=options.digest)

@@ -6,14 +6,14 @@ from collections.abc import AsyncIterable
 from types import TracebackType
 from typing import Protocol, Self
 
+from runtara_sdk.core_backend import RequestClient
 from runtara_sdk.management import codec
 from runtara_sdk.management.settings import ManagementSettings
 from runtara_sdk.protocol import environment_pb2 as pb
-from runtara_sdk.quic_backend import RequestClient
 
 
 class EnvironmentClient(RequestClient, Protocol):
-    """The part of `runtara_sdk.transport.QuicClient` that the management SDK uses."""
+    """The part of a transport's client that the management SDK uses."""
 
     async def call_streaming(
         self, payload: bytes, chunks: AsyncIterable[bytes], *, timeout_ms: int | None = None
@@ -26,7 +26,7 @@ class EnvironmentConnection:
 
     def __init__(self, settings: ManagementSettings, *, client: EnvironmentClient | None = None) -> None:
         self.settings = settings
-        self._client = client or _quic_client(settings)
+        self._client = client or _client(settings)
         self._is_connected = False
 
     @property
@@ -68,10 +68,10 @@ class EnvironmentConnection:
         return request.SerializeToString()
 
 
-def _quic_client(settings: ManagementSettings) -> EnvironmentClient:
-    from runtara_sdk.transport import QuicClient
+def _client(settings: ManagementSettings) -> EnvironmentClient:
+    from runtara_sdk.transport import open_client
 
-    return QuicClient(
+    return open_client(
         settings.server_addr,
         server_name=settings.server_name,
         ca_file=settings.ca_file,

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from runtara_sdk.errors import ConfigurationError
-from runtara_sdk.instance_settings import ca_file_from_environment
+from runtara_sdk.instance_settings import ca_file_from_environment, data_dir_from_environment
 from runtara_sdk.settings import EnvironmentReader
+from runtara_sdk.transport.places import ENVIRONMENT_SOCKET, served_address
 
 _DEFAULT_SERVER = "127.0.0.1:8002"
 
@@ -17,7 +18,8 @@ class ManagementSettings:
     """What a client needs to reach an environment.
 
     Attributes:
-        server_addr: `host:port` of the environment (RUNTARA_ENVIRONMENT_ADDR).
+        server_addr: where the environment is: `host:port`, or `unix:///path` of a socket of this machine
+            (RUNTARA_ENVIRONMENT_ADDR; else its socket under DATA_DIR when there is one, else 127.0.0.1:8002).
         server_name: name that its certificate must carry (RUNTARA_SERVER_NAME).
         skip_cert_verification: accept any certificate (RUNTARA_SKIP_CERT_VERIFICATION).
         ca_file: authority that signs its certificate; None stands for the system's authorities (RUNTARA_CA_FILE, else
@@ -46,7 +48,7 @@ class ManagementSettings:
         """Read the variables; raises `ConfigurationError` naming what is wrong."""
         reader = reader or EnvironmentReader()
         return cls(
-            server_addr=reader.text("RUNTARA_ENVIRONMENT_ADDR", _DEFAULT_SERVER),
+            server_addr=reader.optional_text("RUNTARA_ENVIRONMENT_ADDR") or _default_server(reader),
             server_name=reader.text("RUNTARA_SERVER_NAME", "localhost"),
             skip_cert_verification=reader.boolean("RUNTARA_SKIP_CERT_VERIFICATION", default=False),
             ca_file=ca_file_from_environment(reader),
@@ -57,7 +59,7 @@ class ManagementSettings:
 
     @classmethod
     def localhost(cls) -> ManagementSettings:
-        """Settings for an environment on this machine with its default port.
+        """Settings for an environment on this machine: its socket under DATA_DIR when there is one, else its port.
 
         Its own authority is pinned where it can be found; without it the certificate is not verified, as nothing leaves
         the machine.
@@ -65,5 +67,12 @@ class ManagementSettings:
         reader = EnvironmentReader()
         ca_file = ca_file_from_environment(reader)
         return cls(
-            ca_file=ca_file, skip_cert_verification=ca_file is None, api_key=reader.optional_text("RUNTARA_API_KEY")
+            _default_server(reader),
+            ca_file=ca_file,
+            skip_cert_verification=ca_file is None,
+            api_key=reader.optional_text("RUNTARA_API_KEY"),
         )
+
+
+def _default_server(reader: EnvironmentReader) -> str:
+    return served_address(data_dir_from_environment(reader), ENVIRONMENT_SOCKET) or _DEFAULT_SERVER

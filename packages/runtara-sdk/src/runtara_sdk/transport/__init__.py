@@ -1,40 +1,58 @@
-"""QUIC transport: one stream a call, one request and one response frame, deadlines everywhere.
+"""Transports: one stream a call, one request and one response frame, deadlines everywhere.
 
-    server = await serve(payload_handler(respond, settings), settings, identity)
-    client = QuicClient(server.address, ca_file=ca_file)
+    client = open_client("127.0.0.1:8001", ca_file=ca_file)  # or "unix:///run/runtara/core.sock"
     answer = await client.call(b"question")
 
-Both sides work without ALPN. What the payloads mean is not known here.
+What is here is common to both transports: `quic`, for servers anywhere, and `local`, for those of the same machine.
+What the payloads mean is not known here. Names load when they are first used: who only reads an address pays for no
+transport.
 """
 
-from runtara_sdk.transport.address import parse_address
-from runtara_sdk.transport.client import QuicClient
-from runtara_sdk.transport.errors import ConnectionLostError
-from runtara_sdk.transport.library import LibraryName, select_library
-from runtara_sdk.transport.server import (
-    PayloadHandler,
-    QuicServer,
-    RequestStream,
-    StreamHandler,
-    payload_handler,
-    read_request,
-    serve,
-)
-from runtara_sdk.transport.settings import ServerSettings, TlsIdentity
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from runtara_sdk.transport.address import parse_address
+    from runtara_sdk.transport.call_server import (
+        PayloadHandler,
+        RequestStream,
+        StreamHandler,
+        payload_handler,
+        read_request,
+    )
+    from runtara_sdk.transport.errors import ConnectionLostError
+    from runtara_sdk.transport.opening import TransportClient, open_client
+    from runtara_sdk.transport.settings import ServerSettings, TlsIdentity
 
 __all__ = [
     "ConnectionLostError",
-    "LibraryName",
     "PayloadHandler",
-    "QuicClient",
-    "QuicServer",
     "RequestStream",
     "ServerSettings",
     "StreamHandler",
     "TlsIdentity",
+    "TransportClient",
+    "open_client",
     "parse_address",
     "payload_handler",
     "read_request",
-    "select_library",
-    "serve",
 ]
+
+_HOMES = {
+    "ConnectionLostError": "errors",
+    "ServerSettings": "settings",
+    "TlsIdentity": "settings",
+    "TransportClient": "opening",
+    "open_client": "opening",
+    "parse_address": "address",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'call_server')}"), name)
+    globals()[name] = value
+    return value

@@ -1,18 +1,15 @@
-"""One bidirectional QUIC stream: a call."""
+"""One call: a bidirectional stream of frames and bytes on a connection of either kind."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from runtara_sdk.errors import DeadlineExceededError, ProtocolError, RuntaraError, TransportError
 from runtara_sdk.protocol.frame import Frame, FrameDecoder, encode_frame
 from runtara_sdk.transport.errors import ConnectionLostError
-
-if TYPE_CHECKING:
-    from runtara_sdk.transport.connection import Connection
-    from runtara_sdk.transport.load import ConnectionLoad
+from runtara_sdk.transport.load import ConnectionLoad
 
 NO_ERROR = 0
 """Stop code: the answer is there, the rest of the request is not needed."""
@@ -23,13 +20,47 @@ PROTOCOL_VIOLATION = 2
 NOT_PROCESSED = 3
 """Reset code: the call was refused before it was looked at."""
 
+ANNOUNCE_EVERY_BYTES = 256 * 1024
+"""How far a reader may go on before the sender is told."""
+
 _MAX_UNREAD_BYTES = 80 * 1024 * 1024
 _UNSENT_LIMIT_BYTES = 1024 * 1024
 _SMALL_ANSWER_BYTES = 4 * 1024
 
 
+class StreamCarrier(Protocol):
+    """What a stream needs of the connection that carries it.
+
+    Attributes:
+        load: what the connection holds.
+        waiting_writers: streams to be told, by `resume_writing`, when bytes have left.
+    """
+
+    load: ConnectionLoad
+    waiting_writers: set[Stream]
+
+    @property
+    def peer(self) -> str:
+        """The other side, as a log names it."""
+
+    def send_stream_data(self, stream_id: int, data: bytes, end: bool) -> None:  # noqa: FBT001
+        """Queue bytes of a stream; `end` says that they are the last."""
+
+    def bytes_to_send(self, stream_id: int) -> int:
+        """Bytes of a stream that are queued and have not left."""
+
+    def reset_stream(self, stream_id: int, code: int, *, stop: bool) -> None:
+        """Give a stream up in both directions; `stop` when the peer may still be sending."""
+
+    def announce_read(self, stream_id: int, position: int) -> None:
+        """Let the peer know that the reader of a stream has come so far, in bytes from its beginning."""
+
+    def forget(self, stream: Stream) -> None:
+        """The call is over for this side."""
+
+
 class Stream:
-    """The two directions of a call. Made by `Connection`; one task reads and one writes."""
+    """The two directions of a call. Made by a connection; one task reads and one writes."""
 
     __slots__ = (
         "_announced",
@@ -51,9 +82,9 @@ class Stream:
         "stream_id",
     )
 
-    def __init__(self, connection: Connection, stream_id: int) -> None:
+    def __init__(self, connection: StreamCarrier, stream_id: int) -> None:
         self._connection = connection
-        self._load: ConnectionLoad = connection.load
+        self._load = connection.load
         self._held = 0
         self._opening: list[Frame | None] = []
         self._server_task: asyncio.Task[None] | None = None
@@ -71,10 +102,9 @@ class Stream:
         self._gone: asyncio.Future[None] | None = None
 
     @property
-    def peer_address(self) -> tuple[str, int]:
-        """Host and port of the other side."""
-        address = self._connection.peer_address
-        return str(address[0]), int(address[1])
+    def peer(self) -> str:
+        """The other side, as a log names it."""
+        return self._connection.peer
 
     @property
     def is_finished(self) -> bool:
@@ -122,7 +152,7 @@ class Stream:
                 if self._ended:
                     self._decoder.finish()
                     return None
-                self._announce()
+                self.announce_read()
                 await self._wait_readable(deadline)
         finally:
             self._reading_frame = False
@@ -142,7 +172,7 @@ class Stream:
                 released = min(len(chunk), self._held)
                 self._held -= released
                 self._load.release(released)
-                self._announce()
+                self.announce_read()
                 yield chunk
             elif self._error is not None:
                 raise self._error
@@ -277,13 +307,14 @@ class Stream:
         """Bytes have left: look again whether there is room."""
         self._wake(self._writer)
 
-    # Private
-
-    def _announce(self) -> None:
+    def announce_read(self) -> None:
+        """Let the peer know how far the reader has come, when that is news."""
         position = self.read_position
-        if position - self._announced >= 256 * 1024:
+        if position - self._announced >= ANNOUNCE_EVERY_BYTES:
             self._announced = position
-            self._connection.transmit_soon()
+            self._connection.announce_read(self.stream_id, position)
+
+    # Private
 
     async def _wait_readable(self, deadline: float | None) -> None:
         self._reader = asyncio.get_running_loop().create_future()

@@ -57,7 +57,7 @@ Started without options it runs the instance that these environment variables na
 
   RUNTARA_INSTANCE_ID  id of the instance; starting it again goes on where it was
   RUNTARA_TENANT_ID    owner of the instance
-  RUNTARA_SERVER_ADDR  core daemon (127.0.0.1:8001), or a database such as sqlite:///run.db
+  RUNTARA_SERVER_ADDR  core daemon (127.0.0.1:8001, unix:///path), or a database such as sqlite:///run.db
   RUNTARA_INPUT_PATH   file with the input JSON, {{data, variables}} or the data alone
   INPUT_JSON           the input itself, when no file is named
 

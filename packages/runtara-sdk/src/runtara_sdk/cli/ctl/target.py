@@ -66,10 +66,11 @@ def common_options(command: Decorated) -> Decorated:
         ),
         click.option(
             "--address",
-            metavar="HOST:PORT",
+            metavar="ADDRESS",
             expose_value=False,
             callback=_remember,
-            help="The environment. [default: RUNTARA_ENVIRONMENT_ADDR or 127.0.0.1:8002]",
+            help="The environment, host:port or unix:///path. [default: RUNTARA_ENVIRONMENT_ADDR, its socket under "
+            "DATA_DIR, or 127.0.0.1:8002]",
         ),
     ):
         command = option(command)

@@ -1,4 +1,4 @@
-"""The backend of an instance whose core is a daemon: the instance protocol over QUIC.
+"""The backend of an instance whose core is a daemon: the instance protocol, over QUIC or a local socket.
 
 Every call is idempotent by design (checkpoints are insert-if-absent, registrations and events carry keys,
 acknowledgements name a signal), so a call whose answer was lost is simply made again: with growing pauses, on a fresh
@@ -96,7 +96,7 @@ _STATUSES = {
 
 
 class RequestClient(Protocol):
-    """The part of `runtara_sdk.transport.QuicClient` that a backend uses."""
+    """The part of a transport's client that a backend uses."""
 
     async def connect(self) -> None:
         """Reach the server; nothing when connected."""
@@ -111,7 +111,7 @@ class RequestClient(Protocol):
         """
 
 
-class QuicBackend(InstanceBackend):
+class CoreBackend(InstanceBackend):
     """Durable operations of one instance, asked of a core daemon.
 
     Raises, beside the typed errors that core names: `TransportError` when core stayed away for the whole
@@ -122,7 +122,7 @@ class QuicBackend(InstanceBackend):
         self._settings = settings
         self._epoch = settings.launch_epoch
         self._token = settings.instance_token
-        self._client = client or _quic_client(settings)
+        self._client = client or _client(settings)
 
     @property
     def can_suspend(self) -> bool:
@@ -347,10 +347,10 @@ class QuicBackend(InstanceBackend):
         )
 
 
-def _quic_client(settings: InstanceSettings) -> RequestClient:
-    from runtara_sdk.transport import QuicClient
+def _client(settings: InstanceSettings) -> RequestClient:
+    from runtara_sdk.transport import open_client
 
-    return QuicClient(
+    return open_client(
         settings.server_addr,
         server_name=settings.server_name,
         ca_file=settings.ca_file,

@@ -8,37 +8,26 @@ import errno
 import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any
 
-from runtara_sdk.errors import ConfigurationError, DeadlineExceededError, ProtocolError, TransportError
-from runtara_sdk.protocol.frame import FrameType, encode_frame
+from runtara_sdk.errors import ConfigurationError, TransportError
 from runtara_sdk.transport.address import format_address, is_loopback
-from runtara_sdk.transport.connection import Connection
-from runtara_sdk.transport.datagram import DatagramEndpoint, set_buffer_sizes
-from runtara_sdk.transport.library import EngineFactory, LibraryName, QuicLibrary, select_library
+from runtara_sdk.transport.call_server import CallServer, StreamHandler
 from runtara_sdk.transport.load import ConnectionLoad, ServerLoad
-from runtara_sdk.transport.packet_header import (
+from runtara_sdk.transport.quic.connection import Connection
+from runtara_sdk.transport.quic.datagram import DatagramEndpoint, set_buffer_sizes
+from runtara_sdk.transport.quic.library import EngineFactory, LibraryName, QuicLibrary
+from runtara_sdk.transport.quic.library_choice import select_library
+from runtara_sdk.transport.quic.packet_header import (
     CONNECTION_ID_LENGTH,
     ReceivedHeader,
     parse_header,
     short_header_destination,
 )
-from runtara_sdk.transport.retry import RetryTokens
+from runtara_sdk.transport.quic.retry import RetryTokens
 from runtara_sdk.transport.settings import ServerSettings, TlsIdentity
-from runtara_sdk.transport.stream import INTERNAL_ERROR, NOT_PROCESSED, PROTOCOL_VIOLATION, Stream
 
 _logger = logging.getLogger(__name__)
-
-RequestStream = Stream
-"""What a handler gets: a call."""
-
-StreamHandler = Callable[[RequestStream], Awaitable[None]]
-"""Serves one call. The stream is finished when it returns, and reset when it raises."""
-
-PayloadHandler = Callable[[bytes], Awaitable[bytes | None]]
-"""Answers the payload of a request with that of a response; None answers nothing."""
 
 _MIN_INITIAL_BYTES = 1_200
 _QUIC_VERSION_1 = 1
@@ -46,7 +35,7 @@ _SLOW_HANDSHAKE = TransportError("the handshake took too long")
 
 
 class QuicServer:
-    """A listening server; made by `serve`."""
+    """A listening server; made by `serve_quic`."""
 
     def __init__(
         self,
@@ -57,7 +46,6 @@ class QuicServer:
         udp_socket: socket.socket,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._handler = handler
         self._settings = settings
         self._library = library
         self._create_engine = create_engine
@@ -67,9 +55,7 @@ class QuicServer:
         self._pending_handshakes = 0
         self._load = ServerLoad(settings.max_streams, settings.max_buffered_bytes)
         self._retry_tokens = RetryTokens()
-        self._handlers: set[asyncio.Task[None]] = set()
-        self._slots = asyncio.Semaphore(settings.max_handlers) if settings.max_handlers else None
-        self._closing = False
+        self._calls = CallServer(handler, settings)
         self._keep_alive_timer: asyncio.TimerHandle | None = None
         self._endpoint = DatagramEndpoint(
             udp_socket,
@@ -107,7 +93,7 @@ class QuicServer:
         return self._load.buffered_bytes
 
     def replace_identity(self, identity: TlsIdentity) -> None:
-        """Show another certificate to those who connect from now on; raises `ConfigurationError` as `serve`."""
+        """Show another certificate to those who connect from now on; raises `ConfigurationError` as `serve_quic`."""
         self._create_engine = self._library.server_engine_factory(
             identity,
             idle_timeout_ms=self._settings.idle_timeout_ms,
@@ -116,17 +102,11 @@ class QuicServer:
 
     async def close(self, grace: float = 5.0) -> None:
         """Refuse new calls, give those in flight `grace` seconds, then end them and all connections."""
-        if self._closing:
+        if self._calls.is_closing:
             return
-        self._closing = True
         if self._keep_alive_timer is not None:
             self._keep_alive_timer.cancel()
-        if self._handlers and grace > 0:
-            await asyncio.wait(self._handlers, timeout=grace)
-        for task in self._handlers:
-            task.cancel()
-        if self._handlers:
-            await asyncio.wait(self._handlers)
+        await self._calls.close(grace)
         for connection in tuple(self._connections):
             connection.close()
         self._endpoint.close()
@@ -153,7 +133,7 @@ class QuicServer:
             connection.end_batch()
 
     def _accept(self, header: ReceivedHeader, datagram_bytes: int, address: Any) -> Connection | None:
-        if header.version is None or datagram_bytes < _MIN_INITIAL_BYTES or self._closing:
+        if header.version is None or datagram_bytes < _MIN_INITIAL_BYTES or self._calls.is_closing:
             return None
         if header.version != _QUIC_VERSION_1:
             # A version of 0 is itself a version negotiation; answering it could loop.
@@ -184,7 +164,7 @@ class QuicServer:
             peer_address=address,
             send=self._endpoint.send,
             load=ConnectionLoad(self._load),
-            on_stream=self._on_stream,
+            on_stream=self._calls.start,
             on_connection_id=lambda connection_id, issued: self._note_id(connection, connection_id, issued),
             on_closed=lambda: self._forget(connection),
         )
@@ -231,45 +211,8 @@ class QuicServer:
                 connection.ping()
         self._schedule_keep_alive()
 
-    # Calls
 
-    def _on_stream(self, stream: Stream) -> None:
-        if self._closing:
-            stream.reset(NOT_PROCESSED)
-            return
-        task = self._loop.create_task(self._serve(stream))
-        self._handlers.add(task)
-        task.add_done_callback(self._handlers.discard)
-
-    async def _serve(self, stream: Stream) -> None:
-        try:
-            # Only who has said what it wants occupies a handler.
-            await stream.await_opening(self._loop.time() + self._settings.request_deadline_ms / 1000)
-            if self._slots is None:
-                await self._handler(stream)
-            else:
-                async with self._slots:
-                    if stream.is_alive:
-                        await self._handler(stream)
-            stream.finish()
-            await stream.drain(self._loop.time() + self._settings.request_deadline_ms / 1000)
-        except ProtocolError as error:
-            _logger.warning("a call from %s:%d is dropped: %s", *stream.peer_address, error)
-            stream.reset(PROTOCOL_VIOLATION)
-        except (TransportError, DeadlineExceededError) as error:
-            _logger.info("a call from %s:%d was given up: %s", *stream.peer_address, error)
-            stream.reset(INTERNAL_ERROR)
-        except asyncio.CancelledError:
-            stream.reset(INTERNAL_ERROR)
-            raise
-        except Exception:
-            _logger.exception("the handler of a call from %s:%d failed", *stream.peer_address)
-            stream.reset(INTERNAL_ERROR)
-        finally:
-            stream.release()
-
-
-async def serve(
+async def serve_quic(
     handler: StreamHandler,
     settings: ServerSettings,
     identity: TlsIdentity,
@@ -294,42 +237,6 @@ async def serve(
     )
     udp_socket = await _bind(settings)
     return QuicServer(handler, settings, quic, create_engine, udp_socket)
-
-
-def payload_handler(respond: PayloadHandler, settings: ServerSettings) -> StreamHandler:
-    """Make a stream handler from a function that turns the payload of a request into that of its response.
-
-    `respond` is cancelled when the caller has given the call up or is gone.
-    """
-    seconds = settings.request_deadline_ms / 1000
-    return partial(_respond, respond, seconds)
-
-
-async def _respond(respond: PayloadHandler, seconds: float, stream: RequestStream) -> None:
-    clock = asyncio.get_running_loop().time
-    payload = await read_request(stream, clock() + seconds)
-    stream.end_with_caller(asyncio.current_task())
-    try:
-        response = await respond(payload)
-    finally:
-        stream.end_with_caller(None)
-    if response is not None:
-        answer = encode_frame(FrameType.RESPONSE, response)
-        del response
-        stream.send(answer, end=True)
-        # What waits to be sent is held once, by the engine; see `Stream.drain`.
-        del answer, payload
-        await stream.drain(clock() + seconds)
-
-
-async def read_request(stream: RequestStream, deadline: float | None = None) -> bytes:
-    """The payload of the request frame that opens a call. Raises `ProtocolError` when something else comes."""
-    frame = await stream.read_frame(deadline)
-    if frame is None:
-        raise ProtocolError("the stream ended before a request came")
-    if frame.frame_type is not FrameType.REQUEST:
-        raise ProtocolError(f"a request was expected, a frame of type {frame.frame_type.name} came")
-    return frame.payload
 
 
 async def _bind(settings: ServerSettings) -> socket.socket:

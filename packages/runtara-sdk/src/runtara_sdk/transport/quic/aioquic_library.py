@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from runtara_sdk.transport.library import RECEIVE_WINDOW_BYTES, LibraryName, QuicEngine, QuicLibrary
+from runtara_sdk.transport.quic.library import RECEIVE_WINDOW_BYTES, LibraryName, QuicEngine, QuicLibrary
 
 _MANY_STREAMS = 16
 

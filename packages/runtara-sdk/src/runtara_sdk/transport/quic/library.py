@@ -1,30 +1,29 @@
-"""The QUIC libraries: what the transport asks of one, and which it uses.
+"""What the transport asks of a QUIC library.
 
 aioquic is the default. qh3 (extra `fast`) has the same interface with a native core and is several times faster. What
 differs between them is told in `aioquic_library` and `qh3_library`, which alone import them, and nowhere else.
+`library_choice` selects one.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import ssl
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
 from runtara_sdk.errors import ConfigurationError
-from runtara_sdk.transport.packet_header import CONNECTION_ID_LENGTH, ReceivedHeader
+from runtara_sdk.transport.quic.packet_header import CONNECTION_ID_LENGTH, ReceivedHeader
 from runtara_sdk.transport.settings import TlsIdentity
 
 # aioquic reports every handshake at level info, qh3 every goodbye as a warning.
 logging.getLogger("quic").setLevel(logging.ERROR)
 
-LIBRARY_VARIABLE = "RUNTARA_QUIC_LIBRARY"
 RECEIVE_WINDOW_BYTES = 4 * 1024 * 1024
 """How far a sender may run ahead of the reader of a stream."""
 
@@ -208,37 +207,6 @@ class QuicLibrary(ABC):
     @abstractmethod
     def _adapt(self, engine: Any, max_streams: int) -> QuicEngine:
         """The engine as the transport needs it, with room for so many streams of the peer."""
-
-
-def select_library(name: LibraryName | str | None = None, variables: Mapping[str, str] | None = None) -> QuicLibrary:
-    """The library of this name; None reads RUNTARA_QUIC_LIBRARY (default `auto`).
-
-    Raises `ConfigurationError` when the name is unknown or the library is not installed.
-    """
-    wanted = name or (os.environ if variables is None else variables).get(LIBRARY_VARIABLE) or LibraryName.AUTO
-    try:
-        return _load(LibraryName(wanted))
-    except ValueError:
-        known = ", ".join(LibraryName)
-        raise ConfigurationError(f"{LIBRARY_VARIABLE}={wanted!r} is not a QUIC library: use one of {known}") from None
-
-
-@cache
-def _load(name: LibraryName) -> QuicLibrary:
-    # Both build on this module.
-    from runtara_sdk.transport.aioquic_library import Aioquic
-    from runtara_sdk.transport.qh3_library import Qh3
-
-    if name is LibraryName.AIOQUIC:
-        return Aioquic()
-    try:
-        return Qh3()
-    except ImportError:
-        if name is LibraryName.AUTO:
-            return Aioquic()
-        raise ConfigurationError(
-            f"{LIBRARY_VARIABLE}=qh3, but qh3 is not installed: pip install 'runtara-sdk[fast]', or unset the variable"
-        ) from None
 
 
 def _check_readable(path: Path, what: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from runtara_sdk.transport.address import is_loopback
-from runtara_sdk.transport.library import Address, LibraryName, QuicEngine, QuicLibrary
+from runtara_sdk.transport.quic.library import Address, LibraryName, QuicEngine, QuicLibrary
 
 
 class Qh3(QuicLibrary):

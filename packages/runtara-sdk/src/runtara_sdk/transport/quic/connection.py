@@ -8,11 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 from runtara_sdk.errors import RuntaraError, TransportError
-from runtara_sdk.transport.accepted_streams import AcceptedStreams
+from runtara_sdk.transport.address import format_address
 from runtara_sdk.transport.errors import ConnectionLostError
-from runtara_sdk.transport.lazy_timer import LazyTimer
-from runtara_sdk.transport.library import QuicEngine, QuicLibrary
 from runtara_sdk.transport.load import ConnectionLoad, unbounded_load
+from runtara_sdk.transport.quic.accepted_streams import AcceptedStreams
+from runtara_sdk.transport.quic.lazy_timer import LazyTimer
+from runtara_sdk.transport.quic.library import QuicEngine, QuicLibrary
 from runtara_sdk.transport.stream import NO_ERROR, NOT_PROCESSED, Stream
 
 _logger = logging.getLogger(__name__)
@@ -88,6 +89,11 @@ class Connection:
             events.ConnectionIdIssued: lambda event: self._note_connection_id(event.connection_id, True),
             events.ConnectionIdRetired: lambda event: self._note_connection_id(event.connection_id, False),
         }
+
+    @property
+    def peer(self) -> str:
+        """Host and port of the other side."""
+        return format_address(str(self.peer_address[0]), int(self.peer_address[1]))
 
     @property
     def is_open(self) -> bool:
@@ -168,6 +174,10 @@ class Connection:
         self._library.discard_unsent(self._engine, stream_id)
         if stop:
             self._abort_stream(self._engine.stop_stream, stream_id, code)
+
+    def announce_read(self, stream_id: int, position: int) -> None:
+        """Tell the peer soon how far the readers of streams have come."""
+        self.transmit_soon()
 
     def ping(self) -> None:
         """Ask the peer for a sign of life."""

@@ -10,19 +10,15 @@ from collections.abc import AsyncIterable
 from pathlib import Path
 from typing import Any
 
-from runtara_sdk.errors import (
-    DeadlineExceededError,
-    ProtocolError,
-    RuntaraError,
-    TransportError,
-)
+from runtara_sdk.errors import DeadlineExceededError, RuntaraError, TransportError
 from runtara_sdk.protocol.frame import FrameType, encode_frame
 from runtara_sdk.transport.address import is_loopback, parse_address
-from runtara_sdk.transport.connection import Connection
-from runtara_sdk.transport.datagram import DatagramEndpoint, set_buffer_sizes
 from runtara_sdk.transport.errors import ConnectionLostError
-from runtara_sdk.transport.library import ClientSecurity, LibraryName, select_library
-from runtara_sdk.transport.stream import INTERNAL_ERROR, Stream
+from runtara_sdk.transport.exchange import exchange
+from runtara_sdk.transport.quic.connection import Connection
+from runtara_sdk.transport.quic.datagram import DatagramEndpoint, set_buffer_sizes
+from runtara_sdk.transport.quic.library import ClientSecurity, LibraryName
+from runtara_sdk.transport.quic.library_choice import select_library
 
 _logger = logging.getLogger(__name__)
 
@@ -156,33 +152,11 @@ class QuicClient:
     async def _exchange(
         self, connection: Connection, request: bytes, chunks: AsyncIterable[bytes] | None, deadline: float
     ) -> bytes:
-        stream = connection.open_stream()
-        complete = False
         self._calls_in_flight += 1
         try:
-            stream.send(request, end=chunks is None)
-            if chunks is not None:
-                await self._upload(stream, chunks, deadline)
-            frame = await stream.read_frame(deadline)
-            complete = True
+            return await exchange(connection.open_stream(), request, chunks, deadline, self._address)
         finally:
             self._calls_in_flight -= 1
-            if not complete and stream.is_alive:
-                stream.reset(INTERNAL_ERROR)
-            stream.release()
-        if frame is None:
-            raise ProtocolError(f"{self._address} ended the call without a response")
-        if frame.frame_type is not FrameType.RESPONSE:
-            raise ProtocolError(f"{self._address} answered with a frame of type {frame.frame_type.name}")
-        return frame.payload
-
-    async def _upload(self, stream: Stream, chunks: AsyncIterable[bytes], deadline: float) -> None:
-        async with asyncio.timeout_at(deadline):
-            async for chunk in chunks:
-                if stream.is_stopped:
-                    return
-                await stream.write(chunk)
-        stream.finish()
 
     # The connection
 

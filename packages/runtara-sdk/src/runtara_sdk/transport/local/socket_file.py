@@ -1,0 +1,129 @@
+"""The file of a listening socket: in a private directory, held by one server at a time, replaced when it is stale."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+import stat
+from pathlib import Path
+
+from runtara_sdk.errors import ConfigurationError
+from runtara_sdk.transport.address import check_length
+
+_LOCK_SUFFIX = ".lock"
+
+BACKLOG = 4_096
+"""Connections that may wait to be accepted; the system may allow fewer."""
+
+
+class SocketInUseError(ConfigurationError):
+    """A living server listens at the path."""
+
+
+class SocketFile:
+    """A socket that listens at a path, until `close`."""
+
+    def __init__(self, path: Path, listening: socket.socket, lock: int) -> None:
+        self.path = path
+        self.listening = listening
+        self._lock = lock
+        self._identity = _identity(path)
+
+    @classmethod
+    def create(cls, path: Path) -> SocketFile:
+        """Listen at `path`; a file that a killed server left there is replaced.
+
+        The directory is made when it is missing, for its owner alone. Raises `ConfigurationError` when others may
+        enter it, when another server listens there, or when the path cannot be used.
+        """
+        check_length(path)
+        try:
+            _ensure_private_directory(path.parent)
+            lock = _take_lock(_lock_path(path))
+        except OSError as error:
+            raise ConfigurationError(f"cannot listen at {path}: {error.strerror or error}") from error
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            if path.is_socket():
+                path.unlink()  # whoever made it is gone, for the lock was free
+            elif path.exists():
+                raise ConfigurationError(f"cannot listen at {path}: a file that is no socket is there; remove it")
+            listening.bind(str(path))
+            path.chmod(0o600)
+            listening.listen(BACKLOG)
+            listening.setblocking(False)
+            return cls(path, listening, lock)
+        except OSError as error:
+            listening.close()
+            os.close(lock)
+            raise ConfigurationError(f"cannot listen at {path}: {error.strerror or error}") from error
+        except BaseException:
+            listening.close()
+            os.close(lock)
+            raise
+
+    def close(self) -> None:
+        """Stop listening and remove the file. Calling again does nothing."""
+        if self._lock < 0:
+            return
+        self.listening.close()
+        with contextlib.suppress(OSError):
+            if _identity(self.path) == self._identity:
+                self.path.unlink()
+                _lock_path(self.path).unlink()
+        os.close(self._lock)
+        self._lock = -1
+
+
+def _lock_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}{_LOCK_SUFFIX}")
+
+
+def _ensure_private_directory(directory: Path) -> None:
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = directory.stat()
+    if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077:
+        raise ConfigurationError(
+            f"the socket's directory {directory} must belong to user {os.geteuid()} and be closed to others: run "
+            f"`chmod 700 {directory}`, or choose a directory of its own"
+        )
+
+
+def remove_stale(directory: Path) -> None:
+    """Remove the sockets of servers that were killed; those of living ones stay."""
+    for lock_path in directory.glob(f"*{_LOCK_SUFFIX}"):
+        with contextlib.suppress(OSError, SocketInUseError):
+            lock = _take_lock(lock_path)
+            lock_path.with_suffix("").unlink(missing_ok=True)
+            lock_path.unlink()
+            os.close(lock)
+
+
+def _take_lock(path: Path) -> int:
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            status = os.fstat(descriptor)
+            # Another server may have removed the file between the two calls: such a lock protects nothing.
+            if _identity(path) == (status.st_dev, status.st_ino):
+                return descriptor
+        except BlockingIOError:
+            os.close(descriptor)
+            raise SocketInUseError(
+                f"cannot listen at {path.with_suffix('')}: another process does; stop it, or choose another "
+                "directory (DATA_DIR, for a daemon)"
+            ) from None
+        except FileNotFoundError:
+            pass
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
