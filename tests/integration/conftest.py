@@ -64,3 +64,11 @@ def clean_environment(tmp_path: Path, constraints: Path) -> CleanEnvironment:
 
     uv("venv", "--quiet", str(directory))
     return CleanEnvironment(directory, install)
+
+
+@pytest.fixture(scope="session")
+def capability_pages() -> dict[str, str]:
+    """The pages of all capabilities as the documentation has them, by path."""
+    from capability_pages import capability_pages
+
+    return capability_pages()

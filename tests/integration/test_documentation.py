@@ -15,15 +15,22 @@ import tomllib
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from runtara_core.testing.ports import choose_port
 
+from tests.documents import Block, blocks, code_spans, headings
+
 REPOSITORY = Path(__file__).parents[2]
 PACKAGES = sorted(path.parent for path in REPOSITORY.glob("packages/*/pyproject.toml"))
 ROOT_DOCUMENTS = [REPOSITORY / f"{name}.md" for name in ("README", "ARCHITECTURE", "CONTRIBUTING", "CHANGELOG")]
-DOCUMENTS = [*ROOT_DOCUMENTS, *(package / "README.md" for package in PACKAGES)]
+DOCUMENTS = [
+    *ROOT_DOCUMENTS,
+    *(package / "README.md" for package in PACKAGES),
+    *sorted(REPOSITORY.glob("docs/**/*.md")),
+    *sorted(REPOSITORY.glob("examples/**/*.md")),
+]
 DOCUMENT_NAMES = [str(path.relative_to(REPOSITORY)) for path in DOCUMENTS]
 
 PROJECTS = [tomllib.loads((package / "pyproject.toml").read_text(encoding="utf-8"))["project"] for package in PACKAGES]
@@ -40,35 +47,10 @@ EXAMPLE_PORT = 8780
 NO_SETTINGS = {"RUNTARA_ERROR", "RUNTARA_MODULE_FLAGS", "PATH"}
 
 
-class Block(NamedTuple):
-    """A fenced block."""
-
-    language: str
-    text: str
-
-
-def blocks(path: Path) -> list[Block]:
-    found = re.findall(r"^```([^\n]*)\n(.*?)^```$", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-    return [Block(*block) for block in found]
-
-
-def prose(path: Path) -> str:
-    return re.sub(r"^```[^\n]*\n.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
-
-
-def code_spans(path: Path) -> list[str]:
-    return re.findall(r"`([^`\n]+)`", prose(path))
-
-
 def outside_variables(**given: str) -> dict[str, str]:
     """This process's variables without those that configure Runtara."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("RUNTARA_", "DATA_DIR"))}
     return {**kept, **given}
-
-
-def headings(path: Path) -> set[str]:
-    titles = re.findall(r"^#+ (.+)$", prose(path), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", title).lower().replace(" ", "-") for title in titles}
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=DOCUMENT_NAMES)

@@ -8,13 +8,13 @@ from runtara_sdk.agents import (
     AgentDefinition,
     CapabilityContext,
     EffectClass,
-    Example,
     KnownError,
     agent,
     capability,
 )
 from runtara_sdk.agents.files import FILE_ERRORS, WORKSPACE_ERRORS
 
+from runtara_agents_http import examples
 from runtara_agents_http.address_guard import AddressGuard
 from runtara_agents_http.client import HttpClientPool
 from runtara_agents_http.connection_types import CONNECTION_TYPES
@@ -72,19 +72,6 @@ HTTP_ERRORS = (
 """What every capability that makes requests may raise."""
 
 
-_EXAMPLES = (
-    Example({"url": "https://api.example.com/orders", "query_parameters": {"state": "open"}}, needs="an HTTP service"),
-    Example(
-        {"url": "https://api.example.com/orders", "body": {"sku": 7}, "success_codes": ["2xx", 409]},
-        needs="an HTTP service",
-    ),
-    Example(
-        {"url": "https://files.example.com/report.pdf", "response_type": "file", "save_to": "in/report.pdf"},
-        needs="an HTTP service",
-    ),
-)
-
-
 @agent(
     id="http",
     name="HTTP",
@@ -111,7 +98,7 @@ class HttpAgent:
         rate_limited=True,
         effect=EffectClass.KEYED,
         known_errors=HTTP_ERRORS,
-        examples=_EXAMPLES,
+        examples=examples.REQUESTS,
     )
     async def http_request(self, inputs: HttpRequestInput, context: CapabilityContext) -> HttpResponse:
         """Perform the call."""
@@ -134,17 +121,7 @@ class HttpAgent:
             KnownError.permanent(PATH_INVALID, "A path does not lead through the body.", "path"),
             KnownError.permanent(OPTION_INVALID, "Two options do not go together."),
         ),
-        examples=[
-            Example(
-                {
-                    "url": "https://api.example.com/orders",
-                    "mode": "cursor",
-                    "next_path": "meta.next",
-                    "items_path": "data",
-                },
-                needs="an HTTP service",
-            )
-        ],
+        examples=[examples.PAGINATE],
     )
     async def http_paginate(self, inputs: HttpPaginateInput, context: CapabilityContext) -> HttpPaginateOutput:
         """Read all pages."""
@@ -165,7 +142,7 @@ class HttpAgent:
             KnownError.permanent(CHECKSUM_MISMATCH, "The file has another SHA-256 than expected.", "url"),
             KnownError.transient(INCOMPLETE, "The connection ended before the file did.", "url"),
         ),
-        examples=[Example({"url": "https://files.example.com/a.iso", "save_to": "in/a.iso"}, needs="an HTTP service")],
+        examples=[examples.DOWNLOAD],
     )
     async def http_download(self, inputs: HttpDownloadInput, context: CapabilityContext) -> HttpDownloadOutput:
         """Download it."""
@@ -181,9 +158,7 @@ class HttpAgent:
         rate_limited=True,
         effect=EffectClass.KEYED,
         known_errors=(*HTTP_ERRORS, KnownError.permanent(OPTION_INVALID, "Two options do not go together.")),
-        examples=[
-            Example({"url": "https://files.example.com/a.csv", "file": {"$file": "out/a.csv"}}, needs="an HTTP service")
-        ],
+        examples=[examples.UPLOAD],
     )
     async def http_upload(self, inputs: HttpUploadInput, context: CapabilityContext) -> HttpUploadOutput:
         """Upload it."""
@@ -205,7 +180,7 @@ class HttpAgent:
             KnownError.permanent("CONDITION_INVALID", "`until` or `fail_when` is no condition.", "place"),
             KnownError.permanent(OPTION_INVALID, "Nothing says what is waited for."),
         ),
-        examples=[Example({"url": "https://api.example.com/jobs/7", "until_status": [200]}, needs="an HTTP service")],
+        examples=[examples.POLL],
     )
     async def http_poll(self, inputs: HttpPollInput, context: CapabilityContext) -> HttpPollOutput:
         """Wait for the answer."""
@@ -226,9 +201,7 @@ class HttpAgent:
             KnownError.transient(GRAPHQL_ERROR, "It tells of errors that may pass, by their codes.", "url", "codes"),
             KnownError.permanent(GRAPHQL_INVALID, "The answer is none of GraphQL.", "url", "status_code"),
         ),
-        examples=[
-            Example({"url": "https://api.example.com/graphql", "query": "{ orders { id } }"}, needs="a GraphQL service")
-        ],
+        examples=[examples.GRAPHQL],
     )
     async def http_graphql(self, inputs: HttpGraphqlInput, context: CapabilityContext) -> HttpGraphqlOutput:
         """Perform the operation."""

@@ -12,7 +12,6 @@ from runtara_sdk.agents import (
     AgentDefinition,
     CapabilityContext,
     EffectClass,
-    Example,
     FileData,
     FileReference,
     KnownError,
@@ -21,7 +20,7 @@ from runtara_sdk.agents import (
 )
 from runtara_sdk.agents.files import WORKSPACE_ERRORS
 
-from runtara_agents_sftp import failures
+from runtara_agents_sftp import examples, failures
 from runtara_agents_sftp.batches import download_matching, upload_matching
 from runtara_agents_sftp.content import opened_content, text_of
 from runtara_agents_sftp.failures import failed
@@ -67,8 +66,6 @@ from runtara_agents_sftp.waiting import WAIT_TIMEOUT, wait_for_files
 
 T = TypeVar("T")
 
-_SERVER = "an SFTP server"
-
 
 @agent(
     id="sftp",
@@ -95,7 +92,7 @@ class SftpAgent:
             *COMMON,
             TOO_MANY_ERROR,
         ),
-        examples=[Example({"path": "/in", "pattern": "*.csv", "sort": "modified_time"}, needs=_SERVER)],
+        examples=[examples.LIST],
     )
     def list_files(self, inputs: ListInput, context: CapabilityContext) -> list[FileEntry]:
         """The entries."""
@@ -129,10 +126,7 @@ class SftpAgent:
             KnownError.permanent(failures.NOT_TEXT, "It is not of the encoding, and strict is set.", "path"),
             *WORKSPACE_ERRORS,
         ),
-        examples=[
-            Example({"path": "/in/orders.csv"}, needs=_SERVER),
-            Example({"path": "/in/orders.csv", "save_to": "in/orders.csv"}, needs=_SERVER),
-        ],
+        examples=[examples.DOWNLOAD_TEXT, examples.DOWNLOAD_FILE],
     )
     def download_file(self, inputs: DownloadInput, context: CapabilityContext) -> str | FileData | DownloadedFile:
         """The content, or where it lies."""
@@ -172,10 +166,7 @@ class SftpAgent:
         ),
         compensates_with="sftp-delete-file",
         compensates_description="Deletes the file that was written.",
-        examples=[
-            Example({"path": "/out/hello.txt", "content": "Hello\n"}, needs=_SERVER),
-            Example({"path": "/out/orders.csv", "data": {"$file": "out/orders.csv"}}, needs=_SERVER),
-        ],
+        examples=[examples.UPLOAD_TEXT, examples.UPLOAD_FILE],
     )
     def upload_file(self, inputs: UploadInput, context: CapabilityContext) -> int | UploadedFile:
         """The bytes written."""
@@ -209,7 +200,7 @@ class SftpAgent:
             KnownError.permanent(failures.DELETE_FAILED, "The server refuses.", "path"),
             KnownError.permanent(failures.IS_DIRECTORY, "It is a directory.", "path"),
         ),
-        examples=[Example({"path": "/in/orders.csv"}, needs=_SERVER)],
+        examples=[examples.DELETE],
     )
     async def delete_file(self, inputs: DeleteInput, context: CapabilityContext) -> DeletedFile:
         """Delete it."""
@@ -226,7 +217,7 @@ class SftpAgent:
         deterministic=False,
         rate_limited=True,
         known_errors=COMMON,
-        examples=[Example({"path": "/in/orders.csv"}, needs=_SERVER)],
+        examples=[examples.INFO],
     )
     def get_info(self, inputs: PathInput, context: CapabilityContext) -> FileStatus:
         """What is there."""
@@ -248,7 +239,7 @@ class SftpAgent:
             WRITE[0],
             KnownError.permanent(failures.ALREADY_EXISTS, "It is there, and may not be replaced.", "path"),
         ),
-        examples=[Example({"source": "/in/orders.csv", "destination": "/done/orders.csv"}, needs=_SERVER)],
+        examples=[examples.MOVE],
     )
     async def move_file(self, inputs: MoveInput, context: CapabilityContext) -> MovedFile:
         """Move it."""
@@ -266,7 +257,7 @@ class SftpAgent:
         deterministic=False,
         rate_limited=True,
         known_errors=(*COMMON, WRITE[0]),
-        examples=[Example({"path": "/out/2026/11"}, needs=_SERVER)],
+        examples=[examples.CREATE_DIRECTORY],
     )
     def create_directory(self, inputs: CreateDirectoryInput, context: CapabilityContext) -> MadeDirectory:
         """Make it."""
@@ -293,7 +284,7 @@ class SftpAgent:
             KnownError.permanent(failures.DELETE_FAILED, "The server refuses.", "path"),
             KnownError.permanent(failures.DIRECTORY_NOT_EMPTY, "It holds files, and recursive is not set.", "path"),
         ),
-        examples=[Example({"path": "/work/old", "recursive": True}, needs=_SERVER)],
+        examples=[examples.DELETE_DIRECTORY],
     )
     async def delete_directory(self, inputs: DeleteDirectoryInput, context: CapabilityContext) -> DeletedDirectory:
         """Delete it."""
@@ -317,7 +308,7 @@ class SftpAgent:
         deterministic=False,
         rate_limited=True,
         known_errors=(*COMMON, READ, TOO_MANY_ERROR, *WORKSPACE_ERRORS),
-        examples=[Example({"pattern": "/in/*.csv", "save_to": "in"}, needs=_SERVER)],
+        examples=[examples.DOWNLOAD_FILES],
     )
     async def download_files(self, inputs: DownloadFilesInput, context: CapabilityContext) -> BatchOutput:
         """Download them."""
@@ -334,7 +325,7 @@ class SftpAgent:
         deterministic=False,
         rate_limited=True,
         known_errors=(*COMMON, *WRITE, READ, TOO_MANY_ERROR, *FILES),
-        examples=[Example({"pattern": "out/*.csv", "path": "/out", "create_dirs": True}, needs=_SERVER)],
+        examples=[examples.UPLOAD_FILES],
     )
     async def upload_files(self, inputs: UploadFilesInput, context: CapabilityContext) -> BatchOutput:
         """Upload them."""
@@ -352,7 +343,7 @@ class SftpAgent:
             TOO_MANY_ERROR,
             KnownError.permanent(WAIT_TIMEOUT, "Nothing came in time.", "path", "timeout_ms"),
         ),
-        examples=[Example({"pattern": "/in/orders-*.csv", "timeout_ms": 3_600_000}, needs=_SERVER)],
+        examples=[examples.WAIT],
     )
     async def wait_for_file(self, inputs: WaitInput, context: CapabilityContext) -> WaitOutput:
         """Wait."""

@@ -103,7 +103,18 @@ class RowsFile(BaseModel):
     examples=[
         Example({"data": SPREADSHEET, "sheet": "Orders"}, output=[{"sku": "A1", "qty": 2, "on": "2026-11-27"}]),
         Example(
-            {"data": {"$file": "in/orders.xlsx"}, "output": "file", "path": "work/orders.jsonl"}, needs="a spreadsheet"
+            {"data": {"$file": "in/orders.xlsx"}, "output": "file", "path": "work/orders.jsonl"},
+            output={
+                "file": {
+                    "$file": "work/orders.jsonl",
+                    "filename": "orders.jsonl",
+                    "size": 21,
+                    "sha256": "132122d1e3e209215d92c60c49efcb7228131396b7d612f820729098a7bbe0e9",
+                    "mimeType": "application/x-ndjson",
+                },
+                "count": 1,
+            },
+            needs="a spreadsheet in the workspace",
         ),
     ],
 )

@@ -92,6 +92,7 @@ class Example:
         inputs: JSON object of the inputs.
         output: what it gives; left out (`...`) where that is different each time.
         needs: what must be there for the call, in words (`an SFTP server`); empty for one that can be made anywhere.
+        connection: integration id of the connection that the call is made with; empty for one without.
         files: text files that the workspace holds before the call, by path.
     """
 
@@ -99,6 +100,7 @@ class Example:
     output: Any = ...
     needs: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
+    connection: str = ""
 
     def metadata(self) -> dict[str, Any]:
         """The example in the agent metadata."""
@@ -107,6 +109,8 @@ class Example:
             document["output"] = self.output
         if self.needs:
             document["needs"] = self.needs
+        if self.connection:
+            document["connection"] = self.connection
         if self.files:
             document["files"] = dict(self.files)
         return document

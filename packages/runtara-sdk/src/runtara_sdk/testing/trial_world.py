@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from runtara_sdk.agents.errors import AgentError
+from runtara_sdk.clock import Clock
 from runtara_sdk.testing.jumping_clock import JumpingClock
 from runtara_sdk.testing.memory_store import MemoryStore
 from runtara_sdk.workflow.children import ChildScenario
@@ -147,6 +148,7 @@ class TrialSurroundings(Surroundings):
         answer = self._world.call(CallQuestion.of(call))
         if answer is not None:
             return capability_result(answer)
+        call = replace(call, context=replace(call.context, clock=_ClockAtWork(self._jumping)))
         with self._jumping.real_work():
             return await super().invoke(call)
 
@@ -163,6 +165,20 @@ class TrialSurroundings(Surroundings):
     async def run_child(self, child: ChildScenario, run: Run, step_id: str) -> Any:
         answer = self._world.child(child.id, step_id, run.scope.base)
         return await super().run_child(child, run, step_id) if answer is None else child_result(answer)
+
+
+class _ClockAtWork(Clock):
+    """The clock of a capability that is really called: time stands still while it works, not while it waits."""
+
+    def __init__(self, jumping: JumpingClock) -> None:
+        self._jumping = jumping
+
+    def now_ms(self) -> int:
+        return self._jumping.now_ms()
+
+    async def sleep(self, seconds: float) -> None:
+        with self._jumping.rest():
+            await self._jumping.sleep(seconds)
 
 
 def capability_result(answer: Answer) -> Any:
