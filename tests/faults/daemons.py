@@ -32,14 +32,14 @@ async def main(database_url: str, data_dir: Path) -> None:
         )
     )
     await environment.start()
-    servers = [*core._servers, environment._server]
+    servers = [*core._listening.ports, *environment._listening.ports]
 
     def tell_load() -> None:
-        numbers = ((each.connection_count, each.open_streams, each.buffered_bytes) for each in servers if each)
+        numbers = ((each.connection_count, each.open_streams, each.buffered_bytes) for each in servers)
         print(*(number for load in numbers for number in load), flush=True)
 
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, tell_load)
-    print(*(each.port for each in servers if each), flush=True)
+    print(*(each.port for each in servers), flush=True)
     await asyncio.Event().wait()
 
 
