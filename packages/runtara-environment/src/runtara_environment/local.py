@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import itertools
 import json
 import os
@@ -15,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from runtara_core.daemon import CoreDaemon
-from runtara_core.database import create_database
+from runtara_core.database import create_database, is_sql_url
 from runtara_core.management_service import ManagementService
 from runtara_core.models import EventFilter, Instance
 from runtara_core.settings import CoreSettings
+from runtara_core.storages import open_storage
 from runtara_sdk.clock import Clock, SystemClock
 from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.identifiers import refuse_empty
@@ -30,6 +32,7 @@ from runtara_sdk.written_decimal import dump_json, read_decimal
 from runtara_environment.environment import Environment
 from runtara_environment.event_lines import event_line
 from runtara_environment.launch_options import LaunchOptions
+from runtara_environment.runners.loading import load_runners
 from runtara_environment.settings import SupervisionSettings
 from runtara_environment.sql.queries import environment_queries
 from runtara_environment.supervision.guest import CoreAccess
@@ -51,6 +54,17 @@ def default_database_url(data_dir: Path) -> str:
     return str(data_dir.absolute() / "runtara.db")
 
 
+def environment_database_url(data_dir: Path, database_url: str) -> str:
+    """Where the tables of the environment are: in core's database, or in a file beside a storage of a plugin.
+
+    The file is named after the storage, since launches of one core mean nothing to another.
+    """
+    if is_sql_url(database_url):
+        return database_url
+    digest = hashlib.sha256(database_url.encode()).hexdigest()
+    return str(data_dir.absolute() / f"environment-{digest[:16]}.db")
+
+
 @asynccontextmanager
 async def local_environment(
     data_dir: Path,
@@ -63,7 +77,7 @@ async def local_environment(
     management_port: int | None = None,
     only_instance: str | None = None,
 ) -> AsyncIterator[tuple[CoreDaemon, Environment]]:
-    """A core and an environment on one database; the environment does not claim before its `start`.
+    """A core and an environment, on one database if it can be; the environment does not claim before its `start`.
 
     The variables of the core daemon hold here, too. With `only_instance` nobody else connects, so the certificate is
     always that of the data directory.
@@ -89,7 +103,7 @@ async def local_environment(
     await core.start()
     try:
         environment = Environment(
-            create_database(database_url, environment_queries()),
+            create_database(environment_database_url(data_dir, database_url), environment_queries()),
             core.management,
             CoreAccess(address=core.instance_address, ca_file=core.identity.ca_path),
             data_dir.absolute(),
@@ -107,6 +121,13 @@ async def local_environment(
 
 class LocalPlatform:
     """Runs artifacts on a core and an environment in this process (see `runtara_sdk.services.LocalPlatform`)."""
+
+    async def require_plugins(self, *, runner: str, database_url: str | None) -> None:
+        """Refuse a runner or a database URL for which no plugin is installed."""
+        if runner != "auto":
+            (await asyncio.to_thread(load_runners)).get(runner)
+        if database_url is not None:
+            await open_storage(database_url)
 
     async def run_artifact(
         self,
