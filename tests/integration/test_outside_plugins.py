@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -30,7 +32,7 @@ PLATFORM = ("runtara-compiler", "runtara-core[testing]", "runtara-environment[te
 BUILD_SECONDS = 600
 WAIT_SECONDS = 60.0
 
-RESULT = {"fingerprint": "e2be4833008a5cc1a2f645be3ba33fb8", "reference": "ORDER100124"}
+RESULT = {"fingerprint": "1b50aad4336681742d23ee4ef4ecc794", "reference": "ORDER100124"}
 LEDGER = "ORDER1001 begun\nORDER1001 checked\n"
 
 
@@ -101,6 +103,8 @@ def test_they_pass_the_suites_that_are_shipped(part: str, installed: CleanEnviro
 @pytest.mark.native
 @pytest.mark.timeout(BUILD_SECONDS)
 def test_a_native_binary_uses_all_three_and_then_needs_none(installed: CleanEnvironment, tmp_path: Path) -> None:
+    readme = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    assert json.loads(readme.partition("```json\n")[2].partition("```")[0]) == RESULT
     scenario = shutil.copy(EXAMPLES / "order-check.json", tmp_path)
     variables = {"DATA_DIR": str(tmp_path / "data"), **native_library()}
     options = ("--tenant", "acme", "--scenario", "order-check", "--target", "native", "--output", "check")
@@ -121,7 +125,9 @@ def test_a_native_binary_uses_all_three_and_then_needs_none(installed: CleanEnvi
         away.rename(installed.directory)
 
 
-def is_killed_and_goes_on(installed: CleanEnvironment, scenario: str, directory: Path, variables: dict[str, str]) -> None:
+def is_killed_and_goes_on(
+    installed: CleanEnvironment, scenario: str, directory: Path, variables: dict[str, str]
+) -> None:
     """Run it with the storage and the runner; kill the command and its program in the middle, and run it again."""
     ledger, journal = directory / "ledger", directory / "state" / "core.journal"
     given = json.dumps({"order": "ORDER1001", "ledger": str(ledger)})
@@ -217,8 +223,8 @@ def processes_with(variable: str) -> list[int]:
 
 
 HOOKS = {
-    "runtara.storage": "from runtara_core.hookspecs import hookimpl\n@hookimpl\ndef runtara_storage(database_url):\n    ",
-    "runtara.runners": "from runtara_environment.hookspecs import hookimpl\n@hookimpl\ndef runtara_runners():\n    ",
+    "runtara.storage": ("runtara_core", "runtara_storage(database_url)"),
+    "runtara.runners": ("runtara_environment", "runtara_runners()"),
 }
 FAULTS = {
     "unimportable": ("import no_such_module\n", "", "ModuleNotFoundError: No module named 'no_such_module'"),
@@ -239,7 +245,9 @@ def broken_plugins(directory: Path, group: str, host: str) -> Iterator[dict[str,
         text = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\nRequires-Dist: {requirement}\n"
         (metadata_directory / "METADATA").write_text(text)
         (metadata_directory / "entry_points.txt").write_text(f"[{group}]\n{name} = {name}_plugin\n")
-        (directory / f"{name}_plugin.py").write_text(f"{at_import}{HOOKS[group]}{in_hook or 'pass'}\n")
+        package, hook = HOOKS[group]
+        source = f"from {package}.hookspecs import hookimpl\n@hookimpl\ndef {hook}:\n    {in_hook or 'pass'}\n"
+        (directory / f"{name}_plugin.py").write_text(at_import + source)
     yield {"PYTHONPATH": str(directory), "RUNTARA_PLUGIN_LOAD_SECONDS": "1"}
 
 
@@ -281,3 +289,20 @@ def test_broken_ones_are_named_and_take_nothing_down(
             assert states[name][0] == "broken"
             assert FAULTS[name][2] in states[name][1]
         assert states["acme" if group == "runtara.storage" else "background"] == ("ok", None)
+
+
+def promised_modules(package: str) -> set[str]:
+    """The modules in the table of the README that says what a plugin needs."""
+    readme = (REPOSITORY / "packages" / package / "README.md").read_text(encoding="utf-8")
+    table = re.search(r"^\| Module \|.*?\n\n", readme, re.DOTALL | re.MULTILINE)
+    assert table is not None
+    return set(re.findall(r"`(runtara_[\w.]+)`", "".join(line.split("|")[1] for line in table[0].split("\n") if line)))
+
+
+@pytest.mark.parametrize(("part", "package"), [("storage", "runtara-core"), ("runner", "runtara-environment")])
+def test_they_need_the_promised_modules_alone(part: str, package: str) -> None:
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in (EXAMPLES / part).rglob("*.py")]
+    imports = (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ImportFrom))
+    imported = {node.module for node in imports if node.module is not None and node.module.startswith("runtara_")}
+    assert imported
+    assert imported <= promised_modules(package)
