@@ -8,16 +8,18 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
+from runtara_core.testing.ports import choose_port
 
 from tests.integration.clean_environment import (
     REPOSITORY,
@@ -220,6 +222,81 @@ def processes_with(variable: str) -> list[int]:
         except OSError:
             continue
     return found
+
+
+PROGRAM = """\
+import asyncio
+import os
+from runtara_sdk import RuntaraSdk
+
+async def main():
+    async with RuntaraSdk.from_env() as sdk:
+        await sdk.checkpoint("greeted", b"once")
+        await sdk.completed({"niceness": os.getpriority(os.PRIO_PROCESS, 0)})
+
+asyncio.run(main())
+"""
+
+
+def test_daemons_take_them_from_their_settings(installed: CleanEnvironment, tmp_path: Path) -> None:
+    core_port, management_port, port = (choose_port(socket.SOCK_DGRAM) for _ in range(3))
+    variables = {
+        "DATA_DIR": str(tmp_path / "data"),
+        "RUNTARA_DATABASE_URL": f"journal://{tmp_path}/core.journal",
+        "RUNTARA_QUIC_PORT": str(core_port),
+        "RUNTARA_ADMIN_PORT": str(management_port),
+        "RUNTARA_CORE_ADDR": f"127.0.0.1:{core_port}",
+        "RUNTARA_ENV_QUIC_PORT": str(port),
+        "RUNTARA_ENVIRONMENT_ADDR": f"127.0.0.1:{port}",
+        "RUNTARA_RUNNER": "background",
+    }
+    refused = installed.run("runtara", "environment", at=tmp_path, **variables)
+    assert refused.returncode == 2
+    assert "journal:// is a storage of core: set RUNTARA_ENVIRONMENT_DATABASE_URL" in refused.stderr
+    variables["RUNTARA_ENVIRONMENT_DATABASE_URL"] = f"sqlite:///{tmp_path}/environment.db"
+
+    program = tmp_path / "greet"
+    program.write_text(f"#!{installed.directory}/bin/python\n{PROGRAM}")
+    with ExitStack() as daemons:
+        core = daemons.enter_context(daemon(installed, "core", tmp_path, variables))
+        daemons.enter_context(daemon(installed, "environment", tmp_path, variables))
+        owner = ("--tenant", "acme")
+        image = ctl(installed, variables, "register", "--binary", str(program), *owner, "--name", "greet").strip()
+        ctl(installed, variables, "start", "--image", image, *owner, "--instance-id", "greet-1")
+        ended = json.loads(ctl(installed, variables, "wait", "greet-1"))
+        niceness = min(19, os.getpriority(os.PRIO_PROCESS, 0) + 5)
+        assert (ended["status"], ended["output"]) == ("completed", {"niceness": niceness})
+        core.kill()
+        core.wait()
+        daemons.enter_context(daemon(installed, "core", tmp_path, variables))
+        kept = json.loads(ctl(installed, variables, "status", "greet-1"))
+        assert (kept["status"], kept["output"]) == (ended["status"], ended["output"])
+
+
+@contextmanager
+def daemon(
+    installed: CleanEnvironment, name: str, directory: Path, variables: dict[str, str]
+) -> Iterator[subprocess.Popen[str]]:
+    """A daemon that serves; it is killed at the end."""
+    with subprocess.Popen(
+        [str(installed.directory / "bin" / "runtara"), name],
+        cwd=directory,
+        env=outside_variables() | variables,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert "serves" in process.stdout.readline()
+            yield process
+        finally:
+            process.kill()
+
+
+def ctl(installed: CleanEnvironment, variables: dict[str, str], *arguments: str) -> str:
+    done = installed.run("runtara-ctl", *arguments, **variables)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 HOOKS = {
