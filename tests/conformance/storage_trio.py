@@ -7,6 +7,7 @@ import importlib
 from collections import Counter
 from collections.abc import Awaitable, Coroutine
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -22,6 +23,8 @@ from runtara_sdk.errors import (
     StaleEpochError,
 )
 from runtara_sdk.models import CheckpointResult, SignalPoll
+
+EXAMPLE_STORAGE = Path(__file__).parents[2] / "examples" / "outside_plugins" / "storage" / "src"
 
 ERRORS = (
     ConcurrencyLimitError,
@@ -60,7 +63,7 @@ class Trio:
         connection = await asyncpg.connect(self._postgres_url)
         await connection.execute("DELETE FROM instances; UPDATE first_epochs SET epoch = 0")
         await connection.close()
-        model = importlib.import_module("memory_storage").MemoryStorage()
+        model = importlib.import_module("acme_storage").MemoryStorage()
         self.storages = {"model": model, "sqlite": self._sqlite, "postgres": self._postgres}
 
     def close(self) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,7 +21,7 @@ from runtara_sdk.models import InstanceStatus, TerminationReason
 from .storage_management_steps import ManagementSteps
 from .storage_program_steps import ProgramSteps
 from .storage_steps import CHECKPOINTS, MANAGED
-from .storage_trio import ERRORS, Trio, comparable
+from .storage_trio import ERRORS, EXAMPLE_STORAGE, Trio, comparable
 
 STEPS = int(os.environ.get("RUNTARA_MODEL_STEPS", "2000"))
 SEED = int(os.environ.get("RUNTARA_MODEL_SEED", "1"))
@@ -111,7 +110,7 @@ class StorageMachine(ManagementSteps, ProgramSteps):
 
 @pytest.fixture
 def trio(emptied_postgres_database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trio]:
-    monkeypatch.syspath_prepend(str(Path(__file__).parent / "outside_storage"))
+    monkeypatch.syspath_prepend(str(EXAMPLE_STORAGE))
     trio = Trio(emptied_postgres_database_url)
     yield trio
     trio.close()

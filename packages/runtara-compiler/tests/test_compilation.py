@@ -175,7 +175,7 @@ async def test_unacceptable_input_touches_nothing(tmp_path: Path, change: dict[s
 async def test_interpreter_whose_path_the_kernel_cannot_read(tmp_path: Path) -> None:
     pin = {"distribution": "runtara-sdk", "version": "0.1.0"}
     scenario = {"id": "x", "version": 1, "sha256": "0" * 64}
-    manifest = {"scenario": scenario, "sdk": pin, "compiler": pin, "agents": [], "python": "3.11.7"}
+    manifest = {"scenario": scenario, "sdk": pin, "compiler": pin, "agents": [], "requirements": [], "python": "3.11.7"}
     request = BuildRequest("workflow = None\n", "workflow_x", manifest, (), tmp_path, lambda _: None)
     path = await PythonTarget("/opt/my python/bin/python3").build(request)
     assert path.read_bytes().startswith(b'#!/bin/sh\nexec \'/opt/my python/bin/python3\' "$0" "$@"\n')

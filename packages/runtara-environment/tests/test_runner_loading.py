@@ -1,12 +1,14 @@
 """Runner plugins: the built-in one comes through the entry point, a broken one is put aside."""
 
 import sys
+import threading
 import types
 from pathlib import Path
 
 import pytest
-from runtara_environment.runner import LaunchError, LaunchSpec, NetworkMode, Runner
-from runtara_environment.runners.loading import load_plugins, load_runners
+from runtara_environment.runner import LaunchError, LaunchSpec, NetworkMode, Runner, RunnerProbe
+from runtara_environment.runners.choosing import choose_runner
+from runtara_environment.runners.loading import LoadedRunners, load_plugins, load_runners
 from runtara_environment.runners.native import NativeRunner
 from runtara_sdk.errors import ConfigurationError
 from runtara_sdk.plugins import Plugin
@@ -33,7 +35,23 @@ def test_broken_plugins_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     class NoRunner:
         runner_type = "odd"
 
-    for name, classes in {"raising_plugin": None, "odd_plugin": (NoRunner,), "empty_plugin": ()}.items():
+    class Leaving(NoRunner):
+        def __init__(self) -> None:
+            sys.exit("no licence")
+
+    class Hanging(NoRunner):
+        def __init__(self) -> None:
+            threading.Event().wait(60)
+
+    monkeypatch.setenv("RUNTARA_PLUGIN_LOAD_SECONDS", "0.2")
+    plugins = {
+        "raising_plugin": None,
+        "odd_plugin": (NoRunner,),
+        "empty_plugin": (),
+        "leaving_plugin": (Leaving,),
+        "hanging_plugin": (Hanging,),
+    }
+    for name, classes in plugins.items():
         module = types.ModuleType(name)
         source = (
             "from runtara_environment.hookspecs import hookimpl\n"
@@ -44,7 +62,7 @@ def test_broken_plugins_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
         exec(source, module.__dict__ | {"classes": classes}, module.__dict__)
         module.__dict__["runtara_runners"].__globals__["classes"] = classes
         monkeypatch.setitem(sys.modules, name, module)
-    names = ["missing_plugin", "raising_plugin", "odd_plugin", "empty_plugin"]
+    names = ["missing_plugin", *plugins]
     loaded = load_plugins([plugin("native", NATIVE), *(plugin(name, name) for name in names), plugin("twin", NATIVE)])
     assert set(loaded.runners) == {"native"}
     reasons = {item.plugin.name: item.reason for item in loaded.broken}
@@ -52,9 +70,25 @@ def test_broken_plugins_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "out of order" in reasons["raising_plugin"]
     assert "not a subclass" in reasons["odd_plugin"]
     assert "provides no runner" in reasons["empty_plugin"]
+    assert reasons["leaving_plugin"] == "SystemExit: no licence"
+    assert "did not finish loading within 0.2 s" in reasons["hanging_plugin"]
     assert "already" in reasons["twin"]
-    with pytest.raises(ConfigurationError, match=r"installed are native; plugin missing_plugin"):
+    with pytest.raises(ConfigurationError, match=r"installed are native; plugin missing_plugin: ModuleNotFoundError"):
         loaded.get("oci")
+
+
+async def test_a_runner_whose_probe_fails_does_not_work_here() -> None:
+    class Failing(NativeRunner):
+        runner_type = "failing"
+
+        async def probe(self) -> RunnerProbe:
+            raise ZeroDivisionError("division by zero")
+
+    runners = LoadedRunners({"failing": Failing()}, ())
+    with pytest.raises(
+        ConfigurationError, match="runner failing does not work on this machine: its probe failed: Zero"
+    ):
+        await choose_runner("failing", runners)
 
 
 @pytest.mark.parametrize(

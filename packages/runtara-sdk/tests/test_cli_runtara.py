@@ -13,7 +13,7 @@ from runtara_sdk.cli.main import runtara
 SERVICES = """
     import click
     from pathlib import Path
-    from runtara_sdk.errors import InvalidInputError, TransportError
+    from runtara_sdk.errors import ConfigurationError, InvalidInputError, TransportError
     from runtara_sdk.services import CompiledScenario, RunOutcome
 
     calls = {}
@@ -29,6 +29,11 @@ SERVICES = """
             return CompiledScenario("s", Path("artifact"), "", 1, False, ("W001 unused step",))
 
     class LocalPlatform:
+        async def require_plugins(self, *, runner, database_url):
+            calls["require"] = {"runner": runner, "database_url": database_url}
+            if runner == "docker":
+                raise ConfigurationError("there is no runner 'docker': installed are native")
+
         async def run_artifact(self, artifact, **options):
             calls["run"] = options
             options["progress"]("running")
@@ -127,6 +132,11 @@ class TestRun:
         assert run["data_dir"] == Path.cwd() / "d"
         assert len(run["instance_id"]) == 36
         assert services.calls["compile"]["target"] == "native"
+        assert services.calls["require"] == {"runner": "native", "database_url": "sqlite:///x"}
+
+    def test_a_runner_that_is_not_installed_is_told_before_anything_is_compiled(self, services, scenario, command):
+        assert command("run", str(scenario), "--runner", "docker")[0] == 2
+        assert services.calls.keys() == {"require"}
 
     @pytest.mark.parametrize(
         ("given", "expected"),
@@ -199,7 +209,7 @@ class TestRun:
             (["order.json", "--input", '{"data": 1}'], "data must be"),
             (["order.json", "--input", "@absent.json"], "absent.json"),
             (["order.json", "--input", "@"], "a file name is missing behind @"),
-            (["order.json", "--runner", "oci"], "--runner native"),
+            (["order.json", "--runner", "docker"], "no runner 'docker': installed are native"),
             (["order.json", "--child", "a"], "--child"),
             (["order.json", "--unknown"], "--unknown"),
             ([], "SCENARIO"),

@@ -80,7 +80,7 @@ def bill_of_materials(manifest: Mapping[str, Any], included: Iterable[Material] 
 
 def _materials(manifest: Mapping[str, Any], included: Iterable[Material]) -> list[Material]:
     """Each distribution once; what an artifact holds is told before what its manifest pins."""
-    pins = [manifest["sdk"], manifest["compiler"], *manifest["agents"]]
+    pins = [manifest["sdk"], manifest["compiler"], *manifest["agents"], *manifest["requirements"]]
     pinned = (
         Material(pin["distribution"], pin.get("version") or "unknown", pin.get("sha256"))
         for pin in pins

@@ -31,7 +31,13 @@ from runtara_compiler.language.children import ChildKey, ResolvedChildren
 from runtara_compiler.language.loader import load_scenario
 from runtara_compiler.language.steps import BaseStep
 from runtara_compiler.placement import build_directory, data_directory, put_in_place
-from runtara_compiler.provenance import build_manifest, compiler_version, pin_agent
+from runtara_compiler.provenance import (
+    DistributionPin,
+    build_manifest,
+    compiler_version,
+    pin_agent,
+    pin_requirements,
+)
 from runtara_compiler.targets import AgentPin, BuildRequest, BuildTarget, Progress
 from runtara_compiler.targets.loading import load_build_targets
 from runtara_compiler.validation import validate
@@ -180,7 +186,8 @@ async def compile_scenario(compilation: CompilationInput, *, progress: Progress 
     checked = _check(compilation)
     pins = {agent_id: pin_agent(agent) for agent_id, agent in checked.agents.items()}
     module = _generate(checked, compilation, pins)
-    manifest = _manifest(checked, compilation, pins, module)
+    requirements = await asyncio.to_thread(pin_requirements, pins.values(), progress)
+    manifest = _manifest(checked, compilation, pins, requirements, module)
     data_dir = data_directory(compilation.data_dir)
     entry, from_cache = await _build(target, module, manifest, pins, data_dir, progress)
     build_dir = build_directory(
@@ -281,6 +288,7 @@ def _manifest(
     checked: CheckedScenario,
     compilation: CompilationInput,
     pins: Mapping[str, AgentPin],
+    requirements: Sequence[DistributionPin],
     module: GeneratedModule,
 ) -> dict[str, Any]:
     scenario = checked.scenario
@@ -300,6 +308,7 @@ def _manifest(
         module_name=module.name,
         module_source=module.source,
         agents=_distinct(pins),
+        requirements=requirements,
         has_side_effects=checked.has_side_effects,
     )
 

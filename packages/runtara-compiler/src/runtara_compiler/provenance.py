@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from runtara_sdk.agents import DiscoveredAgent
+from runtara_sdk.errors import ConfigurationError
 
-from runtara_compiler.targets import AgentPin
+from runtara_compiler.targets import AgentPin, Progress
 
 MANIFEST_VERSION = 1
 
@@ -45,6 +46,26 @@ def pin_agent(agent: DiscoveredAgent) -> AgentPin:
         distribution=agent.distribution,
         version=agent.version,
         sha256=_package_digest(agent.module.partition(".")[0]),
+    )
+
+
+def pin_requirements(agents: Iterable[AgentPin], progress: Progress) -> tuple[DistributionPin, ...]:
+    """Pin what the SDK and the agents require, at any depth; they themselves are pinned apart from it.
+
+    The digests are those of a native base (`runtara_compiler.native.closure`).
+    """
+    from runtara_compiler.native.closure import SDK_DISTRIBUTION, Role, resolve_closure
+    from runtara_compiler.native.inclusion import LEFT_OUT
+
+    named = {agent.distribution for agent in agents if agent.distribution is not None} - {SDK_DISTRIBUTION}
+    try:
+        closure = resolve_closure(named, whole=[SDK_DISTRIBUTION], left_out=LEFT_OUT)
+    except ConfigurationError as error:
+        # An interpreter may hold what no installer has put there, and an archive runs on it all the same.
+        progress(f"what the agents require is not pinned: {error.message}")
+        return ()
+    return tuple(
+        DistributionPin(item.name, item.version, item.digest) for item in closure if item.role is Role.REQUIRED
     )
 
 
@@ -90,6 +111,7 @@ def build_manifest(
     module_name: str,
     module_source: str,
     agents: Iterable[AgentPin],
+    requirements: Iterable[DistributionPin],
     has_side_effects: bool,
 ) -> dict[str, Any]:
     """The JSON object that an artifact carries; the same inputs give the same manifest.
@@ -100,6 +122,7 @@ def build_manifest(
         module_name: name of the generated module.
         module_source: its text.
         agents: the agents that it imports.
+        requirements: the distributions that these and the SDK require.
         has_side_effects: whether any step may change something outside the workflow.
     """
     return {
@@ -108,6 +131,7 @@ def build_manifest(
         "scenario": dict(scenario),
         "module": {"name": module_name, "sha256": hashlib.sha256(module_source.encode()).hexdigest()},
         "agents": [pin.as_json() for pin in agents],
+        "requirements": [pin.as_json() for pin in requirements],
         "hasSideEffects": has_side_effects,
         "sdk": pin_distribution("runtara-sdk", "runtara_sdk").as_json(),
         "compiler": pin_distribution("runtara-compiler", "runtara_compiler").as_json(),

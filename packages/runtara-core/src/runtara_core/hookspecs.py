@@ -16,7 +16,9 @@ versions of `runtara-core` that it works with and names its module:
         return AcmeStorage(database_url) if database_url.startswith("acme://") else None
 
 What it returns is a `runtara_core.storage.Storage`; `runtara_core.testing` has the suite that shows whether it keeps
-what a storage promises. Core and environment then take `--database-url acme://...`.
+what a storage promises. `runtara core`, `runtara run` and `runtara dev` then take `--database-url acme://...`. The
+tables of an environment need PostgreSQL or SQLite: a daemon is given RUNTARA_ENVIRONMENT_DATABASE_URL beside it, and
+`runtara run` and `runtara dev` keep them in a file of the data directory.
 """
 
 from __future__ import annotations
@@ -35,6 +37,8 @@ hookimpl = pluggy.HookimplMarker("runtara")
 @hookspec(firstresult=True)
 def runtara_storage(database_url: str) -> Storage | None:
     """A storage for `database_url`, not yet open, or None when its scheme belongs to another plugin.
+
+    It is called in a thread without an event loop, and must wait for nothing: `Storage.open` is where to connect.
 
     Raises `ConfigurationError` when the scheme is this plugin's and the rest of the URL is unusable.
     """

@@ -19,13 +19,13 @@ Examples:
 
 \b
 Environment variables:
-  RUNTARA_ENVIRONMENT_DATABASE_URL  core's database (RUNTARA_DATABASE_URL when unset)
+  RUNTARA_ENVIRONMENT_DATABASE_URL  core's database, or one of its own (RUNTARA_DATABASE_URL when unset)
   RUNTARA_ENV_QUIC_PORT             UDP port for products (8002)
   RUNTARA_BIND_ADDRESS              address of the port (127.0.0.1)
   RUNTARA_CORE_ADDR                 where instances reach core, host:port or unix:///path
                                     (its socket under DATA_DIR when there is one, else 127.0.0.1:8001)
   RUNTARA_CORE_ADMIN_ADDR           core's management port (beside RUNTARA_CORE_ADDR)
-  RUNTARA_RUNNER                    native or auto (auto)
+  RUNTARA_RUNNER                    native, the runner of a plugin, or auto (auto)
   EXECUTION_TIMEOUT_SECS            bound of a launch whose start names none (300)
   RUNTARA_STDLIB_NAME               module of the bundle that says which agents there are (all installed ones)
   ENABLE_AGENT_TESTING              let products test capabilities of agents on this host (false)

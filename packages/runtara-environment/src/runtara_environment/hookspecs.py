@@ -16,7 +16,9 @@ A plugin starts programs in another way than as processes of the host. Its distr
         return [AcmeRunner]
 
 Each class is a `runtara_environment.runner.Runner`, made without arguments; `runtara_environment.testing` has the
-suite that shows whether it keeps what a runner promises. Images name it by its `runner_type`.
+suite that shows whether it keeps what a runner promises. `runtara run --runner NAME` and RUNTARA_RUNNER choose it by
+its `runner_type`. A runner that starts programs as processes of the host, too, may launch through
+`runtara_environment.runners.native.NativeRunner` and change what it is given and what it answers.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import itertools
 import json
 import os
@@ -15,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from runtara_core.daemon import CoreDaemon
-from runtara_core.database import create_database
+from runtara_core.database import create_database, is_sql_url
 from runtara_core.management_service import ManagementService
 from runtara_core.models import EventFilter, Instance
 from runtara_core.settings import CoreSettings
+from runtara_core.storages import open_storage
 from runtara_sdk.clock import Clock, SystemClock
 from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.identifiers import refuse_empty
@@ -31,6 +33,7 @@ from runtara_sdk.written_decimal import dump_json, read_decimal
 from runtara_environment.environment import Environment
 from runtara_environment.event_lines import event_line
 from runtara_environment.launch_options import LaunchOptions
+from runtara_environment.runners.loading import load_runners
 from runtara_environment.settings import SupervisionSettings
 from runtara_environment.sql.queries import environment_queries
 from runtara_environment.supervision.guest import CoreAccess
@@ -49,6 +52,17 @@ def default_database_url(data_dir: Path) -> str:
     return str(data_dir.absolute() / "runtara.db")
 
 
+def environment_database_url(data_dir: Path, database_url: str) -> str:
+    """Where the tables of the environment are: in core's database, or in a file beside a storage of a plugin.
+
+    The file is named after the storage, since launches of one core mean nothing to another.
+    """
+    if is_sql_url(database_url):
+        return database_url
+    digest = hashlib.sha256(database_url.encode()).hexdigest()
+    return str(data_dir.absolute() / f"environment-{digest[:16]}.db")
+
+
 @asynccontextmanager
 async def local_environment(
     data_dir: Path,
@@ -60,7 +74,7 @@ async def local_environment(
     core_port: int = 0,
     only_instance: str | None = None,
 ) -> AsyncIterator[tuple[CoreDaemon, Environment]]:
-    """A core and an environment on one database; the environment does not claim before its `start`.
+    """A core and an environment, on one database if it can be; the environment does not claim before its `start`.
 
     The variables of the core daemon hold here, too. Guests reach core by its local socket; a port for others is opened
     at `bind_address` alone. With `only_instance` nobody else connects: then the socket is of this process alone.
@@ -87,7 +101,7 @@ async def local_environment(
     await core.start()
     try:
         environment = Environment(
-            create_database(database_url, environment_queries()),
+            create_database(environment_database_url(data_dir, database_url), environment_queries()),
             core.management,
             _core_access(core),
             data_dir.absolute(),
@@ -111,6 +125,13 @@ def _core_access(core: CoreDaemon) -> CoreAccess:
 
 class LocalPlatform:
     """Runs artifacts on a core and an environment in this process (see `runtara_sdk.services.LocalPlatform`)."""
+
+    async def require_plugins(self, *, runner: str, database_url: str | None) -> None:
+        """Refuse a runner or a database URL for which no plugin is installed."""
+        if runner != "auto":
+            (await asyncio.to_thread(load_runners)).get(runner)
+        if database_url is not None:
+            await open_storage(database_url)
 
     async def run_artifact(
         self,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from runtara_core.database import is_sql_url
+from runtara_core.database.urls import url_scheme
 from runtara_core.server_identity import given_identity
 from runtara_sdk.errors import ConfigurationError
 from runtara_sdk.instance_settings import ca_file_from_environment
@@ -30,7 +32,8 @@ class SupervisionSettings:
         claim_batch: launches claimed at once.
         claim_wait_ms: longest wait of one claim call; never more than half a lease.
         default_timeout_seconds: bound of a launch whose start named none (EXECUTION_TIMEOUT_SECS).
-        runner: `native`, or `auto` for the first whose probe passes (RUNTARA_RUNNER).
+        runner: the type of an installed runner, or `auto` for the first of containers and plain processes whose probe
+            passes (RUNTARA_RUNNER).
         skip_certificate_verification: handed to instances (RUNTARA_SKIP_CERT_VERIFICATION).
     """
 
@@ -141,6 +144,12 @@ class EnvironmentSettings:
             "set it or RUNTARA_ENVIRONMENT_DATABASE_URL to core's database, "
             "postgres://user:password@host/database or sqlite:///path/to/file.db",
         )
+        if not is_sql_url(database_url):
+            raise ConfigurationError(
+                f"the environment keeps images and launches in PostgreSQL or SQLite alone, and "
+                f"{url_scheme(database_url)}:// is a storage of core: set RUNTARA_ENVIRONMENT_DATABASE_URL "
+                "to postgres://user:password@host/database or sqlite:///path/to/file.db"
+            )
         return cls(
             database_url=database_url,
             data_dir=data_dir,

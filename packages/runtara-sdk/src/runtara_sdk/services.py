@@ -76,6 +76,9 @@ class RunOutcome:
 class LocalPlatform(Protocol):
     """Core and environment in one process."""
 
+    async def require_plugins(self, *, runner: str, database_url: str | None) -> None:
+        """Raise `ConfigurationError` when no installed plugin provides that runner, or a storage for that URL."""
+
     async def run_artifact(
         self,
         artifact: CompiledScenario,

@@ -137,7 +137,7 @@ def resolve_closure(
         normalised_name(name): Role.COMPILED for name in compiled
     }
     found: dict[str, metadata.Distribution] = {}
-    pending = [(name, frozenset[str](), "the native build") for name in sorted(roles)]
+    pending = [(name, frozenset[str](), "the compiler") for name in sorted(roles)]
     visited: set[tuple[str, frozenset[str]]] = set()
     while pending:
         name, wanted_extras, required_by = pending.pop()

@@ -26,7 +26,7 @@ class AgentPin:
         attribute: name of the agent object in `module`.
         distribution: name of the installed distribution that provides it, or None outside of any.
         version: version of that distribution, or None.
-        sha256: digest over the distribution's recorded files, or None when it keeps no record.
+        sha256: digest over the files of the top-level package of `module`, or None when they cannot be found.
     """
 
     agent_id: str

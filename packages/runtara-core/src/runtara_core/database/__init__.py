@@ -3,7 +3,7 @@
 from runtara_core.database.interface import Database, Row, Transaction, Work
 from runtara_core.database.opening import create_database
 from runtara_core.database.queries import Dialect, Query, QuerySet
-from runtara_core.database.urls import DatabaseUrl
+from runtara_core.database.urls import DatabaseUrl, is_sql_url
 
 __all__ = [
     "Database",
@@ -15,4 +15,5 @@ __all__ = [
     "Transaction",
     "Work",
     "create_database",
+    "is_sql_url",
 ]

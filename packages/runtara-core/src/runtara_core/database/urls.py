@@ -56,6 +56,11 @@ class DatabaseUrl:
         return cls(Dialect.SQLITE, url, Path(path), f"SQLite file {path}")
 
 
+def is_sql_url(url: str) -> bool:
+    """Whether the scheme of a URL is PostgreSQL's or SQLite's; others belong to storages of plugins."""
+    return url_scheme(url) in {"", "sqlite", *_POSTGRES_SCHEMES}
+
+
 def url_scheme(url: str) -> str:
     """The scheme in lower case, or an empty text for a plain path."""
     scheme, colon, _ = url.partition(":")

@@ -29,50 +29,55 @@ async def open_storage(database_url: str) -> Storage:
     add schemes. Raises `ConfigurationError` when no plugin knows the scheme, listing those that are installed.
     """
     plugins = await asyncio.to_thread(find_plugins, _GROUP)
-    usable = []
+    usable, broken = [], []
     for plugin in plugins:
         if not plugin.is_enabled:
             continue
-        storage, is_usable = await _ask(plugin, database_url)
+        try:
+            # Importing a plugin reads files, and must not hold up the loop.
+            storage = await asyncio.to_thread(_ask, plugin, database_url)
+        except PluginError as error:
+            logger.warning("a storage plugin is skipped: %s", error.message)
+            broken.append(error.message)
+            continue
         if storage is not None:
             return storage
-        if is_usable:
-            usable.append(plugin.name)
+        usable.append(plugin.name)
     scheme = url_scheme(database_url)
     known = ", ".join(usable) or "none"
     disabled = [plugin.name for plugin in plugins if not plugin.is_enabled]
     hint = f"; switched off by RUNTARA_PLUGINS or RUNTARA_DISABLE_PLUGINS: {', '.join(disabled)}" if disabled else ""
-    raise ConfigurationError(f"no storage for the database URL scheme {scheme!r}: installed are {known}{hint}")
+    reasons = "".join(f"; {reason}" for reason in broken)
+    raise ConfigurationError(f"no storage for the database URL scheme {scheme!r}: installed are {known}{hint}{reasons}")
 
 
-async def _ask(plugin: Plugin, database_url: str) -> tuple[Storage | None, bool]:
-    """A plugin's storage for a URL, and whether the plugin works at all."""
-    try:
-        # Importing a plugin reads files, and must not hold up the loop.
-        hooks = await asyncio.to_thread(_hooks_of, plugin)
-        storage = hooks.runtara_storage(database_url=database_url)
+def _ask(plugin: Plugin, database_url: str) -> Storage | None:
+    """A plugin's storage for a URL; raises `PluginError` when the plugin does not work, and what it says of the URL."""
+    hooks = _hooks_of(plugin)
+
+    def answer() -> Storage | RuntaraError | None:
+        try:
+            storage = hooks.runtara_storage(database_url=database_url)
+        except RuntaraError as refusal:
+            return refusal
         if storage is not None and not isinstance(storage, Storage):
             raise TypeError(f"its hook returned {type(storage).__name__}, which is no Storage")
-    except PluginError as error:
-        logger.warning("a storage plugin is skipped: %s", error.message)
-    except RuntaraError:
-        raise
-    except Exception as error:  # noqa: BLE001 - a broken plugin must not take the host down
-        logger.warning(
-            "a storage plugin is skipped: plugin %s of %s failed: %s: %s",
-            plugin.name,
-            plugin.distribution,
-            type(error).__name__,
-            error,
-        )
-    else:
-        return storage, True
-    return None, False
+        return storage
+
+    answered = plugin.guard(answer)
+    if isinstance(answered, RuntaraError):
+        raise answered
+    return answered
 
 
 def _hooks_of(plugin: Plugin) -> pluggy.HookRelay:
-    manager = pluggy.PluginManager("runtara")
-    manager.add_hookspecs(hookspecs)
-    manager.register(plugin.load(), name=plugin.name)
-    manager.check_pending()
-    return manager.hook
+    module = plugin.load()
+
+    def register() -> pluggy.HookRelay:
+        manager = pluggy.PluginManager("runtara")
+        manager.add_hookspecs(hookspecs)
+        manager.register(module, name=plugin.name)
+        manager.check_pending()
+        return manager.hook
+
+    return plugin.guard(register)

@@ -17,7 +17,7 @@ async def choose_runner(name: str, runners: LoadedRunners) -> tuple[Runner, Runn
     """
     if name != "auto":
         runner = runners.get(name)
-        probe = await runner.probe()
+        probe = await _probe(runner)
         if not probe.available:
             raise ConfigurationError(f"runner {name} does not work on this machine: {probe.reason}")
         return runner, probe
@@ -26,8 +26,16 @@ async def choose_runner(name: str, runners: LoadedRunners) -> tuple[Runner, Runn
         if candidate not in runners.runners:
             continue
         runner = runners.runners[candidate]
-        probe = await runner.probe()
+        probe = await _probe(runner)
         if probe.available:
             return runner, probe
         reasons.append(f"{candidate}: {probe.reason}")
     raise ConfigurationError(f"no runner works on this machine: {'; '.join(reasons) or 'none is installed'}")
+
+
+async def _probe(runner: Runner) -> RunnerProbe:
+    """The answer of a runner; one whose probe fails, which is a fault of its plugin, does not work here."""
+    try:
+        return await runner.probe()
+    except Exception as error:  # noqa: BLE001 - plugins may raise anything
+        return RunnerProbe(False, "unknown", reason=f"its probe failed: {type(error).__name__}: {error}")

@@ -57,25 +57,23 @@ def load_plugins(plugins: list[Plugin]) -> LoadedRunners:
         try:
             runners |= _load(plugin, taken=runners)
         except PluginError as error:
-            broken.append(BrokenRunner(plugin, error.message))
+            broken.append(BrokenRunner(plugin, error.reason))
     return LoadedRunners(runners, tuple(broken))
 
 
 def _load(plugin: Plugin, *, taken: Mapping[str, Runner]) -> dict[str, Runner]:
     """The runners of one plugin. A manager of its own each: what one plugin breaks stays with it."""
     module = plugin.load()
-    manager = pluggy.PluginManager(hookspecs.PROJECT)
-    manager.add_hookspecs(hookspecs)
-    found: dict[str, Runner] = {}
-    try:
+
+    def make_runners() -> dict[str, Runner]:
+        manager = pluggy.PluginManager(hookspecs.PROJECT)
+        manager.add_hookspecs(hookspecs)
         manager.register(module, plugin.name)
         manager.check_pending()
-        for classes in manager.hook.runtara_runners():
-            for runner_class in classes:
-                runner = runner_class()
-                found[runner.runner_type] = runner
-    except Exception as error:
-        raise PluginError(f"{type(error).__name__}: {error}") from error
+        made = [runner_class() for classes in manager.hook.runtara_runners() for runner_class in classes]
+        return {runner.runner_type: runner for runner in made}
+
+    found = plugin.guard(make_runners)
     if not found:
         raise PluginError("it provides no runner: implement the hook runtara_runners")
     for runner_type, runner in found.items():

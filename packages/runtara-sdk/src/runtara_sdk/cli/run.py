@@ -51,7 +51,7 @@ class RunRequest:
 )
 @click.option("--instance-id", metavar="ID", help="Id of the run; an unfinished one goes on where it was.")
 @click.option("--native", is_flag=True, help="Compile to a native binary (needs a C compiler).")
-@click.option("--runner", type=click.Choice(["native", "oci", "auto"]), default="auto", help="What runs the instance.")
+@click.option("--runner", metavar="NAME", default="auto", show_default=True, help="The runner that runs the instance.")
 @click.option("--child", "child_files", multiple=True, metavar="ID=PATH", help="Embed a child scenario (repeatable).")
 @click.option("--child-version", "child_versions", multiple=True, metavar="ID=N", help="Version of that child.")
 @click.option(
@@ -60,7 +60,9 @@ class RunRequest:
     help="Where images, runs and the database are kept. [default: DATA_DIR or .data]",
 )
 @click.option(
-    "--database-url", metavar="URL", help="sqlite:///FILE or postgres://... [default: SQLite in the data dir]"
+    "--database-url",
+    metavar="URL",
+    help="sqlite:///FILE, postgres://... or that of an installed storage. [default: SQLite in the data dir]",
 )
 @click.option("--tenant", "tenant_id", default="default", show_default=True, help="Owner of image and instance.")
 @click.option("--json", "as_json", is_flag=True, help="Print {instance_id, status, output, error} instead.")
@@ -102,9 +104,9 @@ def run(
       runtara run order.json --input @input.json --instance-id order-A-1
       runtara run order.json --native --json
       runtara run order.json --child billing=billing.json
+
+    `runtara plugins` lists the installed runners and storages.
     """
-    if runner == "oci":
-        raise click.UsageError("--runner oci: containers are not supported yet: use --runner native", ctx)
     validate_identifier("--tenant", tenant_id)
     if instance_id is not None:
         validate_identifier("--instance-id", instance_id)
@@ -137,6 +139,8 @@ async def _run(request: RunRequest) -> RunOutcome:
     platform: LocalPlatform = load_one(
         "runtara.services", "local_platform", package="runtara-environment", needed_by="`runtara run`"
     )()
+    if request.runner != "auto" or request.database_url is not None:
+        await platform.require_plugins(runner=request.runner, database_url=request.database_url)
     compiled = await compiler.compile_file(
         request.scenario,
         tenant_id=request.tenant_id,
@@ -206,6 +210,8 @@ def _resume_command(request: RunRequest) -> str:
             words += ["--child-version", f"{child.scenario_id}={child.version}"]
     if request.target == "native":
         words.append("--native")
+    if request.runner != "auto":
+        words += ["--runner", request.runner]
     if request.data_dir != Path(os.environ.get("DATA_DIR") or ".data").absolute():
         words += ["--data-dir", str(request.data_dir)]
     if request.database_url is not None:

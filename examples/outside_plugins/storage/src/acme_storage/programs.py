@@ -38,8 +38,8 @@ from runtara_sdk.models import (
     WaitsBeside,
 )
 
-from memory_storage.checks import require_duration, require_few, require_name, require_text, tail
-from memory_storage.record import ERROR_CHARACTERS, Attempt, Deadline, Record
+from acme_storage.checks import require_duration, require_few, require_name, require_text, tail
+from acme_storage.record import ERROR_CHARACTERS, Attempt, Deadline, Record
 
 ADOPTION_LEASE_MS = 60_000
 _MAX_TIME_MS = 2**53

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from runtara_core.security.api_keys import ApiKeyRecord
-from runtara_core.security.credentials import MAX_ACTIVE_API_KEYS, CredentialStore
-from runtara_core.security.instance_tokens import TokenSecret, TokenSecrets
+from runtara_core.security import MAX_ACTIVE_API_KEYS, ApiKeyRecord, CredentialStore, TokenSecret, TokenSecrets
 from runtara_sdk.errors import InvalidStateError
 
 
@@ -17,6 +15,11 @@ class MemoryCredentialStore(CredentialStore):
     def __init__(self) -> None:
         self._secrets: TokenSecrets | None = None
         self._keys: dict[str, ApiKeyRecord] = {}
+
+    def forget(self) -> None:
+        """Be empty again."""
+        self._secrets = None
+        self._keys.clear()
 
     async def load_token_secrets(self, candidate: TokenSecret, *, now_ms: int) -> TokenSecrets:
         self._secrets = self._secrets or TokenSecrets(candidate)

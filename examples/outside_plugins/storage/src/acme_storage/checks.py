@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from runtara_core.storage import MAX_WATCHED
 from runtara_sdk.errors import InvalidInputError
+
+Row = TypeVar("Row")
 
 MAX_DURATION_MS = 2**52
 MAX_PAGE = 1_000
@@ -31,7 +34,7 @@ def require_duration(milliseconds: int) -> None:
         raise InvalidInputError(f"{milliseconds} ms is not a duration")
 
 
-def page(rows: list, limit: int, offset: int) -> tuple:  # type: ignore[type-arg] - of anything
+def page(rows: Sequence[Row], limit: int, offset: int) -> tuple[Row, ...]:
     """A page of rows."""
     if limit < 0 or offset < 0:
         raise InvalidInputError("limit and offset must not be negative")

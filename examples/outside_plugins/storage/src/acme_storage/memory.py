@@ -1,7 +1,8 @@
-"""The verbs of management."""
+"""The storage in memory: the verbs of programs, and those of management."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from runtara_core.models import (
@@ -23,14 +24,14 @@ from runtara_core.models import (
     PendingCancel,
     RecoveryPolicy,
 )
-from runtara_core.security.credentials import CredentialStore
+from runtara_core.security import CredentialStore
 from runtara_sdk.errors import InstanceExistsError, InvalidInputError
 from runtara_sdk.models import CustomSignal, InstanceStatus, SignalType, TerminationReason
 
-from memory_storage.checks import MAX_PAGE, page, require_name, tail
-from memory_storage.credentials import MemoryCredentialStore
-from memory_storage.programs import ProgramVerbs
-from memory_storage.record import ERROR_CHARACTERS, Record, SentSignal
+from acme_storage.checks import MAX_PAGE, page, require_name, tail
+from acme_storage.credentials import MemoryCredentialStore
+from acme_storage.programs import ProgramVerbs
+from acme_storage.record import ERROR_CHARACTERS, Record, SentSignal
 
 _STDERR_CHARACTERS = 8 * 1024
 _CLAIM_BYTES = 32 * 1024 * 1024
@@ -46,22 +47,30 @@ _EXPLAINED_ENDS = {
 class MemoryStorage(ProgramVerbs):
     """State that lives as long as the object is open."""
 
-    is_durable = False
-
     def __init__(self) -> None:
         super().__init__()
         self._credentials = MemoryCredentialStore()
 
     @property
+    def is_durable(self) -> bool:
+        return False
+
+    @property
     def credentials(self) -> CredentialStore:
         return self._credentials
+
+    def forget(self) -> None:
+        """Be empty again."""
+        self.records.clear()
+        self.first_epoch = 0
+        self.sequence = itertools.count(1)
+        self._credentials.forget()
 
     async def open(self) -> None:
         """Nothing to connect to."""
 
     async def close(self) -> None:
-        self.records.clear()
-        self._credentials = MemoryCredentialStore()
+        self.forget()
 
     async def check_health(self) -> None:
         """Always well."""
