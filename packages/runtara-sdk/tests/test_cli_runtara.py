@@ -114,7 +114,7 @@ class TestRun:
         assert "W001" in err
         run = services.calls["run"]
         assert run["input_envelope"] == {"data": {"orderId": "A-1"}, "variables": {}}
-        assert (run["instance_id"], run["runner"], run["tenant_id"]) == ("i", "auto", "default")
+        assert (run["instance_id"], run["runner"], run["tenant_id"]) == ("i", None, "default")
         assert run["data_dir"] == Path.cwd() / ".data"
         assert services.calls["compile"]["target"] == "python"
 
@@ -199,7 +199,6 @@ class TestRun:
             (["order.json", "--input", '{"data": 1}'], "data must be"),
             (["order.json", "--input", "@absent.json"], "absent.json"),
             (["order.json", "--input", "@"], "a file name is missing behind @"),
-            (["order.json", "--runner", "oci"], "--runner native"),
             (["order.json", "--child", "a"], "--child"),
             (["order.json", "--unknown"], "--unknown"),
             ([], "SCENARIO"),

@@ -16,7 +16,8 @@ versions of `runtara-core` that it works with and names its module:
         return AcmeStorage(database_url) if database_url.startswith("acme://") else None
 
 What it returns is a `runtara_core.storage.Storage`; `runtara_core.testing` has the suite that shows whether it keeps
-what a storage promises. Core and environment then take `--database-url acme://...`.
+what a storage promises. Core, `runtara run` and `runtara dev` then take `--database-url acme://...`; the daemon of the
+environment keeps its own rows in PostgreSQL or SQLite. `runtara new storage` makes a distribution to begin with.
 """
 
 from __future__ import annotations

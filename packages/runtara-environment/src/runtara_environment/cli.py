@@ -24,7 +24,7 @@ Environment variables:
   RUNTARA_BIND_ADDRESS              address of the port (127.0.0.1)
   RUNTARA_CORE_ADDR                 where instances reach core (127.0.0.1:8001)
   RUNTARA_CORE_ADMIN_ADDR           core's management port (host of RUNTARA_CORE_ADDR, RUNTARA_ADMIN_PORT)
-  RUNTARA_RUNNER                    native or auto (auto)
+  RUNTARA_RUNNER                    native, auto, or the runner of a plugin (auto)
   EXECUTION_TIMEOUT_SECS            bound of a launch whose start names none (300)
   RUNTARA_API_KEY                   operator key for core (`runtara keys create --operator`)
   RUNTARA_CA_FILE                   authority of core's certificate (tls/ca.pem under DATA_DIR)

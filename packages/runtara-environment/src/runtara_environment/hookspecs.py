@@ -16,7 +16,8 @@ A plugin starts programs in another way than as processes of the host. Its distr
         return [AcmeRunner]
 
 Each class is a `runtara_environment.runner.Runner`, made without arguments; `runtara_environment.testing` has the
-suite that shows whether it keeps what a runner promises. Images name it by its `runner_type`.
+suite that shows whether it keeps what a runner promises. `RUNTARA_RUNNER` and `runtara run --runner` name it by its
+`runner_type`. `runtara new runner` makes a distribution to begin with.
 """
 
 from __future__ import annotations

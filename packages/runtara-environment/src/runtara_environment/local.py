@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import itertools
 import json
 import os
@@ -13,9 +14,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from runtara_core.daemon import CoreDaemon
-from runtara_core.database import create_database
+from runtara_core.database import DatabaseUrl, create_database
 from runtara_core.management_service import ManagementService
 from runtara_core.models import EventFilter, Instance
 from runtara_core.settings import CoreSettings
@@ -51,6 +53,19 @@ def default_database_url(data_dir: Path) -> str:
     return str(data_dir.absolute() / "runtara.db")
 
 
+def environment_database_url(database_url: str, data_dir: Path) -> str:
+    """Where the environment keeps its rows: with core's, which a storage of a plugin may keep in no database.
+
+    Then they are in an SQLite file of the data directory. Each core has one of its own, for an environment removes the
+    run directories of instances that its core no longer has.
+    """
+    if DatabaseUrl.is_one(database_url):
+        return database_url
+    parts = urlsplit(database_url)
+    place = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()  # passwords change
+    return str(data_dir.absolute() / f"environment-{hashlib.sha256(place.encode()).hexdigest()[:16]}.db")
+
+
 @asynccontextmanager
 async def local_environment(
     data_dir: Path,
@@ -63,7 +78,7 @@ async def local_environment(
     management_port: int | None = None,
     only_instance: str | None = None,
 ) -> AsyncIterator[tuple[CoreDaemon, Environment]]:
-    """A core and an environment on one database; the environment does not claim before its `start`.
+    """A core and an environment on one database (see `environment_database_url`); nothing is claimed before `start`.
 
     The variables of the core daemon hold here, too. With `only_instance` nobody else connects, so the certificate is
     always that of the data directory.
@@ -89,7 +104,7 @@ async def local_environment(
     await core.start()
     try:
         environment = Environment(
-            create_database(database_url, environment_queries()),
+            create_database(environment_database_url(database_url, data_dir), environment_queries()),
             core.management,
             CoreAccess(address=core.instance_address, ca_file=core.identity.ca_path),
             data_dir.absolute(),
@@ -117,14 +132,14 @@ class LocalPlatform:
         input_envelope: Mapping[str, Any] | None,
         data_dir: Path,
         database_url: str | None,
-        runner: str,
+        runner: str | None,
         progress: Progress,
     ) -> RunOutcome:
         """Run one instance to its end, resuming the instance `instance_id` when it exists and is unfinished."""
         instance_id = refuse_empty("instance_id", instance_id) or str(uuid.uuid4())
-        settings = replace(
-            SupervisionSettings.from_environment(default_timeout_seconds=_LOCAL_TIMEOUT_SECONDS), runner=runner
-        )
+        settings = SupervisionSettings.from_environment(default_timeout_seconds=_LOCAL_TIMEOUT_SECONDS)
+        if runner is not None:
+            settings = replace(settings, runner=runner)
         async with local_environment(data_dir, database_url, settings, only_instance=instance_id) as (
             core,
             environment,

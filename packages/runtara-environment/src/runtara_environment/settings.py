@@ -21,7 +21,7 @@ class SupervisionSettings:
         claim_batch: launches claimed at once.
         claim_wait_ms: longest wait of one claim call; never more than half a lease.
         default_timeout_seconds: bound of a launch whose start named none (EXECUTION_TIMEOUT_SECS).
-        runner: `native`, or `auto` for the first whose probe passes (RUNTARA_RUNNER).
+        runner: type of an installed runner, or `auto` for the first built-in one whose probe passes (RUNTARA_RUNNER).
         skip_certificate_verification: handed to instances (RUNTARA_SKIP_CERT_VERIFICATION).
     """
 

@@ -85,7 +85,10 @@ class LocalPlatform(Protocol):
         input_envelope: Mapping[str, Any] | None,
         data_dir: Path,
         database_url: str | None,
-        runner: str,
+        runner: str | None,
         progress: Progress,
     ) -> RunOutcome:
-        """Run one instance to its end, resuming the instance `instance_id` when it exists and is unfinished."""
+        """Run one instance to its end, resuming the instance `instance_id` when it exists and is unfinished.
+
+        Without a `runner` the settings of the environment say which one.
+        """

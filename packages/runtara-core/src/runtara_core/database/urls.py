@@ -32,6 +32,11 @@ class DatabaseUrl:
     path: Path | None
     location: str
 
+    @staticmethod
+    def is_one(url: str) -> bool:
+        """Whether `parse` knows the scheme; other schemes belong to plugins that keep the state of instances."""
+        return url_scheme(url) in {"", "sqlite", *_POSTGRES_SCHEMES}
+
     @classmethod
     def parse(cls, url: str) -> DatabaseUrl:
         """Read `postgres://...`, `sqlite:///relative`, `sqlite:////absolute`, `sqlite:PATH`, `sqlite://:memory:`.

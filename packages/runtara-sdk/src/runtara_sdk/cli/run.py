@@ -37,7 +37,7 @@ class RunRequest:
     input_envelope: Mapping[str, Any] | None
     instance_id: str
     target: str
-    runner: str
+    runner: str | None
     data_dir: Path
     database_url: str | None
     tenant_id: str
@@ -51,7 +51,11 @@ class RunRequest:
 )
 @click.option("--instance-id", metavar="ID", help="Id of the run; an unfinished one goes on where it was.")
 @click.option("--native", is_flag=True, help="Compile to a native binary (needs a C compiler).")
-@click.option("--runner", type=click.Choice(["native", "oci", "auto"]), default="auto", help="What runs the instance.")
+@click.option(
+    "--runner",
+    metavar="NAME",
+    help="What runs the instance: native, auto, or the runner of a plugin.  [default: RUNTARA_RUNNER or auto]",
+)
 @click.option("--child", "child_files", multiple=True, metavar="ID=PATH", help="Embed a child scenario (repeatable).")
 @click.option("--child-version", "child_versions", multiple=True, metavar="ID=N", help="Version of that child.")
 @click.option(
@@ -60,7 +64,9 @@ class RunRequest:
     help="Where images, runs and the database are kept. [default: DATA_DIR or .data]",
 )
 @click.option(
-    "--database-url", metavar="URL", help="sqlite:///FILE or postgres://... [default: SQLite in the data dir]"
+    "--database-url",
+    metavar="URL",
+    help="sqlite:///FILE, postgres://... or the URL of a plugin's storage. [default: SQLite in the data dir]",
 )
 @click.option("--tenant", "tenant_id", default="default", show_default=True, help="Owner of image and instance.")
 @click.option("--json", "as_json", is_flag=True, help="Print {instance_id, status, output, error} instead.")
@@ -72,7 +78,7 @@ def run(
     input_text: str | None,
     instance_id: str | None,
     native: bool,
-    runner: str,
+    runner: str | None,
     child_files: tuple[str, ...],
     child_versions: tuple[str, ...],
     data_dir: Path | None,
@@ -103,8 +109,6 @@ def run(
       runtara run order.json --native --json
       runtara run order.json --child billing=billing.json
     """
-    if runner == "oci":
-        raise click.UsageError("--runner oci: containers are not supported yet: use --runner native", ctx)
     validate_identifier("--tenant", tenant_id)
     if instance_id is not None:
         validate_identifier("--instance-id", instance_id)
@@ -212,6 +216,8 @@ def _resume_command(request: RunRequest) -> str:
         words += ["--database-url", request.database_url if "@" not in request.database_url else "URL"]
     if request.tenant_id != "default":
         words += ["--tenant", request.tenant_id]
+    if request.runner is not None:
+        words += ["--runner", request.runner]
     return shlex.join(words)
 
 
