@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -276,7 +277,7 @@ def scenario_of_everything() -> dict[str, Any]:
     call("acme", "reference", ".reference", number=42)
     steps["end"] = {"stepType": "Finish", "inputMapping": outputs}
     names = list(steps)
-    plan = [{"fromStep": first, "toStep": second} for first, second in zip(names, names[1:], strict=False)]
+    plan = [{"fromStep": first, "toStep": second} for first, second in pairwise(names)]
     return {"name": "Everything", "entryPoint": names[0], "steps": steps, "executionPlan": plan}
 
 

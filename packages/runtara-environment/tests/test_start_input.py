@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from runtara_core.database import DatabaseUrl
-from runtara_environment.local import default_database_url
+from runtara_environment.local import default_database_url, environment_database_url
 from runtara_environment.service import MAX_INPUT_BYTES, checked_input
 from runtara_sdk.errors import InvalidInputError
 
@@ -43,3 +43,22 @@ def test_what_no_program_could_read_is_refused(text: bytes) -> None:
 def test_a_data_directory_of_any_name_has_its_own_database(tmp_path: Path, name: str) -> None:
     parsed = DatabaseUrl.parse(default_database_url(tmp_path / name))
     assert parsed.path == tmp_path / name / "runtara.db"
+
+
+@pytest.mark.parametrize(
+    "url", ["core.db", "/var/core.db", "sqlite:///core.db", "postgres://u:p@h/db", "POSTGRESQL://h/db"]
+)
+def test_an_environment_shares_the_database_of_core(tmp_path: Path, url: str) -> None:
+    assert environment_database_url(url, tmp_path) == url
+
+
+def test_an_environment_has_a_file_of_its_own_beside_the_storage_of_a_plugin(tmp_path: Path) -> None:
+    urls = ["acme://h/one", "acme://h/two", "other://h/one", "acme:///h/one", "acme://[h/one"]
+    found = {environment_database_url(url, tmp_path) for url in urls}
+    assert len(found) == len(urls)
+    for url in found:
+        path = DatabaseUrl.parse(url).path
+        assert path is not None
+        assert path.parent == tmp_path
+    for changed in ("acme://user:secret@h/one", "acme://user:se@cret@h/one"):
+        assert environment_database_url(changed, tmp_path) == environment_database_url("acme://h/one", tmp_path)

@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import json
 import os
+import re
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -14,7 +15,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from runtara_core.daemon import CoreDaemon
 from runtara_core.database import DatabaseUrl, create_database
@@ -61,8 +61,7 @@ def environment_database_url(database_url: str, data_dir: Path) -> str:
     """
     if DatabaseUrl.is_one(database_url):
         return database_url
-    parts = urlsplit(database_url)
-    place = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()  # passwords change
+    place = re.sub(r"//[^/]*@", "//", database_url, count=1)  # passwords change
     return str(data_dir.absolute() / f"environment-{hashlib.sha256(place.encode()).hexdigest()[:16]}.db")
 
 
