@@ -29,6 +29,10 @@ SERVICES = """
             return CompiledScenario("s", Path("artifact"), "", 1, False, ("W001 unused step",))
 
     class LocalPlatform:
+        async def check_runner(self, runner):
+            if runner != "native":
+                raise InvalidInputError(f"there is no runner {runner!r}")
+
         async def run_artifact(self, artifact, **options):
             calls["run"] = options
             options["progress"]("running")
@@ -117,6 +121,12 @@ class TestRun:
         assert (run["instance_id"], run["runner"], run["tenant_id"]) == ("i", None, "default")
         assert run["data_dir"] == Path.cwd() / ".data"
         assert services.calls["compile"]["target"] == "python"
+
+    def test_an_unknown_runner_is_refused_before_anything_is_built(self, services, scenario, command):
+        code, out, err = command("run", str(scenario), "--native", "--runner", "oci")
+        assert (code, out) == (2, "")
+        assert err == "error: there is no runner 'oci'\n"
+        assert services.calls == {}
 
     def test_options_reach_the_services(self, services, scenario, command):
         words = ["--native", "--runner", "native", "--data-dir", "d", "--database-url", "sqlite:///x", "--tenant", "t"]

@@ -32,6 +32,8 @@ from runtara_sdk.written_decimal import dump_json, read_decimal
 from runtara_environment.environment import Environment
 from runtara_environment.event_lines import event_line
 from runtara_environment.launch_options import LaunchOptions
+from runtara_environment.runners.choosing import choose_runner
+from runtara_environment.runners.loading import load_runners
 from runtara_environment.settings import SupervisionSettings
 from runtara_environment.sql.queries import environment_queries
 from runtara_environment.supervision.guest import CoreAccess
@@ -121,6 +123,10 @@ async def local_environment(
 
 class LocalPlatform:
     """Runs artifacts on a core and an environment in this process (see `runtara_sdk.services.LocalPlatform`)."""
+
+    async def check_runner(self, runner: str) -> None:
+        """Raise `ConfigurationError` unless this runner is installed and works here."""
+        await choose_runner(runner, await asyncio.to_thread(load_runners))
 
     async def run_artifact(
         self,

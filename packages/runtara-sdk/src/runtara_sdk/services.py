@@ -76,6 +76,9 @@ class RunOutcome:
 class LocalPlatform(Protocol):
     """Core and environment in one process."""
 
+    async def check_runner(self, runner: str) -> None:
+        """Raise `ConfigurationError` unless this runner is installed and works here."""
+
     async def run_artifact(
         self,
         artifact: CompiledScenario,

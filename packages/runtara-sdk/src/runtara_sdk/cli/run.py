@@ -141,6 +141,8 @@ async def _run(request: RunRequest) -> RunOutcome:
     platform: LocalPlatform = load_one(
         "runtara.services", "local_platform", package="runtara-environment", needed_by="`runtara run`"
     )()
+    if request.runner is not None:
+        await platform.check_runner(request.runner)  # before a build, which may take long
     compiled = await compiler.compile_file(
         request.scenario,
         tenant_id=request.tenant_id,
