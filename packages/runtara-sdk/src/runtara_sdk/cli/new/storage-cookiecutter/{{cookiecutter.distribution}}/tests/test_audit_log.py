@@ -1,5 +1,6 @@
 """What the storage adds: the log of changes."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -46,7 +47,16 @@ async def test_a_log_that_cannot_be_written_fails_no_instance(
     storage.audit_path.mkdir()
     await storage.create_instance(INSTANCE, now_ms=1000)
     assert await storage.get_instance("i-1") is not None
-    assert "i-1 is not in" in caplog.text
+    assert "'i-1'" in caplog.text
+
+
+async def test_neither_a_cancelled_call_nor_a_stop_loses_a_line(storage: AuditedStorage) -> None:
+    call = asyncio.create_task(storage.create_instance(INSTANCE, now_ms=1000))
+    await asyncio.sleep(0)  # the call begins
+    call.cancel()
+    await storage.close()
+    assert call.cancelled()
+    assert [line["change"] for line in lines(storage)] == ["created"]
 
 
 def test_other_urls_are_left_to_other_storages() -> None:

@@ -7,6 +7,10 @@ import json
 import logging
 import os
 from pathlib import Path
+from typing import TypeAlias
+
+Line: TypeAlias = dict[str, str | int]
+"""What a line says; `at_ms` is a time in milliseconds since 1970 UTC."""
 
 logger = logging.getLogger(__name__)
 
@@ -17,16 +21,15 @@ class AuditLog:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    async def record(self, change: str, instance_id: str, *, at_ms: int, **details: str) -> None:
+    async def record(self, line: Line) -> None:
         """Add a line.
 
         A line that cannot be written is told in the log of the daemon and nothing more: the change has happened.
         """
-        line = json.dumps({"at_ms": at_ms, "change": change, "instance_id": instance_id, **details})
         try:
-            await asyncio.to_thread(self._append, f"{line}\n".encode())
+            await asyncio.to_thread(self._append, f"{json.dumps(line)}\n".encode())
         except OSError as error:
-            logger.warning("the change of instance %s is not in %s: %s", instance_id, self.path, error.strerror)
+            logger.warning("%s is not in %s: %s", line, self.path, error.strerror)
 
     def _append(self, line: bytes) -> None:
         # One write each, so that the lines of several processes do not mix.
