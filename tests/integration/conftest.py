@@ -13,6 +13,7 @@ from tests.integration.clean_environment import (
     REPOSITORY,
     CleanEnvironment,
     Distributions,
+    make_environment,
     outside_variables,
 )
 
@@ -45,25 +46,8 @@ def constraints(distributions: Distributions) -> Path:
 
 @pytest.fixture
 def clean_environment(tmp_path: Path, constraints: Path) -> CleanEnvironment:
-    directory = tmp_path / "environment"
-
-    def uv(*arguments: str) -> None:
-        done = subprocess.run(
-            ["uv", *arguments],
-            cwd=tmp_path,
-            env=outside_variables(),
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        assert done.returncode == 0, done.stderr
-
-    def install(requirement: str) -> None:
-        python = str(directory / "bin" / "python")
-        uv("pip", "install", "--quiet", "--python", python, "--constraint", str(constraints), requirement)
-
-    uv("venv", "--quiet", str(directory))
-    return CleanEnvironment(directory, install)
+    """An environment of this test alone."""
+    return make_environment(tmp_path / "environment", constraints)
 
 
 @pytest.fixture(scope="session")

@@ -269,7 +269,7 @@ def test_daemons_take_them_from_their_settings(installed: CleanEnvironment, tmp_
         core.kill()
         core.wait()
         daemons.enter_context(daemon(installed, "core", tmp_path, variables))
-        kept = json.loads(ctl(installed, variables, "status", "greet-1"))
+        kept = await_status(installed, variables, "greet-1")
         assert (kept["status"], kept["output"]) == (ended["status"], ended["output"])
 
 
@@ -291,6 +291,18 @@ def daemon(
             yield process
         finally:
             process.kill()
+
+
+def await_status(installed: CleanEnvironment, variables: dict[str, str], instance_id: str) -> dict[str, Any]:
+    """What is known of an instance, once the environment has noticed that core was started anew."""
+    deadline = time.monotonic() + 60
+    while True:
+        done = installed.run("runtara-ctl", "status", instance_id, **variables)
+        if done.returncode == 0:
+            found: dict[str, Any] = json.loads(done.stdout)
+            return found
+        assert "core cannot be reached" in done.stderr
+        assert time.monotonic() < deadline, done.stderr
 
 
 def ctl(installed: CleanEnvironment, variables: dict[str, str], *arguments: str) -> str:

@@ -17,9 +17,15 @@ def test_they_are_in_the_database_of_core_if_it_has_tables(url: str, tmp_path: P
 
 
 def test_beside_each_storage_of_a_plugin_they_have_a_file(tmp_path: Path) -> None:
-    urls = [environment_database_url(tmp_path, url) for url in ("acme://one", "acme://two", "acme://one")]
-    assert urls[0] == urls[2] != urls[1]
-    assert Path(urls[0]).parent == tmp_path
+    urls = ["acme://h/one", "acme://h/two", "other://h/one", "acme:///h/one", "acme://[h/one"]
+    found = {environment_database_url(tmp_path, url) for url in urls}
+    assert len(found) == len(urls)
+    assert {Path(url).parent for url in found} == {tmp_path}
+
+
+@pytest.mark.parametrize("url", ["acme://user:secret@h/one", "acme://user:se@cret@h/one"])
+def test_a_password_that_changes_leaves_them_where_they_are(url: str, tmp_path: Path) -> None:
+    assert environment_database_url(tmp_path, url) == environment_database_url(tmp_path, "acme://h/one")
 
 
 def test_a_daemon_beside_a_storage_of_a_plugin_is_told_where() -> None:

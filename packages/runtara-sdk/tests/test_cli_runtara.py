@@ -119,7 +119,7 @@ class TestRun:
         assert "W001" in err
         run = services.calls["run"]
         assert run["input_envelope"] == {"data": {"orderId": "A-1"}, "variables": {}}
-        assert (run["instance_id"], run["runner"], run["tenant_id"]) == ("i", "auto", "default")
+        assert (run["instance_id"], run["runner"], run["tenant_id"]) == ("i", None, "default")
         assert run["data_dir"] == Path.cwd() / ".data"
         assert services.calls["compile"]["target"] == "python"
 

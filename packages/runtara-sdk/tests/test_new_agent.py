@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from cookiecutter.main import cookiecutter
 from packaging.requirements import Requirement
 from runtara_sdk.cli.main import runtara
-from runtara_sdk.cli.new import agent_template_directory, directory
+from runtara_sdk.cli.new import directory, template_directory
 from runtara_sdk.cli.new.answers import MAXIMUM_NAME_CHARACTERS, AgentAnswers
 from runtara_sdk.cli.new.commands import LICENCES
 from runtara_sdk.cli.new.directory import write_project
@@ -33,7 +33,7 @@ HARD_TEXTS = {"description": r'Says "hi", & <\o/> \n "', "author": "Zoë O'Neil 
 
 @pytest.fixture
 def template() -> ProjectTemplate:
-    return ProjectTemplate(agent_template_directory())
+    return ProjectTemplate(template_directory("agent"))
 
 
 def run(*arguments: str) -> tuple[int, str]:
@@ -106,7 +106,7 @@ def test_cookiecutter_gives_the_same_files(
 
 
 def test_the_template_of_the_repository_is_the_one_that_is_shipped(template: ProjectTemplate) -> None:
-    assert CANONICAL.resolve() == agent_template_directory()
+    assert CANONICAL.resolve() == template_directory("agent")
     assert tuple(template.choices("licence")) == LICENCES
     assert template.choices("name") == []
 

@@ -19,6 +19,7 @@ Each class is a `runtara_environment.runner.Runner`, made without arguments; `ru
 suite that shows whether it keeps what a runner promises. `runtara run --runner NAME` and RUNTARA_RUNNER choose it by
 its `runner_type`. A runner that starts programs as processes of the host, too, may launch through
 `runtara_environment.runners.native.NativeRunner` and change what it is given and what it answers.
+`runtara new runner` makes a distribution to begin with.
 """
 
 from __future__ import annotations

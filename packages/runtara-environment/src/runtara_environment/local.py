@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import json
 import os
+import re
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -55,11 +56,12 @@ def default_database_url(data_dir: Path) -> str:
 def environment_database_url(data_dir: Path, database_url: str) -> str:
     """Where the tables of the environment are: in core's database, or in a file beside a storage of a plugin.
 
-    The file is named after the storage, since launches of one core mean nothing to another.
+    The file is named after the storage, since launches of one core mean nothing to another; a password does not count.
     """
     if is_sql_url(database_url):
         return database_url
-    digest = hashlib.sha256(database_url.encode()).hexdigest()
+    place = re.sub(r"//[^/]*@", "//", database_url, count=1)
+    digest = hashlib.sha256(place.encode()).hexdigest()
     return str(data_dir.absolute() / f"environment-{digest[:16]}.db")
 
 
@@ -126,9 +128,9 @@ def _core_access(core: CoreDaemon) -> CoreAccess:
 class LocalPlatform:
     """Runs artifacts on a core and an environment in this process (see `runtara_sdk.services.LocalPlatform`)."""
 
-    async def require_plugins(self, *, runner: str, database_url: str | None) -> None:
+    async def require_plugins(self, *, runner: str | None, database_url: str | None) -> None:
         """Refuse a runner or a database URL for which no plugin is installed."""
-        if runner != "auto":
+        if runner is not None and runner != "auto":
             (await asyncio.to_thread(load_runners)).get(runner)
         if database_url is not None:
             await open_storage(database_url)
@@ -142,14 +144,14 @@ class LocalPlatform:
         input_envelope: Mapping[str, Any] | None,
         data_dir: Path,
         database_url: str | None,
-        runner: str,
+        runner: str | None,
         progress: Progress,
     ) -> RunOutcome:
         """Run one instance to its end, resuming the instance `instance_id` when it exists and is unfinished."""
         instance_id = refuse_empty("instance_id", instance_id) or str(uuid.uuid4())
-        settings = replace(
-            SupervisionSettings.from_environment(default_timeout_seconds=_LOCAL_TIMEOUT_SECONDS), runner=runner
-        )
+        settings = SupervisionSettings.from_environment(default_timeout_seconds=_LOCAL_TIMEOUT_SECONDS)
+        if runner is not None:
+            settings = replace(settings, runner=runner)
         async with local_environment(data_dir, database_url, settings, only_instance=instance_id) as (
             core,
             environment,

@@ -76,7 +76,7 @@ class RunOutcome:
 class LocalPlatform(Protocol):
     """Core and environment in one process."""
 
-    async def require_plugins(self, *, runner: str, database_url: str | None) -> None:
+    async def require_plugins(self, *, runner: str | None, database_url: str | None) -> None:
         """Raise `ConfigurationError` when no installed plugin provides that runner, or a storage for that URL."""
 
     async def run_artifact(
@@ -88,7 +88,10 @@ class LocalPlatform(Protocol):
         input_envelope: Mapping[str, Any] | None,
         data_dir: Path,
         database_url: str | None,
-        runner: str,
+        runner: str | None,
         progress: Progress,
     ) -> RunOutcome:
-        """Run one instance to its end, resuming the instance `instance_id` when it exists and is unfinished."""
+        """Run one instance to its end, resuming the instance `instance_id` when it exists and is unfinished.
+
+        Without a `runner` the settings of the environment say which one.
+        """

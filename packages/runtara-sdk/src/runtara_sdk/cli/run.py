@@ -37,7 +37,7 @@ class RunRequest:
     input_envelope: Mapping[str, Any] | None
     instance_id: str
     target: str
-    runner: str
+    runner: str | None
     data_dir: Path
     database_url: str | None
     tenant_id: str
@@ -51,7 +51,11 @@ class RunRequest:
 )
 @click.option("--instance-id", metavar="ID", help="Id of the run; an unfinished one goes on where it was.")
 @click.option("--native", is_flag=True, help="Compile to a native binary (needs a C compiler).")
-@click.option("--runner", metavar="NAME", default="auto", show_default=True, help="The runner that runs the instance.")
+@click.option(
+    "--runner",
+    metavar="NAME",
+    help="What runs the instance: native, auto, or the runner of a plugin.  [default: RUNTARA_RUNNER or auto]",
+)
 @click.option("--child", "child_files", multiple=True, metavar="ID=PATH", help="Embed a child scenario (repeatable).")
 @click.option("--child-version", "child_versions", multiple=True, metavar="ID=N", help="Version of that child.")
 @click.option(
@@ -74,7 +78,7 @@ def run(
     input_text: str | None,
     instance_id: str | None,
     native: bool,
-    runner: str,
+    runner: str | None,
     child_files: tuple[str, ...],
     child_versions: tuple[str, ...],
     data_dir: Path | None,
@@ -139,7 +143,7 @@ async def _run(request: RunRequest) -> RunOutcome:
     platform: LocalPlatform = load_one(
         "runtara.services", "local_platform", package="runtara-environment", needed_by="`runtara run`"
     )()
-    if request.runner != "auto" or request.database_url is not None:
+    if request.runner is not None or request.database_url is not None:
         await platform.require_plugins(runner=request.runner, database_url=request.database_url)
     compiled = await compiler.compile_file(
         request.scenario,
@@ -210,14 +214,14 @@ def _resume_command(request: RunRequest) -> str:
             words += ["--child-version", f"{child.scenario_id}={child.version}"]
     if request.target == "native":
         words.append("--native")
-    if request.runner != "auto":
-        words += ["--runner", request.runner]
     if request.data_dir != Path(os.environ.get("DATA_DIR") or ".data").absolute():
         words += ["--data-dir", str(request.data_dir)]
     if request.database_url is not None:
         words += ["--database-url", request.database_url if "@" not in request.database_url else "URL"]
     if request.tenant_id != "default":
         words += ["--tenant", request.tenant_id]
+    if request.runner is not None:
+        words += ["--runner", request.runner]
     return shlex.join(words)
 
 

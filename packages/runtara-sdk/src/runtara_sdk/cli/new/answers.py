@@ -1,4 +1,4 @@
-"""What is asked about a new agent, and which answers are refused: each with the reason and the remedy."""
+"""What is asked about a new project, and which answers are refused: each with the reason and the remedy."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import keyword
 import re
 import sys
 from dataclasses import dataclass
+from typing import ClassVar
 
 from runtara_sdk.agents.connection_types import INTEGRATION_ID
 from runtara_sdk.agents.definition import AGENT_ID
@@ -20,39 +21,51 @@ MAXIMUM_DISTRIBUTION_CHARACTERS = 55
 MAXIMUM_TEXT_CHARACTERS = 300
 
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9]+([._-][A-Za-z0-9]+)*")
-_USED_MODULES = frozenset({"httpx", "pydantic", "pytest", "runtara_sdk", "tests"})
-"""Modules that the project imports or holds beside its own."""
+_USED_MODULES = frozenset(
+    {
+        "httpx",
+        "pluggy",
+        "pydantic",
+        "pytest",
+        "runtara_compiler",
+        "runtara_core",
+        "runtara_environment",
+        "runtara_sdk",
+        "runtara_workflow_stdlib",
+        "tests",
+    }
+)
+"""Modules that some project imports or holds beside its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class AgentAnswers:
-    """Answers to the questions of the template; None leaves the answer to the template.
+class ProjectAnswers:
+    """Answers to the questions of every template; None leaves the answer to the template.
 
     Attributes:
-        name: id of the agent.
+        name: of what the project gives.
         distribution: what is installed; the module has this name with underscores.
-        connection_type: id of the connection type that the agent declares, or `none`.
-        capabilities: `sync` or `async`.
         licence: one that the template offers.
         description, author: one line each.
 
     Raises `InvalidInputError` for the first answer that is not acceptable.
     """
 
+    kind: ClassVar[str]
+    """One of `runtara_sdk.cli.new.KINDS`."""
+    named: ClassVar[str]
+    """What `name` is the name of."""
+
     name: str
     distribution: str | None = None
-    connection_type: str = NO_CONNECTION
-    capabilities: str = "sync"
     licence: str = "MIT"
     description: str | None = None
     author: str | None = None
 
     def __post_init__(self) -> None:
-        _check_id("the name of the agent", self.name, AGENT_ID)
+        _check_id(f"the name of the {self.named}", self.name, AGENT_ID)
         if self.distribution is not None:
             _check_distribution(self.distribution)
-        if self.connection_type != NO_CONNECTION:
-            _check_id("the connection type", self.connection_type, INTEGRATION_ID)
         for option, text in (("--description", self.description), ("--author", self.author)):
             if text is not None:
                 _check_line(option, text)
@@ -60,6 +73,56 @@ class AgentAnswers:
     def given(self) -> dict[str, str]:
         """The answers that are not left to the template, by question."""
         return {question: answer for question, answer in vars(self).items() if answer is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentAnswers(ProjectAnswers):
+    """Answers about an agent, whose id is the name.
+
+    Attributes:
+        connection_type: id of the connection type that the agent declares, or `none`.
+        capabilities: `sync` or `async`.
+    """
+
+    kind = "agent"
+    named = "agent"
+
+    connection_type: str = NO_CONNECTION
+    capabilities: str = "sync"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.connection_type != NO_CONNECTION:
+            _check_id("the connection type", self.connection_type, INTEGRATION_ID)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StorageAnswers(ProjectAnswers):
+    """Answers about a storage, whose URLs have the name as scheme, with hyphens."""
+
+    kind = "storage"
+    named = "storage"
+
+    @property
+    def scheme(self) -> str:
+        """What the URLs begin with; a scheme has no underscores."""
+        return self.name.replace("_", "-")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunnerAnswers(ProjectAnswers):
+    """Answers about a runner, whose `runner_type` is the name."""
+
+    kind = "runner"
+    named = "runner"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StdlibAnswers(ProjectAnswers):
+    """Answers about a product's bundle of agents; the name is also the id of the product's own agent."""
+
+    kind = "stdlib"
+    named = "product"
 
 
 def module_name(distribution: str) -> str:
@@ -78,6 +141,20 @@ def _check_id(kind: str, value: str, pattern: re.Pattern[str]) -> None:
         raise InvalidInputError(f"{kind} {value!r} is a keyword of Python; choose another word, or two")
 
 
+def check_module(distribution: str, place: str = "the distribution") -> None:
+    """Raise `InvalidInputError` when a distribution, which `place` names, gives a module that cannot be used."""
+    module = module_name(distribution)
+    gives = f"{place} {distribution!r} gives the module {module!r}, which"
+    if not module.isidentifier():
+        raise InvalidInputError(f"{gives} begins with a digit; put a word first")
+    if keyword.iskeyword(module):
+        raise InvalidInputError(f"{gives} is a keyword of Python")
+    if module in sys.stdlib_module_names:
+        raise InvalidInputError(f"{gives} Python itself has; add a word")
+    if module in _USED_MODULES:
+        raise InvalidInputError(f"{gives} the project needs; add a word")
+
+
 def _check_distribution(value: str) -> None:
     place = "--distribution"
     if len(value) > MAXIMUM_DISTRIBUTION_CHARACTERS:
@@ -87,17 +164,7 @@ def _check_distribution(value: str) -> None:
         raise InvalidInputError(
             f"{place} {value!r} is no name of a distribution: use letters, digits, and a single . _ or - between them"
         )
-    module = module_name(value)
-    if not module.isidentifier():
-        raise InvalidInputError(
-            f"{place} {value!r} gives the module {module!r}, which begins with a digit; put a word first"
-        )
-    if keyword.iskeyword(module):
-        raise InvalidInputError(f"{place} {value!r} gives the module {module!r}, which is a keyword of Python")
-    if module in sys.stdlib_module_names:
-        raise InvalidInputError(f"{place} {value!r} gives the module {module!r}, which Python itself has; add a word")
-    if module in _USED_MODULES:
-        raise InvalidInputError(f"{place} {value!r} gives the module {module!r}, which the project needs; add a word")
+    check_module(value, place)
 
 
 def _check_line(option: str, text: str) -> None:

@@ -3,7 +3,10 @@
 `cookiecutter.json` has the questions with their defaults; a list is a choice whose first member is the default. Values
 are templates over the questions before them. `__NAME` is a value that is computed and not asked for, `_NAME` a setting
 of cookiecutter. The directory whose name is a template holds the files; names and contents of files are templates, and
-a file whose name becomes empty is left out. `templates` holds what files include.
+a file whose name becomes empty is left out.
+
+Files include licences, which all templates share: `licences` beside them. Cookiecutter looks for these in the directory
+`templates` of a template, where a clone of the repository has a link; wheels have no links, and this module needs none.
 """
 
 from __future__ import annotations
@@ -19,7 +22,6 @@ import jinja2
 from runtara_sdk.errors import InvalidInputError
 
 QUESTIONS = "cookiecutter.json"
-INCLUDED = "templates"
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class ProjectTemplate:
 
         Raises `InvalidInputError` for a question that the template does not ask, and an answer that it does not offer.
         """
-        loader = jinja2.FileSystemLoader([self._project, self._directory / INCLUDED])
+        loader = jinja2.FileSystemLoader([self._project, self._directory.parent])
         # The files are Python, TOML and text: nothing is to be escaped for HTML.
         environment = jinja2.Environment(
             loader=loader,
