@@ -182,7 +182,11 @@ class HttpAgent:
         effect=EffectClass.KEYED,
         known_errors=(*HTTP_ERRORS, KnownError.permanent(OPTION_INVALID, "Two options do not go together.")),
         examples=[
-            Example({"url": "https://files.example.com/a.csv", "file": {"$file": "out/a.csv"}}, needs="an HTTP service")
+            Example(
+                {"url": "https://files.example.com/a.csv", "file": {"$file": "out/a.csv"}},
+                needs="an HTTP service",
+                files={"out/a.csv": "id\n1\n"},
+            )
         ],
     )
     async def http_upload(self, inputs: HttpUploadInput, context: CapabilityContext) -> HttpUploadOutput:

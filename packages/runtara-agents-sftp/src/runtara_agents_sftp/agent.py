@@ -68,6 +68,7 @@ from runtara_agents_sftp.waiting import WAIT_TIMEOUT, wait_for_files
 T = TypeVar("T")
 
 _SERVER = "an SFTP server"
+_FILES = {"out/orders.csv": "id\n1\n"}
 
 
 @agent(
@@ -174,7 +175,7 @@ class SftpAgent:
         compensates_description="Deletes the file that was written.",
         examples=[
             Example({"path": "/out/hello.txt", "content": "Hello\n"}, needs=_SERVER),
-            Example({"path": "/out/orders.csv", "data": {"$file": "out/orders.csv"}}, needs=_SERVER),
+            Example({"path": "/out/orders.csv", "data": {"$file": "out/orders.csv"}}, needs=_SERVER, files=_FILES),
         ],
     )
     def upload_file(self, inputs: UploadInput, context: CapabilityContext) -> int | UploadedFile:
@@ -334,7 +335,7 @@ class SftpAgent:
         deterministic=False,
         rate_limited=True,
         known_errors=(*COMMON, *WRITE, READ, TOO_MANY_ERROR, *FILES),
-        examples=[Example({"pattern": "out/*.csv", "path": "/out", "create_dirs": True}, needs=_SERVER)],
+        examples=[Example({"pattern": "out/*.csv", "path": "/out", "create_dirs": True}, needs=_SERVER, files=_FILES)],
     )
     async def upload_files(self, inputs: UploadFilesInput, context: CapabilityContext) -> BatchOutput:
         """Upload them."""
