@@ -256,6 +256,10 @@ def test_a_product_ships_a_bundle_of_agents(clean_environment: CleanEnvironment)
         )
         assert (ran.returncode, json.loads(ran.stdout or "null")) == (0, {"total": "39.80"}), ran.stderr
 
+    checked = clean_environment.run("runtara", "agents", "check", "acme-stdlib", "--json", **variables)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert [agent["agentId"] for agent in json.loads(checked.stdout)["agents"]] == ["orders"]
+
     spec = clean_environment.run("runtara", "compile", "--spec", **variables)
     offered = {agent["id"] for agent in json.loads(spec.stdout)["agents"]}
     assert offered >= {"csv", "file", "orders", "sftp", "transform"}

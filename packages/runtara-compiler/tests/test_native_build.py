@@ -19,6 +19,7 @@ from runtara_compiler.native.library import NativeBuildError, NativeLibrary, tra
 from runtara_compiler.native.process import run_tool
 from runtara_compiler.native.shared_libraries import copy_system_libraries
 from runtara_compiler.native.toolchain import CCompiler, Toolchain, find_c_compiler, prune_objects
+from runtara_compiler.service import Compiler
 from runtara_compiler.targets import AgentPin, BuildRequest
 from runtara_compiler.targets.native import NativeTarget, runtara_build_targets
 from runtara_sdk.errors import ConfigurationError, InvalidInputError
@@ -238,6 +239,9 @@ def test_missing_c_compiler_names_the_remedy(monkeypatch, tmp_path):
     monkeypatch.delenv("CC", raising=False)
     with pytest.raises(ConfigurationError, match=r"no C compiler found: install gcc .* or build for the target python"):
         find_c_compiler()
+    assert Compiler().missing("native") == NativeTarget().missing()
+    assert "no C compiler found" in (NativeTarget().missing() or "")
+    assert Compiler().missing("python") is None
 
 
 def test_named_c_compiler_is_taken(monkeypatch, counting_compiler):

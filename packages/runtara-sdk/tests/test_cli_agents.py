@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from runtara_sdk.agents import AgentDefinition, capability
 from runtara_sdk.agents.discovery import DiscoveredAgent, DiscoveredAgents
 from runtara_sdk.cli.main import runtara
-from runtara_sdk.errors import InvalidInputError
+from runtara_sdk.errors import ConfigurationError, InvalidInputError
 
 
 class Nothing(BaseModel):
@@ -74,9 +74,18 @@ def test_wrong_names_have_a_remedy() -> None:
 
 
 def test_a_distribution_is_checked() -> None:
-    code, out, _ = run("check", "Runtara_SDK")
-    assert (code, out.splitlines()[-1].split()[:1]) == (0, ["file:"])
-    assert "checks passed" in out
+    code, out, _ = run("check", "Runtara_SDK", "--json")
+    document = json.loads(out)
+    assert (code, document["passed"], document["broken"]) == (0, True, [])
+    (checked,) = document["agents"]
+    assert checked["agentId"] == "file"
+    assert {"name": "is discovered", "passed": True, "problems": []} in checked["checks"]
+
+
+def test_native_builds_must_be_possible(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNTARA_DISABLE_PLUGINS", "runtara.services:compiler")
+    with pytest.raises(ConfigurationError, match=r"--native: plugin compiler of runtara\.services is switched off"):
+        run("check", "runtara-sdk", "--native")
 
 
 def test_what_is_to_be_mended_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,3 +96,6 @@ def test_what_is_to_be_mended_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert code == 1
     assert "sloppy: metadata is json and complete: capability bare needs a description" in out
     assert "sloppy: every capability has an example: bare declares no example" in out
+    checks = json.loads(run("check", "acme-agents", "--json")[1])["agents"][0]["checks"]
+    (told,) = [check["problems"] for check in checks if check["name"] == "every capability has an example"]
+    assert told == ["bare declares no example: @capability(examples=[...])"]

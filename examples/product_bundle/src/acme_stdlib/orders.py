@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from pydantic import BaseModel, Field
-from runtara_sdk.agents import AgentDefinition, capability
+from runtara_sdk.agents import AgentDefinition, Example, capability
 
 
 class Line(BaseModel):
@@ -21,7 +21,12 @@ class TotalInput(BaseModel):
     lines: list[Line] = Field(description="The lines of the order.", examples=[[{"price": 19.90, "count": 2}]])
 
 
-@capability(id="total", display_name="Total", description="Adds up the lines of an order, to the cent.")
+@capability(
+    id="total",
+    display_name="Total",
+    description="Adds up the lines of an order, to the cent.",
+    examples=[Example({"lines": [{"price": 19.90, "count": 2}]}, output="39.80")],
+)
 def total(inputs: TotalInput) -> str:
     """The sum as a text with two decimals."""
     return str(sum((line.price * line.count for line in inputs.lines), Decimal(0)).quantize(Decimal("0.01")))

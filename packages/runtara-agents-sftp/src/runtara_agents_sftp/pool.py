@@ -30,10 +30,11 @@ class SessionPool:
         self._lock = threading.Lock()
         self._idle: dict[str, list[SftpSession]] = {}
         self._timer: threading.Timer | None = None
+        self._closings = 0
 
     @contextlib.contextmanager
     def session(self, parameters: SftpParameters, check: Callable[[], object]) -> Iterator[SftpSession]:
-        """A session for one call; it is kept afterwards unless the connection broke.
+        """A session for one call; it is kept afterwards unless the connection broke or the pool was closed meanwhile.
 
         Args:
             parameters: of the connection.
@@ -42,6 +43,7 @@ class SessionPool:
         Raises:
             AgentError: no session can be opened.
         """
+        closings = self._closings
         session = self._taken(parameters) or SftpSession(parameters)
         session.client.check = check
         is_good = False
@@ -53,13 +55,14 @@ class SessionPool:
             raise
         finally:
             if is_good and session.is_alive:
-                self._give_back(session)
+                self._give_back(session, closings)
             else:
                 session.close()
 
     def close(self) -> None:
-        """Close all idle sessions."""
+        """Close all idle sessions, and those in use once they are given back."""
         with self._lock:
+            self._closings += 1
             sessions = [session for idle in self._idle.values() for session in idle]
             self._idle.clear()
             if self._timer is not None:
@@ -85,18 +88,23 @@ class SessionPool:
                 return session
             session.close()
 
-    def _give_back(self, session: SftpSession) -> None:
+    def _give_back(self, session: SftpSession, closings: int) -> None:
         session.used_at = time.monotonic()
-        old: list[SftpSession] = []
         with self._lock:
-            self._idle.setdefault(session.parameters.key(), []).append(session)
-            everything = sorted((each for idle in self._idle.values() for each in idle), key=lambda each: each.used_at)
-            for each in everything[: max(0, len(everything) - _MOST_IDLE)]:
-                self._idle[each.parameters.key()].remove(each)
-                old.append(each)
-            self._look_later()
+            # A call that was cancelled may end on its thread after the agent was closed.
+            old = self._keep(session) if closings == self._closings else [session]
         for each in old:
             each.close()
+
+    def _keep(self, session: SftpSession) -> list[SftpSession]:
+        """Put a session beside the idle ones; those that are too many come out. The lock is held."""
+        self._idle.setdefault(session.parameters.key(), []).append(session)
+        everything = sorted((each for idle in self._idle.values() for each in idle), key=lambda each: each.used_at)
+        old = everything[: max(0, len(everything) - _MOST_IDLE)]
+        for each in old:
+            self._idle[each.parameters.key()].remove(each)
+        self._look_later()
+        return old
 
     def _look_later(self) -> None:
         """Have sessions closed that nobody uses; the lock is held."""

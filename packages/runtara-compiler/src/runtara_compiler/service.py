@@ -61,6 +61,15 @@ class Compiler(CompilerService):
             known.remember(key, compiled)
         return _outcome(scenario_id, compiled, from_cache=result.from_cache)
 
+    def missing(self, target: str) -> str | None:
+        """What this machine lacks to compile for `target`, with the remedy; None when nothing is missing.
+
+        Raises `InvalidInputError` when there is no such target.
+        """
+        from runtara_compiler.targets.loading import load_build_targets
+
+        return load_build_targets().find(target).missing()
+
 
 def _outcome(scenario_id: str, compiled: RememberedCompilation, *, from_cache: bool) -> CompiledScenario:
     return CompiledScenario(

@@ -55,6 +55,9 @@ class CompilerService(Protocol):
         Raises `InvalidInputError` with every validation error, one a line, when the scenario is not acceptable.
         """
 
+    def missing(self, target: str) -> str | None:
+        """What this machine lacks to compile for `target`, with the remedy; None when nothing is missing."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:

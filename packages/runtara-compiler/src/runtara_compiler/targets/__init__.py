@@ -83,6 +83,10 @@ class BuildTarget(ABC):
     def fingerprint(self) -> str:
         """Names the toolchain with its versions; part of the cache key. Must be quick."""
 
+    def missing(self) -> str | None:
+        """What this machine lacks to build, with the remedy; None when nothing is missing."""
+        return None
+
     @abstractmethod
     async def build(self, request: BuildRequest) -> Path:
         """Build into `request.work_dir` and return the path of the executable file.

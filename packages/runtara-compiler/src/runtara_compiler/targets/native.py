@@ -38,6 +38,18 @@ class NativeTarget(BuildTarget):
 
         return f"native-1:{plan_base().key}"
 
+    def missing(self) -> str | None:
+        """Nuitka, a C compiler with Python's headers, or patchelf."""
+        from runtara_compiler.native.toolchain import find_c_compiler, find_patchelf, nuitka_version
+
+        try:
+            nuitka_version()
+            find_c_compiler()
+            find_patchelf()
+        except ConfigurationError as error:
+            return error.message
+        return None
+
     async def build(self, request: BuildRequest) -> Path:
         from runtara_compiler.bill_of_materials import Material, bill_of_materials
         from runtara_compiler.native.artifact import write_artifact

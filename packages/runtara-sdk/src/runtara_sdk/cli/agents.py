@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from runtara_sdk.cli.agents_check import check
 from runtara_sdk.cli.text import fields, json_text, one_line, table
 from runtara_sdk.errors import InvalidInputError, RuntaraError
 from runtara_sdk.json_argument import read_json
@@ -240,53 +241,7 @@ async def _connection_inputs(
         raise RuntaraError(str(failure)) from None
 
 
-@agents.command()
-@click.argument("distribution")
-@click.pass_context
-def check(ctx: click.Context, distribution: str) -> None:
-    """Check the agents of an installed distribution, and say what its author has to mend.
-
-    Runs the conformance suite of `runtara_sdk.testing.agents` on each: metadata, schemas, examples, errors, hostile
-    inputs, cancellation, deadlines, secrets, imports. Exit code 1 means that something is to be mended.
-
-    \b
-    Examples:
-      runtara agents check runtara-agents-http
-    """
-    from runtara_sdk.agents import discover_agents
-    from runtara_sdk.entry_points import normalised_name
-
-    found = discover_agents(variables={})
-    wanted = normalised_name(distribution)
-    chosen = [each for each in found.agents.values() if normalised_name(each.distribution) == wanted]
-    broken = [each for each in found.broken if normalised_name(each.distribution) == wanted]
-    for plugin in broken:
-        click.echo(f"{plugin.name}: cannot be used: {plugin.reason}")
-    if not chosen and not broken:
-        known = ", ".join(sorted({each.distribution for each in found.agents.values()}))
-        raise InvalidInputError(f"no installed distribution {distribution!r} has agents (there are {known})")
-    failures = len(broken)
-    for each in chosen:
-        failures += _check(each)
-    ctx.exit(1 if failures else 0)
-
-
-def _check(found: DiscoveredAgent) -> int:
-    """Run the suite on one agent; the number of checks that failed."""
-    from runtara_sdk.agents import AgentError
-    from runtara_sdk.testing.agents import AgentConformanceSuite
-
-    suite = type("Suite", (AgentConformanceSuite,), {"agent": found.definition})()
-    names = [name for name in dir(suite) if name.startswith("test_")]
-    failed = 0
-    for name in names:
-        try:
-            getattr(suite, name)()
-        except (AssertionError, AgentError) as error:
-            failed += 1
-            click.echo(f"{found.definition.id}: {name.removeprefix('test_').replace('_', ' ')}: {error}")
-    click.echo(f"{found.definition.id}: {len(names) - failed} of {len(names)} checks passed")
-    return failed
+agents.add_command(check)
 
 
 def _agent(agent_id: str) -> DiscoveredAgent:

@@ -58,6 +58,7 @@ class WriteOutput(BaseModel):
     description="Writes a file of the workspace; it is there as a whole or not at all.",
     side_effects=True,
     effect=EffectClass.KEYED,
+    deterministic=False,  # it tells which directories it had to make
     known_errors=_ERRORS,
     examples=[
         Example(
@@ -359,6 +360,7 @@ class DirectoryOutput(BaseModel):
     aliases=("create-directory",),
     description="Makes a directory in the workspace.",
     side_effects=True,
+    deterministic=False,  # it tells whether the directory was there
     idempotent=True,
     known_errors=(NOT_FOUND, *WORKSPACE_ERRORS),
     examples=[Example(inputs={"path": "out/2026"}, output={"path": "out/2026", "created": True})],

@@ -7,4 +7,4 @@ from {{ cookiecutter.__module }} import {{ cookiecutter.name }}_agent
 
 class TestConformance(AgentConformanceSuite):
     agent = {{ cookiecutter.name }}_agent
-    installed = False  # it is no plugin of its own: the bundle offers it, see test_bundle.py
+    bundle = "{{ cookiecutter.__module }}"

@@ -1,0 +1,1 @@
+"""The checks that `runtara_sdk.testing.agents` puts together: one module for each promise of an agent."""
