@@ -50,7 +50,7 @@ def projects(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(projects: Path, constraints: Path, tmp_path_factory: pytest.TempPathFactory) -> CleanEnvironment:
-    """An environment with wheels of this project and of the three others."""
+    """An environment with wheels of this project, into which pip has installed the three others."""
     directory = tmp_path_factory.mktemp("outside")
     for part in PARTS:
         uv(
@@ -60,11 +60,14 @@ def installed(projects: Path, constraints: Path, tmp_path_factory: pytest.TempPa
         )
     wheels = sorted(str(path) for path in (directory / "wheels").glob("*.whl"))
     assert len(wheels) == len(PARTS)
-    uv("venv", "environment", at=directory)
+    uv("venv", "--seed", "environment", at=directory)
     python = str(directory / "environment" / "bin" / "python")
-    uv("pip", "install", "--python", python, "--constraint", str(constraints), *PLATFORM, *wheels, at=directory)
-    uv("pip", "check", "--python", python, at=directory)
-    return CleanEnvironment(directory / "environment", lambda _: None)
+    uv("pip", "install", "--python", python, "--constraint", str(constraints), *PLATFORM, at=directory)
+    environment = CleanEnvironment(directory / "environment", lambda _: None)
+    for arguments in (("install", "--quiet", "--constraint", str(constraints), *wheels), ("check",)):
+        done = environment.run("pip", *arguments, seconds=240, PIP_DISABLE_PIP_VERSION_CHECK="1")
+        assert done.returncode == 0, done.stdout + done.stderr
+    return environment
 
 
 def uv(command: str, *arguments: str, at: Path) -> None:
