@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import re
@@ -390,8 +389,12 @@ def promised_modules(package: str) -> set[str]:
 
 @pytest.mark.parametrize(("part", "package"), [("storage", "runtara-core"), ("runner", "runtara-environment")])
 def test_they_need_the_promised_modules_alone(part: str, package: str) -> None:
-    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in (EXAMPLES / part).rglob("*.py")]
-    imports = (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ImportFrom))
-    imported = {node.module for node in imports if node.module is not None and node.module.startswith("runtara_")}
-    assert imported
-    assert imported <= promised_modules(package)
+    """The example, what `runtara new` writes, and the plugin of the guide."""
+    template = REPOSITORY / "packages/runtara-sdk/src/runtara_sdk/cli/new" / f"{part}-cookiecutter"
+    guide = REPOSITORY / "docs" / "guides" / f"write-a-{part}.md"
+    places = [sorted((EXAMPLES / part).rglob("*.py")), sorted(template.rglob("*.py")), [guide]]
+    for paths in places:
+        text = "\n".join(path.read_text(encoding="utf-8") for path in paths)
+        imported = set(re.findall(r"^ *(?:from|import) (runtara_[\w.]+)", text, re.MULTILINE))
+        assert imported
+        assert imported <= promised_modules(package)
