@@ -61,7 +61,13 @@ class Reader:
             for line in (f"[{group}]", *(f"{name} = {value}" for name, value in names.items()))
         ]
         site = PluginSite(self._packages)
-        site.describe(declared["name"], "\n".join(lines) + "\n", requires=declared["dependencies"])
+        told = {"Summary": "description", "License-Expression": "license"}
+        site.describe(
+            declared["name"],
+            "\n".join(lines) + "\n",
+            requires=declared["dependencies"],
+            headers={header: declared[key] for header, key in told.items() if key in declared},
+        )
         source = project / "src"
         (self._packages / f"{declared['name']}.pth").write_text(f"{source if source.is_dir() else project}\n")
 
