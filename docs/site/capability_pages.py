@@ -27,7 +27,8 @@ _EFFECTS = {
     EffectClass.PURE: "It touches nothing outside of the workflow, so a repetition does no harm.",
     EffectClass.IDEMPOTENT: "Done twice is the same as done once.",
     EffectClass.KEYED: "The other side recognises a repetition by the idempotency key of the step.",
-    EffectClass.AT_MOST_ONCE: "After a failure whose effect is unknown, a repetition may do it a second time.",
+    EffectClass.AT_MOST_ONCE: "A call whose outcome is not known is not made again: the step fails with "
+    "`OUTCOME_UNKNOWN`.",
 }
 
 _BOUNDS = {

@@ -160,6 +160,8 @@ async def test_exactly_the_agents_of_the_bundle_are_there(sqlite_daemons: Any, s
 
     shown = product.ctl("agents", "show", "ORDERS", "total")
     assert product.run("runtara", "agents", "show", "orders", "total", "--json").output == shown
+    text = product.run("runtara", "agents", "show", "orders", "total").stdout.strip()
+    assert product.ctl("agents", "show", "orders", "total", "--table") == text
     assert shown["inputSchema"]["properties"]["lines"]["type"] == "array"
     assert shown["outputSchema"] == {"type": "string"}
     async with daemons.sdk() as sdk:

@@ -64,7 +64,7 @@ class CleanEnvironment:
 
 def passes_its_own_tests(environment: CleanEnvironment, project: Path) -> None:
     """A project that is installed in the environment, beside pytest, passes its tests and skips none."""
-    tested = environment.run("pytest", "-q", "-p", "no:cacheprovider", at=project, seconds=200)
+    tested = environment.run("pytest", "-q", "-p", "no:cacheprovider", at=project, seconds=240)
     assert tested.returncode == 0, tested.stdout
     assert " passed" in tested.stdout
     assert "skipped" not in tested.stdout

@@ -61,7 +61,13 @@ class Reader:
             for line in (f"[{group}]", *(f"{name} = {value}" for name, value in names.items()))
         ]
         site = PluginSite(self._packages)
-        site.describe(declared["name"], "\n".join(lines) + "\n", requires=declared["dependencies"])
+        told = {"Summary": "description", "License-Expression": "license"}
+        site.describe(
+            declared["name"],
+            "\n".join(lines) + "\n",
+            requires=declared["dependencies"],
+            headers={header: declared[key] for header, key in told.items() if key in declared},
+        )
         source = project / "src"
         (self._packages / f"{declared['name']}.pth").write_text(f"{source if source.is_dir() else project}\n")
 
@@ -168,7 +174,7 @@ def test_what_a_guide_quotes_is_there(guide: Path) -> None:
 @pytest.mark.parametrize("guide", GUIDES, ids=[path.stem for path in GUIDES])
 def test_all_code_of_a_guide_is_run_or_quoted(guide: Path) -> None:
     loose = [block for block in blocks(guide) if _is_loose(block)]
-    assert not loose, "a block of Python, TOML or JSON is neither a file, nor a quotation, nor the output of a session"
+    assert not loose, "a block of Python or TOML is neither a file nor a quotation"
 
 
 def _is_loose(block: Block) -> bool:

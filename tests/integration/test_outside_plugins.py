@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import re
@@ -26,6 +25,7 @@ from tests.integration.clean_environment import (
     CleanEnvironment,
     native_library,
     outside_variables,
+    passes_its_own_tests,
 )
 
 EXAMPLES = REPOSITORY / "examples" / "outside_plugins"
@@ -100,9 +100,7 @@ def test_all_three_are_plugged_in(installed: CleanEnvironment) -> None:
 
 @pytest.mark.parametrize("part", PARTS)
 def test_they_pass_the_suites_that_are_shipped(part: str, installed: CleanEnvironment, projects: Path) -> None:
-    tested = installed.run("pytest", "-q", "-p", "no:cacheprovider", "tests", at=projects / part, seconds=240)
-    assert tested.returncode == 0, tested.stdout
-    assert "skipped" not in tested.stdout
+    passes_its_own_tests(installed, projects / part)
 
 
 @pytest.mark.native
@@ -393,8 +391,12 @@ def promised_modules(package: str) -> set[str]:
 
 @pytest.mark.parametrize(("part", "package"), [("storage", "runtara-core"), ("runner", "runtara-environment")])
 def test_they_need_the_promised_modules_alone(part: str, package: str) -> None:
-    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in (EXAMPLES / part).rglob("*.py")]
-    imports = (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ImportFrom))
-    imported = {node.module for node in imports if node.module is not None and node.module.startswith("runtara_")}
-    assert imported
-    assert imported <= promised_modules(package)
+    """The example, what `runtara new` writes, and the plugin of the guide."""
+    template = REPOSITORY / "packages/runtara-sdk/src/runtara_sdk/cli/new" / f"{part}-cookiecutter"
+    guide = REPOSITORY / "docs" / "guides" / f"write-a-{part}.md"
+    places = [sorted((EXAMPLES / part).rglob("*.py")), sorted(template.rglob("*.py")), [guide]]
+    for paths in places:
+        text = "\n".join(path.read_text(encoding="utf-8") for path in paths)
+        imported = set(re.findall(r"^ *(?:from|import) (runtara_[\w.]+)", text, re.MULTILINE))
+        assert imported
+        assert imported <= promised_modules(package)

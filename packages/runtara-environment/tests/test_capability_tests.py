@@ -89,7 +89,8 @@ async def test_a_call_is_handed_over_as_it_was_given() -> None:
         ({"timeout_ms": 0}, "VALIDATION_ERROR", "give 1 to 300000 milliseconds"),
         ({"timeout_ms": 300_001}, "VALIDATION_ERROR", "give 1 to 300000 milliseconds"),
         ({"agent": "wether"}, "UNKNOWN_CAPABILITY", "there is no agent 'wether' here; there are weather"),
-        ({"capability": "Forecast"}, "UNKNOWN_CAPABILITY", "agent 'weather' has no capability 'Forecast'"),
+        ({"capability": "Forecast"}, "UNKNOWN_CAPABILITY", "no capability 'Forecast'; did you mean 'forecast'?"),
+        ({"capability": "x" * 500}, "UNKNOWN_CAPABILITY", f"no capability '{'x' * 100}'; it has forecast, predict"),
     ],
 )
 async def test_what_cannot_be_called_is_refused(given: dict[str, Any], expected: str, text: str) -> None:

@@ -69,7 +69,7 @@ def test_wrong_names_have_a_remedy() -> None:
         run("show", "fil")
     with pytest.raises(InvalidInputError, match="must be a JSON object"):
         run("test", "file", "read", "--input", "[]")
-    with pytest.raises(InvalidInputError, match="no installed distribution 'nothing' has agents"):
+    with pytest.raises(InvalidInputError, match=r"no installed distribution 'nothing' has.*RUNTARA_STDLIB_NAME"):
         run("check", "nothing")
 
 

@@ -29,7 +29,7 @@ def answered(**fields: Any) -> pb.RpcResponse:
 
 
 class OneAnswer:
-    """Takes the place of the QUIC client."""
+    """Takes the place of the client of a transport."""
 
     answer: pb.RpcResponse
     request: pb.RpcRequest
@@ -56,7 +56,7 @@ def sdk() -> ManagementSdk:
 
 @pytest.fixture
 def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    monkeypatch.setattr("runtara_sdk.transport.QuicClient", OneAnswer)
+    monkeypatch.setattr("runtara_sdk.transport.open_client", OneAnswer)
     monkeypatch.setenv("DATA_DIR", "/nowhere")
 
     def run(answer: pb.RpcResponse, *words: str) -> tuple[object, str, str]:
@@ -137,8 +137,15 @@ def test_the_command_shows_agents(command: Callable[..., Any]) -> None:
     assert (code, rows[0][:2]) == (0, ["file", "file-write-file:"])
     assert ["path", "string", "required"] in [row[:3] for row in rows]
     assert ["FILE_TOO_LARGE", "permanent"] in [row[:2] for row in rows]
+    for part in ("RESULT", "bytes_written", 'example: {"path": '):
+        assert part in out
+    hostile = {"id": "sing", "description": "Sings.\x1b[2J", "examples": [{"inputs": {"song": "\x1b[2J"}}]}
+    answer = pb.GetCapabilityResponse(found=True, capability_json=json.dumps(hostile).encode())
+    code, out, _ = command(pb.RpcResponse(get_capability=answer), "show", "choir", "sing", "--table")
+    assert (code, "\x1b" in out, out.partition(":")[0]) == (0, False, "choir sing")
     assert json.loads(command(CAPABILITY, "show", "file", "write", "--json")[1]) == DOCUMENT
-    assert command(UNKNOWN, "show", "file", "fly")[0] == 1
+    code, _, err = command(UNKNOWN, "show", "file", "fly")
+    assert (code, "`runtara-ctl agents list` tell which there are" in err) == (1, True)
 
 
 def test_the_command_tests(command: Callable[..., Any]) -> None:

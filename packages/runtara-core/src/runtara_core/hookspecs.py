@@ -18,8 +18,8 @@ versions of `runtara-core` that it works with and names its module:
 What it returns is a `runtara_core.storage.Storage`; `runtara_core.testing` has the suite that shows whether it keeps
 what a storage promises. `runtara core`, `runtara run` and `runtara dev` then take `--database-url acme://...`. The
 tables of an environment need PostgreSQL or SQLite: a daemon is given RUNTARA_ENVIRONMENT_DATABASE_URL beside it, and
-`runtara run` and `runtara dev` keep them in a file of the data directory. `runtara new storage`
-makes a distribution to begin with.
+`runtara run` and `runtara dev` keep them in a file of the data directory. `runtara new storage` makes a distribution to
+begin with.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import difflib
 
 from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.identifiers import validate_identifier
@@ -15,7 +16,7 @@ from runtara_sdk.strict_json import parse_strict_json
 
 from runtara_environment.agents.call_slots import CallSlots, NoSlotError
 from runtara_environment.agents.capability_host import CapabilityCall, CapabilityHost, CapabilityOutcome
-from runtara_environment.agents.listing import AgentListing, AgentListingError
+from runtara_environment.agents.listing import AgentListing, AgentListingError, InstalledAgents
 from runtara_environment.service import MAX_INPUT_BYTES
 from runtara_environment.settings import AgentTestingSettings
 
@@ -29,6 +30,7 @@ TOO_MANY_TESTS = "TOO_MANY_TESTS"
 ENVIRONMENT_STOPPING = "ENVIRONMENT_STOPPING"
 
 _SHOWN_CHARACTERS = 100
+_SHOWN_NAMES = 20
 _MAX_CONNECTION_BYTES = 1024 * 1024
 
 
@@ -119,14 +121,7 @@ class CapabilityTests:
         agents = await self._listing.list_agents()
         capability = agents.find(agent_id, capability_id)
         if capability is None:
-            shown_agent, shown = agent_id[:_SHOWN_CHARACTERS], capability_id[:_SHOWN_CHARACTERS]
-            text = f"agent {shown_agent!r} has no capability {shown!r}"
-            if not agents.has_agent(agent_id):
-                known = ", ".join(agents.agent_ids)
-                text = f"there is no agent {shown_agent!r} here; " + (
-                    f"there are {known}" if known else "there is none"
-                )
-            raise InvalidInputError(text, code=UNKNOWN_CAPABILITY)
+            raise InvalidInputError(_unknown(agents, agent_id, capability_id), code=UNKNOWN_CAPABILITY)
         return CapabilityCall(tenant_id, capability, inputs, connection, timeout_ms)
 
     async def _make(self, call: CapabilityCall) -> CapabilityOutcome:
@@ -147,6 +142,18 @@ class CapabilityTests:
 
 def _stopping() -> CapabilityOutcome:
     return CapabilityOutcome.failure(ENVIRONMENT_STOPPING, "the environment stops: try again", may_pass=True)
+
+
+def _unknown(agents: InstalledAgents, agent_id: str, capability_id: str) -> str:
+    """Which name is unknown, and which there are."""
+    shown_agent, shown = agent_id[:_SHOWN_CHARACTERS], capability_id[:_SHOWN_CHARACTERS]
+    if not agents.has_agent(agent_id):
+        known = ", ".join(agents.agent_ids)
+        return f"there is no agent {shown_agent!r} here; " + (f"there are {known}" if known else "there is none")
+    names = agents.capability_names(agent_id)
+    near = difflib.get_close_matches(shown, names, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(names[:_SHOWN_NAMES])}"
+    return f"agent {shown_agent!r} has no capability {shown!r}; {hint}"
 
 
 def _object(content: bytes, source: str, most: int) -> bytes:

@@ -73,7 +73,7 @@ class InstalledAgents:
 
     def find(self, agent_id: str, capability_id: str) -> InstalledCapability | None:
         """A capability by id or alias, of an agent by its id in any case; None when there is none."""
-        agent = next((each for each in self.agents if each["info"]["id"] == agent_id.lower()), None)
+        agent = self._agent(agent_id)
         if agent is None:
             return None
         for info in agent["info"]["capabilities"]:
@@ -89,12 +89,22 @@ class InstalledAgents:
 
     def has_agent(self, agent_id: str) -> bool:
         """Whether there is an agent of this id, in any case."""
-        return any(each["info"]["id"] == agent_id.lower() for each in self.agents)
+        return self._agent(agent_id) is not None
+
+    def capability_names(self, agent_id: str) -> list[str]:
+        """The ids of the capabilities of an agent, and behind them the aliases; none of an unknown agent."""
+        agent = self._agent(agent_id)
+        capabilities = [] if agent is None else agent["info"]["capabilities"]
+        aliases = (alias for each in capabilities for alias in each.get("aliases", ()))
+        return [*(each["id"] for each in capabilities), *aliases]
 
     @property
     def agent_ids(self) -> list[str]:
         """The ids of all, sorted."""
         return [each["info"]["id"] for each in self.agents]
+
+    def _agent(self, agent_id: str) -> Mapping[str, Any] | None:
+        return next((each for each in self.agents if each["info"]["id"] == agent_id.lower()), None)
 
 
 class AgentListing:

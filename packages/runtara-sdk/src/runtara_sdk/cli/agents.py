@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from runtara_sdk.cli.agent_text import agent_lines, capability_lines
 from runtara_sdk.cli.agents_check import check
-from runtara_sdk.cli.text import fields, json_text, one_line, table
+from runtara_sdk.cli.text import json_text, table
 from runtara_sdk.errors import InvalidInputError, RuntaraError
 from runtara_sdk.json_argument import read_json
 
 if TYPE_CHECKING:
-    from runtara_sdk.agents import Capability, DiscoveredAgent
+    from runtara_sdk.agents import DiscoveredAgent
 
 _DEFAULT_TIMEOUT_MS = 30_000
 
@@ -82,9 +83,7 @@ def show(agent_id: str, capability_id: str | None, *, as_json: bool) -> None:
         if as_json:
             click.echo(json_text(definition.metadata()))
             return
-        click.echo(f"{definition.id}: {definition.description}")
-        rows = [[each.id, each.description, ", ".join(each.aliases)] for each in definition.capabilities]
-        for line in table(["CAPABILITY", "DESCRIPTION", "ALIASES"], rows):
+        for line in agent_lines(definition.metadata()):
             click.echo(line)
         return
     capability = definition.capability(capability_id)
@@ -92,53 +91,8 @@ def show(agent_id: str, capability_id: str | None, *, as_json: bool) -> None:
         schemas = {"inputSchema": capability.input_schema(), "outputSchema": capability.output_schema()}
         click.echo(json_text({**capability.metadata(), **schemas}))
         return
-    for line in _described(definition.id, capability):
+    for line in capability_lines(definition.id, capability.metadata()):
         click.echo(line)
-
-
-def _described(agent_id: str, capability: Capability) -> Iterable[str]:
-    yield f"{agent_id} {capability.id}: {capability.description}"
-    yield ""
-    yield from fields(
-        [
-            ("effect", capability.effect.value),
-            ("deterministic", None if capability.deterministic else "no"),
-            ("rate limited", "yes" if capability.rate_limited else None),
-            ("aliases", ", ".join(capability.aliases) or None),
-            ("undone by", capability.compensates_with),
-        ]
-    )
-    shown = [field for field in capability.fields if not field.hidden]
-    if shown:
-        yield ""
-        rows = [
-            [
-                field.name,
-                "file" if field.type_info.get("format") == "file" else field.type,
-                "required" if field.required else "" if field.default is None else f"default {one_line(field.default)}",
-                one_line(field.description or "")
-                + (f" One of {', '.join(map(str, field.enum))}." if field.enum else ""),
-            ]
-            for field in shown
-        ]
-        yield from table(["INPUT", "TYPE", "", "DESCRIPTION"], rows)
-    output = capability.metadata()["output"]
-    yield ""
-    if output.get("fields"):
-        rows = [[each["name"], each["type"], each.get("description", "")] for each in output["fields"]]
-        yield from table(["RESULT", "TYPE", "DESCRIPTION"], rows)
-    else:
-        yield f"result: {output['type']}"
-    if capability.known_errors:
-        yield ""
-        rows = [[each.code, each.kind.value, each.description] for each in capability.known_errors]
-        yield from table(["ERROR", "KIND", "DESCRIPTION"], rows)
-    for example in capability.examples:
-        yield ""
-        needs = f" (needs {example.needs})" if example.needs else ""
-        yield f"example{needs}: {json_text(dict(example.inputs), indent=None)}"
-        if example.output is not ...:
-            yield f"  gives {json_text(example.output, indent=None)}"
 
 
 @agents.command()

@@ -97,7 +97,10 @@ def check(ctx: click.Context, distribution: str, *, native: bool, data_dir: Path
     broken = [each for each in found.broken if normalised_name(each.distribution) == wanted]
     if not chosen and not broken:
         known = ", ".join(sorted({each.distribution for each in found.agents.values()}))
-        raise InvalidInputError(f"no installed distribution {distribution!r} has agents (there are {known})")
+        hint = "" if bundle is not None else f"; to check those of a bundle, name its module by {BUNDLE_VARIABLE}"
+        raise InvalidInputError(
+            f"no installed distribution {distribution!r} has agents (there are {known or 'none'}){hint}"
+        )
     if native:
         _require_native_builds()
     suites = [_suite(each, bundle) for each in chosen]

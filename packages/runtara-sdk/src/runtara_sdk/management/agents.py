@@ -42,7 +42,8 @@ class AgentVerbs(EnvironmentConnection):
         answer = response.get_capability
         if not answer.found:
             raise CapabilityNotFoundError(
-                f"the environment has no agent {agent_id!r} with a capability {capability_id!r}; list what it has"
+                f"the environment has no agent {agent_id!r} with a capability {capability_id!r}: `list_agents` and "
+                "`runtara-ctl agents list` tell which there are"
             )
         document = _json(answer.capability_json, "get_capability")
         if not isinstance(document, dict):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 _AGENT = """
 from pydantic import BaseModel
@@ -66,13 +67,28 @@ class PluginSite:
         self.describe(f"acme-{name}", f"[{group}]\n{name} = {value or module}\n", requires=requires)
         return module
 
-    def describe(self, distribution: str, entry_points: str = "", *, requires: Iterable[str] = ()) -> None:
-        """Install the metadata of a distribution; `entry_points` is the text of its `entry_points.txt`."""
+    def describe(
+        self,
+        distribution: str,
+        entry_points: str = "",
+        *,
+        requires: Iterable[str] = (),
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Install the metadata of a distribution.
+
+        Args:
+            distribution: its name.
+            entry_points: text of its `entry_points.txt`.
+            requires: requirements (PEP 508).
+            headers: further core metadata, such as `Summary`; each on one line.
+        """
         information = self.directory / f"{distribution.replace('-', '_')}-1.2.dist-info"
         information.mkdir()
-        lines = "".join(f"Requires-Dist: {requirement}\n" for requirement in requires)
+        lines = "".join(f"{name}: {value}\n" for name, value in headers.items())
+        lines += "".join(f"Requires-Dist: {requirement}\n" for requirement in requires)
         (information / "METADATA").write_text(
-            f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.2\n{lines}\nOf a test.\n"
+            f"Metadata-Version: 2.4\nName: {distribution}\nVersion: 1.2\n{lines}\nOf a test.\n"
         )
         (information / "entry_points.txt").write_text(entry_points)
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import click
 
+from runtara_sdk.cli.agent_text import agent_lines, capability_lines
 from runtara_sdk.cli.ctl.target import ask, common_options, print_json, print_lines, wants_json
 from runtara_sdk.cli.errors import EXIT_FAILED
-from runtara_sdk.cli.text import fields, json_text, one_line, table
+from runtara_sdk.cli.text import json_text, one_line, table
 from runtara_sdk.errors import CapabilityNotFoundError, InvalidInputError
 from runtara_sdk.json_argument import read_json
 
 if TYPE_CHECKING:
-    from runtara_sdk.management import AgentInfo, CapabilityInfo, ManagementSdk
+    from runtara_sdk.management import AgentInfo, ManagementSdk
 
 
 @click.group()
@@ -59,7 +59,7 @@ def list_agents() -> None:
 @click.argument("capability_id", required=False)
 @common_options
 def show(agent_id: str, capability_id: str | None) -> None:
-    """Show an agent, or one of its capabilities with inputs, result and errors.
+    """Show an agent, or one of its capabilities with inputs, result, errors and examples.
 
     With --json a capability has the JSON Schemas of inputs and result.
 
@@ -74,13 +74,13 @@ def show(agent_id: str, capability_id: str | None) -> None:
         if wants_json():
             click.echo(json_text(dict(agent.document)))
         else:
-            print_lines(list(_agent_lines(agent)))
+            print_lines(list(agent_lines(agent.document)))
         return
     capability = ask(lambda sdk: sdk.get_capability(agent_id, capability_id))
     if wants_json():
         click.echo(json_text(dict(capability.document)))
     else:
-        print_lines(list(_capability_lines(agent_id.lower(), capability)))
+        print_lines(list(capability_lines(agent_id.lower(), capability.document)))
 
 
 @agents.command()
@@ -138,38 +138,3 @@ async def _find_agent(sdk: ManagementSdk, agent_id: str) -> AgentInfo:
             return agent
     known = ", ".join(agent.agent_id for agent in found) or "none"
     raise CapabilityNotFoundError(f"the environment has no agent {agent_id!r} (there are {known})")
-
-
-def _agent_lines(agent: AgentInfo) -> Iterable[str]:
-    yield f"{agent.agent_id}: {agent.description}"
-    rows = [(each.capability_id, one_line(each.description), ", ".join(each.aliases)) for each in agent.capabilities]
-    yield from table(("CAPABILITY", "DESCRIPTION", "ALIASES"), rows)
-
-
-def _capability_lines(agent_id: str, capability: CapabilityInfo) -> Iterable[str]:
-    yield f"{agent_id} {capability.capability_id}: {capability.description}"
-    yield ""
-    yield from fields(
-        (
-            ("effect", capability.effect or None),
-            ("rate limited", "yes" if capability.rate_limited else None),
-            ("aliases", ", ".join(capability.aliases) or None),
-            ("result", str(capability.output.get("type", "any"))),
-        )
-    )
-    if capability.inputs:
-        yield ""
-        rows = [
-            (
-                each.name,
-                each.type,
-                "required" if each.required else "" if each.default is None else f"default {one_line(each.default)}",
-                one_line(each.description or ""),
-            )
-            for each in capability.inputs
-        ]
-        yield from table(("INPUT", "TYPE", "", "DESCRIPTION"), rows)
-    if capability.known_errors:
-        yield ""
-        rows_of_errors = [(each.code, each.kind, one_line(each.description)) for each in capability.known_errors]
-        yield from table(("ERROR", "KIND", "DESCRIPTION"), rows_of_errors)
