@@ -17,7 +17,7 @@ ENVIRONMENT_SOCKET = "environment.sock"
 """Of the environment."""
 
 _DIRECTORY = ".sockets"
-_LONGEST_NAME = "core-4194304.sock.lock"
+_LONGEST_NAME = "core-0123abcd.sock.lock"
 
 
 def socket_path(data_dir: Path, name: str) -> Path:
