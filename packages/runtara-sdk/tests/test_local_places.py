@@ -64,3 +64,27 @@ def test_clients_take_the_socket_of_their_data_directory(data_dir: Path) -> None
         assert management.server_addr == f"unix://{data_dir}/.sockets/environment.sock"
         named = {**variables, "RUNTARA_SERVER_ADDR": "core.example.org:8001"}
         assert InstanceSettings.from_environment(EnvironmentReader(named)).server_addr == "core.example.org:8001"
+
+
+def test_spellings_of_one_long_directory_have_the_same_sockets(data_dir: Path) -> None:
+    long = data_dir / ("x" * 120)
+    long.mkdir()
+    link = data_dir / ("y" * 120)
+    link.symlink_to(long)
+    path = socket_path(long, CORE_SOCKET)
+    assert socket_path(link, CORE_SOCKET) == path
+    assert socket_path(long / "sub" / "..", CORE_SOCKET) == path
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a directory that is somebody else's")
+def test_a_socket_among_temporary_files_of_somebody_else_is_not_taken(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(data_dir))
+    path = socket_path(data_dir / ("x" * 120), CORE_SOCKET)
+    path.parent.mkdir(mode=0o700)
+    with socket.socket(socket.AF_UNIX) as core:
+        core.bind(str(path))
+        assert served_address(data_dir / ("x" * 120), CORE_SOCKET) == f"unix://{path}"
+        os.chown(path.parent, 12_345, 12_345)
+        assert served_address(data_dir / ("x" * 120), CORE_SOCKET) is None

@@ -33,6 +33,18 @@ async def test_a_silent_address_meets_the_connect_timeout(library: str) -> None:
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
+async def test_closing_the_client_while_it_dials_is_told_to_its_callers(library: str) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as hole:
+        hole.bind(("127.0.0.1", 0))
+        client = QuicClient(f"127.0.0.1:{hole.getsockname()[1]}", verify=False, library=library)
+        call = asyncio.create_task(client.call(b"anybody?"))
+        await asyncio.get_running_loop().run_in_executor(None, hole.recv, 1)
+        await client.close()
+        with pytest.raises(TransportError, match="is closed"):
+            await call
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "0.0.0.0", "::"])
 async def test_each_kind_of_host_is_served(authority: tuple[Path, TlsIdentity], library: str, host: str) -> None:
     ca_file, identity = authority

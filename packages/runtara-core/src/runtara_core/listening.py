@@ -42,6 +42,7 @@ class Listening:
         self._identity: ServerIdentity | None = None
         self._ports: list[QuicServer] = []
         self._sockets: list[LocalServer] = []
+        self._serves_ports_alone = False
         self._following: asyncio.Task[None] | None = None
 
     @property
@@ -86,14 +87,18 @@ class Listening:
     async def open_socket(self, make_handler: MakeHandler, path: Path) -> None:
         """Serve on a local socket. Raises `ConfigurationError`.
 
-        When another daemon of the data directory serves there and this one has ports, these have to do.
+        When another daemon of the data directory serves there and this one has ports, these have to do, also instead of
+        the sockets that it would open later: clients expect the sockets of one directory to be of one daemon.
         """
+        if self._serves_ports_alone:
+            return
         settings = server_settings(None, 0, "")
         try:
             self._sockets.append(await serve_local(make_handler(settings), settings, path))
         except SocketInUseError as error:
             if self._bind_address is None:
                 raise
+            self._serves_ports_alone = True
             logger.warning("%s; this daemon serves its ports alone", error.message)
 
     def follow_certificate(self) -> None:

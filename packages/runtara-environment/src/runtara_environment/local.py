@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import re
+import secrets
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -79,7 +80,8 @@ async def local_environment(
     """A core and an environment, on one database if it can be; the environment does not claim before its `start`.
 
     The variables of the core daemon hold here, too. Guests reach core by its local socket; a port for others is opened
-    at `bind_address` alone. With `only_instance` nobody else connects: then the socket is of this process alone.
+    at `bind_address` alone. With `only_instance` nobody else connects: then the socket has a name that no other process
+    takes, be its id the same in another container.
 
     Guests are stopped at the end: their core goes away with this process. They go on at the next start.
     """
@@ -95,7 +97,7 @@ async def local_environment(
         clock=clock,
         serve_management=False,
         instance_port_setting="--core-port",
-        socket_name=CORE_SOCKET if only_instance is None else f"core-{os.getpid()}.sock",
+        socket_name=CORE_SOCKET if only_instance is None else f"core-{secrets.token_hex(4)}.sock",
     )
     if only_instance is not None:
         # Of runs that were killed; each had a name of its own.

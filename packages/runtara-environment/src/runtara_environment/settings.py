@@ -97,7 +97,7 @@ class EnvironmentSettings:
         port: UDP port of the environment protocol (RUNTARA_ENV_QUIC_PORT); 0 lets the system choose.
         bind_address: address that the port binds (RUNTARA_BIND_ADDRESS); None opens no port.
         core_address: where instances reach core, `host:port` or `unix:///path` (RUNTARA_CORE_ADDR; else the socket of a
-            core that uses the same DATA_DIR, when there is one, else 127.0.0.1:8001).
+            core that uses the same DATA_DIR, when it serves environments there, too, else 127.0.0.1:8001).
         further_core_addresses: where the same core answers, too; programs that were given one of these are left alone.
         core_management_address: where this daemon reaches core (RUNTARA_CORE_ADMIN_ADDR; by default the management
             socket beside that of `core_address`, or its host and RUNTARA_ADMIN_PORT).
@@ -132,7 +132,7 @@ class EnvironmentSettings:
         reader = reader or EnvironmentReader()
         data_dir = Path(reader.text("DATA_DIR", ".data")).absolute()
         given = reader.optional_text("RUNTARA_CORE_ADDR")
-        core_address = given or served_address(data_dir, CORE_SOCKET) or _CORE_PORT_ADDRESS
+        core_address = given or _served_core(data_dir) or _CORE_PORT_ADDRESS
         by_default = {_CORE_PORT_ADDRESS, format_local_address(socket_path(data_dir, CORE_SOCKET))}
         core_management_address = reader.optional_text("RUNTARA_CORE_ADMIN_ADDR") or _management_address(
             core_address, reader
@@ -168,6 +168,11 @@ class EnvironmentSettings:
             supervision=SupervisionSettings.from_environment(reader),
             agent_testing=AgentTestingSettings.from_environment(reader),
         )
+
+
+def _served_core(data_dir: Path) -> str | None:
+    """The socket of a core for instances, unless that core serves no environments: `runtara dev` has its own."""
+    return served_address(data_dir, CORE_SOCKET) if served_address(data_dir, CORE_MANAGEMENT_SOCKET) else None
 
 
 def _management_address(core_address: str, reader: EnvironmentReader) -> str:

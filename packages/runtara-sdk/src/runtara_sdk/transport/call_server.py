@@ -44,6 +44,7 @@ class CallServer:
         """Serve a call that a client has just begun."""
         if self._closing:
             stream.reset(NOT_PROCESSED)
+            stream.release()
             return
         task = self._loop.create_task(self._serve(stream))
         self._tasks.add(task)

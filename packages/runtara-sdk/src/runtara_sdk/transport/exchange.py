@@ -1,4 +1,4 @@
-"""One call from the side that makes it: the request, bytes that may follow it, and the answer."""
+"""One call from the side that makes it: its slot, the request, bytes that may follow it, and the answer."""
 
 from __future__ import annotations
 
@@ -8,6 +8,15 @@ from collections.abc import AsyncIterable
 from runtara_sdk.errors import ProtocolError
 from runtara_sdk.protocol.frame import FrameType
 from runtara_sdk.transport.stream import INTERNAL_ERROR, Stream
+
+
+async def take_slot(slots: asyncio.Semaphore, deadline: float) -> None:
+    """Occupy one of a client's slots; release it after the call. Raises `TimeoutError` at the deadline."""
+    if slots.locked():
+        async with asyncio.timeout_at(deadline):
+            await slots.acquire()
+    else:
+        await slots.acquire()
 
 
 async def exchange(

@@ -272,8 +272,10 @@ class Stream:
             self._decoder.feed(data)
             self._held += len(data)
             if not self._load.hold(len(data)) or self._decoder.buffered_bytes > _MAX_UNREAD_BYTES:
+                # Who has taken the request may have acted on it.
+                is_untouched = self._received == self._decoder.buffered_bytes
                 self._decoder.take()
-                self.reset(NOT_PROCESSED)
+                self.reset(NOT_PROCESSED if is_untouched else INTERNAL_ERROR)
                 return
         if ended:
             self._ended = True

@@ -11,7 +11,8 @@ from pathlib import Path
 from runtara_sdk.errors import DeadlineExceededError, RuntaraError, TransportError
 from runtara_sdk.protocol.frame import FrameType, encode_frame
 from runtara_sdk.transport.address import parse_local_address
-from runtara_sdk.transport.exchange import exchange
+from runtara_sdk.transport.errors import ConnectionLostError
+from runtara_sdk.transport.exchange import exchange, take_slot
 from runtara_sdk.transport.local.connection import LocalConnection
 from runtara_sdk.transport.local.peer import own_and_root
 
@@ -38,6 +39,7 @@ class LocalClient:
         self._request_timeout = request_timeout_ms / 1000
         self._slots = asyncio.Semaphore(_CONCURRENT_CALLS)
         self._connection: LocalConnection | None = None
+        self._socket: socket.socket | None = None
         self._dialling: asyncio.Task[LocalConnection] | None = None
         self._closed = False
 
@@ -79,12 +81,15 @@ class LocalClient:
         seconds = self._request_timeout if timeout_ms is None else timeout_ms / 1000
         deadline = asyncio.get_running_loop().time() + seconds
         try:
-            async with self._slots:
+            await take_slot(self._slots, deadline)
+            try:
                 connection = self._connection
-                if connection is None or not connection.is_open:
+                if connection is None or not connection.is_open or self._is_left(connection):
                     async with asyncio.timeout_at(deadline):
                         connection = await self._usable_connection()
                 return await exchange(connection.open_stream(), request, chunks, deadline, self._address)
+            finally:
+                self._slots.release()
         except (TimeoutError, DeadlineExceededError):
             raise DeadlineExceededError(f"{self._address} did not answer within {seconds:g} s") from None
 
@@ -95,9 +100,31 @@ class LocalClient:
         if self._dialling is None or self._dialling.done():
             self._dialling = asyncio.get_running_loop().create_task(self._dial())
             self._dialling.add_done_callback(_forget_failure)
-        connection = await asyncio.shield(self._dialling)
+        dialling = self._dialling
+        try:
+            connection = await asyncio.shield(dialling)
+        except asyncio.CancelledError:
+            caller = asyncio.current_task()
+            if dialling.cancelled() and caller is not None and not caller.cancelling():
+                self._check_open()  # it was this client that was closed
+            raise
         self._check_open()
         return connection
+
+    def _is_left(self, connection: LocalConnection) -> bool:
+        """Whether the server has closed the connection, even if the event loop has had no turn to notice.
+
+        A call that was sent then would be lost for sure, and yet count as one that may have been processed.
+        """
+        try:
+            if self._socket is None or self._socket.recv(1, socket.MSG_PEEK):
+                return False
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass
+        connection.abort(ConnectionLostError("the other side closed the connection"))
+        return True
 
     def _check_open(self) -> None:
         if self._closed:
@@ -110,7 +137,7 @@ class LocalClient:
             async with asyncio.timeout(self._connect_timeout):
                 connected = await _connect(self._path)
                 _, connection = await asyncio.get_running_loop().create_unix_connection(LocalConnection, sock=connected)
-                connected = None
+                self._socket, connected = connected, None
         except TimeoutError:
             raise TransportError(
                 f"cannot reach {self._address}: no answer within {self._connect_timeout:g} s"

@@ -79,6 +79,7 @@ class LocalConnection(asyncio.Protocol):
         self._on_stream = on_stream
         self._on_closed = on_closed
         self._transport: asyncio.Transport | None = None
+        self._goodbye: asyncio.TimerHandle | None = None
         self._decoder = MessageDecoder()
         self._calls: dict[int, _Call] = {}
         self._blocked: deque[int] = deque()
@@ -122,12 +123,7 @@ class LocalConnection(asyncio.Protocol):
 
     def close(self) -> None:
         """End every call, and the connection once what was sent has been delivered."""
-        if self.close_error is None:
-            transport = self._transport
-            self._end(ConnectionLostError("the connection was closed by this side"))
-            if transport is not None:
-                transport.close()
-                self._loop.call_later(_GOODBYE_SECONDS, transport.abort)
+        self._leave(ConnectionLostError("the connection was closed by this side"))
 
     def abort(self, error: RuntaraError) -> None:
         """End every call with `error` and drop the connection."""
@@ -146,7 +142,8 @@ class LocalConnection(asyncio.Protocol):
         size = len(data)
         if self._may_write and not call.queued and size <= MAX_CONTENT_BYTES and call.sent + size <= call.limit:
             call.sent += size
-            self._transport.write(encode_data(stream_id, data, last=end))
+            if not self._transport.is_closing():
+                self._transport.write(encode_data(stream_id, data, last=end))
             return
         if data:
             call.queue.append(memoryview(data))
@@ -227,12 +224,26 @@ class LocalConnection(asyncio.Protocol):
         self._may_write = True
         self._pump()
 
+    def eof_received(self) -> None:
+        """The peer says no more: it awaits nothing either, though it may not have read what was sent before."""
+        self._leave(ConnectionLostError("the other side closed the connection"))
+
     def connection_lost(self, exc: Exception | None) -> None:
         """The peer is gone."""
+        if self._goodbye is not None:
+            self._goodbye.cancel()
         reason = "the other side closed the connection" if exc is None else f"the connection was lost: {exc}"
         self._end(ConnectionLostError(reason))
 
     # Private
+
+    def _leave(self, error: RuntaraError) -> None:
+        """End every call with `error`, and the connection once what was sent has been delivered."""
+        transport = self._transport
+        self._end(error)
+        if transport is not None:
+            transport.close()
+            self._goodbye = self._loop.call_later(_GOODBYE_SECONDS, transport.abort)
 
     def _end(self, error: RuntaraError) -> None:
         if self.close_error is not None:
@@ -288,12 +299,12 @@ class LocalConnection(asyncio.Protocol):
             return None
         call = self._calls[number] = _Call(Stream(self, number))
         self._on_stream(call.stream)
-        return call
+        return self._calls.get(number)  # none when it was refused
 
     def _write(self, message: bytes) -> None:
         """Send a short message whether or not the socket takes it now."""
         transport = self._transport
-        if transport is None:
+        if transport is None or transport.is_closing():
             return
         transport.write(message)
         if not self._may_write and transport.get_write_buffer_size() > _MOST_UNREAD_BYTES:
@@ -303,7 +314,7 @@ class LocalConnection(asyncio.Protocol):
         """Send what is queued, a message of each call in turn, as long as socket and readers take it."""
         transport = self._transport
         stalled: list[int] = []
-        while transport is not None and self._may_write and self._blocked:
+        while transport is not None and not transport.is_closing() and self._may_write and self._blocked:
             number = self._blocked.popleft()
             call = self._calls.get(number)
             if call is None or not (call.queued or call.ends):

@@ -7,12 +7,18 @@ import fcntl
 import os
 import socket
 import stat
+import time
 from pathlib import Path
 
 from runtara_sdk.errors import ConfigurationError
 from runtara_sdk.transport.address import check_length
 
 _LOCK_SUFFIX = ".lock"
+
+_LOCK_WAIT_SECONDS = 1.0
+"""So long a lock may be held by who serves nothing: a process that looks for stale sockets, or one that ends."""
+
+_LOCK_RETRY_SECONDS = 0.01
 
 BACKLOG = 4_096
 """Connections that may wait to be accepted; the system may allow fewer."""
@@ -41,13 +47,16 @@ class SocketFile:
         check_length(path)
         try:
             _ensure_private_directory(path.parent)
-            lock = _take_lock(_lock_path(path))
+            lock = _take_lock(_lock_path(path), wait_seconds=_LOCK_WAIT_SECONDS)
         except OSError as error:
             raise ConfigurationError(f"cannot listen at {path}: {error.strerror or error}") from error
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             if path.is_socket():
-                path.unlink()  # whoever made it is gone, for the lock was free
+                # Whoever made it is gone, for the lock was free; unless somebody has removed the file of the lock.
+                if _is_served(path):
+                    raise _in_use(path)
+                path.unlink()
             elif path.exists():
                 raise ConfigurationError(f"cannot listen at {path}: a file that is no socket is there; remove it")
             listening.bind(str(path))
@@ -72,7 +81,11 @@ class SocketFile:
         with contextlib.suppress(OSError):
             if _identity(self.path) == self._identity:
                 self.path.unlink()
-                _lock_path(self.path).unlink()
+        # The event loop may have removed the socket already; the lock is nobody else's business.
+        with contextlib.suppress(OSError):
+            lock_path = _lock_path(self.path)
+            if _is_file(self._lock, lock_path):
+                lock_path.unlink()
         os.close(self._lock)
         self._lock = -1
 
@@ -83,45 +96,89 @@ def _lock_path(path: Path) -> Path:
 
 def _ensure_private_directory(directory: Path) -> None:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    status = directory.stat()
-    if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077:
+    if not _is_private(directory):
         raise ConfigurationError(
             f"the socket's directory {directory} must belong to user {os.geteuid()} and be closed to others: run "
             f"`chmod 700 {directory}`, or choose a directory of its own"
         )
 
 
+def _is_private(directory: Path) -> bool:
+    """Whether a directory, and a link that leads to it, are this user's, and the directory is closed to others."""
+    status = directory.stat()
+    owners = {status.st_uid, directory.lstat().st_uid}
+    return owners == {os.geteuid()} and not stat.S_IMODE(status.st_mode) & 0o077
+
+
 def remove_stale(directory: Path) -> None:
-    """Remove the sockets of servers that were killed; those of living ones stay."""
+    """Remove the sockets of servers that were killed; those of living ones stay, and so does what is no socket.
+
+    Nothing is touched in a directory that is not private.
+    """
+    try:
+        if not _is_private(directory):
+            return
+    except OSError:
+        return
     for lock_path in directory.glob(f"*{_LOCK_SUFFIX}"):
+        path = lock_path.with_suffix("")
         with contextlib.suppress(OSError, SocketInUseError):
+            if path.exists() and not path.is_socket():
+                continue
             lock = _take_lock(lock_path)
-            lock_path.with_suffix("").unlink(missing_ok=True)
-            lock_path.unlink()
-            os.close(lock)
+            try:
+                if not _is_served(path):
+                    path.unlink(missing_ok=True)
+                    lock_path.unlink()
+            finally:
+                os.close(lock)
 
 
-def _take_lock(path: Path) -> int:
+def _is_served(path: Path) -> bool:
+    """Whether a process listens at a path."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(path))
+        except BlockingIOError:  # more clients wait than it has taken
+            return True
+        except OSError:
+            return False
+        return True
+
+
+def _take_lock(path: Path, *, wait_seconds: float = 0.0) -> int:
+    give_up_at = time.monotonic() + wait_seconds
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            status = os.fstat(descriptor)
             # Another server may have removed the file between the two calls: such a lock protects nothing.
-            if _identity(path) == (status.st_dev, status.st_ino):
+            if _is_file(descriptor, path):
                 return descriptor
         except BlockingIOError:
-            os.close(descriptor)
-            raise SocketInUseError(
-                f"cannot listen at {path.with_suffix('')}: another process does; stop it, or choose another "
-                "directory (DATA_DIR, for a daemon)"
-            ) from None
+            served = path.with_suffix("")
+            if time.monotonic() >= give_up_at or _is_served(served):
+                os.close(descriptor)
+                raise _in_use(served) from None
+            time.sleep(_LOCK_RETRY_SECONDS)
         except FileNotFoundError:
             pass
         except BaseException:
             os.close(descriptor)
             raise
         os.close(descriptor)
+
+
+def _in_use(path: Path) -> SocketInUseError:
+    return SocketInUseError(
+        f"cannot listen at {path}: another process does; stop it, or choose another directory (DATA_DIR, for a daemon)"
+    )
+
+
+def _is_file(descriptor: int, path: Path) -> bool:
+    status = os.fstat(descriptor)
+    return _identity(path) == (status.st_dev, status.st_ino)
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from runtara_sdk.errors import DeadlineExceededError, RuntaraError, TransportErr
 from runtara_sdk.protocol.frame import FrameType, encode_frame
 from runtara_sdk.transport.address import is_loopback, parse_address
 from runtara_sdk.transport.errors import ConnectionLostError
-from runtara_sdk.transport.exchange import exchange
+from runtara_sdk.transport.exchange import exchange, take_slot
 from runtara_sdk.transport.quic.connection import Connection
 from runtara_sdk.transport.quic.datagram import DatagramEndpoint, set_buffer_sizes
 from runtara_sdk.transport.quic.library import ClientSecurity, LibraryName
@@ -137,7 +137,8 @@ class QuicClient:
         seconds = self._request_timeout if timeout_ms is None else timeout_ms / 1000
         deadline = asyncio.get_running_loop().time() + seconds
         try:
-            async with self._slots:
+            await take_slot(self._slots, deadline)
+            try:
                 connection = self._connection
                 if connection is None or not self._is_certain(connection):
                     async with asyncio.timeout_at(deadline):
@@ -146,6 +147,8 @@ class QuicClient:
                     async with asyncio.timeout_at(deadline):
                         await connection.wait_stream_allowed()
                 return await self._exchange(connection, request, chunks, deadline)
+            finally:
+                self._slots.release()
         except (TimeoutError, DeadlineExceededError):
             raise DeadlineExceededError(f"{self._address} did not answer within {seconds:g} s") from None
 
@@ -180,7 +183,14 @@ class QuicClient:
             await connection.wait_heard()
             connection = self._connection
         self._check_open()
-        return await asyncio.shield(self._dial_once())
+        dialling = self._dial_once()
+        try:
+            return await asyncio.shield(dialling)
+        except asyncio.CancelledError:
+            caller = asyncio.current_task()
+            if dialling.cancelled() and caller is not None and not caller.cancelling():
+                self._check_open()  # it was this client that was closed
+            raise
 
     def _check_open(self) -> None:
         if self._closed:

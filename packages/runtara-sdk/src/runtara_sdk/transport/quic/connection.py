@@ -356,7 +356,7 @@ class Connection:
         stream = Stream(self, stream_id)
         self._streams[stream_id] = stream
         self._on_stream(stream)
-        return stream
+        return self._streams.get(stream_id)  # none when it was refused
 
     def _on_stream_reset(self, event: Any) -> None:
         stream = self._streams.get(event.stream_id)
