@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runtara_sdk.clock import Clock
+from runtara_sdk.errors import ConfigurationError
 from runtara_sdk.settings import EnvironmentReader
 from runtara_sdk.transport import ServerSettings, StreamHandler
-from runtara_sdk.transport.local import LocalServer, SocketInUseError, serve_local
+from runtara_sdk.transport.local import LocalServer, serve_local
 
 if TYPE_CHECKING:
     from runtara_sdk.transport.quic import QuicServer
@@ -87,15 +88,16 @@ class Listening:
     async def open_socket(self, make_handler: MakeHandler, path: Path) -> None:
         """Serve on a local socket. Raises `ConfigurationError`.
 
-        When another daemon of the data directory serves there and this one has ports, these have to do, also instead of
-        the sockets that it would open later: clients expect the sockets of one directory to be of one daemon.
+        When another daemon of the data directory serves there, or its file system knows no sockets or modes, and this
+        one has ports, these have to do, also instead of the sockets that it would open later: clients expect the
+        sockets of one directory to be of one daemon.
         """
         if self._serves_ports_alone:
             return
         settings = server_settings(None, 0, "")
         try:
             self._sockets.append(await serve_local(make_handler(settings), settings, path))
-        except SocketInUseError as error:
+        except ConfigurationError as error:
             if self._bind_address is None:
                 raise
             self._serves_ports_alone = True
