@@ -66,8 +66,11 @@ def measure(directory: Path, library: Path) -> list[Figure]:
     print("building and installing the wheels", file=sys.stderr)
     way.seconds("uv", "build", "--quiet", "--wheel", "--all-packages", "--out-dir", str(wheels), at=REPOSITORY)
     way.seconds("uv", "venv", "--quiet", str(directory / "environment"), at=directory)
-    install = ("uv", "pip", "install", "--quiet", "--python", python, "--find-links", str(wheels))
-    way.seconds(*install, "--prerelease=allow", *PLATFORM, at=directory)
+    constraints = directory / "constraints.txt"
+    names = {path.name.partition("-")[0].replace("_", "-"): path.as_uri() for path in wheels.glob("*.whl")}
+    constraints.write_text("".join(f"{name} @ {place}\n" for name, place in names.items()), encoding="utf-8")
+    install = ("uv", "pip", "install", "--quiet", "--python", python, "--constraint", str(constraints))
+    way.seconds(*install, *PLATFORM, at=directory)
     base = min(way.seconds(python, "-c", "import asyncio, pydantic", at=directory) for _ in range(5))
     project = directory / "runtara-agents-weather"
     run = ("runtara", "run", SCENARIO, "--input", INPUT)
