@@ -169,8 +169,10 @@ class SupervisedHost:
         """The instance once it has `status` and no launch of it is recorded any more."""
 
         async def look() -> Instance | None:
-            instance = await self.instance(instance_id)
-            return instance if instance.status is status and not await self.rows(instance_id) else None
+            if (await self.instance(instance_id)).status is not status or await self.rows(instance_id):
+                return None
+            # What the end of the launch has added is there only now that no launch is recorded any more.
+            return await self.instance(instance_id)
 
         instance = await self.until(look, f"{instance_id} settled as {status}", advance_ms=advance_ms)
         assert isinstance(instance, Instance)
