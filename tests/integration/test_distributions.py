@@ -97,6 +97,23 @@ def test_a_wheel_has_every_file_of_the_package_and_the_licence(name: str, distri
     assert "Typing :: Typed" in metadata.get_all("Classifier", [])
 
 
+def test_a_wheel_of_a_clone_has_the_files_of_one_of_the_source_archive(
+    distributions: Distributions, tmp_path: Path
+) -> None:
+    """Installers build from a clone without an archive in between."""
+    subprocess.run(
+        ["uv", "build", "--quiet", "--wheel", "--all-packages", "--out-dir", str(tmp_path)],
+        cwd=REPOSITORY,
+        env=outside_variables(),
+        check=True,
+        timeout=240,
+    )
+    directly = Distributions(tmp_path)
+    for name in NAMES:
+        with zipfile.ZipFile(directly.wheel(name)) as one, zipfile.ZipFile(distributions.wheel(name)) as other:
+            assert sorted(one.namelist()) == sorted(other.namelist()), name
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_an_sdist_has_its_readme_and_licence(name: str, distributions: Distributions) -> None:
     with tarfile.open(distributions.source(name)) as archive:

@@ -5,8 +5,9 @@ are templates over the questions before them. `__NAME` is a value that is comput
 of cookiecutter. The directory whose name is a template holds the files; names and contents of files are templates, and
 a file whose name becomes empty is left out.
 
-Files include licences, which all templates share: `licences` beside them. Cookiecutter looks for these in the directory
-`templates` of a template, where a clone of the repository has a link; wheels have no links, and this module needs none.
+Files include licences, which all templates share: those of `_included/licences`. Cookiecutter looks for these in the
+directory `templates` of a template, where a clone of the repository has a link; wheels have no links, and this module
+needs none.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ import jinja2
 from runtara_sdk.errors import InvalidInputError
 
 QUESTIONS = "cookiecutter.json"
+
+_INCLUDED = "_included"
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class ProjectTemplate:
 
         Raises `InvalidInputError` for a question that the template does not ask, and an answer that it does not offer.
         """
-        loader = jinja2.FileSystemLoader([self._project, self._directory.parent])
+        loader = jinja2.FileSystemLoader([self._project, self._directory.parent / _INCLUDED])
         # The files are Python, TOML and text: nothing is to be escaped for HTML.
         environment = jinja2.Environment(
             loader=loader,
