@@ -10,7 +10,8 @@ The scenario is the one of the README, with its service beside it: two HTTP step
     interpreter   `python -c pass`
     transport     an interpreter that loads the transport with its QUIC library and makes the keys of one handshake
 
-A run is two processes, the command and the program, and each has both of these in it. Of each the wall-clock time and
+A run is two processes, the command and the program, and each has an interpreter in it. Both use a local socket, so
+neither loads what `transport` loads; programs that reach core over a network still do. Of each the wall-clock time and
 the processor time of all its processes are told, best and median. On a machine that others use, compare the processor
 times of one run of this benchmark, the best ones first.
 """

@@ -6,9 +6,6 @@ import os
 import subprocess
 import sys
 
-import pytest
-from runtara_sdk.transport.quic.library_choice import select_library
-
 _PROGRAM = """
 import sys
 from runtara_sdk.workflow.program import prepare
@@ -49,10 +46,3 @@ def test_a_program_without_agents_loads_no_models() -> None:
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
     assert not {"pydantic", "httpx", "click", "cryptography", "importlib.metadata"} & set(shown.split())
-
-
-@pytest.mark.parametrize("name", ["aioquic", "qh3"])
-def test_what_a_first_handshake_does_can_be_done_before(name: str) -> None:
-    library = select_library(name)
-    for _ in range(2):
-        library.warm_up()

@@ -155,13 +155,14 @@ class LocalClient:
 
     def _check_owner(self, connection: LocalConnection) -> None:
         """Speak to nobody but the user whose directory it is, this one, or root."""
-        with contextlib.suppress(OSError):
-            users = own_and_root() | {self._path.parent.stat().st_uid}
-            peer = connection.peer_process
-            if not peer.is_one_of(users):
-                error = TransportError(f"{self._address} is served by {peer}, who does not own it", retryable=False)
-                connection.abort(error)
-                raise error
+        users = own_and_root()
+        with contextlib.suppress(OSError):  # a directory that is gone has no owner to be trusted
+            users |= {self._path.parent.stat().st_uid}
+        peer = connection.peer_process
+        if not peer.is_one_of(users):
+            error = TransportError(f"{self._address} is served by {peer}, who does not own it", retryable=False)
+            connection.abort(error)
+            raise error
 
 
 def _forget_failure(dialling: asyncio.Task[LocalConnection]) -> None:

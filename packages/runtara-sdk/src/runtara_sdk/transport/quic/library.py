@@ -101,11 +101,6 @@ class QuicLibrary(ABC):
             self._allow_large_datagrams(configuration, _LOOPBACK_DATAGRAM_BYTES)
         return self._adapt(self._connection_class(configuration=configuration), self.concurrent_streams)
 
-    def warm_up(self) -> None:
-        """Do what the first handshake of a process does once; qh3 seeds its random numbers for some 50 ms."""
-        nobody = ClientSecurity("localhost", ca_file=None, verify=False)
-        self.client_engine(nobody, idle_timeout_ms=1_000, on_loopback=False).connect(("127.0.0.1", 9), now=0.0)
-
     def server_engine_factory(self, identity: TlsIdentity, *, idle_timeout_ms: int, max_streams: int) -> EngineFactory:
         """What makes the engines of a server."""
         _check_readable(identity.certificate_path, "certificate")
