@@ -63,10 +63,10 @@ class Platform:
         return await self._start("environment", env)
 
     async def ensure_running(self) -> None:
-        """Both daemons, alive and not doomed."""
-        if self.core is None:
+        """Both daemons, alive and not doomed, whatever a test before has left."""
+        if self.core is None or not self.core.is_alive:
             await self.start_core()
-        if self.environment is None:
+        if self.environment is None or not self.environment.is_alive:
             await self.start_environment()
 
     async def replace(self, role: str, **point: Any) -> Daemon:
