@@ -131,7 +131,7 @@ async def test_a_lone_checkpoint_sees_what_changed_while_it_waited_for_its_turn(
     await storage.checkpoint("one", 1, "first", b"1", now_ms=NOW_MS)
     async with other_connection.transaction():
         await other_connection.execute(
-            "UPDATE instances SET checkpoint_count = checkpoint_count + 1 WHERE instance_id = 'one'"
+            "UPDATE instance_progress SET checkpoint_count = checkpoint_count + 1 WHERE instance_id = 'one'"
         )
         waits = asyncio.create_task(storage.checkpoint("one", 1, "second", b"2", now_ms=NOW_MS))
         assert (await storage.get_checkpoint("one", "first")) == b"1"

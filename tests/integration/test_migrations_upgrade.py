@@ -71,18 +71,16 @@ EARLIER = [
 # What versions of before have written, told by the tables they had.
 ROWS = {
     "instances": f"""
-        INSERT INTO instances (instance_id, tenant_id, image_id, status, termination_reason, epoch, checkpoint_id,
-            checkpoint_count, created_at_ms, started_at_ms, finished_at_ms, wake_at_ms, lease_owner, lease_until_ms,
-            error, output)
+        INSERT INTO instances (instance_id, tenant_id, image_id, status, termination_reason, epoch, created_at_ms,
+            started_at_ms, finished_at_ms, wake_at_ms, lease_owner, lease_until_ms, error, output)
         VALUES
-            ('pending', 't', 'image', 'pending', NULL, 0, NULL, 0, {START_MS}, NULL, NULL, {START_MS}, NULL, NULL, NULL,
-             NULL),
-            ('running', 't', 'image', 'running', NULL, 3, 'step', 1, {START_MS + 1}, {START_MS}, NULL, NULL, 'owner',
-             {LATER_MS}, NULL, NULL),
-            ('asleep', 't', 'image', 'suspended', 'sleeping', 2, 'nap', 1, {START_MS + 2}, {START_MS}, NULL, {LATER_MS},
-             NULL, NULL, NULL, NULL),
-            ('done', 'u', NULL, 'completed', 'completed', 1, NULL, 0, {START_MS + 3}, {START_MS}, {START_MS + 4}, NULL,
-             NULL, NULL, NULL, :bytes);
+            ('pending', 't', 'image', 'pending', NULL, 0, {START_MS}, NULL, NULL, {START_MS}, NULL, NULL, NULL, NULL),
+            ('running', 't', 'image', 'running', NULL, 3, {START_MS + 1}, {START_MS}, NULL, NULL, 'owner', {LATER_MS},
+             NULL, NULL),
+            ('asleep', 't', 'image', 'suspended', 'sleeping', 2, {START_MS + 2}, {START_MS}, NULL, {LATER_MS}, NULL,
+             NULL, NULL, NULL),
+            ('done', 'u', NULL, 'completed', 'completed', 1, {START_MS + 3}, {START_MS}, {START_MS + 4}, NULL, NULL,
+             NULL, NULL, :bytes);
         INSERT INTO instance_inputs VALUES ('pending', :bytes, :bytes);
         INSERT INTO checkpoints (instance_id, checkpoint_id, created_at_ms, state)
         VALUES ('running', 'step', {START_MS}, :bytes), ('done', 'step', {START_MS}, :bytes);
@@ -111,6 +109,16 @@ ROWS = {
         INSERT INTO launch_owners VALUES ('owner', 'host', {START_MS})""",
     "database_identity": "INSERT INTO database_identity VALUES (1, '0123456789abcdef')",
 }
+# How far instances have come, in their own rows at first, then in a table of its own.
+PROGRESS_IN_INSTANCES = f"""
+    UPDATE instances SET checkpoint_id = 'step', checkpoint_count = 1, recovery_attempts = 2,
+        last_contact_at_ms = {START_MS + 9}
+    WHERE instance_id = 'running';
+    UPDATE instances SET checkpoint_id = 'nap', checkpoint_count = 1 WHERE instance_id = 'asleep'"""
+PROGRESS_APART = f"""
+    INSERT INTO instance_progress (instance_id, checkpoint_id, checkpoint_count, recovery_attempts, last_contact_at_ms)
+    VALUES ('pending', NULL, 0, 0, NULL), ('running', 'step', 1, 2, {START_MS + 9}), ('asleep', 'nap', 1, 0, NULL),
+        ('done', NULL, 0, 0, NULL)"""
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -146,9 +154,10 @@ async def bring_up_to(url: str, core: int, environment: int | None) -> dict[str,
             )
         applied = "\n".join(each.script(dialect) for each in SHIPPED if each.version <= last[each.migration_set])
         literal = "X'7b7d'" if dialect is Dialect.SQLITE else r"'\x7b7d'::bytea"
-        for table, rows in ROWS.items():
-            if f"CREATE TABLE {table} " in applied:
-                await transaction.execute_script(rows.replace(":bytes", literal) + ";")
+        scripts = [rows for table, rows in ROWS.items() if f"CREATE TABLE {table} " in applied]
+        scripts.append(PROGRESS_APART if "CREATE TABLE instance_progress " in applied else PROGRESS_IN_INSTANCES)
+        for script in scripts:
+            await transaction.execute_script(script.replace(":bytes", literal) + ";")
 
     await database.run(work, operation="prepare")
     await database.close()
@@ -161,7 +170,16 @@ async def rows_of(url: str) -> dict[str, set[tuple[Any, ...]]]:
     rows: dict[str, set[tuple[Any, ...]]] = {}
     for table in schema.keys() - {"runtara_migrations"}:
         rows[table] = {tuple(sorted(row.items())) for row in await _query(url, f"SELECT * FROM {table}")}
-    return rows
+    return _with_progress(rows)
+
+
+def _with_progress(rows: dict[str, set[tuple[Any, ...]]]) -> dict[str, set[tuple[Any, ...]]]:
+    """The rows, those of instances with the columns that have moved from there into a table of their own."""
+    if "instance_progress" not in rows:
+        return rows
+    progress = {dict(row)["instance_id"]: dict(row) for row in rows["instance_progress"]}
+    whole = {tuple(sorted({**progress[dict(row)["instance_id"]], **dict(row)}.items())) for row in rows["instances"]}
+    return {**rows, "instances": whole}
 
 
 async def _query(url: str, text: str) -> list[dict[str, Any]]:
@@ -307,6 +325,10 @@ async def _serves(url: str, tmp_path: Path, environment: int | None) -> None:
     page = await storage.list_instances(InstanceFilter(tenant_id="t", statuses=tuple(InstanceStatus), limit=2))
     assert ([each.instance_id for each in page.instances], page.total_count) == (["asleep", "running"], 3)
     assert await storage.get_checkpoint("running", "step") == b"{}"
+    running = await storage.get_instance("running")
+    assert running is not None
+    assert (running.status, running.checkpoint_id, running.checkpoint_count) == (InstanceStatus.RUNNING, "step", 1)
+    assert (running.recovery_attempts, running.last_contact_at_ms) == (2, START_MS + 9)
     progress = await storage.get_progress("running", "call", now_ms=START_MS)
     assert progress.retry is not None
     assert (progress.retry.attempt_number, progress.retry.next_attempt_at_ms) == (2, 0)
@@ -323,6 +345,13 @@ async def _serves(url: str, tmp_path: Path, environment: int | None) -> None:
     assert signal is not None
     # The id of one that is gone is not given out again.
     assert (signal.signal_type, signal.signal_id) == (SignalType.SHUTDOWN, 4)
+    # Its process goes on where it was.
+    answer = await storage.checkpoint("running", 3, "step", b"other", now_ms=LATER_MS)
+    assert (answer.found, answer.state) == (True, b"{}")
+    assert not (await storage.checkpoint("running", 3, "next", b"[]", now_ms=LATER_MS)).found
+    running = await storage.get_instance("running")
+    assert running is not None
+    assert (running.checkpoint_id, running.checkpoint_count, running.recovery_attempts) == ("next", 2, 0)
     assert await storage.delete_finished(finished_before_ms=LATER_MS, limit=9) == 1
     assert await storage.get_checkpoint("done", "step") is None
     await storage.close()

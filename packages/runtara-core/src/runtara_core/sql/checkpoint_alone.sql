@@ -2,11 +2,14 @@
 -- signals sort in the order of their precedence.
 
 -- name: advance_plain_checkpoint
-UPDATE instances
+UPDATE instance_progress
 SET checkpoint_id = :checkpoint_id, checkpoint_count = checkpoint_count + 1, recovery_attempts = 0,
     last_contact_at_ms = :now_ms
-WHERE instance_id = :instance_id AND status = 'running'
-  AND CASE WHEN :epoch IS NULL THEN image_id IS NULL ELSE epoch = :epoch END
+WHERE instance_id = :instance_id
+  AND EXISTS (
+      SELECT 1 FROM instances WHERE instances.instance_id = :instance_id AND status = 'running'
+        AND CASE WHEN :epoch IS NULL THEN image_id IS NULL ELSE epoch = :epoch END
+  )
   AND NOT EXISTS (
       SELECT 1 FROM checkpoints WHERE checkpoints.instance_id = :instance_id AND checkpoints.checkpoint_id = :checkpoint_id
   );

@@ -31,7 +31,7 @@ WITH request AS MATERIALIZED (
     SELECT accepted.position, accepted.instance_id, accepted.checkpoint_id, accepted.now_ms
     FROM accepted JOIN inserted USING (instance_id, checkpoint_id)
 ), advanced AS (
-    UPDATE instances
+    UPDATE instance_progress
     SET checkpoint_id = last.checkpoint_id, checkpoint_count = checkpoint_count + last.stored, recovery_attempts = 0,
         last_contact_at_ms = last.now_ms
     FROM (
@@ -39,7 +39,7 @@ WITH request AS MATERIALIZED (
                (array_agg(now_ms ORDER BY position DESC))[1] AS now_ms, COUNT(*) AS stored
         FROM stored GROUP BY instance_id
     ) AS last
-    WHERE instances.instance_id = last.instance_id
+    WHERE instance_progress.instance_id = last.instance_id
 )
 SELECT stored.position, signal.id AS signal_id, signal.signal_type, signal.payload AS signal_payload,
        custom.payload AS custom_payload
@@ -70,10 +70,10 @@ WITH locked AS MATERIALIZED (
     ON CONFLICT (instance_id, checkpoint_id) DO NOTHING
     RETURNING instance_id
 ), advanced AS (
-    UPDATE instances
+    UPDATE instance_progress
     SET checkpoint_id = :checkpoint_id, checkpoint_count = checkpoint_count + 1, recovery_attempts = 0,
         last_contact_at_ms = :now_ms
-    FROM inserted WHERE instances.instance_id = inserted.instance_id
+    FROM inserted WHERE instance_progress.instance_id = inserted.instance_id
 )
 SELECT 1 AS position, signal.id AS signal_id, signal.signal_type, signal.payload AS signal_payload,
        (SELECT payload FROM custom_signals WHERE instance_id = :instance_id AND checkpoint_id = :checkpoint_id)

@@ -2,13 +2,19 @@
 
 -- fragment: state_columns
 instances.instance_id, instances.tenant_id, instances.image_id, instances.status, instances.termination_reason,
-instances.epoch, instances.checkpoint_id, instances.checkpoint_count, instances.recovery_attempts,
+instances.epoch, progress.checkpoint_id, progress.checkpoint_count, progress.recovery_attempts,
 instances.failed_launches, instances.created_at_ms, instances.started_at_ms, instances.finished_at_ms,
-instances.wake_at_ms, instances.last_contact_at_ms, instances.lease_owner, instances.lease_until_ms
+instances.wake_at_ms, progress.last_contact_at_ms, instances.lease_owner, instances.lease_until_ms
 
 -- fragment: summary_columns
 /*include state_columns*/, instances.attempt, instances.max_attempts, instances.error, instances.exit_code,
 instances.memory_peak_bytes, instances.cpu_usage_usec
+
+-- What each checkpoint changes lies in a table of its own, which has no index but its key. Whoever changes it holds the
+-- lock of the instance's row.
+
+-- fragment: progress_of_instances
+JOIN instance_progress AS progress ON progress.instance_id = instances.instance_id
 
 -- name: check_health
 SELECT 1 AS healthy;
@@ -17,14 +23,17 @@ SELECT 1 AS healthy;
 SELECT 1 AS locked /*postgres FROM (SELECT pg_advisory_xact_lock(7267310843002)) AS admission_lock*/;
 
 -- name: lock_instance
-SELECT /*include state_columns*/ FROM instances WHERE instance_id = :instance_id /*postgres FOR UPDATE*/;
+SELECT /*include state_columns*/ FROM instances /*include progress_of_instances*/
+WHERE instances.instance_id = :instance_id /*postgres FOR UPDATE*/;
 
 -- name: read_instance_state
-SELECT /*include state_columns*/ FROM instances WHERE instance_id = :instance_id;
+SELECT /*include state_columns*/ FROM instances /*include progress_of_instances*/
+WHERE instances.instance_id = :instance_id;
 
 -- name: get_instance
 SELECT /*include summary_columns*/, instances.output, instances.stderr, instance_inputs.input, instance_inputs.launch_options
-FROM instances LEFT JOIN instance_inputs ON instance_inputs.instance_id = instances.instance_id
+FROM instances /*include progress_of_instances*/
+LEFT JOIN instance_inputs ON instance_inputs.instance_id = instances.instance_id
 WHERE instances.instance_id = :instance_id;
 
 -- SQLite, which knows nothing of how many rows have which status, would count through the wider index of the lists.
@@ -36,23 +45,30 @@ INSERT INTO instances (instance_id, tenant_id, image_id, status, epoch, created_
 VALUES (:instance_id, :tenant_id, :image_id, 'pending', :epoch, :now_ms, :wake_at_ms)
 ON CONFLICT (instance_id) DO NOTHING;
 
+-- name: insert_instance_progress
+INSERT INTO instance_progress (instance_id) VALUES (:instance_id);
+
 -- name: insert_instance_input
 INSERT INTO instance_inputs (instance_id, input, launch_options) VALUES (:instance_id, :input, :launch_options);
 
 -- name: stamp_contact
-UPDATE instances SET last_contact_at_ms = :now_ms WHERE instance_id = :instance_id AND epoch = :epoch;
+UPDATE instance_progress SET last_contact_at_ms = :now_ms WHERE instance_id = :instance_id;
+
+-- name: set_progress
+UPDATE instance_progress SET last_contact_at_ms = :last_contact_at_ms, recovery_attempts = :recovery_attempts
+WHERE instance_id = :instance_id;
 
 -- Changes of state. Each names the epoch and the status that it leaves, so it changes no row when either has moved on.
 
 -- name: enter_running
 UPDATE instances
-SET status = 'running', epoch = :new_epoch, started_at_ms = :now_ms, last_contact_at_ms = :now_ms, failed_launches = 0,
+SET status = 'running', epoch = :new_epoch, started_at_ms = :now_ms, failed_launches = 0,
     finished_at_ms = NULL, wake_at_ms = NULL, termination_reason = NULL, error = NULL, lease_until_ms = :lease_until_ms
 WHERE instance_id = :instance_id AND epoch = :epoch AND status = :from_status;
 
 -- name: enter_launch
 UPDATE instances
-SET status = 'running', epoch = :new_epoch, last_contact_at_ms = :now_ms, recovery_attempts = :recovery_attempts,
+SET status = 'running', epoch = :new_epoch,
     finished_at_ms = NULL, wake_at_ms = NULL, termination_reason = NULL, error = NULL,
     lease_owner = :lease_owner, lease_until_ms = :lease_until_ms
 WHERE instance_id = :instance_id AND epoch = :epoch AND status = :from_status;
@@ -61,8 +77,7 @@ WHERE instance_id = :instance_id AND epoch = :epoch AND status = :from_status;
 UPDATE instances
 SET status = :status, termination_reason = :termination_reason, wake_at_ms = :wake_at_ms,
     finished_at_ms = :finished_at_ms, output = :output, error = :error,
-    recovery_attempts = :recovery_attempts, failed_launches = :failed_launches,
-    last_contact_at_ms = :last_contact_at_ms, lease_owner = NULL, lease_until_ms = NULL
+    failed_launches = :failed_launches, lease_owner = NULL, lease_until_ms = NULL
 WHERE instance_id = :instance_id AND epoch = :epoch AND status = :from_status;
 
 -- name: reschedule
@@ -87,7 +102,7 @@ SELECT call_key FROM checkpoints WHERE instance_id = :instance_id AND checkpoint
 SELECT 1 AS found FROM checkpoints WHERE instance_id = :instance_id AND checkpoint_id = :checkpoint_id;
 
 -- name: advance_checkpoint
-UPDATE instances
+UPDATE instance_progress
 SET checkpoint_id = :checkpoint_id, checkpoint_count = checkpoint_count + 1, recovery_attempts = 0,
     last_contact_at_ms = :now_ms
 WHERE instance_id = :instance_id;
@@ -229,7 +244,7 @@ WHERE watched.epoch <> COALESCE((
   );
 
 -- name: record_contacts
-UPDATE instances SET last_contact_at_ms = :now_ms
+UPDATE instance_progress SET last_contact_at_ms = :now_ms
 WHERE instance_id /*postgres = ANY (ARRAY*/ /*sqlite IN*/ (
     SELECT running.instance_id FROM /*include watched*/
     /*postgres CROSS JOIN LATERAL (
@@ -251,12 +266,12 @@ DO UPDATE SET payload = excluded.payload, created_at_ms = excluded.created_at_ms
 -- Launches
 
 -- name: lock_due_wakes
-SELECT /*include state_columns*/ FROM instances
+SELECT /*include state_columns*/ FROM instances /*include progress_of_instances*/
 WHERE status IN ('pending', 'suspended') AND wake_at_ms IS NOT NULL AND image_id IS NOT NULL AND wake_at_ms <= :now_ms
 ORDER BY wake_at_ms LIMIT :limit /*postgres FOR UPDATE SKIP LOCKED*/;
 
 -- name: lock_expired_leases
-SELECT /*include state_columns*/ FROM instances
+SELECT /*include state_columns*/ FROM instances /*include progress_of_instances*/
 WHERE status = 'running' AND image_id IS NOT NULL AND lease_until_ms <= :now_ms
 ORDER BY lease_until_ms LIMIT :limit /*postgres FOR UPDATE SKIP LOCKED*/;
 
@@ -336,7 +351,8 @@ WHERE instance_id = :instance_id AND finished_at_ms < :finished_before_ms
   AND (CAST(:finished_before_ms AS BIGINT) IS NULL OR finished_at_ms < :finished_before_ms)
 
 -- fragment: instances_of
-SELECT /*include summary_columns*/ FROM instances JOIN (SELECT instance_id FROM instances
+SELECT /*include summary_columns*/ FROM instances /*include progress_of_instances*/
+JOIN (SELECT instance_id FROM instances
 
 -- fragment: all_instances
 /*include instances_of*/ WHERE 1 = 1 /*include instance_filter*/

@@ -33,6 +33,7 @@ from runtara_core.storages.sql.state import (
     most_urgent_signal,
     park,
     require_changed,
+    set_progress,
 )
 
 _MAX_QUOTED_STDERR = 500
@@ -124,12 +125,11 @@ async def _claim(
         epoch=state.epoch,
         from_status=state.status,
         new_epoch=state.epoch + 1,
-        recovery_attempts=recoveries,
         lease_owner=owner,
         lease_until_ms=lease_until_ms,
-        now_ms=now_ms,
     )
     require_changed(state, changed)
+    await set_progress(transaction, state, last_contact_at_ms=now_ms, recovery_attempts=recoveries)
     return LaunchClaim(
         instance_id=state.instance_id,
         tenant_id=state.tenant_id,

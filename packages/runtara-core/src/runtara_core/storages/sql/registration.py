@@ -28,6 +28,7 @@ from runtara_core.storages.sql.state import (
     require_changed,
     require_current,
     require_unfinished,
+    stamp_contact,
 )
 
 # A process that registers after its launch was given up has no lease; unless an environment adopts it within this
@@ -55,6 +56,7 @@ async def create_instance(transaction: Transaction, new: NewInstance, *, now_ms:
         if (existing.tenant_id, existing.image_id) != (new.tenant_id, new.image_id):
             raise InstanceExistsError(_taken(new.instance_id))
         return CreatedInstance(new.instance_id, deduplicated=True)
+    await transaction.execute("insert_instance_progress", instance_id=new.instance_id)
     await transaction.execute(
         "insert_instance_input",
         instance_id=new.instance_id,
@@ -114,6 +116,7 @@ async def register_instance(
         now_ms=now_ms,
     )
     require_changed(state, changed)
+    await stamp_contact(transaction, state, now_ms)
     if new_epoch != state.epoch and state.status is InstanceStatus.RUNNING:
         # It was meant for the process that this one replaces.
         await close_signal(transaction, instance_id, SignalType.SHUTDOWN, now_ms)
@@ -139,7 +142,7 @@ async def _lock_or_create(
     except InstanceNotFoundError:
         if epoch is not None:
             raise
-    await transaction.execute(
+    inserted = await transaction.execute(
         "insert_instance",
         instance_id=instance_id,
         tenant_id=tenant_id,
@@ -148,6 +151,8 @@ async def _lock_or_create(
         now_ms=now_ms,
         wake_at_ms=None,
     )
+    if inserted:
+        await transaction.execute("insert_instance_progress", instance_id=instance_id)
     # Whether this call inserted it or a concurrent one did: the row decides.
     return await lock_instance(transaction, instance_id)
 

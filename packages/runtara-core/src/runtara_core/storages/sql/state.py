@@ -113,7 +113,20 @@ def require_unfinished(state: InstanceState, verb: str) -> None:
 
 async def stamp_contact(transaction: Transaction, state: InstanceState, now_ms: int) -> None:
     """Store when the instance was last heard of."""
-    await transaction.execute("stamp_contact", instance_id=state.instance_id, epoch=state.epoch, now_ms=now_ms)
+    await transaction.execute("stamp_contact", instance_id=state.instance_id, now_ms=now_ms)
+
+
+async def set_progress(
+    transaction: Transaction, state: InstanceState, *, last_contact_at_ms: int | None, recovery_attempts: int
+) -> None:
+    """Store when the instance was last heard of, and how often it was launched again without progress."""
+    if (last_contact_at_ms, recovery_attempts) != (state.last_contact_at_ms, state.recovery_attempts):
+        await transaction.execute(
+            "set_progress",
+            instance_id=state.instance_id,
+            last_contact_at_ms=last_contact_at_ms,
+            recovery_attempts=recovery_attempts,
+        )
 
 
 async def change_state(
@@ -131,6 +144,8 @@ async def change_state(
     `columns` overrides what is kept or emptied otherwise: output, error, recovery_attempts, failed_launches,
     last_contact_at_ms.
     """
+    recovery_attempts = columns.pop("recovery_attempts", state.recovery_attempts)
+    last_contact_at_ms = columns.pop("last_contact_at_ms", state.last_contact_at_ms)
     changed = await transaction.execute(
         "enter_state",
         instance_id=state.instance_id,
@@ -142,13 +157,12 @@ async def change_state(
         finished_at_ms=now_ms if status.is_terminal else None,
         output=columns.pop("output", None),
         error=columns.pop("error", None),
-        recovery_attempts=columns.pop("recovery_attempts", state.recovery_attempts),
         failed_launches=columns.pop("failed_launches", state.failed_launches),
-        last_contact_at_ms=columns.pop("last_contact_at_ms", state.last_contact_at_ms),
     )
     if columns:
         raise TypeError(f"unknown columns: {', '.join(columns)}")
     require_changed(state, changed)
+    await set_progress(transaction, state, last_contact_at_ms=last_contact_at_ms, recovery_attempts=recovery_attempts)
 
 
 def require_changed(state: InstanceState, changed: int) -> None:
