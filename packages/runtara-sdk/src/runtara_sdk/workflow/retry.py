@@ -96,7 +96,7 @@ class DurableCalls:
                 raise
 
         return await call_durably(
-            self._sdk,
+            calls_of(self._sdk),
             key,
             attempt,
             policy=self._budgeted(policy),

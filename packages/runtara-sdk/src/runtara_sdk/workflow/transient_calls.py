@@ -47,7 +47,7 @@ class TransientCalls(DurableCalls):
                     result = await self._attempt_once(key, function, attempt.attempt_number, policy)
                     shared.raise_if_interrupted()
                 except Exception as error:
-                    following = await next_attempt(self._sdk, key, policy, attempt, error, self._may_wait)
+                    following = await next_attempt(shared, key, policy, attempt, error, self._may_wait)
                     if following is None:
                         raise
                     attempt = replace(following, error=str(error))
