@@ -1,4 +1,4 @@
-"""The workspace: declared dependencies, pins, licences, and what must not be in version control."""
+"""The workspace: declared dependencies, imports, pins, licences, and what must not be in version control."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import subprocess
 import sys
 import tomllib
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import grimp
 import pytest
 from packaging.requirements import Requirement
 
@@ -124,6 +126,44 @@ def test_what_is_imported_is_declared_and_nothing_else(package: Path) -> None:
     imported = {provider for module in imports for provider in providers(module)}
     known = {name for owner, name in USED_WITHOUT_AN_IMPORT if owner == package.name}
     assert (required | optional) - imported - known == set()
+
+
+def circle_of_imports(*packages: str) -> list[str]:
+    """Modules of which each imports the next, and the last is the first; empty without such a circle."""
+    graph = grimp.build_graph(*packages, cache_dir=None)
+    imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        return list(reversed(error.args[1]))
+    return []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    circle = circle_of_imports(*(package.name.replace("-", "_") for package in WITH_MODULES))
+    remedy = "move what both need into a module below both, or hand the upper one's value to the lower one"
+    assert circle == [], f"{' imports '.join(circle)}: {remedy}"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("circle_of_types", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from {0}.upper import Upper\n"),
+        ("circle_in_function", "def upper():\n    from {0}.upper import Upper\n"),
+    ],
+)
+def test_a_circle_is_found_wherever_its_imports_stand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str
+) -> None:
+    package = tmp_path / name
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "upper.py").write_text(f"from {name} import lower\nclass Upper: ...\n", encoding="utf-8")
+    (package / "lower.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert circle_of_imports(name) == []
+    (package / "lower.py").write_text(text.format(name), encoding="utf-8")
+    assert set(circle_of_imports(name)) == {f"{name}.lower", f"{name}.upper"}
 
 
 def test_every_package_tells_the_same_of_itself() -> None:

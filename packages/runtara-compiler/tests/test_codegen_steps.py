@@ -11,7 +11,7 @@ from runtara_compiler.closure import ChildSource, resolve_children
 from runtara_compiler.codegen import ModuleIdentity, generate_module
 from runtara_compiler.codegen.expressions import LINE_WIDTH
 from runtara_compiler.language import load_scenario
-from runtara_compiler.language.steps import STEP_MODELS
+from runtara_compiler.language.step_types import STEP_MODELS
 from runtara_compiler.language.walk import all_steps
 from runtara_compiler.targets import AgentPin
 

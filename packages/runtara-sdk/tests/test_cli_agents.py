@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner
 from pydantic import BaseModel
 from runtara_sdk.agents import AgentDefinition, capability
-from runtara_sdk.agents.discovery import DiscoveredAgent, DiscoveredAgents
+from runtara_sdk.agents.discovered_agent import DiscoveredAgent
+from runtara_sdk.agents.discovery import DiscoveredAgents
 from runtara_sdk.cli.main import runtara
 from runtara_sdk.errors import ConfigurationError, InvalidInputError
 

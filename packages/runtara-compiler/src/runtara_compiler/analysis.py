@@ -8,7 +8,7 @@ from typing import Any
 from runtara_sdk.agents import DiscoveredAgents
 
 from runtara_compiler.language import AgentStep, Scenario, StartScenarioStep
-from runtara_compiler.language.steps import STEP_TYPES
+from runtara_compiler.language.step_types import STEP_TYPES
 from runtara_compiler.language.walk import all_steps
 from runtara_compiler.validation import ValidationReport
 

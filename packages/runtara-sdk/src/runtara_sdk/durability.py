@@ -19,7 +19,6 @@ import hashlib
 import inspect
 import json
 from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
 from datetime import date, time
 from decimal import Decimal
 from enum import Enum
@@ -27,10 +26,10 @@ from typing import Any, ParamSpec, TypeVar, overload
 from uuid import UUID
 
 from runtara_sdk.codecs import codec_for
-from runtara_sdk.durable_call import call_durably
 from runtara_sdk.errors import ConfigurationError
-from runtara_sdk.instance import RuntaraSdk, current_sdk
+from runtara_sdk.instance import current_sdk
 from runtara_sdk.instance_calls import calls_of
+from runtara_sdk.recorded_work import current_checkpoint_id, record_work
 from runtara_sdk.retry import (
     DEFAULT_RATE_LIMIT_BUDGET_MS,
     LONGEST_DELAY_MS,
@@ -45,9 +44,6 @@ Result = TypeVar("Result")
 
 # A longer one would not fit the 1024 bytes of a checkpoint id with a name before it.
 _LONGEST_PART_BYTES = 512
-_NO_RETRIES = RetryPolicy(max_retries=0, rate_limit_budget_ms=0)
-
-_checkpoint_id: ContextVar[str | None] = ContextVar("runtara_checkpoint_id", default=None)
 
 
 @overload
@@ -136,17 +132,14 @@ def durable(
 
         @functools.wraps(work)
         async def call(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-            sdk = current_sdk()
+            calls = calls_of(current_sdk())
             if key is None:
-                calls_of(sdk).require_one_function(name, code)
+                calls.require_one_function(name, code)
             part = key(*args, **kwargs) if key is not None else first_argument.of(args, kwargs)
             checkpoint_id = f"durable::{name}::{_key_part(name, part)}"
-
-            async def attempt(_: int) -> Result:
-                _checkpoint_id.set(checkpoint_id)  # each attempt is a task, with a context of its own
-                return await work(*args, **kwargs)
-
-            result: Result = await call_durably(sdk, checkpoint_id, attempt, policy=policy, codec=result_codec)
+            result: Result = await record_work(
+                calls, checkpoint_id, lambda: work(*args, **kwargs), policy=policy, codec=result_codec
+            )
             return result
 
         return call
@@ -154,27 +147,9 @@ def durable(
     return decorate if function is None else decorate(function)
 
 
-async def record_step(
-    sdk: RuntaraSdk,
-    name: str,
-    function: Callable[[], Awaitable[Any]],
-    *,
-    retry: RetryPolicy | None = None,
-    codec: Any = None,
-) -> Any:
-    """The body of `RuntaraSdk.step`; its checkpoint id is `step::<name>`."""
-    checkpoint_id = f"step::{name}"
-
-    async def attempt(_: int) -> Any:
-        _checkpoint_id.set(checkpoint_id)
-        return await function()
-
-    return await call_durably(sdk, checkpoint_id, attempt, policy=retry or _NO_RETRIES, codec=codec_for(codec))
-
-
 def idempotency_key() -> str:
     """A key for the durable work that is running: the same in each attempt and run, different for any other work."""
-    checkpoint_id = _checkpoint_id.get()
+    checkpoint_id = current_checkpoint_id()
     if checkpoint_id is None:
         raise ConfigurationError("idempotency_key() is for use inside a @durable function or a step")
     return f"{current_sdk().instance_id}/{checkpoint_id}"

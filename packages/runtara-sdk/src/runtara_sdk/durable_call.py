@@ -24,17 +24,14 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from runtara_sdk.codecs import ResultCodec, decode_result, encode_result
 from runtara_sdk.errors import ConfigurationError, DeadlineExceededError, InstanceInterrupted, RuntaraError
-from runtara_sdk.instance_calls import calls_of
+from runtara_sdk.instance_calls import InstanceCalls
 from runtara_sdk.models import CheckpointResult, RetryAttempt, RetryState
 from runtara_sdk.outcome import describe_error
 from runtara_sdk.retry import RetryPolicy
-
-if TYPE_CHECKING:
-    from runtara_sdk.instance import RuntaraSdk
 
 MayWait = Callable[[str, int, int], Awaitable[bool]]
 """Whether the call of a key may wait before its attempt of a number, milliseconds."""
@@ -48,7 +45,7 @@ _surrounding: ContextVar[frozenset[str]] = ContextVar("runtara_surrounding_calls
 
 
 async def call_durably(
-    sdk: RuntaraSdk,
+    calls: InstanceCalls,
     key: str,
     work: Callable[[int], Awaitable[Any]],
     *,
@@ -61,7 +58,7 @@ async def call_durably(
     """The result recorded under `key`, else that of `work`, which is then recorded.
 
     Args:
-        sdk: a registered instance.
+        calls: those of a registered instance.
         key: checkpoint id of the call.
         work: makes one attempt; is given its number (1, 2, ...). A cancel or a supersession cancels it.
         policy: which failures are tried again.
@@ -73,7 +70,6 @@ async def call_durably(
     Raises the last failure; `ProtocolError` when the recorded result cannot be decoded; an interruption when one is
     pending once the result is recorded, or when the instance sleeps until the next attempt.
     """
-    calls = calls_of(sdk)
     surrounding = _surrounding.get()
     if key in surrounding:
         raise ConfigurationError(f"{key} calls itself under the same key, which names one piece of work: give it a key")
@@ -85,9 +81,9 @@ async def call_durably(
                 if progress.state is not None:
                     return decode_result(codec, key, progress.state)
                 encoded, result = await _attempt(
-                    sdk, key, work, progress.retry, policy, codec, describe, may_wait, interruptible=interruptible
+                    calls, key, work, progress.retry, policy, codec, describe, may_wait, interruptible=interruptible
                 )
-                answer = await _record(sdk, key, encoded)
+                answer = await _record(calls, key, encoded)
                 calls.raise_if_interrupted()
                 return decode_result(codec, key, answer.state) if answer.found else result
     finally:
@@ -95,7 +91,7 @@ async def call_durably(
 
 
 async def _attempt(
-    sdk: RuntaraSdk,
+    calls: InstanceCalls,
     key: str,
     work: Callable[[int], Awaitable[Any]],
     recorded: RetryState | None,
@@ -117,25 +113,25 @@ async def _attempt(
             recorded.rate_limit_waited_ms,
         )
         if recorded.remaining_ms:
-            await calls_of(sdk).wait_before_attempt(key, attempt)
+            await calls.wait_before_attempt(key, attempt)
     while True:
         try:
             if interruptible or policy.timeout_ms is not None:
-                result = await _attempt_once(sdk, key, work, attempt.attempt_number, policy.timeout_ms)
+                result = await _attempt_once(calls, key, work, attempt.attempt_number, policy.timeout_ms)
             else:
                 result = await work(attempt.attempt_number)
             return encode_result(codec, key, result)
         except Exception as error:
-            following = await next_attempt(sdk, key, policy, attempt, error, may_wait)
+            following = await next_attempt(calls, key, policy, attempt, error, may_wait)
             if following is None:
                 raise
             attempt = replace(following, error=describe(error))
         logger.info("%s: attempt %d in %d ms: %s", key, attempt.attempt_number, attempt.wait_ms, attempt.error)
-        await calls_of(sdk).wait_before_attempt(key, attempt)
+        await calls.wait_before_attempt(key, attempt)
 
 
 async def next_attempt(
-    sdk: RuntaraSdk,
+    calls: InstanceCalls,
     key: str,
     policy: RetryPolicy,
     last: RetryAttempt,
@@ -143,14 +139,15 @@ async def next_attempt(
     may_wait: MayWait | None = None,
 ) -> RetryAttempt | None:
     """The attempt after one that failed, as policy, settings and budget have it; None when there is none."""
-    wait_for_rate_limits = sdk.settings.auto_retry_on_429
+    settings = calls.settings
+    wait_for_rate_limits = settings.auto_retry_on_429
     while True:
         following = policy.next_attempt(
             last,
             error,
-            seed=f"{sdk.instance_id}/{key}",
+            seed=f"{settings.instance_id}/{key}",
             wait_for_rate_limits=wait_for_rate_limits,
-            longest_delay_ms=sdk.settings.max_retry_delay_ms,
+            longest_delay_ms=settings.max_retry_delay_ms,
         )
         if following is None or following.rate_limit_waited_ms == last.rate_limit_waited_ms or may_wait is None:
             return following
@@ -159,24 +156,24 @@ async def next_attempt(
         wait_for_rate_limits = False
 
 
-async def _record(sdk: RuntaraSdk, key: str, result: bytes) -> CheckpointResult:
+async def _record(calls: InstanceCalls, key: str, result: bytes) -> CheckpointResult:
     try:
-        return await sdk.checkpoint(key, result)
+        return await calls.checkpoint(key, result)
     except asyncio.CancelledError:
         # The work is done: whoever gives the call up must not have it done again.
         with contextlib.suppress(RuntaraError, InstanceInterrupted, TimeoutError):
             async with asyncio.timeout(_RECORD_SECONDS):
-                await sdk.checkpoint(key, result)
+                await calls.checkpoint(key, result)
         raise
 
 
 async def _attempt_once(
-    sdk: RuntaraSdk, key: str, work: Callable[[int], Awaitable[Any]], number: int, timeout_ms: int | None
+    calls: InstanceCalls, key: str, work: Callable[[int], Awaitable[Any]], number: int, timeout_ms: int | None
 ) -> Any:
     bound = asyncio.timeout(None if timeout_ms is None else timeout_ms / 1000)
     try:
         async with bound:
-            return await sdk.run_interruptible(work(number))
+            return await calls.run_interruptible(work(number))
     except TimeoutError as error:
         if not bound.expired():
             raise

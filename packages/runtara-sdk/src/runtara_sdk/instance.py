@@ -14,7 +14,6 @@ of the current task.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
@@ -77,6 +76,7 @@ class RuntaraSdk(InstanceLifecycle):
             about_to_record=lambda checkpoint_id: self._calls.about_to_record(checkpoint_id),
         )
         self._calls = InstanceCalls(
+            settings,
             store=lambda: self._backend,
             ask=self._ask,
             watch=self._watch,
@@ -135,10 +135,7 @@ class RuntaraSdk(InstanceLifecycle):
             if paid.found:
                 receipt = paid.state
         """
-        self._calls.about_to_record(checkpoint_id)
-        result = await self._ask(self._backend.checkpoint(checkpoint_id, state, call_key=os.urandom(16)))
-        self._watch.observe(result.pending_signal)
-        return result
+        return await self._calls.checkpoint(checkpoint_id, state)
 
     async def get_checkpoint(self, checkpoint_id: str) -> bytes | None:
         """The stored state, or None; never writes.
@@ -167,9 +164,9 @@ class RuntaraSdk(InstanceLifecycle):
 
             invoice = await sdk.step("invoice", lambda: create_invoice(order), retry=RetryPolicy(max_retries=3))
         """
-        from runtara_sdk.durability import record_step
+        from runtara_sdk.recorded_work import record_step  # workflows and many programs have no such steps
 
-        return await record_step(self, name, function, retry=retry, codec=codec)
+        return await record_step(self._calls, name, function, retry=retry, codec=codec)
 
     async def durable_sleep(self, duration: timedelta | float, checkpoint_id: str, state: bytes = b"") -> None:
         """Sleep until `duration` (a timedelta, or seconds) after the *first* time this checkpoint id slept.
@@ -318,7 +315,7 @@ class RuntaraSdk(InstanceLifecycle):
 
             answer = await sdk.run_interruptible(client.get(url))
         """
-        return await self._watch.race(awaitable, suspension_too=False)
+        return await self._calls.run_interruptible(awaitable)
 
     # Status
 

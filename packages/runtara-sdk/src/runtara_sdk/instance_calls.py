@@ -1,15 +1,16 @@
 """What the durable calls of one instance share; for the modules of this package, not for programs.
 
-`RuntaraSdk` shows what a program needs. What `@durable`, steps and compiled workflows need beside it is here, and
-`calls_of` is the way to it.
+`RuntaraSdk` shows what a program needs, and is made on top of this. What `@durable`, steps and compiled workflows need
+beside it is here, and `calls_of` is the way to it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import os
+from collections.abc import Awaitable, Callable
 from types import CodeType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 from runtara_sdk.backend import InstanceBackend
@@ -17,16 +18,25 @@ from runtara_sdk.clock import Clock
 from runtara_sdk.durable_waits import DurableWaits
 from runtara_sdk.errors import ConfigurationError
 from runtara_sdk.interruption import InterruptionWatch
-from runtara_sdk.models import CallProgress, Registration, RetryAttempt
+from runtara_sdk.models import CallProgress, CheckpointResult, Registration, RetryAttempt
 from runtara_sdk.seen_keys import SeenKeys
 from runtara_sdk.signal_polls import StoreCall
 from runtara_sdk.under_way import OperationsUnderWay
 
 if TYPE_CHECKING:
-    from runtara_sdk.instance import RuntaraSdk
+    from runtara_sdk.instance_settings import InstanceSettings
+
+Result = TypeVar("Result")
 
 
-def calls_of(sdk: RuntaraSdk) -> InstanceCalls:
+class HasInstanceCalls(Protocol):
+    """What `RuntaraSdk` is to the modules below it."""
+
+    @property
+    def _calls(self) -> InstanceCalls: ...
+
+
+def calls_of(sdk: HasInstanceCalls) -> InstanceCalls:
     """The shared state of an SDK's durable calls."""
     return sdk._calls  # noqa: SLF001 - the one door for the modules of this package
 
@@ -35,11 +45,13 @@ class InstanceCalls:
     """The durable calls of one instance in this process.
 
     Attributes:
+        settings: of the instance.
         under_way: which of them, and which waits, are under way.
     """
 
     def __init__(
         self,
+        settings: InstanceSettings,
         *,
         store: Callable[[], InstanceBackend],
         ask: StoreCall,
@@ -48,6 +60,7 @@ class InstanceCalls:
         under_way: OperationsUnderWay,
         clock: Clock,
     ) -> None:
+        self.settings = settings
         self.under_way = under_way
         self._store = store
         self._ask = ask
@@ -82,6 +95,13 @@ class InstanceCalls:
         if self._functions.setdefault(name, code) != code:
             raise ConfigurationError(f"@durable {name}: two functions have this name: rename one, or give both key=")
 
+    async def checkpoint(self, checkpoint_id: str, state: bytes = b"") -> CheckpointResult:
+        """As `RuntaraSdk.checkpoint`."""
+        self.about_to_record(checkpoint_id)
+        result = await self._ask(self._store().checkpoint(checkpoint_id, state, call_key=os.urandom(16)))
+        self._watch.observe(result.pending_signal)
+        return result
+
     async def progress(self, checkpoint_id: str) -> CallProgress:
         """The stored state or, without one, the retry attempt that comes next; never writes."""
         if self._recorded is not None and not self._recorded.add(checkpoint_id):
@@ -100,6 +120,10 @@ class InstanceCalls:
         Waits as `RuntaraSdk.durable_sleep` does: in process, or by suspending the instance.
         """
         await self._waits.before_attempt(checkpoint_id, attempt)
+
+    async def run_interruptible(self, awaitable: Awaitable[Result]) -> Result:
+        """As `RuntaraSdk.run_interruptible`."""
+        return await self._watch.race(awaitable, suspension_too=False)
 
     async def pause(self, wait_ms: int) -> None:
         """Wait in process, not durably; a cancel, pause, shutdown or supersession ends the wait by raising."""

@@ -29,7 +29,7 @@ from runtara_compiler.codegen.identifiers import Identifiers, snake_case
 from runtara_compiler.codegen.step_expressions import schema_expression, variables_expression
 from runtara_compiler.language import ExecutionGraph
 from runtara_compiler.language.children import ResolvedChildren
-from runtara_compiler.language.steps import STEP_MODELS
+from runtara_compiler.language.step_types import STEP_MODELS
 from runtara_compiler.targets import AgentPin
 
 _LIBRARY = "runtara_sdk.workflow"

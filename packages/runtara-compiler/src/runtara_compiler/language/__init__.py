@@ -9,6 +9,15 @@ from runtara_compiler.language.conditions import (
     ValueCondition,
 )
 from runtara_compiler.language.diagnostics import Diagnostic, ScenarioError
+from runtara_compiler.language.graph import (
+    Edge,
+    ExecutionGraph,
+    SplitStep,
+    Step,
+    Variable,
+    WaitForSignalStep,
+    WhileStep,
+)
 from runtara_compiler.language.loader import load_scenario
 from runtara_compiler.language.mapping import (
     Composite,
@@ -21,12 +30,7 @@ from runtara_compiler.language.mapping import (
 )
 from runtara_compiler.language.ordering import StepCycleError, StepOrder, order_steps
 from runtara_compiler.language.paths import PathSyntaxError, Segment, format_path, parse_path
-from runtara_compiler.language.scenario import (
-    Edge,
-    ExecutionGraph,
-    Scenario,
-    Variable,
-)
+from runtara_compiler.language.scenario import Scenario
 from runtara_compiler.language.schema import SchemaField
 from runtara_compiler.language.steps import (
     AgentStep,
@@ -39,13 +43,9 @@ from runtara_compiler.language.steps import (
     GroupByStep,
     LogLevel,
     LogStep,
-    SplitStep,
     StartScenarioStep,
-    Step,
     SwitchStep,
     WaitAction,
-    WaitForSignalStep,
-    WhileStep,
 )
 
 __all__ = [

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from runtara_compiler.language.scenario import ExecutionGraph
+from runtara_compiler.language.graph import ExecutionGraph
 from runtara_compiler.language.steps import StartScenarioStep
 
 ChildKey: TypeAlias = tuple[str, int]

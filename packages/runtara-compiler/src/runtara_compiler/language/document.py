@@ -14,10 +14,12 @@ from functools import cache
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from runtara_compiler.language.base import Constant, LanguageModel, Part
+from runtara_compiler.language.graph import ExecutionGraph
 from runtara_compiler.language.json_source import describe, quoted
 from runtara_compiler.language.reading import Place, ReadingReport
-from runtara_compiler.language.scenario import ExecutionGraph, Scenario
-from runtara_compiler.language.steps import STEP_MODELS, STEP_TYPE_SYNONYMS, UNSUPPORTED_STEP_TYPES, BaseStep
+from runtara_compiler.language.scenario import Scenario
+from runtara_compiler.language.step_types import STEP_MODELS, STEP_TYPE_SYNONYMS, UNSUPPORTED_STEP_TYPES
+from runtara_compiler.language.steps import BaseStep
 from runtara_compiler.language.suggestions import did_you_mean, listing
 from runtara_compiler.language.value_reading import ValueReader
 

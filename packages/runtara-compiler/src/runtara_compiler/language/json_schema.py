@@ -21,8 +21,9 @@ from typing import Any
 from pydantic.json_schema import PydanticJsonSchemaWarning
 
 from runtara_compiler.language.base import LanguageModel
-from runtara_compiler.language.scenario import LANGUAGE_VERSION, ExecutionGraph, Scenario
-from runtara_compiler.language.steps import STEP_MODELS, STEP_TYPE_SYNONYMS
+from runtara_compiler.language.graph import ExecutionGraph
+from runtara_compiler.language.scenario import LANGUAGE_VERSION, Scenario
+from runtara_compiler.language.step_types import STEP_MODELS, STEP_TYPE_SYNONYMS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import and_, or_
 
-from runtara_compiler.language.scenario import Edge, ExecutionGraph
+from runtara_compiler.language.graph import Edge, ExecutionGraph
 from runtara_compiler.language.steps import BaseStep, ErrorStep, FinishStep
 
 MAXIMUM_CYCLES = 20

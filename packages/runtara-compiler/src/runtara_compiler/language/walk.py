@@ -11,9 +11,9 @@ from typing import Any, TypeAlias
 
 from runtara_compiler.language.base import LanguageModel
 from runtara_compiler.language.conditions import ConditionArgument, Operation, ValueCondition
+from runtara_compiler.language.graph import ExecutionGraph
 from runtara_compiler.language.mapping import Composite, Immediate, Reference, Template
 from runtara_compiler.language.paths import Segment
-from runtara_compiler.language.scenario import ExecutionGraph
 from runtara_compiler.language.schema import SchemaField
 from runtara_compiler.language.steps import BaseStep
 

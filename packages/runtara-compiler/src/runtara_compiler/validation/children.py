@@ -9,9 +9,9 @@ from runtara_sdk.workflow.schema import Schema
 from runtara_compiler.closure import is_child_version
 from runtara_compiler.language.children import ResolvedChildren
 from runtara_compiler.language.diagnostics import Diagnostic
+from runtara_compiler.language.graph import ExecutionGraph
 from runtara_compiler.language.json_source import describe, quoted
 from runtara_compiler.language.mapping import Immediate
-from runtara_compiler.language.scenario import ExecutionGraph
 from runtara_compiler.language.schema import SchemaField
 from runtara_compiler.language.steps import StartScenarioStep
 from runtara_compiler.language.suggestions import did_you_mean, listing

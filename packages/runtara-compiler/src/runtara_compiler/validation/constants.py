@@ -7,20 +7,11 @@ from typing import Any
 
 from runtara_compiler.language.base import LanguageModel
 from runtara_compiler.language.diagnostics import Diagnostic
+from runtara_compiler.language.graph import SplitStep, WaitForSignalStep, WhileStep
 from runtara_compiler.language.json_source import describe, json_type, quoted
 from runtara_compiler.language.mapping import Immediate, MappingValue, Reference
 from runtara_compiler.language.paths import PathSyntaxError, Segment, parse_path
-from runtara_compiler.language.steps import (
-    AgentStep,
-    BaseStep,
-    DelayStep,
-    FinishStep,
-    GroupByStep,
-    SplitStep,
-    SwitchStep,
-    WaitForSignalStep,
-    WhileStep,
-)
+from runtara_compiler.language.steps import AgentStep, BaseStep, DelayStep, FinishStep, GroupByStep, SwitchStep
 from runtara_compiler.language.steps.switch import MatchType, SwitchCase
 from runtara_compiler.validation.findings import duration, step_finding
 

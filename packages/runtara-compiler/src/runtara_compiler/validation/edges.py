@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from runtara_compiler.language.diagnostics import Diagnostic
+from runtara_compiler.language.graph import ERROR_LABEL, Edge, ExecutionGraph, Step
 from runtara_compiler.language.json_source import quoted
-from runtara_compiler.language.scenario import ERROR_LABEL, Edge, ExecutionGraph
-from runtara_compiler.language.steps import ConditionalStep, ErrorStep, FinishStep, Step
+from runtara_compiler.language.steps import ConditionalStep, ErrorStep, FinishStep
 from runtara_compiler.language.suggestions import did_you_mean, listing
 from runtara_compiler.validation.findings import graph_finding, names, step_finding
 

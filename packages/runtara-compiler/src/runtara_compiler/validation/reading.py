@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from runtara_compiler.language.graph import WhileStep
 from runtara_compiler.language.mapping import Reference, Template
 from runtara_compiler.language.paths import Segment, parse_path
-from runtara_compiler.language.steps import BaseStep, FilterStep, WhileStep
+from runtara_compiler.language.steps import BaseStep, FilterStep
 from runtara_compiler.language.walk import ValueUse, leaves, values_of
 from runtara_compiler.validation.scope import ERROR_ROOTS, GraphScope
 

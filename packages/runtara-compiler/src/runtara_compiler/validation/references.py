@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from runtara_compiler.language.diagnostics import Diagnostic
+from runtara_compiler.language.graph import Step
 from runtara_compiler.language.json_source import quoted
 from runtara_compiler.language.ordering import StepCycleError, StepOrder, order_steps
 from runtara_compiler.language.paths import PathSyntaxError, Segment
 from runtara_compiler.language.schema import SchemaField, SchemaMap
 from runtara_compiler.language.shapes import Items, Leaf, Record, Shape
-from runtara_compiler.language.steps import ConnectionStep, FinishStep, Step
+from runtara_compiler.language.steps import ConnectionStep, FinishStep
 from runtara_compiler.language.suggestions import did_you_mean, listing
 from runtara_compiler.validation.agents import AgentCatalog
 from runtara_compiler.validation.findings import graph_finding, step_finding

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from runtara_compiler.language.graph import ExecutionGraph, SplitStep, WaitForSignalStep, WhileStep
 from runtara_compiler.language.ordering import edges_by_step
 from runtara_compiler.language.paths import Segment
-from runtara_compiler.language.scenario import ExecutionGraph
 from runtara_compiler.language.schema import SchemaMap
-from runtara_compiler.language.steps import BaseStep, SplitStep, WaitForSignalStep, WhileStep
+from runtara_compiler.language.steps import BaseStep
 from runtara_compiler.language.walk import graphs_of
 
 ROOTS = frozenset({"data", "variables", "steps", "scenario", "workflow"})

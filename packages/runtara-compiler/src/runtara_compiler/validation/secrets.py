@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from runtara_compiler.language.diagnostics import Diagnostic
+from runtara_compiler.language.graph import ExecutionGraph, Step
 from runtara_compiler.language.json_source import quoted
-from runtara_compiler.language.scenario import ExecutionGraph
-from runtara_compiler.language.steps import AgentStep, ConnectionStep, FinishStep, Step
+from runtara_compiler.language.steps import AgentStep, ConnectionStep, FinishStep
 from runtara_compiler.language.suggestions import did_you_mean, listing
 from runtara_compiler.validation.agents import AgentCatalog
 from runtara_compiler.validation.findings import step_finding

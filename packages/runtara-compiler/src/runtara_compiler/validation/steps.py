@@ -7,20 +7,11 @@ from typing import Any
 
 from runtara_compiler.language.conditions import Condition, ConditionArgument, Operation, Operator
 from runtara_compiler.language.diagnostics import Diagnostic
+from runtara_compiler.language.graph import ExecutionGraph, SplitStep, Step, WhileStep
 from runtara_compiler.language.json_source import describe, json_type, quoted
 from runtara_compiler.language.mapping import Immediate, InputMapping
 from runtara_compiler.language.paths import Segment
-from runtara_compiler.language.scenario import ExecutionGraph
-from runtara_compiler.language.steps import (
-    AgentStep,
-    ErrorStep,
-    FinishStep,
-    LogStep,
-    SplitStep,
-    StartScenarioStep,
-    Step,
-    WhileStep,
-)
+from runtara_compiler.language.steps import AgentStep, ErrorStep, FinishStep, LogStep, StartScenarioStep
 from runtara_compiler.language.suggestions import did_you_mean, listing
 from runtara_compiler.language.walk import conditions_of
 from runtara_compiler.validation.agents import AgentCatalog, CapabilityView, InputView

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from runtara_compiler.language.diagnostics import Diagnostic
+from runtara_compiler.language.graph import ExecutionGraph, WaitForSignalStep
 from runtara_compiler.language.json_source import quoted
 from runtara_compiler.language.ordering import StepEdges, edges_by_step, find_cycles, reachable_steps
-from runtara_compiler.language.scenario import ExecutionGraph
-from runtara_compiler.language.steps import ErrorStep, FinishStep, WaitForSignalStep
+from runtara_compiler.language.steps import ErrorStep, FinishStep
 from runtara_compiler.language.suggestions import did_you_mean, listing
 from runtara_compiler.language.walk import all_steps
 from runtara_compiler.validation.findings import graph_finding, names, step_finding

@@ -6,6 +6,7 @@ distributions, is loaded when `discover_agents` is first used.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from runtara_sdk.agents.capability import Capability, EffectClass, Example, KnownError, LargeResults, capability
@@ -20,12 +21,8 @@ from runtara_sdk.agents.schema import InputField
 from runtara_sdk.agents.secrets import Secrets
 
 if TYPE_CHECKING:
-    from runtara_sdk.agents.discovery import (
-        BrokenPlugin,
-        DiscoveredAgent,
-        DiscoveredAgents,
-        discover_agents,
-    )
+    from runtara_sdk.agents.discovered_agent import DiscoveredAgent
+    from runtara_sdk.agents.discovery import BrokenPlugin, DiscoveredAgents, discover_agents
 
 __all__ = [
     "AgentDefinition",
@@ -59,12 +56,15 @@ __all__ = [
     "discover_agents",
 ]
 
-_DISCOVERY = frozenset({"BrokenPlugin", "DiscoveredAgent", "DiscoveredAgents", "discover_agents"})
+_DISCOVERY = {
+    "BrokenPlugin": "discovery",
+    "DiscoveredAgent": "discovered_agent",
+    "DiscoveredAgents": "discovery",
+    "discover_agents": "discovery",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name in _DISCOVERY:
-        from runtara_sdk.agents import discovery
-
-        return getattr(discovery, name)
+        return getattr(import_module(f"{__name__}.{_DISCOVERY[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

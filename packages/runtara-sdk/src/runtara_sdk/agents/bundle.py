@@ -19,16 +19,13 @@ import sys
 from collections.abc import Iterable
 from importlib import metadata
 from types import ModuleType
-from typing import TYPE_CHECKING
 
 from runtara_sdk.agents.definition import AgentDefinition
+from runtara_sdk.agents.discovered_agent import DiscoveredAgent, public_name
 from runtara_sdk.errors import ConfigurationError
 from runtara_sdk.guarded_call import LoadDeadlineError, call_with_deadline
 from runtara_sdk.plugin_compatibility import incompatibility
 from runtara_sdk.plugins import BUNDLE_VARIABLE
-
-if TYPE_CHECKING:
-    from runtara_sdk.agents.discovery import DiscoveredAgent
 
 _HOOK = "runtara_agents"
 _MODULE_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
@@ -89,8 +86,6 @@ def _definitions(module: ModuleType) -> list[AgentDefinition]:
 
 def _own(bundle: ModuleType, definition: AgentDefinition) -> DiscoveredAgent:
     """An agent that the bundle brings along, where a static import reaches it."""
-    from runtara_sdk.agents.discovery import DiscoveredAgent, public_name
-
     top = bundle.__name__.partition(".")[0]
     modules = [bundle, *(sys.modules[name] for name in sorted(sys.modules) if name.partition(".")[0] == top)]
     for module in modules:

@@ -9,7 +9,6 @@ RUNTARA_STDLIB_NAME a bundle says which agents there are (`runtara_sdk.agents.bu
 from __future__ import annotations
 
 import inspect
-import keyword
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,21 +20,11 @@ import pluggy
 from runtara_sdk.agents import hookspecs
 from runtara_sdk.agents.bundle import bundled_agents
 from runtara_sdk.agents.definition import AgentDefinition
+from runtara_sdk.agents.discovered_agent import DiscoveredAgent, public_name
 from runtara_sdk.entry_points import load_target, normalised_name
 from runtara_sdk.plugin_compatibility import RELEASED_TOGETHER
 from runtara_sdk.plugins import BUNDLE_VARIABLE, IncompatiblePluginError, Plugin, PluginError, find_plugins
 from runtara_sdk.settings import EnvironmentReader
-
-
-@dataclass(frozen=True, slots=True)
-class DiscoveredAgent:
-    """An agent and the static import that reaches it: `from <module> import <attribute>`."""
-
-    definition: AgentDefinition
-    distribution: str
-    version: str
-    module: str
-    attribute: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +150,3 @@ def _attribute(module: ModuleType, definition: AgentDefinition) -> str:
             f"agent {definition.id!r} must be a public name of module {module.__name__}: assign it there"
         )
     return name
-
-
-def public_name(module: ModuleType, definition: AgentDefinition) -> str | None:
-    """The name under which a static import finds an agent in a module, if it is one of its public names."""
-    for name, value in vars(module).items():
-        if value is definition and name.isidentifier() and not keyword.iskeyword(name) and name[0] != "_":
-            return name
-    return None

@@ -38,11 +38,9 @@ from runtara_sdk.testing.program_messages import pack, receive, unpack_error
 from runtara_sdk.testing.program_process import TIME
 from runtara_sdk.testing.trial_world import CallQuestion, capability_result, child_result
 from runtara_sdk.workflow import Workflow
-from runtara_sdk.workflow.children import ChildScenario
 from runtara_sdk.workflow.connections import ConnectionRequest, checked_answer
 from runtara_sdk.workflow.program import run_instance
-from runtara_sdk.workflow.run import Run
-from runtara_sdk.workflow.surroundings import CapabilityCall, Surroundings
+from runtara_sdk.workflow.surroundings import CapabilityCall, ChildCall, Surroundings
 
 _QUIET_TURNS = 30
 """Turns of the event loop without news after which the program does nothing but wait."""
@@ -209,9 +207,9 @@ class _AskingSurroundings(Surroundings):
         fetched: dict[str, Any] = await self._really(super().connection(request))
         return fetched
 
-    async def run_child(self, child: ChildScenario, run: Run, step_id: str) -> Any:
-        answer = await self._trial.ask("world.child", child.id, step_id, run.scope.base)
-        return await super().run_child(child, run, step_id) if answer is None else child_result(answer)
+    async def run_child(self, call: ChildCall) -> Any:
+        answer = await self._trial.ask("world.child", call.child_id, call.step_id, call.base)
+        return await super().run_child(call) if answer is None else child_result(answer)
 
     def waiting(self) -> AbstractContextManager[None]:
         return self._trial.rest()

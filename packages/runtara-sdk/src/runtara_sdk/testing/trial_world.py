@@ -16,12 +16,10 @@ from runtara_sdk.agents.errors import AgentError
 from runtara_sdk.clock import Clock
 from runtara_sdk.testing.jumping_clock import JumpingClock
 from runtara_sdk.testing.memory_store import MemoryStore
-from runtara_sdk.workflow.children import ChildScenario
 from runtara_sdk.workflow.connections import ConnectionRequest, checked_answer
 from runtara_sdk.workflow.failures import StepFailedError
-from runtara_sdk.workflow.run import Run
 from runtara_sdk.workflow.scope import plain_part
-from runtara_sdk.workflow.surroundings import CapabilityCall, Surroundings
+from runtara_sdk.workflow.surroundings import CapabilityCall, ChildCall, Surroundings
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +160,9 @@ class TrialSurroundings(Surroundings):
     def waiting(self) -> AbstractContextManager[None]:
         return self._jumping.rest()
 
-    async def run_child(self, child: ChildScenario, run: Run, step_id: str) -> Any:
-        answer = self._world.child(child.id, step_id, run.scope.base)
-        return await super().run_child(child, run, step_id) if answer is None else child_result(answer)
+    async def run_child(self, call: ChildCall) -> Any:
+        answer = self._world.child(call.child_id, call.step_id, call.base)
+        return await super().run_child(call) if answer is None else child_result(answer)
 
 
 class _ClockAtWork(Clock):

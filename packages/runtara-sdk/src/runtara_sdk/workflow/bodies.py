@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from runtara_sdk.workflow.scope import Scope
 
 if TYPE_CHECKING:
-    from runtara_sdk.workflow.run import Run
+    from runtara_sdk.workflow.run_context import RunContext
 
 
 def pass_variables(
-    run: Run,
+    run: RunContext,
     scope: Scope,
     index: int,
     *,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from runtara_sdk.workflow.schema import Schema
 
 if TYPE_CHECKING:
-    from runtara_sdk.workflow.run import GraphFunction
+    from runtara_sdk.workflow.run_context import GraphFunction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

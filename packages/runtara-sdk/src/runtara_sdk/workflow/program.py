@@ -26,13 +26,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from runtara_sdk.errors import InstanceCancelled, InstanceSuperseded, InvalidInputError, RuntaraError
 from runtara_sdk.settings import EnvironmentReader
-from runtara_sdk.workflow.breakpoints import Breakpoints
 from runtara_sdk.workflow.envelope import built_in_variables, read_input, starting_variables
 from runtara_sdk.workflow.failures import StepFailedError
 from runtara_sdk.workflow.json_text import encode_json
 from runtara_sdk.workflow.rate_limit_budget import RateLimitBudget
 from runtara_sdk.workflow.retry import DEFAULT_LONGEST_RESULT, LONGEST_RESULT_VARIABLE, DurableCalls
 from runtara_sdk.workflow.run import Run
+from runtara_sdk.workflow.run_context import InstanceContext
 from runtara_sdk.workflow.schema import checked
 from runtara_sdk.workflow.scope import Scope
 from runtara_sdk.workflow.surroundings import Surroundings
@@ -182,18 +182,24 @@ async def _run_graph(
     longest_result = reader.integer(
         LONGEST_RESULT_VARIABLE, DEFAULT_LONGEST_RESULT, minimum=1024, maximum=32 * 1024 * 1024
     )
-    durable = DurableCalls(sdk, rate_limits, longest_result)
+    calls = DurableCalls(sdk, rate_limits, longest_result)
+    if not workflow.durable:
+        from runtara_sdk.workflow.transient_calls import TransientCalls  # most workflows are durable
+
+        calls = TransientCalls.instead_of(calls)
     surroundings.begin(reader, sdk.settings)
+    instance = InstanceContext(
+        sdk=sdk,
+        surroundings=surroundings,
+        calls=calls,
+        debug=workflow.debug,
+        connection_service_url=workflow.connection_service_url,
+    )
     run = Run(
-        sdk,
+        instance,
         Scope(base=base),
         data=data,
         variables=starting_variables(workflow.variables, run_input.variables, built_in),
-        debug=workflow.debug,
-        surroundings=surroundings,
-        calls=durable if workflow.durable else durable.transient,
-        connection_service_url=workflow.connection_service_url,
-        breakpoints=Breakpoints(sdk) if workflow.debug and surroundings.stops_at_breakpoints else None,
     )
     output = await _graph_output(workflow, run)
     try:

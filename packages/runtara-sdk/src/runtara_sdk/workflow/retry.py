@@ -38,6 +38,8 @@ class DurableCalls:
     """The durable calls of one instance, shared by all its graph runs.
 
     Attributes:
+        sdk: the instance.
+        rate_limits: what the run may wait for rate limits in all; None leaves it to the policy of each call.
         longest_result: bound of the JSON of one result, bytes.
     """
 
@@ -49,8 +51,8 @@ class DurableCalls:
         rate_limits: RateLimitBudget | None = None,
         longest_result: int = DEFAULT_LONGEST_RESULT,
     ) -> None:
-        self._sdk = sdk
-        self._rate_limits = rate_limits
+        self.sdk = sdk
+        self.rate_limits = rate_limits
         self.longest_result = longest_result
         self._answered: set[str] = set()  # attempts of at-most-once calls that failed with an answer
 
@@ -96,7 +98,7 @@ class DurableCalls:
                 raise
 
         return await call_durably(
-            self._sdk,
+            calls_of(self.sdk),
             key,
             attempt,
             policy=self._budgeted(policy),
@@ -107,42 +109,35 @@ class DurableCalls:
         )
 
     def _budgeted(self, policy: RetryPolicy) -> RetryPolicy:
-        budget = self._rate_limits
+        budget = self.rate_limits
         if budget is None or budget.budget_ms == policy.rate_limit_budget_ms:
             return policy
         return replace(policy, rate_limit_budget_ms=budget.budget_ms)
 
     async def _may_wait(self, key: str, attempt: int, wait_ms: int) -> bool:
-        budget = self._rate_limits
+        budget = self.rate_limits
         return budget is None or await budget.draw(key, attempt, wait_ms, record=self.keep_records)
 
     async def _begin(self, key: str, number: int) -> None:
         """Record that an attempt begins; raises `StepFailedError` when it has begun before and was cut off."""
         name = f"{key}::begun::{number}"
-        begun = await self._sdk.checkpoint(name, b"true")
+        begun = await self.sdk.checkpoint(name, b"true")
         if begun.found and name not in self._answered:
             text = f"attempt {number} was cut off after it had begun, and nothing tells whether it took effect"
             raise StepFailedError(OUTCOME_UNKNOWN, _unknown(text))
 
     async def sleep(self, key: str, duration_ms: int) -> None:
         """Return once `duration_ms` have passed since the first sleep under `key`."""
-        await self._sdk.durable_sleep(timedelta(milliseconds=duration_ms), key)
-
-    @property
-    def transient(self) -> DurableCalls:
-        """The same verbs without any record, for steps that ask for no durability."""
-        from runtara_sdk.workflow.transient_calls import TransientCalls  # most workflows have no such step
-
-        return TransientCalls(self._sdk, self._rate_limits, self.longest_result)
+        await self.sdk.durable_sleep(timedelta(milliseconds=duration_ms), key)
 
     async def handled_failure(self, key: str) -> StepFailedError | None:
         """The failure that an earlier run handed to a handler under `key`, if one did."""
-        recorded = await calls_of(self._sdk).state_of(key)
+        recorded = await calls_of(self.sdk).state_of(key)
         return None if recorded is None else StepFailedError.from_details(decode_json(recorded))
 
     async def record_handled_failure(self, key: str, failure: StepFailedError) -> None:
         """Record a failure that a handler takes over, so that no later run does the step again."""
-        await self._sdk.checkpoint(key, failure.as_text().encode())
+        await self.sdk.checkpoint(key, failure.as_text().encode())
 
 
 def _unknown(text: str) -> str:

@@ -14,7 +14,7 @@ from runtara_sdk.workflow.json_text import decode_json
 from runtara_sdk.workflow.retry import encode_result
 
 if TYPE_CHECKING:
-    from runtara_sdk.workflow.run import Run
+    from runtara_sdk.workflow.run_context import RunContext
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -22,7 +22,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 class UnrecordedParts(DurableParts):
     """The parts of a step that keeps no records, or that must not be begun a second time: all in this process."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: RunContext) -> None:
         super().__init__(run.clock)
         self._run = run
 
@@ -39,7 +39,7 @@ class StepParts(DurableParts):
         key: checkpoint id of the step's call.
     """
 
-    def __init__(self, run: Run, key: str) -> None:
+    def __init__(self, run: RunContext, key: str) -> None:
         super().__init__(run.clock)
         self._run = run
         self._key = key

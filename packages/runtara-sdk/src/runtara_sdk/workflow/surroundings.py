@@ -6,7 +6,7 @@ A program that runs for real has these; a trial of a scenario stands in for some
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,10 +18,8 @@ if TYPE_CHECKING:
     from runtara_sdk.agents.workspace import Workspace
     from runtara_sdk.instance_settings import InstanceSettings
     from runtara_sdk.settings import EnvironmentReader
-    from runtara_sdk.workflow.children import ChildScenario
     from runtara_sdk.workflow.connection_cache import ConnectionCache
     from runtara_sdk.workflow.connections import ConnectionRequest
-    from runtara_sdk.workflow.run import Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +33,23 @@ class CapabilityCall:
     inputs: Mapping[str, Any]
     context: CapabilityContext
     is_recorded: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ChildCall:
+    """One run of a child scenario that a step is about to make.
+
+    Attributes:
+        child_id: scenario id of the child.
+        step_id: the step that starts it.
+        base: what the checkpoint keys of the child begin with.
+        run: runs it; raises `StepFailedError`.
+    """
+
+    child_id: str
+    step_id: str
+    base: str
+    run: Callable[[], Awaitable[Any]]
 
 
 class Surroundings:
@@ -96,6 +111,6 @@ class Surroundings:
         """Hear that credentials were refused; returns whether another fetch may give other ones."""
         return self._connections is not None and self._connections.forget(request)
 
-    async def run_child(self, child: ChildScenario, run: Run, step_id: str) -> Any:
-        """The result of a child on the run that was made for it; raises `StepFailedError`."""
-        return await child.graph(run)
+    async def run_child(self, call: ChildCall) -> Any:
+        """The result of a child; raises `StepFailedError`."""
+        return await call.run()

@@ -26,9 +26,10 @@ class TransientCalls(DurableCalls):
 
     keep_records: ClassVar[bool] = False
 
-    @property
-    def transient(self) -> DurableCalls:
-        return self
+    @classmethod
+    def instead_of(cls, calls: DurableCalls) -> DurableCalls:
+        """What does the work of `calls` without a record; `calls` themselves where they keep none."""
+        return cls(calls.sdk, calls.rate_limits, calls.longest_result) if calls.keep_records else calls
 
     async def call(
         self,
@@ -39,7 +40,7 @@ class TransientCalls(DurableCalls):
         interruptible: bool = True,
         at_most_once: bool = False,
     ) -> Any:
-        shared, policy = calls_of(self._sdk), self._budgeted(policy)
+        shared, policy = calls_of(self.sdk), self._budgeted(policy)
         attempt = RetryAttempt(1)
         with shared.under_way.operation():
             while True:
@@ -47,7 +48,7 @@ class TransientCalls(DurableCalls):
                     result = await self._attempt_once(key, function, attempt.attempt_number, policy)
                     shared.raise_if_interrupted()
                 except Exception as error:
-                    following = await next_attempt(self._sdk, key, policy, attempt, error, self._may_wait)
+                    following = await next_attempt(shared, key, policy, attempt, error, self._may_wait)
                     if following is None:
                         raise
                     attempt = replace(following, error=str(error))
@@ -61,7 +62,7 @@ class TransientCalls(DurableCalls):
         bound = asyncio.timeout(None if policy.timeout_ms is None else policy.timeout_ms / 1000)
         try:
             async with bound:
-                result = await self._sdk.run_interruptible(function())
+                result = await self.sdk.run_interruptible(function())
             return decode_json(encode_result(result, self.longest_result))  # as a record would give it
         except StepFailedError as failure:
             failure.details["attempts"] = number
@@ -72,8 +73,8 @@ class TransientCalls(DurableCalls):
             raise DeadlineExceededError(f"{key}: attempt {number} took longer than {policy.timeout_ms} ms") from error
 
     async def sleep(self, key: str, duration_ms: int) -> None:
-        with calls_of(self._sdk).under_way.operation():
-            await calls_of(self._sdk).pause(duration_ms)
+        with calls_of(self.sdk).under_way.operation():
+            await calls_of(self.sdk).pause(duration_ms)
 
     async def handled_failure(self, key: str) -> StepFailedError | None:
         return None

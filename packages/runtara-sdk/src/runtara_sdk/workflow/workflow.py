@@ -10,7 +10,7 @@ from runtara_sdk.workflow.schema import Schema
 
 if TYPE_CHECKING:
     from runtara_sdk.agents import AgentDefinition
-    from runtara_sdk.workflow.run import GraphFunction
+    from runtara_sdk.workflow.run_context import GraphFunction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

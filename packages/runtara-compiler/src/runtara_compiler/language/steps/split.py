@@ -1,18 +1,12 @@
-"""Split: a body for each element of an array."""
+"""Split: the array, and how its elements are done. The step itself holds a graph: see `language.graph`."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from runtara_compiler.language.base import Count, LanguageModel, Milliseconds
 from runtara_compiler.language.mapping import InputMapping, MappingValue
-from runtara_compiler.language.schema import SchemaMap
-from runtara_compiler.language.steps.base import DEFAULT_RETRY_DELAY_MS, BaseStep
-
-if TYPE_CHECKING:
-    from runtara_compiler.language.scenario import ExecutionGraph
+from runtara_compiler.language.steps.base import DEFAULT_RETRY_DELAY_MS
 
 
 class SplitConfig(LanguageModel):
@@ -48,20 +42,3 @@ class SplitConfig(LanguageModel):
     def is_parallel(self) -> bool:
         """Whether elements are done side by side."""
         return self.parallelism > 1 and not self.sequential
-
-
-class SplitStep(BaseStep):
-    """Runs its subgraph with each element, or each batch of elements, as `data`.
-
-    Attributes:
-        input_schema: what each element must fit.
-        output_schema: what each result must fit.
-    """
-
-    record_extras: ClassVar[frozenset[str]] = frozenset({"data", "stats", "hasFailures"})
-
-    step_type: Literal["Split"] = "Split"
-    config: SplitConfig
-    subgraph: ExecutionGraph
-    input_schema: SchemaMap = Field(default_factory=dict)
-    output_schema: SchemaMap = Field(default_factory=dict)

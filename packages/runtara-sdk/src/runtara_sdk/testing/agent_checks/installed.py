@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from runtara_sdk.agents.discovery import DiscoveredAgent, discover_agents
+from runtara_sdk.agents.discovered_agent import DiscoveredAgent
+from runtara_sdk.agents.discovery import discover_agents
 from runtara_sdk.plugins import BUNDLE_VARIABLE
 from runtara_sdk.testing.agent_checks.calls import AgentCalls
 

@@ -18,7 +18,7 @@ from runtara_sdk.workflow.surroundings import CapabilityCall
 
 if TYPE_CHECKING:
     from runtara_sdk.agents import AgentDefinition, CapabilityContext
-    from runtara_sdk.workflow.run import Run
+    from runtara_sdk.workflow.run_context import RunContext
 
 _DEFAULT_RETRIES = RetryPolicy()
 _policy = lru_cache(maxsize=256)(RetryPolicy)
@@ -57,10 +57,10 @@ class AgentStep(Step):
     def input_mapping(self) -> Mapping[str, Value]:
         return self.inputs
 
-    def resolve(self, run: Run) -> dict[str, Any]:
+    def resolve(self, run: RunContext) -> dict[str, Any]:
         return resolve_mapping(self.inputs, run.roots)
 
-    async def perform(self, run: Run, inputs: dict[str, Any]) -> Outcome:
+    async def perform(self, run: RunContext, inputs: dict[str, Any]) -> Outcome:
         key = run.scope.key("agent", self.agent_id, self.capability_id, self.id)
         policy = _policy(self.max_retries, self.retry_delay_ms)
         capability = self.agent.find_capability(self.capability_id)
@@ -84,7 +84,7 @@ class AgentStep(Step):
     def traced_outputs(self, outcome: Outcome, record: dict[str, Any]) -> Any:
         return outcome.outputs
 
-    async def _invoke(self, run: Run, key: str, inputs: dict[str, Any]) -> Any:
+    async def _invoke(self, run: RunContext, key: str, inputs: dict[str, Any]) -> Any:
         # A workflow without agents loads none of this.
         from runtara_sdk.agents import CapabilityContext
         from runtara_sdk.workflow.step_parts import StepParts, UnrecordedParts
@@ -120,7 +120,7 @@ class AgentStep(Step):
         # The secret may have changed since it was fetched: once more with what the service says now.
         return await self._call(run, own_inputs | await self._connection_inputs(run, connection_id), context)
 
-    async def _call(self, run: Run, own_inputs: dict[str, Any], context: CapabilityContext) -> Any:
+    async def _call(self, run: RunContext, own_inputs: dict[str, Any], context: CapabilityContext) -> Any:
         from runtara_sdk.agents import AgentError
 
         try:
@@ -135,7 +135,7 @@ class AgentStep(Step):
                 stepId=self.id, stepName=self.name, agentId=self.agent_id, capabilityId=self.capability_id
             ) from error
 
-    async def _fitting(self, run: Run, result: Any, context: CapabilityContext) -> Any:
+    async def _fitting(self, run: RunContext, result: Any, context: CapabilityContext) -> Any:
         """The result, as a reference to a file where it is too large and the capability declares that it may be one."""
         capability = self.agent.find_capability(self.capability_id)
         if capability is None or capability.large_results != "spill":
@@ -144,7 +144,7 @@ class AgentStep(Step):
 
         return await spilled(result, context.idempotency_key or "", run.calls.longest_result, context.workspace)
 
-    def _connection_id(self, run: Run) -> str | None:
+    def _connection_id(self, run: RunContext) -> str | None:
         if self.connection_ref is None:
             return self.connection_id
         found = self.connection_ref.resolve(run.roots)
@@ -154,7 +154,7 @@ class AgentStep(Step):
             )
         return found
 
-    async def _connection_inputs(self, run: Run, connection_id: str) -> dict[str, Any]:
+    async def _connection_inputs(self, run: RunContext, connection_id: str) -> dict[str, Any]:
         """Asked for in each attempt: what is recorded needs none, and nothing of it is."""
         answer = await run.connection(connection_id, tag=self._tag, step_id=self.id)
         capability = self.agent.find_capability(self.capability_id)

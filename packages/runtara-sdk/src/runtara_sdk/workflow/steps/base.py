@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from runtara_sdk.workflow.failures import StepFailedError
     from runtara_sdk.workflow.mapping import Value
     from runtara_sdk.workflow.retry import DurableCalls
-    from runtara_sdk.workflow.run import Run
+    from runtara_sdk.workflow.run_context import RunContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +61,9 @@ class Step(ABC):
     durable: bool = True
     breakpoint: bool = False
 
-    def calls(self, run: Run) -> DurableCalls:
+    def calls(self, run: RunContext) -> DurableCalls:
         """What does the work of this step once, or again and again where the step is not durable."""
-        return run.calls if self.durable else run.calls.transient
+        return run.calls if self.durable else run.transient_calls
 
     @property
     def display_name(self) -> str:
@@ -76,11 +76,11 @@ class Step(ABC):
         return None
 
     @abstractmethod
-    def resolve(self, run: Run) -> Any:
+    def resolve(self, run: RunContext) -> Any:
         """Everything that the step takes from the run; raises `StepFailedError`."""
 
     @abstractmethod
-    async def perform(self, run: Run, inputs: Any) -> Outcome:
+    async def perform(self, run: RunContext, inputs: Any) -> Outcome:
         """Do the work with what `resolve` gave; raises `StepFailedError`."""
 
     def edges(self, outcome: Outcome) -> tuple[Edges, ...]:

@@ -11,7 +11,7 @@ from runtara_sdk.workflow.mapping import Value
 from runtara_sdk.workflow.steps.base import Outcome, Step
 
 if TYPE_CHECKING:
-    from runtara_sdk.workflow.run import Run
+    from runtara_sdk.workflow.run_context import RunContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,10 +24,10 @@ class ConditionalStep(Step):
     if_true: Edges = ()
     if_false: Edges = ()
 
-    def resolve(self, run: Run) -> bool:
+    def resolve(self, run: RunContext) -> bool:
         return is_true(self.condition.resolve(run.roots))
 
-    async def perform(self, run: Run, inputs: bool) -> Outcome:  # noqa: FBT001
+    async def perform(self, run: RunContext, inputs: bool) -> Outcome:  # noqa: FBT001
         return Outcome({"result": inputs})
 
     def edges(self, outcome: Outcome) -> tuple[Edges, ...]:

@@ -10,7 +10,7 @@ from runtara_sdk.workflow.failures import StepFailedError
 from runtara_sdk.workflow.steps.base import Outcome, Step
 
 if TYPE_CHECKING:
-    from runtara_sdk.workflow.run import Run
+    from runtara_sdk.workflow.run_context import RunContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,10 +26,10 @@ class ConnectionStep(Step):
     connection_id: str
     integration_id: str
 
-    def resolve(self, run: Run) -> None:
+    def resolve(self, run: RunContext) -> None:
         return None
 
-    async def perform(self, run: Run, inputs: None) -> Outcome:
+    async def perform(self, run: RunContext, inputs: None) -> Outcome:
         answer = await run.connection(self.connection_id, tag=self.integration_id, step_id=self.id)
         wait_ms = rate_limit_wait_ms(answer, run.clock.now_ms())
         if wait_ms is not None:

@@ -14,7 +14,7 @@ from runtara_sdk.workflow.steps.base import Outcome, Step
 from runtara_sdk.workflow.time_limit import TimeLimit, wait_for_limit
 
 if TYPE_CHECKING:
-    from runtara_sdk.workflow.run import Run
+    from runtara_sdk.workflow.run_context import RunContext
 
 _WHOLE = b"whole"
 _CUT_OFF = b"cut off by the time limit of an enclosing step"
@@ -33,10 +33,10 @@ class DelayStep(Step):
 
     duration_ms: Value
 
-    def resolve(self, run: Run) -> int:
+    def resolve(self, run: RunContext) -> int:
         return _milliseconds(self.duration_ms.resolve(run.roots))
 
-    async def perform(self, run: Run, inputs: int) -> Outcome:
+    async def perform(self, run: RunContext, inputs: int) -> Outcome:
         key = run.scope.key("delay", self.id)
         calls = self.calls(run)
         if run.limit is None or not calls.keep_records:  # what keeps none, the limit itself ends
@@ -46,7 +46,7 @@ class DelayStep(Step):
         return Outcome({"duration_ms": inputs}, extras={"duration_ms": inputs})
 
     @staticmethod
-    async def _sleep_within(run: Run, limit: TimeLimit, duration_ms: int, key: str) -> None:
+    async def _sleep_within(run: RunContext, limit: TimeLimit, duration_ms: int, key: str) -> None:
         """Sleep, but not longer than an enclosing step lasts; what was asked for first decides in every later run."""
         left_ms = max(0, limit.ends_at_ms - run.clock.now_ms())
         state = _WHOLE if duration_ms <= left_ms else _CUT_OFF

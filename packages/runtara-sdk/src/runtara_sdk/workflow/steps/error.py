@@ -11,7 +11,7 @@ from runtara_sdk.workflow.mapping import Value, resolve_mapping
 from runtara_sdk.workflow.steps.base import Step
 
 if TYPE_CHECKING:
-    from runtara_sdk.workflow.run import Run
+    from runtara_sdk.workflow.run_context import RunContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +38,10 @@ class ErrorStep(Step):
     def input_mapping(self) -> Mapping[str, Value]:
         return self.context
 
-    def resolve(self, run: Run) -> dict[str, Any]:
+    def resolve(self, run: RunContext) -> dict[str, Any]:
         return resolve_mapping(self.context, run.roots)
 
-    async def perform(self, run: Run, inputs: dict[str, Any]) -> NoReturn:
+    async def perform(self, run: RunContext, inputs: dict[str, Any]) -> NoReturn:
         failure = StepFailedError(
             self.error_code,
             self.message,

@@ -10,7 +10,7 @@ from runtara_sdk.workflow.mapping import Value
 from runtara_sdk.workflow.steps.base import Outcome, Step
 
 if TYPE_CHECKING:
-    from runtara_sdk.workflow.run import Run
+    from runtara_sdk.workflow.run_context import RunContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,11 +22,11 @@ class FilterStep(Step):
     value: Value
     condition: Value
 
-    def resolve(self, run: Run) -> list[Any]:
+    def resolve(self, run: RunContext) -> list[Any]:
         found = self.value.resolve(run.roots)
         return found if isinstance(found, list) else []
 
-    async def perform(self, run: Run, inputs: list[Any]) -> Outcome:
+    async def perform(self, run: RunContext, inputs: list[Any]) -> Outcome:
         roots = dict(run.roots)
         kept = []
         for item in inputs:

@@ -10,7 +10,7 @@ from runtara_sdk.workflow.mapping import Value, resolve_mapping
 from runtara_sdk.workflow.steps.base import Outcome, Step
 
 if TYPE_CHECKING:
-    from runtara_sdk.workflow.run import Run
+    from runtara_sdk.workflow.run_context import RunContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,10 +26,10 @@ class FinishStep(Step):
     def input_mapping(self) -> Mapping[str, Value]:
         return self.result
 
-    def resolve(self, run: Run) -> dict[str, Any]:
+    def resolve(self, run: RunContext) -> dict[str, Any]:
         return resolve_mapping(self.result, run.roots)
 
-    async def perform(self, run: Run, inputs: dict[str, Any]) -> Outcome:
+    async def perform(self, run: RunContext, inputs: dict[str, Any]) -> Outcome:
         return Outcome(inputs["outputs"] if inputs.keys() == {"outputs"} else inputs)
 
     def traced_inputs(self, inputs: Any) -> Any:

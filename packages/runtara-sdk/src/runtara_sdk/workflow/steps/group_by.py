@@ -10,7 +10,7 @@ from runtara_sdk.workflow.mapping import Value
 from runtara_sdk.workflow.steps.base import Outcome, Step
 
 if TYPE_CHECKING:
-    from runtara_sdk.workflow.run import Run
+    from runtara_sdk.workflow.run_context import RunContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,11 +29,11 @@ class GroupByStep(Step):
     key: str
     expected_keys: tuple[str, ...] = ()
 
-    def resolve(self, run: Run) -> list[Any]:
+    def resolve(self, run: RunContext) -> list[Any]:
         found = self.value.resolve(run.roots)
         return found if isinstance(found, list) else []
 
-    async def perform(self, run: Run, inputs: list[Any]) -> Outcome:
+    async def perform(self, run: RunContext, inputs: list[Any]) -> Outcome:
         groups = group_items(inputs, self.key, self.expected_keys)
         counts = {key: len(items) for key, items in groups.items()}
         return Outcome({"groups": groups, "counts": counts, "total_groups": len(groups)})

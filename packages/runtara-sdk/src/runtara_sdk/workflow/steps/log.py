@@ -10,7 +10,7 @@ from runtara_sdk.workflow.mapping import Value, resolve_mapping
 from runtara_sdk.workflow.steps.base import Outcome, Step
 
 if TYPE_CHECKING:
-    from runtara_sdk.workflow.run import Run
+    from runtara_sdk.workflow.run_context import RunContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,9 +24,9 @@ class LogStep(Step):
     level: str = "info"
     context: Mapping[str, Value] = field(default_factory=dict)
 
-    def resolve(self, run: Run) -> dict[str, Any]:
+    def resolve(self, run: RunContext) -> dict[str, Any]:
         return resolve_mapping(self.context, run.roots)
 
-    async def perform(self, run: Run, inputs: dict[str, Any]) -> Outcome:
+    async def perform(self, run: RunContext, inputs: dict[str, Any]) -> Outcome:
         await run.events.log(self.id, self.display_name, self.level, self.message, inputs)
         return Outcome({"level": self.level, "message": self.message})

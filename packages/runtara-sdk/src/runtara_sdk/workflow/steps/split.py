@@ -17,7 +17,7 @@ from runtara_sdk.workflow.steps.base import Outcome, Step
 from runtara_sdk.workflow.time_limit import TimeLimit, fix_limit
 
 if TYPE_CHECKING:
-    from runtara_sdk.workflow.run import GraphFunction, Run
+    from runtara_sdk.workflow.run_context import GraphFunction, RunContext
 
 
 _NONE = object()  # of an element that has no result
@@ -74,7 +74,7 @@ class SplitStep(Step):
     retry_delay_ms: int = 1000
     timeout_ms: int | None = None
 
-    def resolve(self, run: Run) -> SplitInputs:
+    def resolve(self, run: RunContext) -> SplitInputs:
         return SplitInputs(self._items(self.value.resolve(run.roots)), resolve_mapping(self.variables, run.roots))
 
     def _items(self, value: Any) -> list[Any]:
@@ -96,7 +96,7 @@ class SplitStep(Step):
             "treat it as an array of one, or make it an array before (transform, ensure-array)",
         )
 
-    async def perform(self, run: Run, inputs: SplitInputs) -> Outcome:
+    async def perform(self, run: RunContext, inputs: SplitInputs) -> Outcome:
         key = run.scope.key("split", self.id)
 
         async def attempt() -> dict[str, Any]:
@@ -124,7 +124,7 @@ class SplitStep(Step):
         given = {"batchSize": self.batch_size, "variables": inputs.variables}
         return shown_inputs | {name: value for name, value in given.items() if value}
 
-    async def _attempt(self, run: Run, inputs: SplitInputs, limit: TimeLimit | None) -> dict[str, Any]:
+    async def _attempt(self, run: RunContext, inputs: SplitInputs, limit: TimeLimit | None) -> dict[str, Any]:
         passes = -(-len(inputs.items) // max(1, self.batch_size))
         results: list[Any] = [_NONE] * passes
         errors: dict[int, dict[str, Any]] = {}
@@ -147,7 +147,7 @@ class SplitStep(Step):
             "errors": [errors[index] for index in sorted(errors)],
         }
 
-    async def _pass(self, run: Run, inputs: SplitInputs, index: int, limit: TimeLimit | None) -> Any:
+    async def _pass(self, run: RunContext, inputs: SplitInputs, index: int, limit: TimeLimit | None) -> Any:
         item = self._item(inputs.items, index)
         scope = run.scope.iteration(self.id, index)
         variables = pass_variables(

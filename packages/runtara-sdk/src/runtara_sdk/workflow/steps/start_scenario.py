@@ -12,10 +12,11 @@ from runtara_sdk.workflow.failures import StepFailedError
 from runtara_sdk.workflow.mapping import Value, resolve_mapping
 from runtara_sdk.workflow.schema import checked
 from runtara_sdk.workflow.steps.base import Outcome, Step
+from runtara_sdk.workflow.surroundings import ChildCall
 from runtara_sdk.workflow.time_limit import TimeLimit, fix_limit
 
 if TYPE_CHECKING:
-    from runtara_sdk.workflow.run import Run
+    from runtara_sdk.workflow.run_context import RunContext
 
 CHILD_FAILED = "CHILD_SCENARIO_FAILED"
 _DEFAULT_RETRIES = RetryPolicy()
@@ -51,10 +52,10 @@ class StartScenarioStep(Step):
     def input_mapping(self) -> Mapping[str, Value]:
         return self.inputs
 
-    def resolve(self, run: Run) -> dict[str, Any]:
+    def resolve(self, run: RunContext) -> dict[str, Any]:
         return resolve_mapping(self.inputs, run.roots)
 
-    async def perform(self, run: Run, inputs: dict[str, Any]) -> Outcome:
+    async def perform(self, run: RunContext, inputs: dict[str, Any]) -> Outcome:
         key = run.scope.key("start_scenario", self.id)
 
         async def attempt() -> Any:
@@ -67,7 +68,7 @@ class StartScenarioStep(Step):
         outputs = await self.calls(run).call(key, attempt, RetryPolicy(self.max_retries, self.retry_delay_ms))
         return Outcome(outputs, extras={"childScenarioId": self.child.id})
 
-    async def _attempt(self, run: Run, inputs: dict[str, Any], limit: TimeLimit | None) -> Any:
+    async def _attempt(self, run: RunContext, inputs: dict[str, Any], limit: TimeLimit | None) -> Any:
         child = self.child
         data = checked(
             child.input_schema,
@@ -86,7 +87,8 @@ class StartScenarioStep(Step):
         }
         try:
             inner = run.child(scope, data=data, variables=variables, limit=limit)
-            return await run.surroundings.run_child(child, inner, self.id)
+            call = ChildCall(child.id, self.id, scope.base, lambda: child.graph(inner))
+            return await run.surroundings.run_child(call)
         except StepFailedError as failure:
             raise self._failed(failure) from failure
 

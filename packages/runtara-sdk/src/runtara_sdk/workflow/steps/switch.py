@@ -12,7 +12,7 @@ from runtara_sdk.workflow.steps.base import Outcome, Step
 from runtara_sdk.workflow.switch_matching import match_case
 
 if TYPE_CHECKING:
-    from runtara_sdk.workflow.run import Run
+    from runtara_sdk.workflow.run_context import RunContext
 
 DEFAULT_ROUTE = "default"
 
@@ -47,10 +47,10 @@ class SwitchStep(Step):
     is_routing: bool = False
     routes: Mapping[str, Edges] = field(default_factory=dict)
 
-    def resolve(self, run: Run) -> Any:
+    def resolve(self, run: RunContext) -> Any:
         return self.value.resolve(run.roots)
 
-    async def perform(self, run: Run, inputs: Any) -> Outcome:
+    async def perform(self, run: RunContext, inputs: Any) -> Outcome:
         output, route = self.default, None
         for case in self.cases:
             if match_case(case.match_type, inputs, case.match.resolve(run.roots)):

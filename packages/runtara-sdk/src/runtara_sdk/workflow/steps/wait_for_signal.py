@@ -18,7 +18,7 @@ from runtara_sdk.workflow.steps.base import Outcome, Step
 from runtara_sdk.workflow.time_limit import wait_for_limit
 
 if TYPE_CHECKING:
-    from runtara_sdk.workflow.run import GraphFunction, Run
+    from runtara_sdk.workflow.run_context import GraphFunction, RunContext
 
 DEFAULT_POLL_INTERVAL_MS = 1000
 _LONGEST_MS = 100 * 365 * 24 * 3600 * 1000
@@ -81,7 +81,7 @@ class WaitForSignalStep(Step):
     on_wait_variables: Mapping[str, Any] = field(default_factory=dict)
     action: WaitAction | None = None
 
-    def resolve(self, run: Run) -> WaitInputs:
+    def resolve(self, run: RunContext) -> WaitInputs:
         timeout_ms = None if self.timeout_ms is None else _milliseconds(self.timeout_ms.resolve(run.roots))
         action = None if self.action is None else self.action.resolve(run.roots)
         return WaitInputs(run.scope.signal_id(run.sdk.instance_id, self.id), timeout_ms, action)
@@ -94,7 +94,7 @@ class WaitForSignalStep(Step):
             "response_schema": dict(self.response_fields) or None,
         }
 
-    async def perform(self, run: Run, inputs: WaitInputs) -> Outcome:
+    async def perform(self, run: RunContext, inputs: WaitInputs) -> Outcome:
         if self.on_wait is not None:
             await self._notify(run, inputs.signal_id, self.on_wait)
         await run.events.input_requested(
@@ -110,7 +110,7 @@ class WaitForSignalStep(Step):
         )
         return Outcome(payload, extras={"signal_id": inputs.signal_id})
 
-    async def _payload(self, run: Run, inputs: WaitInputs) -> bytes:
+    async def _payload(self, run: RunContext, inputs: WaitInputs) -> bytes:
         timeout_ms, limit = inputs.timeout_ms, run.limit
         if limit is not None:
             left_ms = max(0, limit.ends_at_ms - run.clock.now_ms())
@@ -128,7 +128,7 @@ class WaitForSignalStep(Step):
                 signalId=inputs.signal_id,
             ) from error
 
-    async def _notify(self, run: Run, signal_id: str, graph: GraphFunction) -> None:
+    async def _notify(self, run: RunContext, signal_id: str, graph: GraphFunction) -> None:
         scope = run.scope.body(self.id)
         variables = {
             **run.variables,

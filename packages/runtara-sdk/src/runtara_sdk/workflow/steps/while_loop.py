@@ -18,7 +18,7 @@ from runtara_sdk.workflow.steps.base import Outcome, Step
 from runtara_sdk.workflow.time_limit import TimeLimit, fix_limit
 
 if TYPE_CHECKING:
-    from runtara_sdk.workflow.run import GraphFunction, Run
+    from runtara_sdk.workflow.run_context import GraphFunction, RunContext
 
 DEFAULT_MAX_ITERATIONS = 10
 
@@ -50,10 +50,10 @@ class WhileStep(Step):
     variables: Mapping[str, Value] = field(default_factory=dict)
     body_variables: Mapping[str, Any] = field(default_factory=dict)
 
-    def resolve(self, run: Run) -> None:
+    def resolve(self, run: RunContext) -> None:
         return None
 
-    async def perform(self, run: Run, inputs: None) -> Outcome:
+    async def perform(self, run: RunContext, inputs: None) -> Outcome:
         if self.timeout_ms is None:
             outputs = await self._loop(run, None)
         else:
@@ -63,7 +63,7 @@ class WhileStep(Step):
     def traced_inputs(self, inputs: None) -> Any:
         return {"maxIterations": self.max_iterations}
 
-    async def _loop_within(self, run: Run, timeout_ms: int) -> dict[str, Any]:
+    async def _loop_within(self, run: RunContext, timeout_ms: int) -> dict[str, Any]:
         key = run.scope.key("while", self.id)
 
         async def loop() -> dict[str, Any]:
@@ -75,7 +75,7 @@ class WhileStep(Step):
         outputs: dict[str, Any] = await self.calls(run).call(key, loop, RetryPolicy(0))
         return outputs
 
-    async def _loop(self, run: Run, limit: TimeLimit | None) -> dict[str, Any]:
+    async def _loop(self, run: RunContext, limit: TimeLimit | None) -> dict[str, Any]:
         index, outputs = 0, None
         while self._goes_on(run, index, outputs):
             if index == self.max_iterations:
@@ -86,11 +86,11 @@ class WhileStep(Step):
             index += 1
         return {"iterations": index, "outputs": outputs}
 
-    def _goes_on(self, run: Run, index: int, outputs: Any) -> bool:
+    def _goes_on(self, run: RunContext, index: int, outputs: Any) -> bool:
         loop = {"index": index, "outputs": outputs}
         return is_true(self.condition.resolve({**run.roots, "loop": loop}))
 
-    async def _pass(self, run: Run, index: int, previous: Any, limit: TimeLimit | None) -> Any:
+    async def _pass(self, run: RunContext, index: int, previous: Any, limit: TimeLimit | None) -> Any:
         loop = {"index": index, "outputs": previous}
         scope = run.scope.iteration(self.id, index)
         given = resolve_mapping(self.variables, {**run.roots, "loop": loop})
