@@ -17,6 +17,7 @@ NOT_NEEDED = {
     "asyncpg",
     "cryptography",
     "email",
+    "google.protobuf.text_format",
     "httpx",
     "importlib.metadata",
     "jinja2",

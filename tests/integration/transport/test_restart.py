@@ -94,9 +94,11 @@ async def test_a_lone_call_in_flight_learns_of_the_death_without_other_traffic(
     waiting = asyncio.create_task(client.call(b"sleep 60000", timeout_ms=CALL_MS))
     connection = client._connection
     assert connection is not None
-    if isinstance(connection, Connection):
-        async with asyncio.timeout(WAIT_SECONDS):
-            while connection.unanswered_since is not None:  # until the server has acknowledged the request
+    async with asyncio.timeout(WAIT_SECONDS):
+        while not connection.open_streams:  # until the request has been sent
+            await asyncio.sleep(0)
+        if isinstance(connection, Connection):
+            while connection.unanswered_since is not None:  # until the server has acknowledged it
                 await asyncio.sleep(0.01)
     await server.kill()
     with pytest.raises(ConnectionLostError):

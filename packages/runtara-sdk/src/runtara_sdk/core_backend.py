@@ -153,10 +153,14 @@ class CoreBackend(InstanceBackend):
         return Registration(epoch=self._epoch or 0, is_new=answer.is_new)
 
     async def checkpoint(self, checkpoint_id: str, state: bytes, *, call_key: bytes = b"") -> CheckpointResult:
-        message = pb.CheckpointRequest(
-            instance_id=self._settings.instance_id, checkpoint_id=checkpoint_id, state=state, call_key=call_key
-        )
-        response = await self._call(pb.RpcRequest(checkpoint=message), "checkpoint")
+        # Filled in place: as a message of its own the state would be copied once more.
+        request = pb.RpcRequest()
+        message = request.checkpoint
+        message.instance_id = self._settings.instance_id
+        message.checkpoint_id = checkpoint_id
+        message.state = state
+        message.call_key = call_key
+        response = await self._call(request, "checkpoint")
         answer = response.checkpoint
         return CheckpointResult(
             found=answer.found,

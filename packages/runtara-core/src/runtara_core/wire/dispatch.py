@@ -65,12 +65,13 @@ class RpcDispatcher:
         verb = request.WhichOneof("request")
         if verb is None:
             return self._error("EMPTY_REQUEST", "the request names no call", retryable=False)
+        seconds = self._seconds_of(request) if self._seconds_of else None
         try:
-            async with asyncio.timeout(self._seconds_of(request) if self._seconds_of else None):
-                await self._authorize(request)
-                if handler is None:
-                    return self._error("NOT_IMPLEMENTED", f"this server does not serve {verb}", retryable=False)
-                response = await handler(request)
+            if seconds is None:
+                response = await self._respond(request, handler)
+            else:
+                async with asyncio.timeout(seconds):
+                    response = await self._respond(request, handler)
         except TimeoutError:
             return self._error("TIMEOUT", f"{verb} took too long; its effect is unknown", retryable=True)
         except RuntaraError as error:
@@ -78,6 +79,8 @@ class RpcDispatcher:
         except Exception:
             logger.exception("%s failed", verb)
             return self._error(f"{verb.upper()}_ERROR", f"{verb} failed inside the server", retryable=True)
+        if response is None:
+            return self._error("NOT_IMPLEMENTED", f"this server does not serve {verb}", retryable=False)
         size = response.ByteSize()
         if size > MAX_PAYLOAD_SIZE:
             return self._error(
@@ -87,6 +90,10 @@ class RpcDispatcher:
                 retryable=False,
             )
         return bytes(response.SerializeToString())
+
+    async def _respond(self, request: Any, handler: Callable[[Any], Awaitable[Any]] | None) -> Any:
+        await self._authorize(request)
+        return None if handler is None else await handler(request)
 
     def _error(self, code: str, message: str, *, retryable: bool) -> bytes:
         response = self._response_type()

@@ -58,7 +58,7 @@ class FrameDecoder:
 
     def __init__(self, max_payload_size: int = MAX_PAYLOAD_SIZE) -> None:
         self._max_payload_size = max_payload_size
-        self._buffer = bytearray()
+        self._buffer: bytes | bytearray = b""
 
     @property
     def buffered_bytes(self) -> int:
@@ -67,7 +67,13 @@ class FrameDecoder:
 
     def feed(self, data: bytes) -> None:
         """Append received bytes."""
-        self._buffer += data
+        if not self._buffer:
+            self._buffer = data  # most frames come in one piece, which needs no buffer
+        elif isinstance(self._buffer, bytes):
+            self._buffer = bytearray(self._buffer)
+            self._buffer += data
+        else:
+            self._buffer += data
 
     def next_frame(self) -> Frame | None:
         """Take the next frame, or None when more bytes are needed. Raises `ProtocolError` for a bad header."""
@@ -83,6 +89,10 @@ class FrameDecoder:
         end = HEADER_SIZE + size
         if len(buffer) < end:
             return None
+        if isinstance(buffer, bytes):
+            # What follows goes into a buffer, whose head is removed without moving the rest.
+            self._buffer = bytearray(buffer[end:]) if end < len(buffer) else b""
+            return Frame(frame_type, buffer[HEADER_SIZE:end])
         with memoryview(buffer) as view:
             payload = bytes(view[HEADER_SIZE:end])
         del buffer[:end]
@@ -91,7 +101,7 @@ class FrameDecoder:
     def take(self) -> bytes:
         """Take everything that was fed and not decoded: what follows the last frame on the stream."""
         data = bytes(self._buffer)
-        self._buffer.clear()
+        self._buffer = b""
         return data
 
     def finish(self) -> None:
