@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import pkgutil
 import subprocess
 import sys
+
+from runtara_sdk import workflow
 
 _PROGRAM = """
 import sys
@@ -46,3 +49,17 @@ def test_a_program_without_agents_loads_no_models() -> None:
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
     assert not {"pydantic", "httpx", "click", "cryptography", "importlib.metadata"} & set(shown.split())
+
+
+def test_a_program_loads_the_step_types_that_it_names() -> None:
+    code = "import sys; from runtara_sdk.workflow import FinishStep, Run, Workflow; print(*sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
+    steps = {name.rpartition(".")[2] for name in shown.split() if name.startswith("runtara_sdk.workflow.steps.")}
+    assert steps == {"base", "finish"}
+
+
+def test_no_name_for_generated_code_is_that_of_a_module() -> None:
+    # A module of that name, once imported, would hide what the name stands for.
+    assert not set(workflow.__all__) & {module.name for module in pkgutil.iter_modules(workflow.__path__)}
+    for name in workflow.__all__:
+        assert getattr(workflow, name).__name__

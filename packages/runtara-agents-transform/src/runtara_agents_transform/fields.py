@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 from runtara_sdk.agents import AgentError, Example, KnownError, capability
 from runtara_sdk.workflow.coercion import CoercionError, coerce
-from runtara_sdk.workflow.schema import Schema
+from runtara_sdk.workflow.value_schema import Schema
 
 from runtara_agents_transform.paths import PATH_ERRORS, read_path, write_path
 from runtara_agents_transform.values import INPUT_ERROR, refuse

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from runtara_sdk.workflow.schema import Schema
+from runtara_sdk.workflow.value_schema import Schema
 
 from runtara_compiler.closure import is_child_version
 from runtara_compiler.language.children import ResolvedChildren

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from runtara_sdk.workflow.schema import Schema
+from runtara_sdk.workflow.value_schema import Schema
 
 if TYPE_CHECKING:
     from runtara_sdk.workflow.run_context import GraphFunction

@@ -33,10 +33,10 @@ from runtara_sdk.workflow.rate_limit_budget import RateLimitBudget
 from runtara_sdk.workflow.retry import DEFAULT_LONGEST_RESULT, LONGEST_RESULT_VARIABLE, DurableCalls
 from runtara_sdk.workflow.run import Run
 from runtara_sdk.workflow.run_context import InstanceContext
-from runtara_sdk.workflow.schema import checked
 from runtara_sdk.workflow.scope import Scope
 from runtara_sdk.workflow.surroundings import Surroundings
 from runtara_sdk.workflow.time_limit import fix_limit
+from runtara_sdk.workflow.value_schema import checked
 from runtara_sdk.workflow.workflow import Workflow
 
 if TYPE_CHECKING:

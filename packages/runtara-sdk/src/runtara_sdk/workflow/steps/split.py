@@ -11,10 +11,10 @@ from runtara_sdk.workflow.bodies import pass_roots, pass_variables
 from runtara_sdk.workflow.coercion import shown
 from runtara_sdk.workflow.failures import StepFailedError, wrapped
 from runtara_sdk.workflow.mapping import Value, resolve_mapping
-from runtara_sdk.workflow.schema import Schema, checked
 from runtara_sdk.workflow.side_by_side import ItemFailedError, each_item
 from runtara_sdk.workflow.steps.base import Outcome, Step
 from runtara_sdk.workflow.time_limit import TimeLimit, fix_limit
+from runtara_sdk.workflow.value_schema import Schema, checked
 
 if TYPE_CHECKING:
     from runtara_sdk.workflow.run_context import GraphFunction, RunContext

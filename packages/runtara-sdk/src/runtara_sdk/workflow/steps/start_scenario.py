@@ -10,10 +10,10 @@ from runtara_sdk.retry import RetryPolicy
 from runtara_sdk.workflow.children import ChildScenario
 from runtara_sdk.workflow.failures import StepFailedError
 from runtara_sdk.workflow.mapping import Value, resolve_mapping
-from runtara_sdk.workflow.schema import checked
 from runtara_sdk.workflow.steps.base import Outcome, Step
 from runtara_sdk.workflow.surroundings import ChildCall
 from runtara_sdk.workflow.time_limit import TimeLimit, fix_limit
+from runtara_sdk.workflow.value_schema import checked
 
 if TYPE_CHECKING:
     from runtara_sdk.workflow.run_context import RunContext

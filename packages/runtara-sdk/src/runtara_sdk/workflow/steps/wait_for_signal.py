@@ -13,9 +13,9 @@ from runtara_sdk.workflow.coercion import shown
 from runtara_sdk.workflow.failures import TIMEOUT, StepFailedError
 from runtara_sdk.workflow.json_text import decode_json
 from runtara_sdk.workflow.mapping import Roots, Value, resolve_mapping
-from runtara_sdk.workflow.schema import Schema, checked
 from runtara_sdk.workflow.steps.base import Outcome, Step
 from runtara_sdk.workflow.time_limit import wait_for_limit
+from runtara_sdk.workflow.value_schema import Schema, checked
 
 if TYPE_CHECKING:
     from runtara_sdk.workflow.run_context import GraphFunction, RunContext
