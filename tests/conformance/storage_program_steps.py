@@ -5,12 +5,15 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 from runtara_core.storage import Storage
-from runtara_sdk.models import EventType, InstanceEvent, InstanceStatus, SignalType, WaitsBeside
+from runtara_sdk.models import EventType, InstanceEvent, InstanceStatus, NewCheckpoint, SignalType, WaitsBeside
 
 from .storage_steps import CHECKPOINTS, OWN, StorageSteps, payloads
 
 checkpoint_ids = st.sampled_from(CHECKPOINTS)
 durations = st.sampled_from((0, 90, 700, -1))
+others = st.builds(
+    NewCheckpoint, st.sampled_from((*CHECKPOINTS, *CHECKPOINTS, "")), payloads, st.sampled_from((b"", b"k", b"l"))
+)
 thresholds = st.sampled_from((None, 0, 200))
 
 
@@ -35,13 +38,19 @@ class ProgramSteps(StorageSteps):
         self.touched.add(name)
         self._register(name, "t", None, None)
 
-    @rule(data=st.data(), checkpoint_id=checkpoint_ids, state=payloads)
-    def checkpoint(self, data: st.DataObject, checkpoint_id: str, state: bytes) -> None:
+    @rule(data=st.data(), checkpoint_id=checkpoint_ids, state=payloads, others=st.none() | st.lists(others, max_size=3))
+    def checkpoint(
+        self, data: st.DataObject, checkpoint_id: str, state: bytes, others: list[NewCheckpoint] | None
+    ) -> None:
         name, epoch = self.program(data)
-        self.act(
-            "checkpoint",
-            lambda storage: storage.checkpoint(name, epoch, checkpoint_id, state, now_ms=self.now_ms),
-        )
+        if others is None:
+            self.act(
+                "checkpoint",
+                lambda storage: storage.checkpoint(name, epoch, checkpoint_id, state, now_ms=self.now_ms),
+            )
+        else:
+            new = [NewCheckpoint(checkpoint_id, state, b"k"), *others]
+            self.act("checkpoints", lambda storage: storage.checkpoints(name, epoch, new, now_ms=self.now_ms))
 
     @rule(data=st.data(), checkpoint_id=checkpoint_ids, duration_ms=durations, suspend_above_ms=thresholds)
     def sleep(self, data: st.DataObject, checkpoint_id: str, duration_ms: int, suspend_above_ms: int | None) -> None:

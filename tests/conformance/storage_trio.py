@@ -80,6 +80,8 @@ def comparable(value: Any) -> Any:
             return replace(value, pending_signal=replace(signal, signal_id=0))
         case SignalPoll(signal=signal) if signal is not None:
             return replace(value, signal=replace(signal, signal_id=0))
+        case [CheckpointResult(), *_]:
+            return [comparable(each) for each in value]
         case EventPage(events=events):
             return replace(value, events=tuple(replace(event, event_id=0) for event in events))
         case _:

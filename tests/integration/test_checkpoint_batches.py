@@ -18,7 +18,7 @@ from runtara_sdk.errors import (
     RuntaraError,
     StaleEpochError,
 )
-from runtara_sdk.models import CheckpointResult, CustomSignal, EventType, InstanceEvent, SignalType
+from runtara_sdk.models import CheckpointResult, CustomSignal, EventType, InstanceEvent, NewCheckpoint, SignalType
 
 NOW_MS = 1_700_000_000_000
 
@@ -168,6 +168,60 @@ async def test_a_batch_that_the_database_refuses_is_made_singly(
     assert isinstance(good, CheckpointResult)
     assert isinstance(bad, RuntaraError)
     assert await storage.get_checkpoint("two", "bad") is None
+
+
+async def test_several_checkpoints_are_in_one_batch_and_leave_those_of_others_alone(storage: PostgresStorage) -> None:
+    await register(storage, "one", "two", "done")
+    await storage.report_event("done", 1, InstanceEvent(EventType.COMPLETED), now_ms=NOW_MS)
+    await storage.checkpoint("one", 1, "old", b"old", now_ms=NOW_MS)
+    new = [NewCheckpoint(name, name.encode()) for name in ("a", "old", "b", "a")]
+    first, again, other, late, stale, alone = await together(
+        storage.checkpoints("one", 1, new, now_ms=NOW_MS),
+        storage.checkpoints("one", 1, [NewCheckpoint("c"), NewCheckpoint("b", b"second")], now_ms=NOW_MS),
+        storage.checkpoints("two", 1, new, now_ms=NOW_MS),
+        storage.checkpoints("done", 1, new, now_ms=NOW_MS),
+        storage.checkpoints("two", 7, [NewCheckpoint("stale"), NewCheckpoint("too")], now_ms=NOW_MS),
+        storage.checkpoint("one", 1, "alone", b"1", now_ms=NOW_MS),
+    )
+    assert [result.existing_state for result in first] == [None, b"old", None, b"a"]
+    assert [result.existing_state for result in again] == [None, b"b"]
+    assert [result.existing_state for result in other] == [None, None, None, b"a"]
+    assert isinstance(late, InvalidStateError)
+    assert isinstance(stale, StaleEpochError)
+    assert not alone.found
+    for instance_id, count in (("one", 5), ("two", 3), ("done", 0)):
+        instance = await storage.get_instance(instance_id)
+        assert instance is not None
+        assert instance.checkpoint_count == count
+
+
+async def test_several_checkpoints_of_an_instance_that_somebody_holds_wait_together(
+    storage: PostgresStorage, other_connection: asyncpg.Connection[Any]
+) -> None:
+    await register(storage, "held")
+    new = [NewCheckpoint("a"), NewCheckpoint("b")]
+    async with other_connection.transaction():
+        await other_connection.execute("SELECT 1 FROM instances WHERE instance_id = 'held' FOR UPDATE")
+        held = asyncio.create_task(storage.checkpoints("held", 1, new, now_ms=NOW_MS))
+        await storage.check_health()
+        await other_connection.execute("UPDATE instances SET epoch = 2 WHERE instance_id = 'held'")
+        assert not held.done()
+    with pytest.raises(StaleEpochError):
+        await held
+    assert await storage.get_checkpoint("held", "a") is None
+
+
+async def test_several_checkpoints_that_the_database_refuses_leave_nothing(
+    storage: PostgresStorage, other_connection: asyncpg.Connection[Any]
+) -> None:
+    await register(storage, "one")
+    await other_connection.execute("ALTER TABLE checkpoints ADD CONSTRAINT picky CHECK (checkpoint_id <> 'bad')")
+    try:
+        with pytest.raises(RuntaraError):
+            await storage.checkpoints("one", 1, [NewCheckpoint("good"), NewCheckpoint("bad")], now_ms=NOW_MS)
+    finally:
+        await other_connection.execute("ALTER TABLE checkpoints DROP CONSTRAINT picky")
+    assert await storage.get_checkpoint("one", "good") is None
 
 
 async def test_a_closed_storage_refuses_at_once(storage: PostgresStorage) -> None:

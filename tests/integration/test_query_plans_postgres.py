@@ -38,6 +38,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "lock_finished": {"finished_before_ms": START_MS, "limit": 50},
     "load_waiting_signals": {"instance_id": "instance-7"},
     "load_custom_signal": {"instance_id": "instance-7", "checkpoint_id": "step"},
+    "load_custom_signals": {"instance_id": "instance-7", "checkpoint_ids": '["step", "other"]'},
     "find_news": {
         "watched": '[{"position": 0, "instance_id": "instance-7", "epoch": 1, "signal_id": 0, "checkpoint_id": "step"}]'
     },

@@ -14,7 +14,7 @@ from runtara_core.models import CoreLimits
 from runtara_core.storage import Storage
 from runtara_core.storages import open_storage
 from runtara_sdk.errors import InvalidInputError
-from runtara_sdk.models import EventType, InstanceEvent, InstanceStatus, SignalType, SleepState
+from runtara_sdk.models import EventType, InstanceEvent, InstanceStatus, NewCheckpoint, SignalType, SleepState
 from runtara_sdk.testing.clock import ManualClock
 
 DEADLINE_SECONDS = 10.0
@@ -157,3 +157,13 @@ async def test_a_ring_between_looking_and_waiting_is_not_missed(clock: ManualClo
     bell.ring()
     assert await asyncio.wait_for(wait_until_rung(heard, clock, 60), DEADLINE_SECONDS)
     assert not await wait_until_rung(bell.listen(), clock, 0)
+
+
+async def test_several_checkpoints_are_refused_with_one_of_them_and_it_is_named(service: InstanceService) -> None:
+    for bad in (NewCheckpoint("", b""), NewCheckpoint("a\0"), NewCheckpoint("large", bytes(MAX_STATE_BYTES + 1))):
+        with pytest.raises(InvalidInputError, match="checkpoint 2 of 2"):
+            await service.checkpoints("instance-1", 1, [NewCheckpoint("good"), bad])
+    half = bytes(MAX_STATE_BYTES // 2 + 1)
+    with pytest.raises(InvalidInputError, match="2 checkpoints"):
+        await service.checkpoints("instance-1", 1, [NewCheckpoint("good", half), NewCheckpoint("other", half)])
+    assert await service.get_checkpoint("instance-1", "good") is None

@@ -29,6 +29,7 @@ INDEX_OF = {
     "list_events_ascending": "instance_events_order",
     "load_waiting_signals": "sqlite_autoindex_pending_signals_1",
     "load_custom_signal": "sqlite_autoindex_custom_signals_1",
+    "load_custom_signals": "sqlite_autoindex_custom_signals_1",
     "next_wake": "instances_(wake|lease)",
     "find_news": "sqlite_autoindex_(instances|pending_signals|custom_signals)_1",
     "record_contacts": "(sqlite_autoindex_instances_1|instances_running)",

@@ -5,8 +5,24 @@ from __future__ import annotations
 import pytest
 from runtara_core.instance_service import MAX_STATE_BYTES
 from runtara_core.management_service import MAX_SIGNAL_BYTES
-from runtara_core.wire.instance_codec import decode_retry_attempt, encode_checkpoint_result, encode_signal_poll
-from runtara_sdk.models import CheckpointResult, CustomSignal, RetryAttempt, Signal, SignalPoll, SignalType
+from runtara_core.wire.instance_codec import (
+    decode_new_checkpoints,
+    decode_retry_attempt,
+    encode_checkpoint_result,
+    encode_checkpoint_results,
+    encode_signal_poll,
+)
+from runtara_sdk.errors import InvalidInputError
+from runtara_sdk.models import (
+    MAX_CHECKPOINTS,
+    CheckpointResult,
+    CustomSignal,
+    NewCheckpoint,
+    RetryAttempt,
+    Signal,
+    SignalPoll,
+    SignalType,
+)
 from runtara_sdk.protocol import instance_pb2 as pb
 from runtara_sdk.protocol.frame import MAX_PAYLOAD_SIZE
 
@@ -30,6 +46,26 @@ def test_small_signals_come_along_with_a_checkpoint() -> None:
     answer = encode_checkpoint_result("i", CheckpointResult(True, bytes(1024), signal, custom))
     assert answer.pending_signal.payload == b"why"
     assert answer.custom_signal.payload == b"yes"
+
+
+@pytest.mark.parametrize("state_bytes", [0, 1024, MAX_STATE_BYTES // MAX_CHECKPOINTS])
+def test_the_answer_to_several_checkpoints_fits_whatever_signals_wait(state_bytes: int) -> None:
+    custom = CustomSignal("c" * 2_000, bytes(256 * 1024))
+    results = [CheckpointResult(True, bytes(state_bytes), LARGEST_SIGNAL, custom)] * MAX_CHECKPOINTS
+    answer = encode_checkpoint_results(LONGEST_ID, results)
+    assert pb.RpcResponse(checkpoints=answer).ByteSize() <= MAX_PAYLOAD_SIZE
+    assert [len(each.state) for each in answer.checkpoints] == [state_bytes] * MAX_CHECKPOINTS
+    assert (answer.pending_signal.signal_type, answer.pending_signal.signal_id) == (pb.SIGNAL_PAUSE, 7)
+    assert not any(each.HasField("pending_signal") for each in answer.checkpoints)
+
+
+def test_several_checkpoints_are_read_up_to_their_limit() -> None:
+    entry = pb.CheckpointEntry(checkpoint_id="a", state=b"1", call_key=b"k")
+    message = pb.CheckpointsRequest(instance_id="i", checkpoints=[entry] * MAX_CHECKPOINTS)
+    assert decode_new_checkpoints(message) == [NewCheckpoint("a", b"1", b"k")] * MAX_CHECKPOINTS
+    message.checkpoints.append(entry)
+    with pytest.raises(InvalidInputError, match=f"more than {MAX_CHECKPOINTS}"):
+        decode_new_checkpoints(message)
 
 
 def test_how_many_attempts_there_may_be_is_known_only_when_told() -> None:

@@ -102,6 +102,20 @@ class MemoryCore:
         self.status = pb.STATUS_RUNNING
         return pb.RpcResponse(register_instance=pb.RegisterInstanceResponse(success=True, epoch=self.epoch))
 
+    def _checkpoints(self, request: pb.CheckpointsRequest) -> pb.RpcResponse:
+        answers = [
+            self._checkpoint(pb.CheckpointRequest(checkpoint_id=each.checkpoint_id, state=each.state))
+            for each in request.checkpoints
+        ]
+        return pb.RpcResponse(
+            checkpoints=pb.CheckpointsResponse(
+                checkpoints=[
+                    pb.CheckpointResponse(found=each.checkpoint.found, state=each.checkpoint.state) for each in answers
+                ],
+                pending_signal=self.signal,
+            )
+        )
+
     def _checkpoint(self, request: pb.CheckpointRequest) -> pb.RpcResponse:
         found = request.checkpoint_id in self.checkpoints
         state = self.checkpoints.setdefault(request.checkpoint_id, request.state)

@@ -6,7 +6,7 @@ import asyncio
 import errno
 import io
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ from runtara_sdk.models import (
     CheckpointResult,
     EventType,
     InstanceEvent,
+    NewCheckpoint,
     Registration,
     RetryAttempt,
     RetryState,
@@ -60,7 +61,7 @@ class MemoryBackend(InstanceBackend):
     """The contract of a store, in memory; outlives the program that uses it."""
 
     clock: ManualClock = field(default_factory=ManualClock)
-    checkpoints: dict[str, bytes] = field(default_factory=dict)
+    stored: dict[str, bytes] = field(default_factory=dict)
     deadlines: dict[str, int] = field(default_factory=dict)
     events: list[InstanceEvent] = field(default_factory=list)
     retries: list[tuple[str, int]] = field(default_factory=list)
@@ -79,12 +80,15 @@ class MemoryBackend(InstanceBackend):
 
     async def checkpoint(self, checkpoint_id: str, state: bytes, *, call_key: bytes = b"") -> CheckpointResult:
         self._fail()
-        found = checkpoint_id in self.checkpoints
-        return CheckpointResult(found, self.checkpoints.setdefault(checkpoint_id, state), self.signal)
+        found = checkpoint_id in self.stored
+        return CheckpointResult(found, self.stored.setdefault(checkpoint_id, state), self.signal)
+
+    async def checkpoints(self, new: Sequence[NewCheckpoint]) -> list[CheckpointResult]:
+        return [await self.checkpoint(each.checkpoint_id, each.state) for each in new]
 
     async def get_checkpoint(self, checkpoint_id: str) -> bytes | None:
         self._fail()
-        return self.checkpoints.get(checkpoint_id)
+        return self.stored.get(checkpoint_id)
 
     async def get_progress(self, checkpoint_id: str) -> CallProgress:
         state = await self.get_checkpoint(checkpoint_id)
@@ -97,7 +101,7 @@ class MemoryBackend(InstanceBackend):
         )
 
     async def sleep(self, checkpoint_id: str, duration_ms: int, state: bytes, *, suspend_above_ms: int) -> SleepOutcome:
-        self.checkpoints.setdefault(checkpoint_id, state)
+        self.stored.setdefault(checkpoint_id, state)
         wake_at = self.deadlines.setdefault(checkpoint_id, self.clock.now_ms() + duration_ms)
         left = max(0, wake_at - self.clock.now_ms())
         if left == 0:
@@ -245,7 +249,7 @@ async def test_output_records_and_variables() -> None:
             "again": "Ada",
         }
     ]
-    assert json.loads(backend.checkpoints[KEY]) == {"echo": "Ada"}
+    assert json.loads(backend.stored[KEY]) == {"echo": "Ada"}
     assert tester.contexts[0].idempotency_key == f"acme/{KEY}"
     assert tester.contexts[0].step_id == "first"
 
@@ -320,7 +324,7 @@ async def test_replay_calls_nothing_again() -> None:
 
 
 async def test_corrupt_checkpoint_fails_the_run_and_calls_nothing() -> None:
-    tester, backend = RecordingAgent(), MemoryBackend(checkpoints={KEY: b"\xff not JSON"})
+    tester, backend = RecordingAgent(), MemoryBackend(stored={KEY: b"\xff not JSON"})
     assert await run(workflow_of(tester.step("first")), backend) == EXIT_FAILED
     assert tester.calls == []
     (failure,) = backend.of_type(EventType.FAILED)
@@ -480,7 +484,7 @@ async def test_signal_is_obeyed_after_the_checkpoint(signal_type: SignalType) ->
     workflow = workflow_of(tester.step("first", then=("second",)), tester.step("second"))
     assert await run(workflow, backend) == EXIT_DONE
     assert len(tester.calls) == 1
-    assert KEY in backend.checkpoints
+    assert KEY in backend.stored
     assert backend.acknowledged == [signal_type]
     assert not backend.of_type(EventType.COMPLETED)
     assert not backend.of_type(EventType.FAILED)

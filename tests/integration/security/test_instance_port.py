@@ -10,7 +10,7 @@ import pytest
 from runtara_core.security import TokenSecret
 from runtara_sdk import PermissionDeniedError, RuntaraError, RuntaraSdk, UnauthenticatedError
 from runtara_sdk.errors import StaleEpochError
-from runtara_sdk.models import InstanceStatus
+from runtara_sdk.models import InstanceStatus, NewCheckpoint
 from runtara_sdk.protocol import instance_pb2
 
 from .running_platform import DEADLINE_SECONDS, Platform, running_platform, until
@@ -33,6 +33,7 @@ async def test_a_guest_reaches_its_own_instance_alone(tmp_path: Path, with_keys:
             for attempt in (
                 thief.register(None),
                 thief.checkpoint("step", b"stolen"),
+                thief.checkpoints([NewCheckpoint("step", b"stolen"), NewCheckpoint("other", b"stolen")]),
                 thief.get_checkpoint("step"),
                 thief.poll_signals(None),
                 thief.sleep("nap", 1, b"", suspend_above_ms=1),

@@ -15,7 +15,7 @@ import random
 import sys
 import time
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -27,6 +27,7 @@ from runtara_sdk.models import (
     CallProgress,
     CheckpointResult,
     InstanceEvent,
+    NewCheckpoint,
     Registration,
     RetryAttempt,
     Signal,
@@ -168,6 +169,10 @@ class EmbeddedBackend(InstanceBackend):
     async def checkpoint(self, checkpoint_id: str, state: bytes, *, call_key: bytes = b"") -> CheckpointResult:
         epoch = self._current_epoch()
         return await self._service.checkpoint(self._instance_id, epoch, checkpoint_id, state, call_key)
+
+    @_patient
+    async def checkpoints(self, new: Sequence[NewCheckpoint]) -> list[CheckpointResult]:
+        return await self._service.checkpoints(self._instance_id, self._current_epoch(), new)
 
     @_patient
     async def get_checkpoint(self, checkpoint_id: str) -> bytes | None:

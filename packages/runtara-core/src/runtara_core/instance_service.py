@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from runtara_sdk.clock import Clock
@@ -13,6 +14,7 @@ from runtara_sdk.models import (
     EventType,
     InstanceEvent,
     InstanceStatus,
+    NewCheckpoint,
     Registration,
     RetryAttempt,
     SignalPoll,
@@ -93,6 +95,25 @@ class InstanceService:
         return await self._storage.checkpoint(
             instance_id, epoch, checkpoint_id, state, now_ms=self._clock.now_ms(), call_key=call_key
         )
+
+    async def checkpoints(
+        self, instance_id: str, epoch: int | None, new: Sequence[NewCheckpoint]
+    ) -> list[CheckpointResult]:
+        """Several checkpoints in one transaction, as if they came one after the other; all are refused with one."""
+        _require_identifier("instance_id", instance_id)
+        for number, each in enumerate(new, 1):
+            try:
+                _require_identifier("checkpoint_id", each.checkpoint_id)
+                require_size("state", each.state)
+            except InvalidInputError as error:
+                raise InvalidInputError(f"checkpoint {number} of {len(new)}: {error.message}") from None
+        total = sum(len(each.state) for each in new)
+        if total > MAX_STATE_BYTES:
+            raise InvalidInputError(
+                f"the states of {len(new)} checkpoints have {total} bytes, more than the {MAX_STATE_BYTES} that one "
+                "call can carry; store fewer of them at once"
+            )
+        return await self._storage.checkpoints(instance_id, epoch, new, now_ms=self._clock.now_ms())
 
     async def get_checkpoint(self, instance_id: str, checkpoint_id: str) -> bytes | None:
         """The state stored under an id, or None."""

@@ -21,6 +21,7 @@ from runtara_sdk.models import (
     CustomSignal,
     InstanceEvent,
     InstanceStatus,
+    NewCheckpoint,
     Registration,
     SignalPoll,
     SignalType,
@@ -51,6 +52,10 @@ from runtara_core.security.credentials import CredentialStore
 
 MAX_WATCHED = 10_000
 """Most instances of one `find_news` or `record_contacts`."""
+
+
+MAX_FOUND_BYTES = 64 * 1024 * 1024 - 64 * 1024
+"""Most bytes of state that one call of `checkpoints` answers with: as many as one checkpoint may have."""
 
 
 class Storage(ABC):
@@ -121,6 +126,18 @@ class Storage(ABC):
         not found. Without a key every repetition finds what it stored.
 
         Attaches the most urgent unacknowledged signal and the custom signal addressed to `checkpoint_id`.
+        """
+
+    @abstractmethod
+    async def checkpoints(
+        self, instance_id: str, epoch: int | None, new: Sequence[NewCheckpoint], *, now_ms: int
+    ) -> list[CheckpointResult]:
+        """The same for 1 to `MAX_CHECKPOINTS` checkpoints, one after the other, in one transaction.
+
+        Each is answered as `checkpoint` would answer it: one that is there is found, and the others are stored; of two
+        with one id the second finds what the first has stored. When one of them is refused, none is stored, and the
+        `InvalidInputError` names its place. `AnswerTooLargeError` when what was found has more than `MAX_FOUND_BYTES`;
+        the caller asks for each alone then, with its call key, as some may be stored.
         """
 
     @abstractmethod

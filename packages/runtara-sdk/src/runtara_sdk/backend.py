@@ -8,12 +8,14 @@ entry-point group `runtara.backends`: each entry is an async callable
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 from runtara_sdk.models import (
     ALONE,
     CallProgress,
     CheckpointResult,
     InstanceEvent,
+    NewCheckpoint,
     Registration,
     RetryAttempt,
     Signal,
@@ -53,6 +55,14 @@ class InstanceBackend(ABC):
         """Store `state` under `checkpoint_id` unless something is stored there; the stored state wins.
 
         A call that is made again with the same `call_key` (at most 64 bytes) is answered as the first time.
+        """
+
+    @abstractmethod
+    async def checkpoints(self, new: Sequence[NewCheckpoint]) -> list[CheckpointResult]:
+        """As many calls of `checkpoint` one after the other, all or nothing: 1 to `MAX_CHECKPOINTS` of them.
+
+        One that is refused lets all be refused; the error names its place. Raises `AnswerTooLargeError` when what was
+        found is more than one answer may hold: then each is to be asked for alone, with its call key.
         """
 
     @abstractmethod

@@ -14,7 +14,7 @@ import logging
 import random
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
 from google.protobuf.message import DecodeError
@@ -37,6 +37,7 @@ from runtara_sdk.models import (
     EventType,
     InstanceEvent,
     InstanceStatus,
+    NewCheckpoint,
     Registration,
     RetryAttempt,
     RetryState,
@@ -168,6 +169,24 @@ class CoreBackend(InstanceBackend):
             pending_signal=_signal(answer.pending_signal) if answer.HasField("pending_signal") else None,
             custom_signal=_custom_signal(answer.custom_signal) if answer.HasField("custom_signal") else None,
         )
+
+    async def checkpoints(self, new: Sequence[NewCheckpoint]) -> list[CheckpointResult]:
+        message = pb.CheckpointsRequest(instance_id=self._settings.instance_id)
+        for each in new:
+            message.checkpoints.add(checkpoint_id=each.checkpoint_id, state=each.state, call_key=each.call_key)
+        answer = (await self._call(pb.RpcRequest(checkpoints=message), "checkpoints")).checkpoints
+        if len(answer.checkpoints) != len(new):
+            raise ProtocolError(f"core answered {len(new)} checkpoints with {len(answer.checkpoints)} results")
+        signal = _signal(answer.pending_signal) if answer.HasField("pending_signal") else None
+        return [
+            CheckpointResult(
+                found=each.found,
+                state=each.state,
+                pending_signal=signal,
+                custom_signal=_custom_signal(each.custom_signal) if each.HasField("custom_signal") else None,
+            )
+            for each in answer.checkpoints
+        ]
 
     async def get_checkpoint(self, checkpoint_id: str) -> bytes | None:
         return (await self.get_progress(checkpoint_id)).state

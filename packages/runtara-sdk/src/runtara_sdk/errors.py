@@ -120,6 +120,12 @@ class CheckpointNotFoundError(ServerError):
     code = "CHECKPOINT_NOT_FOUND"
 
 
+class AnswerTooLargeError(ServerError):
+    """The answer is larger than one message may be; ask for less at once."""
+
+    code = "ANSWER_TOO_LARGE"
+
+
 class CapabilityNotFoundError(ServerError):
     """There is no such agent or capability."""
 
@@ -154,6 +160,7 @@ _BY_CODE: dict[str, type[RuntaraError]] = {
         PermissionDeniedError,
         ConcurrencyLimitError,
         CheckpointNotFoundError,
+        AnswerTooLargeError,
         CapabilityNotFoundError,
         StorageError,
     )

@@ -87,6 +87,25 @@ class CustomSignal:
     payload: bytes = b""
 
 
+MAX_CHECKPOINTS = 256
+"""Most checkpoints that one call may store together."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewCheckpoint:
+    """One of several checkpoints that are stored together.
+
+    Attributes:
+        checkpoint_id: where it is stored, unless something is stored there.
+        state: what is stored.
+        call_key: the same in each repetition of the call, at most 64 bytes; empty when it is not told.
+    """
+
+    checkpoint_id: str
+    state: bytes = b""
+    call_key: bytes = b""
+
+
 @dataclass(frozen=True, slots=True)
 class CheckpointResult:
     """The answer to a checkpoint call.

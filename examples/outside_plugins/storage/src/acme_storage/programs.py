@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 
 from runtara_core.models import CoreLimits, EventRecord, LeaseKey, WatchedInstance
 from runtara_core.retry_events import retry_attempt_event
-from runtara_core.storage import Storage
+from runtara_core.storage import MAX_FOUND_BYTES, Storage
 from runtara_sdk.errors import (
+    AnswerTooLargeError,
     ConcurrencyLimitError,
     InstanceNotFoundError,
     InvalidInputError,
@@ -19,12 +20,14 @@ from runtara_sdk.errors import (
 )
 from runtara_sdk.models import (
     ALONE,
+    MAX_CHECKPOINTS,
     CallProgress,
     CheckpointResult,
     CustomSignal,
     EventType,
     InstanceEvent,
     InstanceStatus,
+    NewCheckpoint,
     Registration,
     RetryAttempt,
     RetryState,
@@ -134,19 +137,25 @@ class ProgramVerbs(Storage):
         now_ms: int,
         call_key: bytes = b"",
     ) -> CheckpointResult:
-        require_name("checkpoint_id", checkpoint_id)
-        if len(call_key) > 64:
-            raise InvalidInputError("call_key is longer than 64 bytes")
+        new = NewCheckpoint(checkpoint_id, state, call_key)
+        _require_storable(new)
         record = self.current(instance_id, epoch)
         record.require_running()
-        stored = record.store_checkpoint(checkpoint_id, state, now_ms)
-        if stored is None:
-            record.call_keys[checkpoint_id] = call_key
-        elif call_key and record.call_keys.get(checkpoint_id) == call_key:
-            stored = None
-        return CheckpointResult(
-            stored is not None, stored or b"", record.waiting_signal(), _custom(record, checkpoint_id)
-        )
+        return _store(record, new, now_ms)
+
+    async def checkpoints(
+        self, instance_id: str, epoch: int | None, new: Sequence[NewCheckpoint], *, now_ms: int
+    ) -> list[CheckpointResult]:
+        if not 0 < len(new) <= MAX_CHECKPOINTS:
+            raise InvalidInputError(f"{len(new)} checkpoints: store 1 to {MAX_CHECKPOINTS} at once")
+        for number, each in enumerate(new, 1):
+            _require_storable(each, f"checkpoint {number}: ")
+        record = self.current(instance_id, epoch)
+        record.require_running()
+        there = [record.checkpoints[each.checkpoint_id] for each in new if each.checkpoint_id in record.checkpoints]
+        if sum(len(each.state) for each in there) > MAX_FOUND_BYTES:
+            raise AnswerTooLargeError("what is there already is more than one answer may hold: ask for each alone")
+        return [_store(record, each, now_ms) for each in new]
 
     async def get_checkpoint(self, instance_id: str, checkpoint_id: str) -> bytes | None:
         record = self.records.get(instance_id)
@@ -437,6 +446,26 @@ def _requested_wake(payload: bytes) -> int | None:
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
     return wake_at_ms if type(wake_at_ms) is int and 0 <= wake_at_ms <= _MAX_TIME_MS else None
+
+
+def _require_storable(new: NewCheckpoint, place: str = "") -> None:
+    try:
+        require_name("checkpoint_id", new.checkpoint_id)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{place}{error.message}") from None
+    if len(new.call_key) > 64:
+        raise InvalidInputError(f"{place}call_key is longer than 64 bytes")
+
+
+def _store(record: Record, new: NewCheckpoint, now_ms: int) -> CheckpointResult:
+    stored = record.store_checkpoint(new.checkpoint_id, new.state, now_ms)
+    if stored is None:
+        record.call_keys[new.checkpoint_id] = new.call_key
+    elif new.call_key and record.call_keys.get(new.checkpoint_id) == new.call_key:
+        stored = None
+    return CheckpointResult(
+        stored is not None, stored or b"", record.waiting_signal(), _custom(record, new.checkpoint_id)
+    )
 
 
 def _state_carried(payload: bytes) -> bytes:

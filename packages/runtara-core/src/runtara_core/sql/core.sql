@@ -103,7 +103,7 @@ SELECT 1 AS found FROM checkpoints WHERE instance_id = :instance_id AND checkpoi
 
 -- name: advance_checkpoint
 UPDATE instance_progress
-SET checkpoint_id = :checkpoint_id, checkpoint_count = checkpoint_count + 1, recovery_attempts = 0,
+SET checkpoint_id = :checkpoint_id, checkpoint_count = checkpoint_count + :stored, recovery_attempts = 0,
     last_contact_at_ms = :now_ms
 WHERE instance_id = :instance_id;
 
@@ -213,6 +213,12 @@ WHERE instance_id = :instance_id AND acknowledged_at_ms IS NULL;
 
 -- name: load_custom_signal
 SELECT payload FROM custom_signals WHERE instance_id = :instance_id AND checkpoint_id = :checkpoint_id;
+
+-- name: load_custom_signals
+SELECT checkpoint_id, payload FROM custom_signals
+WHERE instance_id = :instance_id AND checkpoint_id IN (
+    SELECT value FROM /*sqlite json_each(:checkpoint_ids)*/ /*postgres json_array_elements_text(CAST(:checkpoint_ids AS json))*/
+);
 
 -- fragment: watched
 /*postgres json_to_recordset(CAST(:watched AS JSON))

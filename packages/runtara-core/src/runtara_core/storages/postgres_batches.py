@@ -5,6 +5,10 @@ so a lone caller pays one round trip and one flush. A batch decides only the pla
 process, an id that nobody used yet. Everything else, whatever the reason, was not touched by the batch and goes the way
 of a single checkpoint, which gives the stored state or the exact refusal. So does a batch whose statement failed as a
 whole: if its commit did happen, the single checkpoint finds the state stored, by a call with its key or without one.
+
+Several checkpoints of one call are in one batch, or in none. Either their instance is refused as a whole, or each of
+them is decided: one that was not stored is there already. It is looked up in a transaction afterwards, which stores
+nothing.
 """
 
 from __future__ import annotations
@@ -15,12 +19,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from runtara_sdk.errors import StorageError
-from runtara_sdk.models import CheckpointResult
+from runtara_sdk.models import CheckpointResult, NewCheckpoint
 
 from runtara_core.database import QuerySet, Row
 from runtara_core.database.postgres import PostgresDatabase, StatementFailed
 from runtara_core.storages.plain_checkpoints import fits_columns, result_of_plain_checkpoint
-from runtara_core.storages.sql.limits import require_call_key, require_checkpoint_id
+from runtara_core.storages.sql.limits import (
+    is_storable,
+    require_call_key,
+    require_checkpoint_id,
+    require_new_checkpoints,
+)
 from runtara_core.storages.sql.storage import CORE_QUERIES, SqlStorage
 
 BATCH_QUERIES = QuerySet.load("runtara_core", "sql/checkpoint_batch.sql")
@@ -35,13 +44,13 @@ _MAX_WAITING = 10_000
 
 @dataclass(slots=True, eq=False)
 class _Request:
+    """The checkpoints of one call; the answer has None for each that needs a transaction of its own."""
+
     instance_id: str
     epoch: int | None
-    checkpoint_id: str
-    state: bytes
+    new: Sequence[NewCheckpoint]
     now_ms: int
-    call_key: bytes
-    answer: asyncio.Future[CheckpointResult | None]
+    answer: asyncio.Future[list[CheckpointResult | None]]
 
 
 class CheckpointBatches:
@@ -52,20 +61,22 @@ class CheckpointBatches:
         self._waiting: deque[_Request] = deque()
         self._committing: asyncio.Task[None] | None = None
 
-    async def checkpoint(
-        self, instance_id: str, epoch: int | None, checkpoint_id: str, state: bytes, now_ms: int, call_key: bytes
-    ) -> CheckpointResult | None:
-        """The result of a checkpoint that was stored; None when it has to be made singly."""
+    async def store(
+        self, instance_id: str, epoch: int | None, new: Sequence[NewCheckpoint], now_ms: int
+    ) -> list[CheckpointResult | None]:
+        """The result of each checkpoint that was stored; None for one that has to be made in a transaction of its own.
+
+        Those that are left of a call of which some were stored are there already.
+        """
         if (
-            len(state) > _MAX_BATCHED_STATE_BYTES
-            or len(self._waiting) >= _MAX_WAITING
-            or not _storable(instance_id)
-            or not _storable(checkpoint_id)
+            len(self._waiting) >= _MAX_WAITING
+            or not is_storable(instance_id)
             or not fits_columns(epoch, now_ms)
+            or not _fit_batch(new)
         ):
-            return None
-        answer: asyncio.Future[CheckpointResult | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Request(instance_id, epoch, checkpoint_id, state, now_ms, call_key, answer))
+            return [None] * len(new)
+        answer: asyncio.Future[list[CheckpointResult | None]] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Request(instance_id, epoch, new, now_ms, answer))
         if self._committing is None:
             # A task of its own: a caller that is cancelled must not take the others of its batch along.
             self._committing = asyncio.create_task(self._commit_waiting(), name="checkpoint batches")
@@ -92,64 +103,73 @@ class CheckpointBatches:
             self._waiting.clear()
 
     def _next_batch(self) -> tuple[list[_Request], list[_Request]]:
-        """The next requests, and apart from them those for an id that is among them."""
+        """The next requests, and apart from them those with an id that is among theirs."""
         batch: list[_Request] = []
         repeated: list[_Request] = []
         keys: set[tuple[str, str]] = set()
-        size = 0
-        while self._waiting and len(batch) < _MAX_BATCH and size < _MAX_BATCH_BYTES:
+        count = size = 0
+        while self._waiting and count < _MAX_BATCH and size < _MAX_BATCH_BYTES:
             request = self._waiting.popleft()
-            key = (request.instance_id, request.checkpoint_id)
             if request.answer.done():
                 continue
-            if key in keys:
+            own = {(request.instance_id, each.checkpoint_id) for each in request.new}
+            if not keys.isdisjoint(own):
                 # The first one wins; this one finds its state when it is made singly, after it.
                 repeated.append(request)
                 continue
-            keys.add(key)
+            keys |= own
             batch.append(request)
-            size += len(request.state)
+            count += len(request.new)
+            size += sum(len(each.state) for each in request.new)
         return batch, repeated
 
-    async def _store(self, batch: list[_Request]) -> Sequence[Row]:
-        if len(batch) == 1:
-            alone = batch[0]
+    async def _store(self, rows: Sequence[tuple[_Request, int]]) -> Sequence[Row]:
+        if len(rows) == 1:
+            ((request, index),) = rows
+            alone = request.new[index]
             return await self._database.fetch_at_once(
                 "checkpoint_alone",
                 operation="checkpoint",
-                instance_id=alone.instance_id,
-                epoch=alone.epoch,
+                instance_id=request.instance_id,
+                epoch=request.epoch,
                 checkpoint_id=alone.checkpoint_id,
                 state=alone.state,
-                now_ms=alone.now_ms,
+                now_ms=request.now_ms,
                 call_key=alone.call_key or None,
             )
         return await self._database.fetch_at_once(
             "checkpoint_batch",
             operation="checkpoint",
-            instance_ids=[request.instance_id for request in batch],
-            epochs=[request.epoch for request in batch],
-            checkpoint_ids=[request.checkpoint_id for request in batch],
-            states=[request.state for request in batch],
-            times_ms=[request.now_ms for request in batch],
-            call_keys=[request.call_key or None for request in batch],
+            instance_ids=[request.instance_id for request, _ in rows],
+            epochs=[request.epoch for request, _ in rows],
+            checkpoint_ids=[request.new[index].checkpoint_id for request, index in rows],
+            states=[request.new[index].state for request, index in rows],
+            times_ms=[request.now_ms for request, _ in rows],
+            call_keys=[request.new[index].call_key or None for request, index in rows],
         )
 
     async def _commit(self, batch: list[_Request]) -> None:
+        rows = [(request, index) for request in batch for index in _first_of_each_id(request.new)]
         try:
-            rows = await self._store(batch)
+            stored = await self._store(rows)
         except StatementFailed:
-            rows = []
+            return
         except StorageError as error:
             for request in batch:
                 if not request.answer.done():
                     # One each: a raised error collects the traceback of whoever awaits it.
                     request.answer.set_exception(StorageError(error.message, retryable=error.retryable))
             return
-        for row in rows:
-            request = batch[row["position"] - 1]
+        results: dict[_Request, list[CheckpointResult | None]] = {}
+        for row in stored:
+            request, index = rows[row["position"] - 1]
+            own = results.get(request)
+            if own is None:
+                own = results[request] = [None] * len(request.new)
+            own[index] = result_of_plain_checkpoint(request.new[index].checkpoint_id, row)
+        for request, own in results.items():
             if not request.answer.done():
-                request.answer.set_result(result_of_plain_checkpoint(request.checkpoint_id, row))
+                request.answer.set_result(own)
 
 
 class PostgresStorage(SqlStorage):
@@ -175,10 +195,21 @@ class PostgresStorage(SqlStorage):
     ) -> CheckpointResult:
         require_checkpoint_id(checkpoint_id)
         require_call_key(call_key)
-        stored = await self._batches.checkpoint(instance_id, epoch, checkpoint_id, state, now_ms, call_key)
+        (stored,) = await self._batches.store(
+            instance_id, epoch, [NewCheckpoint(checkpoint_id, state, call_key)], now_ms
+        )
         if stored is not None:
             return stored
         return await super().checkpoint(instance_id, epoch, checkpoint_id, state, now_ms=now_ms, call_key=call_key)
+
+    async def checkpoints(
+        self, instance_id: str, epoch: int | None, new: Sequence[NewCheckpoint], *, now_ms: int
+    ) -> list[CheckpointResult]:
+        require_new_checkpoints(new)
+        stored = await self._batches.store(instance_id, epoch, new, now_ms)
+        left = [each for each, result in zip(new, stored, strict=True) if result is None]
+        found = iter(await super().checkpoints(instance_id, epoch, left, now_ms=now_ms) if left else [])
+        return [next(found) if result is None else result for result in stored]
 
 
 POSTGRES_QUERIES = CORE_QUERIES.merged(BATCH_QUERIES)
@@ -189,14 +220,21 @@ def _release(requests: Iterable[_Request]) -> None:
     """Send those that have no answer yet on their single way."""
     for request in requests:
         if not request.answer.done():
-            request.answer.set_result(None)
+            request.answer.set_result([None] * len(request.new))
 
 
-def _storable(text: str) -> bool:
-    if "\0" in text:
-        return False
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def _fit_batch(new: Sequence[NewCheckpoint]) -> bool:
+    sizes = [len(each.state) for each in new]
+    return (
+        max(sizes) <= _MAX_BATCHED_STATE_BYTES
+        and sum(sizes) <= _MAX_BATCH_BYTES
+        and all(is_storable(each.checkpoint_id) for each in new)
+    )
+
+
+def _first_of_each_id(new: Sequence[NewCheckpoint]) -> Iterable[int]:
+    """Where each id comes first: whatever comes after it under this id finds it."""
+    first: dict[str, int] = {}
+    for index, each in enumerate(new):
+        first.setdefault(each.checkpoint_id, index)
+    return first.values()

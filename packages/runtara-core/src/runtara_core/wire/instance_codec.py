@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.models import (
+    MAX_CHECKPOINTS,
     CallProgress,
     CheckpointResult,
     CustomSignal,
     EventType,
     InstanceEvent,
     InstanceStatus,
+    NewCheckpoint,
     RetryAttempt,
     Signal,
     SignalPoll,
@@ -26,6 +29,8 @@ from runtara_sdk.protocol import instance_pb2 as pb
 from runtara_sdk.protocol.frame import MAX_PAYLOAD_SIZE
 
 _ROOM_BESIDE_STATE = 16 * 1024  # for ids, lengths and the wrapper
+
+_ROOM_BESIDE_SIGNAL = 3 * 1024  # for the id that it is addressed to
 
 _STATUS = {
     InstanceStatus.PENDING: pb.STATUS_PENDING,
@@ -104,6 +109,34 @@ def encode_checkpoint_result(instance_id: str, result: CheckpointResult) -> pb.C
         message.pending_signal.CopyFrom(_encode_signal(instance_id, signal))
     if result.custom_signal is not None and len(result.custom_signal.payload) <= room:
         message.custom_signal.CopyFrom(_encode_custom_signal(result.custom_signal))
+    return message
+
+
+def decode_new_checkpoints(message: pb.CheckpointsRequest) -> list[NewCheckpoint]:
+    """The checkpoints of one call; too many are refused before they are looked at."""
+    if len(message.checkpoints) > MAX_CHECKPOINTS:
+        raise InvalidInputError(
+            f"{len(message.checkpoints)} checkpoints are more than {MAX_CHECKPOINTS}: store them in several calls"
+        )
+    return [NewCheckpoint(each.checkpoint_id, each.state, each.call_key) for each in message.checkpoints]
+
+
+def encode_checkpoint_results(instance_id: str, results: Sequence[CheckpointResult]) -> pb.CheckpointsResponse:
+    """The answer to several checkpoints. Signals come along as far as there is room, the same one once for all."""
+    message = pb.CheckpointsResponse()
+    room = MAX_PAYLOAD_SIZE - sum(len(result.state) for result in results) - _ROOM_BESIDE_STATE
+    signal = results[-1].pending_signal
+    if signal is not None:
+        if len(signal.payload) > room:
+            signal = replace(signal, payload=b"")
+        room -= len(signal.payload)
+        message.pending_signal.CopyFrom(_encode_signal(instance_id, signal))
+    for result in results:
+        answer = message.checkpoints.add(found=result.found, state=result.state)
+        custom = result.custom_signal
+        if custom is not None and len(custom.payload) + _ROOM_BESIDE_SIGNAL <= room:
+            room -= len(custom.payload) + _ROOM_BESIDE_SIGNAL
+            answer.custom_signal.CopyFrom(_encode_custom_signal(custom))
     return message
 
 

@@ -12,9 +12,11 @@ from runtara_core.instance_service import InstanceService
 from runtara_core.wire.dispatch import HANDLER_SECONDS, RpcDispatcher
 from runtara_core.wire.instance_codec import (
     decode_event,
+    decode_new_checkpoints,
     decode_retry_attempt,
     decode_signal_type,
     encode_checkpoint_result,
+    encode_checkpoint_results,
     encode_progress,
     encode_retry_outcome,
     encode_signal_poll,
@@ -49,6 +51,7 @@ class InstanceHandler:
             {
                 "register_instance": self.register_instance,
                 "checkpoint": self.checkpoint,
+                "checkpoints": self.checkpoints,
                 "get_checkpoint": self.get_checkpoint,
                 "sleep": self.sleep,
                 "instance_event": self.instance_event,
@@ -94,6 +97,12 @@ class InstanceHandler:
             call.instance_id, _epoch(request), call.checkpoint_id, call.state, call.call_key
         )
         return pb.RpcResponse(checkpoint=encode_checkpoint_result(call.instance_id, result))
+
+    async def checkpoints(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """Store several checkpoints, or return the stored ones, in one transaction."""
+        call = request.checkpoints
+        results = await self._service.checkpoints(call.instance_id, _epoch(request), decode_new_checkpoints(call))
+        return pb.RpcResponse(checkpoints=encode_checkpoint_results(call.instance_id, results))
 
     async def get_checkpoint(self, request: pb.RpcRequest) -> pb.RpcResponse:
         """Look a checkpoint up, and the attempts to come by it."""

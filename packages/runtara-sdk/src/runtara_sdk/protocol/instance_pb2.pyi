@@ -120,6 +120,32 @@ class CheckpointResponse(_message.Message):
     custom_signal: CustomSignal
     def __init__(self, found: _Optional[bool] = ..., state: _Optional[bytes] = ..., pending_signal: _Optional[_Union[Signal, _Mapping]] = ..., custom_signal: _Optional[_Union[CustomSignal, _Mapping]] = ...) -> None: ...
 
+class CheckpointsRequest(_message.Message):
+    __slots__ = ("instance_id", "checkpoints")
+    INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINTS_FIELD_NUMBER: _ClassVar[int]
+    instance_id: str
+    checkpoints: _containers.RepeatedCompositeFieldContainer[CheckpointEntry]
+    def __init__(self, instance_id: _Optional[str] = ..., checkpoints: _Optional[_Iterable[_Union[CheckpointEntry, _Mapping]]] = ...) -> None: ...
+
+class CheckpointEntry(_message.Message):
+    __slots__ = ("checkpoint_id", "state", "call_key")
+    CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    CALL_KEY_FIELD_NUMBER: _ClassVar[int]
+    checkpoint_id: str
+    state: bytes
+    call_key: bytes
+    def __init__(self, checkpoint_id: _Optional[str] = ..., state: _Optional[bytes] = ..., call_key: _Optional[bytes] = ...) -> None: ...
+
+class CheckpointsResponse(_message.Message):
+    __slots__ = ("checkpoints", "pending_signal")
+    CHECKPOINTS_FIELD_NUMBER: _ClassVar[int]
+    PENDING_SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    checkpoints: _containers.RepeatedCompositeFieldContainer[CheckpointResponse]
+    pending_signal: Signal
+    def __init__(self, checkpoints: _Optional[_Iterable[_Union[CheckpointResponse, _Mapping]]] = ..., pending_signal: _Optional[_Union[Signal, _Mapping]] = ...) -> None: ...
+
 class GetCheckpointRequest(_message.Message):
     __slots__ = ("instance_id", "checkpoint_id")
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -381,7 +407,7 @@ class RpcError(_message.Message):
     def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ..., retryable: _Optional[bool] = ...) -> None: ...
 
 class RpcRequest(_message.Message):
-    __slots__ = ("register_instance", "sleep", "instance_event", "instance_event_batch", "get_instance_status", "checkpoint", "get_checkpoint", "poll_signals", "signal_ack", "retry_attempt", "wait_signal", "epoch", "instance_token", "api_key")
+    __slots__ = ("register_instance", "sleep", "instance_event", "instance_event_batch", "get_instance_status", "checkpoint", "get_checkpoint", "poll_signals", "signal_ack", "retry_attempt", "wait_signal", "checkpoints", "epoch", "instance_token", "api_key")
     REGISTER_INSTANCE_FIELD_NUMBER: _ClassVar[int]
     SLEEP_FIELD_NUMBER: _ClassVar[int]
     INSTANCE_EVENT_FIELD_NUMBER: _ClassVar[int]
@@ -393,6 +419,7 @@ class RpcRequest(_message.Message):
     SIGNAL_ACK_FIELD_NUMBER: _ClassVar[int]
     RETRY_ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     WAIT_SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINTS_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     INSTANCE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     API_KEY_FIELD_NUMBER: _ClassVar[int]
@@ -407,13 +434,14 @@ class RpcRequest(_message.Message):
     signal_ack: SignalAck
     retry_attempt: RetryAttemptEvent
     wait_signal: WaitSignalRequest
+    checkpoints: CheckpointsRequest
     epoch: int
     instance_token: str
     api_key: str
-    def __init__(self, register_instance: _Optional[_Union[RegisterInstanceRequest, _Mapping]] = ..., sleep: _Optional[_Union[SleepRequest, _Mapping]] = ..., instance_event: _Optional[_Union[InstanceEvent, _Mapping]] = ..., instance_event_batch: _Optional[_Union[InstanceEventBatch, _Mapping]] = ..., get_instance_status: _Optional[_Union[GetInstanceStatusRequest, _Mapping]] = ..., checkpoint: _Optional[_Union[CheckpointRequest, _Mapping]] = ..., get_checkpoint: _Optional[_Union[GetCheckpointRequest, _Mapping]] = ..., poll_signals: _Optional[_Union[PollSignalsRequest, _Mapping]] = ..., signal_ack: _Optional[_Union[SignalAck, _Mapping]] = ..., retry_attempt: _Optional[_Union[RetryAttemptEvent, _Mapping]] = ..., wait_signal: _Optional[_Union[WaitSignalRequest, _Mapping]] = ..., epoch: _Optional[int] = ..., instance_token: _Optional[str] = ..., api_key: _Optional[str] = ...) -> None: ...
+    def __init__(self, register_instance: _Optional[_Union[RegisterInstanceRequest, _Mapping]] = ..., sleep: _Optional[_Union[SleepRequest, _Mapping]] = ..., instance_event: _Optional[_Union[InstanceEvent, _Mapping]] = ..., instance_event_batch: _Optional[_Union[InstanceEventBatch, _Mapping]] = ..., get_instance_status: _Optional[_Union[GetInstanceStatusRequest, _Mapping]] = ..., checkpoint: _Optional[_Union[CheckpointRequest, _Mapping]] = ..., get_checkpoint: _Optional[_Union[GetCheckpointRequest, _Mapping]] = ..., poll_signals: _Optional[_Union[PollSignalsRequest, _Mapping]] = ..., signal_ack: _Optional[_Union[SignalAck, _Mapping]] = ..., retry_attempt: _Optional[_Union[RetryAttemptEvent, _Mapping]] = ..., wait_signal: _Optional[_Union[WaitSignalRequest, _Mapping]] = ..., checkpoints: _Optional[_Union[CheckpointsRequest, _Mapping]] = ..., epoch: _Optional[int] = ..., instance_token: _Optional[str] = ..., api_key: _Optional[str] = ...) -> None: ...
 
 class RpcResponse(_message.Message):
-    __slots__ = ("register_instance", "sleep", "instance_event", "get_instance_status", "checkpoint", "get_checkpoint", "poll_signals", "error", "signal_ack", "retry_attempt", "instance_event_batch", "wait_signal")
+    __slots__ = ("register_instance", "sleep", "instance_event", "get_instance_status", "checkpoint", "get_checkpoint", "poll_signals", "error", "signal_ack", "retry_attempt", "instance_event_batch", "wait_signal", "checkpoints")
     REGISTER_INSTANCE_FIELD_NUMBER: _ClassVar[int]
     SLEEP_FIELD_NUMBER: _ClassVar[int]
     INSTANCE_EVENT_FIELD_NUMBER: _ClassVar[int]
@@ -426,6 +454,7 @@ class RpcResponse(_message.Message):
     RETRY_ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     INSTANCE_EVENT_BATCH_FIELD_NUMBER: _ClassVar[int]
     WAIT_SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINTS_FIELD_NUMBER: _ClassVar[int]
     register_instance: RegisterInstanceResponse
     sleep: SleepResponse
     instance_event: InstanceEventResponse
@@ -438,4 +467,5 @@ class RpcResponse(_message.Message):
     retry_attempt: RetryAttemptResponse
     instance_event_batch: InstanceEventBatchResponse
     wait_signal: WaitSignalResponse
-    def __init__(self, register_instance: _Optional[_Union[RegisterInstanceResponse, _Mapping]] = ..., sleep: _Optional[_Union[SleepResponse, _Mapping]] = ..., instance_event: _Optional[_Union[InstanceEventResponse, _Mapping]] = ..., get_instance_status: _Optional[_Union[GetInstanceStatusResponse, _Mapping]] = ..., checkpoint: _Optional[_Union[CheckpointResponse, _Mapping]] = ..., get_checkpoint: _Optional[_Union[GetCheckpointResponse, _Mapping]] = ..., poll_signals: _Optional[_Union[PollSignalsResponse, _Mapping]] = ..., error: _Optional[_Union[RpcError, _Mapping]] = ..., signal_ack: _Optional[_Union[SignalAckResponse, _Mapping]] = ..., retry_attempt: _Optional[_Union[RetryAttemptResponse, _Mapping]] = ..., instance_event_batch: _Optional[_Union[InstanceEventBatchResponse, _Mapping]] = ..., wait_signal: _Optional[_Union[WaitSignalResponse, _Mapping]] = ...) -> None: ...
+    checkpoints: CheckpointsResponse
+    def __init__(self, register_instance: _Optional[_Union[RegisterInstanceResponse, _Mapping]] = ..., sleep: _Optional[_Union[SleepResponse, _Mapping]] = ..., instance_event: _Optional[_Union[InstanceEventResponse, _Mapping]] = ..., get_instance_status: _Optional[_Union[GetInstanceStatusResponse, _Mapping]] = ..., checkpoint: _Optional[_Union[CheckpointResponse, _Mapping]] = ..., get_checkpoint: _Optional[_Union[GetCheckpointResponse, _Mapping]] = ..., poll_signals: _Optional[_Union[PollSignalsResponse, _Mapping]] = ..., error: _Optional[_Union[RpcError, _Mapping]] = ..., signal_ack: _Optional[_Union[SignalAckResponse, _Mapping]] = ..., retry_attempt: _Optional[_Union[RetryAttemptResponse, _Mapping]] = ..., instance_event_batch: _Optional[_Union[InstanceEventBatchResponse, _Mapping]] = ..., wait_signal: _Optional[_Union[WaitSignalResponse, _Mapping]] = ..., checkpoints: _Optional[_Union[CheckpointsResponse, _Mapping]] = ...) -> None: ...

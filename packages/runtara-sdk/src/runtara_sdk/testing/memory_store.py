@@ -7,7 +7,7 @@ are refused. Suspended waits end when whoever drives the trial launches the prog
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +23,7 @@ from runtara_sdk.models import (
     EventType,
     InstanceEvent,
     InstanceStatus,
+    NewCheckpoint,
     Registration,
     RetryAttempt,
     RetryState,
@@ -198,6 +199,10 @@ class _LaunchBackend(InstanceBackend):
                 found = False
             stored = store.checkpoints.setdefault(checkpoint_id, state)
             return CheckpointResult(found, stored if found else b"", store.signal, self._custom(checkpoint_id))
+
+    async def checkpoints(self, new: Sequence[NewCheckpoint]) -> list[CheckpointResult]:
+        # Which of a program's checkpoints meet in one call is chance, so each of them is a place to die at.
+        return [await self.checkpoint(each.checkpoint_id, each.state, call_key=each.call_key) for each in new]
 
     async def get_checkpoint(self, checkpoint_id: str) -> bytes | None:
         self._check()

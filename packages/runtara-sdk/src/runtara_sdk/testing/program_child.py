@@ -11,7 +11,7 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from types import ModuleType
 from typing import Any
@@ -24,6 +24,7 @@ from runtara_sdk.models import (
     CallProgress,
     CheckpointResult,
     InstanceEvent,
+    NewCheckpoint,
     Registration,
     RetryAttempt,
     Signal,
@@ -242,6 +243,10 @@ class _TrialBackend(InstanceBackend):
     async def checkpoint(self, checkpoint_id: str, state: bytes, *, call_key: bytes = b"") -> CheckpointResult:
         result: CheckpointResult = await self._trial.ask("store.checkpoint", checkpoint_id, state, call_key=call_key)
         return result
+
+    async def checkpoints(self, new: Sequence[NewCheckpoint]) -> list[CheckpointResult]:
+        results: list[CheckpointResult] = await self._trial.ask("store.checkpoints", list(new))
+        return results
 
     async def get_checkpoint(self, checkpoint_id: str) -> bytes | None:
         state: bytes | None = await self._trial.ask("store.get_checkpoint", checkpoint_id)

@@ -35,7 +35,7 @@ async def checkpoint(
     instance = await lock_current(transaction, instance_id, epoch)
     require_running(instance, "a checkpoint")
     stored = await insert_checkpoint(transaction, instance, checkpoint_id, state, now_ms, call_key=call_key)
-    if stored is not None and call_key and await _call_key_of(transaction, instance_id, checkpoint_id) == call_key:
+    if stored is not None and await _was_stored_by(transaction, instance_id, checkpoint_id, call_key):
         stored = None
     return CheckpointResult(
         found=stored is not None,
@@ -45,9 +45,20 @@ async def checkpoint(
     )
 
 
-async def _call_key_of(transaction: Transaction, instance_id: str, checkpoint_id: str) -> bytes | None:
+async def find_checkpoint(
+    transaction: Transaction, instance_id: str, checkpoint_id: str, call_key: bytes
+) -> bytes | None:
+    """The stored state; None when the call with this key has stored it, or nobody has."""
+    if await _was_stored_by(transaction, instance_id, checkpoint_id, call_key):
+        return None
+    return await get_checkpoint(transaction, instance_id, checkpoint_id)
+
+
+async def _was_stored_by(transaction: Transaction, instance_id: str, checkpoint_id: str, call_key: bytes) -> bool:
+    if not call_key:
+        return False
     row = await transaction.fetch_one("load_call_key", instance_id=instance_id, checkpoint_id=checkpoint_id)
-    return None if row is None else row["call_key"]
+    return row is not None and row["call_key"] == call_key
 
 
 async def insert_checkpoint(
@@ -73,6 +84,7 @@ async def insert_checkpoint(
             "advance_checkpoint",
             instance_id=instance.instance_id,
             checkpoint_id=checkpoint_id,
+            stored=1,
             now_ms=now_ms,
         )
         return None

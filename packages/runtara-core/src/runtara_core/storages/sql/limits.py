@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from runtara_sdk.errors import InvalidInputError
+from runtara_sdk.models import MAX_CHECKPOINTS, NewCheckpoint
 
 MAX_INSTANCE_ID_BYTES = 255
 MAX_TENANT_ID_BYTES = 255
@@ -40,6 +41,32 @@ def require_call_key(call_key: bytes) -> None:
     """Refuse a call key that is longer than any client makes it."""
     if len(call_key) > MAX_CALL_KEY_BYTES:
         raise InvalidInputError(f"call_key has {len(call_key)} bytes: at most {MAX_CALL_KEY_BYTES} are accepted")
+
+
+def require_new_checkpoints(new: Sequence[NewCheckpoint]) -> None:
+    """Refuse none, too many, and those of which one cannot be stored; the error names its place, from 1 on."""
+    if not new:
+        raise InvalidInputError("no checkpoint is named: give at least one")
+    require_few(new, MAX_CHECKPOINTS, "checkpoints")
+    for number, each in enumerate(new, 1):
+        try:
+            require_checkpoint_id(each.checkpoint_id)
+            require_call_key(each.call_key)
+            if not is_storable(each.checkpoint_id):
+                raise InvalidInputError("checkpoint_id holds a NUL or half a character: leave it out")
+        except InvalidInputError as error:
+            raise InvalidInputError(f"checkpoint {number} of {len(new)}: {error.message}") from None
+
+
+def is_storable(text: str) -> bool:
+    """Whether every database can hold a text: no NUL, no lone surrogate."""
+    if "\0" in text:
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def require_event_key(event_key: str) -> None:

@@ -12,6 +12,7 @@ from runtara_sdk.models import (
     CustomSignal,
     InstanceEvent,
     InstanceStatus,
+    NewCheckpoint,
     Registration,
     RetryAttempt,
     SignalPoll,
@@ -51,6 +52,7 @@ from runtara_core.storages.sql import (
     registration,
     retention,
     retries,
+    several_checkpoints,
     signal_waits,
     signals,
 )
@@ -136,6 +138,11 @@ class SqlStorage(Storage):
         return await self._write(
             checkpoints.checkpoint, instance_id, epoch, checkpoint_id, state, now_ms=now_ms, call_key=call_key
         )
+
+    async def checkpoints(
+        self, instance_id: str, epoch: int | None, new: Sequence[NewCheckpoint], *, now_ms: int
+    ) -> list[CheckpointResult]:
+        return await self._write(several_checkpoints.checkpoints, instance_id, epoch, new, now_ms=now_ms)
 
     async def get_checkpoint(self, instance_id: str, checkpoint_id: str) -> bytes | None:
         return await self._read(checkpoints.get_checkpoint, instance_id, checkpoint_id)

@@ -20,6 +20,7 @@ from runtara_core.testing.storage_suite.race_cases import RaceCases
 from runtara_core.testing.storage_suite.registration_cases import RegistrationCases
 from runtara_core.testing.storage_suite.retention_cases import RetentionCases
 from runtara_core.testing.storage_suite.retry_cases import RetryCases
+from runtara_core.testing.storage_suite.several_checkpoint_cases import SeveralCheckpointCases
 from runtara_core.testing.storage_suite.shutdown_cases import ShutdownCases
 from runtara_core.testing.storage_suite.signal_cases import SignalCases
 from runtara_core.testing.storage_suite.signal_wait_cases import SignalWaitCases
@@ -31,6 +32,7 @@ __all__ = ["StorageConformance"]
 class StorageConformance(
     RegistrationCases,
     CheckpointCases,
+    SeveralCheckpointCases,
     EventCases,
     RetryCases,
     SignalCases,
