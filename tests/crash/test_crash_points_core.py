@@ -7,6 +7,7 @@ that an answer does not come; they ask again, and nothing happens twice.
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 from runtara_sdk.models import InstanceStatus
@@ -66,6 +67,23 @@ async def test_row_6_checkpoint(platform: Platform, service: Service) -> None:
     instance_id = await run_through(platform, service, f"{INSTANCE}.checkpoint", call=5)
     assert (await finish(platform, service, instance_id)).epoch == 1
     assert len(await platform.checkpoints(instance_id)) == ORDERS + 1
+
+
+async def test_row_6_several_checkpoints_in_one_call(platform: Platform, tmp_path: Path) -> None:
+    """Core dies before their transaction, and between its commit and the answer: all are stored once, or none is."""
+    at = f"{INSTANCE}.checkpoints"
+    await platform.replace("core", at=at, when="before")
+    program = Path(__file__).with_name("programs") / "rows.py"
+    instance_id = await platform.start(program, {"row": "several", "directory": str(tmp_path)})
+    await platform.died("core")
+    assert await platform.checkpoints(instance_id) == {"old"}
+    await platform.start_core(at=at, when="after")
+    await platform.died("core")
+    assert await platform.checkpoints(instance_id) == {"old", "one", "two"}
+    await platform.start_core()
+    info = await platform.ended(instance_id)
+    # What the lost answer said is said again: the first "one" is not found, although it is there by now.
+    assert (info.status, info.output, info.epoch) == (InstanceStatus.COMPLETED, [None, "old", None, "1"], 1)
 
 
 async def test_rows_8_and_9_completion(platform: Platform, service: Service) -> None:

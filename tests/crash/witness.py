@@ -51,6 +51,14 @@ class Witness:
         self.note("known", name, (result.state if result.found else mine).decode())
         return name
 
+    async def keep_together(self, sdk: RuntaraSdk, *names: str) -> list[str]:
+        """Several checkpoints in one call."""
+        mine = self.process.encode()
+        results = await sdk.checkpoints([(name, mine) for name in names])
+        for name, result in zip(names, results, strict=True):
+            self.note("known", name, (result.state if result.found else mine).decode())
+        return list(names)
+
     async def _work(self, name: str, failures: int) -> str:
         from runtara_sdk import idempotency_key
 

@@ -15,6 +15,7 @@ METHODS = [
     "check_paused",
     "check_signals",
     "checkpoint",
+    "checkpoints",
     "close",
     "completed",
     "connect",

@@ -28,6 +28,7 @@ async def main() -> None:
         if path == "steps":
             done = [await witness.step(sdk, f"work-{number}") for number in range(STEPS)]
             done.append(await witness.keep(sdk, "kept"))
+            done += await witness.keep_together(sdk, "kept-too", "kept", "kept-last")
         elif path == "sleep":
             done.append(await witness.step(sdk, "work-0"))
             await sdk.durable_sleep(0.7, "nap")

@@ -58,6 +58,12 @@ async def effect(sdk: RuntaraSdk) -> None:
     await sdk.completed(await sdk.step("pay", pay))
 
 
+async def several(sdk: RuntaraSdk) -> None:
+    await sdk.checkpoint("old", b"old")
+    results = await sdk.checkpoints([(name, EPOCH.encode()) for name in ("one", "old", "two", "one")])
+    await sdk.completed([None if result.existing_state is None else result.state.decode() for result in results])
+
+
 async def attempts(sdk: RuntaraSdk) -> None:
     await refused("A-1")
 

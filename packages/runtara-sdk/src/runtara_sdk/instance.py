@@ -14,7 +14,7 @@ of the current task.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
@@ -136,6 +136,21 @@ class RuntaraSdk(InstanceLifecycle):
                 receipt = paid.state
         """
         return await self._calls.checkpoint(checkpoint_id, state)
+
+    async def checkpoints(self, checkpoints: Sequence[tuple[str, bytes]]) -> list[CheckpointResult]:
+        """As `checkpoint` for each `(checkpoint_id, state)`, in one request and one transaction.
+
+        All are answered, or all are refused and nothing is stored: `InvalidInputError` names the place of the one that
+        cannot be stored. Each is answered as it would be alone. One that is there is found, the others are stored, and
+        of two with one id the second finds the state of the first. At most 256 checkpoints and 64 MiB in one call.
+
+        Example::
+
+            results = await sdk.checkpoints([(f"order-{order.id}", order.receipt) for order in orders])
+            for order, result in zip(orders, results, strict=True):
+                order.receipt = result.state if result.found else order.receipt
+        """
+        return await self._calls.checkpoints(checkpoints)
 
     async def get_checkpoint(self, checkpoint_id: str) -> bytes | None:
         """The stored state, or None; never writes.
@@ -342,6 +357,9 @@ class RuntaraSdk(InstanceLifecycle):
 
     def _begin(self, registration: Registration) -> None:
         self._calls.begin(registration)
+
+    def _end(self) -> None:
+        self._calls.end()
 
     async def _check(self, *, suspension_too: bool) -> None:
         signal = await self.poll_signal()

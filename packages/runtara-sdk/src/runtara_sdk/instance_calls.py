@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from types import CodeType
 from typing import TYPE_CHECKING, Protocol, TypeVar
 from weakref import WeakValueDictionary
@@ -16,9 +16,17 @@ from weakref import WeakValueDictionary
 from runtara_sdk.backend import InstanceBackend
 from runtara_sdk.clock import Clock
 from runtara_sdk.durable_waits import DurableWaits
-from runtara_sdk.errors import ConfigurationError
+from runtara_sdk.errors import ConfigurationError, InvalidInputError
+from runtara_sdk.gathered_checkpoints import GatheredCheckpoints
 from runtara_sdk.interruption import InterruptionWatch
-from runtara_sdk.models import CallProgress, CheckpointResult, Registration, RetryAttempt
+from runtara_sdk.models import (
+    MAX_CHECKPOINTS,
+    CallProgress,
+    CheckpointResult,
+    NewCheckpoint,
+    Registration,
+    RetryAttempt,
+)
 from runtara_sdk.seen_keys import SeenKeys
 from runtara_sdk.signal_polls import StoreCall
 from runtara_sdk.under_way import OperationsUnderWay
@@ -68,12 +76,17 @@ class InstanceCalls:
         self._waits = waits
         self._clock = clock
         self._functions: dict[str, CodeType | None] = {}
+        self._gathered = GatheredCheckpoints(store)
         self._recorded: SeenKeys | None = None
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def begin(self, registration: Registration) -> None:
         """Hear of the registration: in a new instance nothing is found that this process has not recorded."""
         self._recorded = SeenKeys() if registration.is_new else None
+
+    def end(self) -> None:
+        """Hear that the connection is about to be closed."""
+        self._gathered.close()
 
     def about_to_record(self, checkpoint_id: str) -> None:
         """Hear that something will be recorded under a checkpoint id."""
@@ -97,10 +110,27 @@ class InstanceCalls:
 
     async def checkpoint(self, checkpoint_id: str, state: bytes = b"") -> CheckpointResult:
         """As `RuntaraSdk.checkpoint`."""
-        self.about_to_record(checkpoint_id)
-        result = await self._ask(self._store().checkpoint(checkpoint_id, state, call_key=os.urandom(16)))
-        self._watch.observe(result.pending_signal)
+        (result,) = await self._checkpoints([NewCheckpoint(checkpoint_id, state, os.urandom(16))])
         return result
+
+    async def checkpoints(self, checkpoints: Sequence[tuple[str, bytes]]) -> list[CheckpointResult]:
+        """As `RuntaraSdk.checkpoints`."""
+        if len(checkpoints) > MAX_CHECKPOINTS:
+            raise InvalidInputError(
+                f"{len(checkpoints)} checkpoints are more than {MAX_CHECKPOINTS}: store them in several calls"
+            )
+        if not checkpoints:
+            return []
+        return await self._checkpoints(
+            [NewCheckpoint(checkpoint_id, state, os.urandom(16)) for checkpoint_id, state in checkpoints]
+        )
+
+    async def _checkpoints(self, new: Sequence[NewCheckpoint]) -> list[CheckpointResult]:
+        for each in new:
+            self.about_to_record(each.checkpoint_id)
+        results = await self._ask(self._gathered.store(new))
+        self._watch.observe(results[-1].pending_signal)
+        return results
 
     async def progress(self, checkpoint_id: str) -> CallProgress:
         """The stored state or, without one, the retry attempt that comes next; never writes."""

@@ -188,6 +188,7 @@ class InstanceLifecycle:
                 await sdk.close()
         """
         await self._background.stop()
+        self._end()
         if self._connected is not None:
             backend, self._connected = self._connected, None
             await backend.close()
@@ -317,6 +318,9 @@ class InstanceLifecycle:
 
     def _begin(self, registration: Registration) -> None:
         """Hear what the registration says, before anything is recorded."""
+
+    def _end(self) -> None:
+        """Hear that the connection is about to be closed."""
 
     async def _obey(self, interruption: InstanceInterrupted) -> None:
         """Tell the store that the program winds down: acknowledges a cancel, a pause or a shutdown, within 5 s."""
