@@ -7,6 +7,7 @@ well-behaved client calls all the time, each call with a deadline; the resident 
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from daemon_process import DaemonProcess, Load
 from runtara_sdk.errors import RuntaraError
+from runtara_sdk.protocol import instance_pb2 as pb
 from runtara_sdk.transport import TransportClient
 
 MEBIBYTE = 1024 * 1024
@@ -78,7 +80,7 @@ async def under_attack(target: DaemonProcess, port: str = "instance") -> AsyncIt
         f"memory {before // MEBIBYTE} -> {witness.peak_bytes // MEBIBYTE} MiB, {witness.calls} other calls, "
         f"slowest {witness.slowest_seconds:.2f} s"
     )
-    assert not witness.failures
+    assert not witness.failures, witness.failures
     assert witness.calls >= 2
     # Also what earlier attacks have left counts.
     assert witness.peak_bytes - target.memory_at_start < MEMORY
@@ -105,3 +107,18 @@ async def watch(target: DaemonProcess, victim: TransportClient, witness: Witness
 async def serve_others(victim: TransportClient) -> None:
     """A call that every port answers, be it with an error."""
     assert await victim.call(b"", timeout_ms=round(CALL_SECONDS * 1000))
+
+
+async def request_of_state(target: DaemonProcess, size: int) -> bytes:
+    """Store a checkpoint of so many bytes; the request that is answered with them."""
+    client, name = target.client("instance"), f"of {size} bytes"
+    register = pb.RegisterInstanceRequest(instance_id=name, tenant_id="tenant")
+    answer = pb.RpcResponse.FromString(await client.call(pb.RpcRequest(register_instance=register).SerializeToString()))
+    launch = answer.register_instance
+    request = pb.RpcRequest(epoch=launch.epoch, instance_token=launch.instance_token)
+    state = random.Random(0).randbytes(size)
+    request.checkpoint.CopyFrom(pb.CheckpointRequest(instance_id=name, checkpoint_id="state", state=state))
+    await client.call(request.SerializeToString())
+    await client.close()
+    request.get_checkpoint.CopyFrom(pb.GetCheckpointRequest(instance_id=name, checkpoint_id="state"))
+    return request.SerializeToString()

@@ -16,11 +16,10 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from attack import MEBIBYTE, serve_others, serving_attackers, under_attack
+from attack import MEBIBYTE, request_of_state, serve_others, serving_attackers, under_attack
 from daemon_process import DaemonProcess
 from runtara_sdk.errors import RuntaraError
 from runtara_sdk.protocol import environment_pb2
-from runtara_sdk.protocol import instance_pb2 as pb
 from runtara_sdk.protocol.frame import FrameType, encode_frame
 from runtara_sdk.transport import TransportClient
 from runtara_sdk.transport.quic import QuicClient
@@ -106,19 +105,7 @@ async def test_requests_that_never_become_whole(target: DaemonProcess) -> None:
 
 
 async def test_answers_that_nobody_reads(target: DaemonProcess) -> None:
-    state = random.Random(0).randbytes(2 * MEBIBYTE)
-    client = target.client("instance", library="aioquic")
-    register = pb.RegisterInstanceRequest(instance_id="large", tenant_id="tenant")
-    answer = pb.RpcResponse.FromString(await client.call(pb.RpcRequest(register_instance=register).SerializeToString()))
-    request = pb.RpcRequest(epoch=answer.register_instance.epoch)
-    if request.DESCRIPTOR.fields_by_name.get("instance_token"):
-        request.instance_token = answer.register_instance.instance_token
-    request.checkpoint.CopyFrom(pb.CheckpointRequest(instance_id="large", checkpoint_id="state", state=state))
-    await client.call(request.SerializeToString())
-    request.get_checkpoint.CopyFrom(pb.GetCheckpointRequest(instance_id="large", checkpoint_id="state"))
-    opening = encode_frame(FrameType.REQUEST, request.SerializeToString())
-    await client.close()
-
+    opening = encode_frame(FrameType.REQUEST, await request_of_state(target, 2 * MEBIBYTE))
     readers = [target.client("instance", library="aioquic") for _ in range(3)]
     async with under_attack(target):
         streams = [stream for reader in readers for stream in await open_streams(reader, 100, opening, end=True)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 from collections import OrderedDict, deque
 from collections.abc import Callable
 
@@ -114,6 +115,15 @@ class LocalConnection(asyncio.Protocol):
     def open_streams(self) -> int:
         """Number of calls in flight."""
         return len(self._calls)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether the peer has sent something, or left, that the event loop has had no turn to tell."""
+        if self._transport is None:
+            return False
+        waiting = select.poll()
+        waiting.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(waiting.poll(0))
 
     def open_stream(self) -> Stream:
         """A new stream of this side."""
