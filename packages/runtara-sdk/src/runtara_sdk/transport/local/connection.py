@@ -176,7 +176,8 @@ class LocalConnection(asyncio.Protocol):
         call = self._calls.get(stream_id)
         if call is not None:
             _discard(call)
-            self._write(encode_code(stream_id, MessageKind.RESET, code))
+            if call.stream.is_alive:  # else the peer has given it up
+                self._write(encode_code(stream_id, MessageKind.RESET, code))
 
     def announce_read(self, stream_id: int, position: int) -> None:
         """Allow the peer to send on."""
