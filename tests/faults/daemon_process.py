@@ -36,6 +36,7 @@ class DaemonProcess:
         self._process: asyncio.subprocess.Process | None = None
         self.is_local = is_local
         self.addresses: dict[str, str] = {}
+        self.local_addresses: dict[str, str] = {}
         self.memory_at_start = 0
 
     @property
@@ -63,7 +64,9 @@ class DaemonProcess:
                 stderr=log,
                 env={**os.environ, **variables},
             )
-        self.addresses = dict(zip(PORTS, self._of_the_transport(await self._words()), strict=True))
+        words = await self._words()
+        self.addresses = dict(zip(PORTS, self._of_the_transport(words), strict=True))
+        self.local_addresses = dict(zip(PORTS, words[len(PORTS) :], strict=True))
         self.memory_at_start = self.memory_bytes()
 
     async def kill(self) -> None:
