@@ -94,8 +94,10 @@ async def test_a_lone_call_in_flight_learns_of_the_death_without_other_traffic(
     waiting = asyncio.create_task(client.call(b"sleep 60000", timeout_ms=CALL_MS))
     connection = client._connection
     assert connection is not None
-    if isinstance(connection, Connection):
-        async with asyncio.timeout(WAIT_SECONDS):
+    async with asyncio.timeout(WAIT_SECONDS):
+        while not connection.open_streams:  # until the call is made
+            await asyncio.sleep(0)
+        if isinstance(connection, Connection):
             while connection.unanswered_since is not None:  # until the server has acknowledged the request
                 await asyncio.sleep(0.01)
     await server.kill()
