@@ -95,10 +95,10 @@ async def test_a_lone_call_in_flight_learns_of_the_death_without_other_traffic(
     connection = client._connection
     assert connection is not None
     async with asyncio.timeout(WAIT_SECONDS):
-        while not connection.open_streams:  # until the call is made
+        while not connection.open_streams:  # until the request has been sent
             await asyncio.sleep(0)
         if isinstance(connection, Connection):
-            while connection.unanswered_since is not None:  # until the server has acknowledged the request
+            while connection.unanswered_since is not None:  # until the server has acknowledged it
                 await asyncio.sleep(0.01)
     await server.kill()
     with pytest.raises(ConnectionLostError):
