@@ -55,6 +55,15 @@ def quic_library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     return name
 
 
+@pytest.fixture(params=["aioquic", "qh3", "local"])
+def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The QUIC library of both sides, or `local`."""
+    name = str(request.param)
+    if name != "local":
+        monkeypatch.setenv("RUNTARA_QUIC_LIBRARY", name)
+    return name
+
+
 @pytest.fixture
 def running_core(tmp_path: Path) -> Any:
     """A context manager that runs core in this process, on an SQLite file of this test unless told otherwise."""

@@ -11,15 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runtara_core.management_client import ManagementClient
+from runtara_sdk.transport import TransportClient, open_client
 from runtara_sdk.transport.quic import QuicClient
 
 _DEADLINE_SECONDS = 60.0
 PORTS = ("instance", "management", "environment")
+"""What is served, on a UDP port and on a local socket each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What one port holds, as it says itself."""
+    """What one server holds, as it says itself."""
 
     connections: int
     streams: int
@@ -27,12 +29,15 @@ class Load:
 
 
 class DaemonProcess:
-    """Both daemons on SQLite in `directory`."""
+    """Both daemons on SQLite in `directory`, spoken to over QUIC or over local sockets."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, is_local: bool = False) -> None:
         self._directory = directory
         self._process: asyncio.subprocess.Process | None = None
-        self.ports: dict[str, int] = {}
+        self.is_local = is_local
+        self.addresses: dict[str, str] = {}
+        self.local_addresses: dict[str, str] = {}
+        self.memory_at_start = 0
 
     @property
     def process_id(self) -> int:
@@ -59,7 +64,10 @@ class DaemonProcess:
                 stderr=log,
                 env={**os.environ, **variables},
             )
-        self.ports = dict(zip(PORTS, await self._numbers(), strict=True))
+        words = await self._words()
+        self.addresses = dict(zip(PORTS, self._of_the_transport(words), strict=True))
+        self.local_addresses = dict(zip(PORTS, words[len(PORTS) :], strict=True))
+        self.memory_at_start = self.memory_bytes()
 
     async def kill(self) -> None:
         if self._process is not None and self._process.returncode is None:
@@ -73,20 +81,28 @@ class DaemonProcess:
         return int(found[1]) * 1024
 
     async def load(self) -> dict[str, Load]:
-        """What each port holds."""
+        """What each server of the transport holds."""
         os.kill(self.process_id, signal.SIGUSR1)
-        numbers = await self._numbers()
+        numbers = [int(word) for word in self._of_the_transport(await self._words())]
         return {name: Load(*numbers[3 * index : 3 * index + 3]) for index, name in enumerate(PORTS)}
 
-    def client(self, port: str, *, library: str | None = None) -> QuicClient:
-        return QuicClient(f"127.0.0.1:{self.ports[port]}", ca_file=self.ca_file, library=library)
+    def client(self, port: str, *, library: str | None = None) -> TransportClient:
+        """A client of a server; the library is that of QUIC."""
+        address = self.addresses[port]
+        if library is None or self.is_local:
+            return open_client(address, ca_file=self.ca_file)
+        return QuicClient(address, ca_file=self.ca_file, library=library)
 
     def management(self) -> ManagementClient:
         return ManagementClient(self.client("management"))
 
-    async def _numbers(self) -> list[int]:
+    def _of_the_transport(self, words: list[str]) -> list[str]:
+        half = len(words) // 2
+        return words[half:] if self.is_local else words[:half]
+
+    async def _words(self) -> list[str]:
         assert self._process is not None
         assert self._process.stdout is not None
         line = await asyncio.wait_for(self._process.stdout.readline(), _DEADLINE_SECONDS)
         assert line, self.log
-        return [int(number) for number in line.split()]
+        return line.decode().split()

@@ -1,7 +1,7 @@
 """daemons.py DATABASE_URL DATA_DIR: core and environment in one process, which tells its load.
 
-Prints the instance, management and environment ports when it listens, and at each SIGUSR1 connections, open streams and
-buffered bytes of each.
+Prints the addresses of its servers when it listens, and at each SIGUSR1 connections, open streams and buffered bytes of
+each: the ports of instances, management and environment, then their local sockets.
 """
 
 from __future__ import annotations
@@ -32,14 +32,15 @@ async def main(database_url: str, data_dir: Path) -> None:
         )
     )
     await environment.start()
-    servers = [*core._listening.ports, *environment._listening.ports]
+    cores, environments = core._listening, environment._listening
+    servers = [*cores.ports, *environments.ports, *cores.sockets, *environments.sockets]
 
     def tell_load() -> None:
         numbers = ((each.connection_count, each.open_streams, each.buffered_bytes) for each in servers)
         print(*(number for load in numbers for number in load), flush=True)
 
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, tell_load)
-    print(*(each.port for each in servers), flush=True)
+    print(*(each.address for each in servers), flush=True)
     await asyncio.Event().wait()
 
 

@@ -33,14 +33,6 @@ class Management:
                 await asyncio.sleep(0.005)
 
 
-@pytest.fixture(params=["aioquic", "qh3", "local"])
-def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The QUIC library of both sides, or the local transport."""
-    if request.param != "local":
-        monkeypatch.setenv("RUNTARA_QUIC_LIBRARY", request.param)
-    return str(request.param)
-
-
 @pytest.mark.parametrize("how", ["cancelled", "closed"])
 async def test_a_long_poll_ends_with_its_caller_and_claims_nothing_more(
     running_core: Any, transport: str, how: str

@@ -1,7 +1,8 @@
 """Clients that flood, stall and lie: the daemon's memory stays bounded, others are served, and nothing is left behind.
 
-The daemon runs in a process of its own with small bounds, so that exceeding them shows. While an attack runs, a
-well-behaved client calls all the time, each call with a deadline; the resident memory is read all the time as well.
+Most attacks are made on either QUIC library and on local sockets. Those whose weapon is the datagram are QUIC's alone:
+a local socket loses nothing, brings bytes in order, and knows no handshake. `test_hostile_local_peers.py` has the
+attacks that only a local socket knows.
 """
 
 from __future__ import annotations
@@ -11,108 +12,44 @@ import random
 import socket
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from daemon_process import DaemonProcess, Load
+import pytest_asyncio
+from attack import MEBIBYTE, request_of_state, serve_others, serving_attackers, under_attack
+from daemon_process import DaemonProcess
 from runtara_sdk.errors import RuntaraError
 from runtara_sdk.protocol import environment_pb2
-from runtara_sdk.protocol import instance_pb2 as pb
 from runtara_sdk.protocol.frame import FrameType, encode_frame
+from runtara_sdk.transport import TransportClient
 from runtara_sdk.transport.quic import QuicClient
 from runtara_sdk.transport.quic.library import ClientSecurity
 from runtara_sdk.transport.quic.library_choice import select_library
 from runtara_sdk.transport.stream import Stream
 
-MEBIBYTE = 1024 * 1024
-BUFFERS = 48 * MEBIBYTE
-MEMORY = 2 * BUFFERS + 112 * MEBIBYTE
-"""Twice the bound, as shares may add up to, and what engines, streams and freed but unreturned memory take."""
-CALL_SECONDS = 30.0
-VARIABLES = {
-    "RUNTARA_QUIC_MAX_BUFFERED_BYTES": str(BUFFERS),
-    "RUNTARA_QUIC_MAX_STREAMS": "3000",
-    "RUNTARA_QUIC_IDLE_TIMEOUT_MS": "10000",
-    "RUNTARA_QUIC_KEEP_ALIVE_MS": "1000",
-    "RUNTARA_QUIC_REQUEST_DEADLINE_MS": "2000",
-    "RUNTARA_QUIC_HANDSHAKE_TIMEOUT_MS": "1500",
-}
+# The daemons of a kind are started once.
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@dataclass
-class Witness:
-    """What a well-behaved client and an observer of memory saw."""
-
-    slowest_seconds: float = 0.0
-    calls: int = 0
-    peak_bytes: int = 0
-    failures: list[str] = field(default_factory=list)
-
-
-@pytest.fixture(params=["aioquic", "qh3"])
-async def target(request: pytest.FixtureRequest, daemon_process: DaemonProcess) -> AsyncIterator[DaemonProcess]:
-    """The daemons on each QUIC library."""
-    await daemon_process.start(**VARIABLES, RUNTARA_QUIC_LIBRARY=str(request.param))
-    yield daemon_process
-    assert "Traceback" not in daemon_process.log
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["aioquic", "qh3", "local"])
+async def target(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[DaemonProcess]:
+    """The daemons on each QUIC library and on local sockets."""
+    async with serving_attackers(tmp_path_factory.mktemp("target"), request.param) as daemons:
+        yield daemons
 
 
-@asynccontextmanager
-async def under_attack(target: DaemonProcess, port: str = "instance") -> AsyncIterator[Witness]:
-    """Others are served during the block, memory is bounded in it, and nothing of it is left afterwards."""
-    witness = Witness()
-    victim = target.client(port, library="qh3")
-    await serve_others(victim)
-    before = target.memory_bytes()
-    watching = asyncio.create_task(watch(target, victim, witness))
-    try:
-        yield witness
-        seen = witness.calls
-        while witness.calls < seen + 2 and not watching.done():
-            await asyncio.sleep(0.01)
-    finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
-    print(
-        f"memory {before // MEBIBYTE} -> {witness.peak_bytes // MEBIBYTE} MiB, {witness.calls} other calls, "
-        f"slowest {witness.slowest_seconds:.2f} s"
-    )
-    assert not witness.failures
-    assert witness.calls >= 2
-    assert witness.peak_bytes - before < MEMORY
-    await victim.close()
-    async with asyncio.timeout(60):
-        while (await target.load())[port] != Load(0, 0, 0):
-            await asyncio.sleep(0.1)
+over_quic = pytest.mark.parametrize("target", ["aioquic", "qh3"], indirect=True, scope="module")
 
 
-async def watch(target: DaemonProcess, victim: QuicClient, witness: Witness) -> None:
-    while True:
-        started = time.monotonic()
-        try:
-            await serve_others(victim)
-        except RuntaraError as error:
-            witness.failures.append(f"{type(error).__name__}: {error}")
-        witness.slowest_seconds = max(witness.slowest_seconds, time.monotonic() - started)
-        witness.peak_bytes = max(witness.peak_bytes, target.memory_bytes())
-        witness.calls += 1
-        await asyncio.sleep(0.02)
-
-
-async def serve_others(victim: QuicClient) -> None:
-    """A call that every port answers, be it with an error."""
-    assert await victim.call(b"", timeout_ms=round(CALL_SECONDS * 1000))
-
-
-async def open_streams(client: QuicClient, count: int, opening: bytes, *, end: bool = False) -> list[Stream]:
+async def open_streams(client: TransportClient, count: int, opening: bytes, *, end: bool = False) -> list[Stream]:
     """Open as many calls as the peer allows, up to `count`, and send this on each."""
     await client.connect()
-    connection: Any = client._connection
+    connection = connection_of(client)
     streams: list[Stream] = []
     for number in range(count):
-        if not connection.can_open_stream:
+        if isinstance(client, QuicClient) and not connection.can_open_stream:
             break
         stream = connection.open_stream()
         stream.send(opening, end=end)
@@ -122,11 +59,21 @@ async def open_streams(client: QuicClient, count: int, opening: bytes, *, end: b
     return streams
 
 
-async def vanish(client: QuicClient) -> None:
-    """Be gone without a word, as a machine that lost its power."""
-    connection: Any = client._connection
-    connection._send = lambda data, address: None
+def connection_of(client: TransportClient) -> Any:
+    return client._connection  # type: ignore[attr-defined]
+
+
+async def vanish(client: TransportClient) -> None:
+    """Be gone without a word, as a machine that lost its power; of a local process the kernel tells."""
+    if isinstance(client, QuicClient):
+        connection_of(client)._send = lambda data, address: None
     await client.close()
+
+
+def stop_reading(client: TransportClient) -> None:
+    """Take nothing more from the connection; the windows of QUIC see to that when nothing is taken from streams."""
+    if not isinstance(client, QuicClient):
+        connection_of(client)._transport.pause_reading()
 
 
 async def test_streams_that_are_opened_and_left(target: DaemonProcess) -> None:
@@ -158,22 +105,12 @@ async def test_requests_that_never_become_whole(target: DaemonProcess) -> None:
 
 
 async def test_answers_that_nobody_reads(target: DaemonProcess) -> None:
-    state = random.Random(0).randbytes(2 * MEBIBYTE)
-    client = target.client("instance", library="aioquic")
-    register = pb.RegisterInstanceRequest(instance_id="large", tenant_id="tenant")
-    answer = pb.RpcResponse.FromString(await client.call(pb.RpcRequest(register_instance=register).SerializeToString()))
-    request = pb.RpcRequest(epoch=answer.register_instance.epoch)
-    if request.DESCRIPTOR.fields_by_name.get("instance_token"):
-        request.instance_token = answer.register_instance.instance_token
-    request.checkpoint.CopyFrom(pb.CheckpointRequest(instance_id="large", checkpoint_id="state", state=state))
-    await client.call(request.SerializeToString())
-    request.get_checkpoint.CopyFrom(pb.GetCheckpointRequest(instance_id="large", checkpoint_id="state"))
-    opening = encode_frame(FrameType.REQUEST, request.SerializeToString())
-    await client.close()
-
+    opening = encode_frame(FrameType.REQUEST, await request_of_state(target, 2 * MEBIBYTE))
     readers = [target.client("instance", library="aioquic") for _ in range(3)]
     async with under_attack(target):
         streams = [stream for reader in readers for stream in await open_streams(reader, 100, opening, end=True)]
+        for reader in readers:
+            stop_reading(reader)
         # Nothing is taken from the streams: 600 MiB would wait for their readers.
         while (await target.load())["instance"].streams > 0:
             await asyncio.sleep(0.05)
@@ -182,13 +119,17 @@ async def test_answers_that_nobody_reads(target: DaemonProcess) -> None:
             await reader.close()
 
 
+@over_quic
 async def test_bytes_far_ahead_of_a_gap(target: DaemonProcess) -> None:
-    """One byte at the end of each window makes a careless receiver reserve all that comes before it."""
+    """One byte at the end of each window makes a careless receiver reserve all that comes before it.
+
+    A local socket brings bytes in order, so there are no gaps in them.
+    """
     clients = [target.client("instance", library="aioquic") for _ in range(30)]
     async with under_attack(target):
         for client in clients:
             streams = await open_streams(client, 8, b"")
-            connection: Any = client._connection
+            connection = connection_of(client)
             for stream in streams:
                 sender = connection._engine._streams[stream.stream_id].sender
                 offset = 4 * MEBIBYTE - 1
@@ -238,10 +179,12 @@ async def test_uploads_that_go_on_after_their_answer(target: DaemonProcess) -> N
         await client.close()
 
 
+@over_quic
 async def test_handshakes_that_nobody_completes(target: DaemonProcess, rounds: int) -> None:
+    """A local socket has no handshake; those who connect to one and say nothing have a test of their own."""
     draw = random.Random(1)
     genuine = [first_packet(target) for _ in range(60)]
-    host = ("127.0.0.1", target.ports["instance"])
+    host = udp_address(target)
     flood = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     flood.setblocking(False)
     async with under_attack(target) as witness:
@@ -269,6 +212,11 @@ async def test_handshakes_that_nobody_completes(target: DaemonProcess, rounds: i
     flood.close()
 
 
+def udp_address(target: DaemonProcess) -> tuple[str, int]:
+    host, _, port = target.addresses["instance"].rpartition(":")
+    return host, int(port)
+
+
 def first_packet(target: DaemonProcess) -> bytes:
     """What a client sends first."""
     security = ClientSecurity("localhost", target.ca_file, verify=True)
@@ -278,7 +226,9 @@ def first_packet(target: DaemonProcess) -> bytes:
     return data
 
 
+@over_quic
 async def test_datagrams_of_noise(target: DaemonProcess, rounds: int) -> None:
+    """Noise on a local socket harms the connection that it comes on; it has a test of its own."""
     draw = random.Random(2)
     client = target.client("instance", library="aioquic")
     await client.connect()
@@ -292,10 +242,10 @@ async def test_datagrams_of_noise(target: DaemonProcess, rounds: int) -> None:
                         : len(data)
                     ]
                 try:
-                    noise.sendto(data, ("127.0.0.1", target.ports["instance"]))
+                    noise.sendto(data, udp_address(target))
                 except BlockingIOError:
                     await asyncio.sleep(0)
                 if number % 20 == 0:
                     await asyncio.sleep(0)
-            assert client.is_connected
+            assert connection_of(client).is_open
             await client.close()

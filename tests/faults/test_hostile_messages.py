@@ -1,4 +1,7 @@
-"""Whatever bytes come as a request: an answer or a refusal, and never an accident inside the server."""
+"""Whatever bytes come as a request: an answer or a refusal, and never an accident inside the server.
+
+Requests mean the same on either transport, so one transport brings them: QUIC. What opens a stream comes on both.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from hypothesis import strategies as st
 from runtara_sdk.errors import ProtocolError, RuntaraError
 from runtara_sdk.protocol import environment_pb2, instance_pb2, management_pb2
 from runtara_sdk.protocol.frame import FrameType, encode_frame
-from runtara_sdk.transport.quic import QuicClient
+from runtara_sdk.transport import TransportClient, open_client
 
 PACKAGES: dict[str, Any] = {
     "instance": instance_pb2,
@@ -55,7 +58,8 @@ class Target:
         self.runner = asyncio.Runner()
         self.daemons = DaemonProcess(directory)
         self.runner.run(self.daemons.start())
-        self.clients: dict[str, QuicClient] = {}
+        self.clients: dict[str, TransportClient] = {}
+        self.local_clients: dict[str, TransportClient] = {}
         self.registrations: dict[str, instance_pb2.RegisterInstanceResponse] = {}
         self.runner.run(self._prepare())
 
@@ -63,6 +67,7 @@ class Target:
         """Clients of each port, and instances for requests to name."""
         for port in PORTS:
             self.clients[port] = self.daemons.client(port)
+            self.local_clients[port] = open_client(self.daemons.local_addresses[port])
         for name in KNOWN:
             register = instance_pb2.RegisterInstanceRequest(instance_id=name, tenant_id="tenant")
             request = instance_pb2.RpcRequest(register_instance=register)
@@ -85,7 +90,7 @@ class Target:
         return request.SerializeToString()
 
     def close(self) -> None:
-        for client in self.clients.values():
+        for client in (*self.clients.values(), *self.local_clients.values()):
             self.runner.run(client.close())
         self.runner.run(self.daemons.kill())
         self.runner.close()
@@ -180,7 +185,7 @@ def requests(port: str) -> st.SearchStrategy[bytes]:
     return st.one_of(whole, whole, damaged, st.binary(max_size=200))
 
 
-async def ask(client: QuicClient, payload: bytes) -> bytes | None:
+async def ask(client: TransportClient, payload: bytes) -> bytes | None:
     try:
         return await client.call(payload, timeout_ms=30_000)
     except ProtocolError:
@@ -233,9 +238,10 @@ def frames() -> st.SearchStrategy[bytes]:
     )
 
 
+@pytest.mark.parametrize("is_local", [False, True], ids=["quic", "local"])
 @pytest.mark.parametrize("port", PORTS)
-def test_every_stream_ends_whatever_it_carries(target: Target, port: str, rounds: int) -> None:
-    client = target.clients[port]
+def test_every_stream_ends_whatever_it_carries(target: Target, port: str, is_local: bool, rounds: int) -> None:
+    client: Any = (target.local_clients if is_local else target.clients)[port]
 
     async def open_all(contents: list[bytes]) -> None:
         await client.connect()
@@ -265,3 +271,21 @@ def test_every_stream_ends_whatever_it_carries(target: Target, port: str, rounds
 
     attack()
     assert "Traceback" not in target.daemons.log
+
+
+def test_a_batch_of_bad_events_costs_no_log(target: Target) -> None:
+    register = instance_pb2.RegisterInstanceRequest(instance_id="logger", tenant_id="tenant")
+    request = instance_pb2.RpcRequest(register_instance=register)
+    client = target.clients["instance"]
+    answer = instance_pb2.RpcResponse.FromString(target.runner.run(client.call(request.SerializeToString())))
+    launch = answer.register_instance
+    event = instance_pb2.InstanceEvent(instance_id="logger", event_type=99)  # type: ignore[arg-type]
+    batch = instance_pb2.InstanceEventBatch(events=[event] * 5_000)
+    request = instance_pb2.RpcRequest(
+        epoch=launch.epoch, instance_token=launch.instance_token, instance_event_batch=batch
+    )
+    logged = len(target.daemons.log)
+    answer = instance_pb2.RpcResponse.FromString(target.runner.run(client.call(request.SerializeToString())))
+    assert answer.instance_event_batch.accepted == 0
+    assert not answer.HasField("error"), answer
+    assert len(target.daemons.log) - logged < 64 * 1024

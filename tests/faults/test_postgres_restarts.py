@@ -1,4 +1,7 @@
-"""PostgreSQL goes away under load, in good order and by crashing, and its connections are cut by the storm."""
+"""PostgreSQL goes away under load, in good order and by crashing, and its connections are cut by the storm.
+
+The connections of core to its clients stay as they are, so one transport does: QUIC.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The SQLite file meets a full disk, a lock of another process, and a file that cannot be written."""
+"""The SQLite file meets a full disk, a lock of another process, and a file that cannot be written.
+
+What a caller is told of the file is a message like any other, so one transport does: QUIC.
+"""
 
 from __future__ import annotations
 
@@ -107,7 +110,7 @@ async def test_a_limit_on_file_sizes_loses_nothing_and_work_goes_on_when_it_is_r
     limit = 2 * 1024 * 1024
     resource.prlimit(daemon_process.process_id, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     management = daemon_process.management()
-    address = f"127.0.0.1:{daemon_process.ports['instance']}"
+    address = daemon_process.addresses["instance"]
     async with asyncio.timeout(60), registered_backend(address, daemon_process.ca_file) as backend:
         count, error = await write_until_refused(backend)
         assert count > 5

@@ -12,6 +12,8 @@ import socket
 from dataclasses import dataclass
 from typing import Any
 
+from runtara_sdk.transport.address import parse_address
+
 _LARGEST_DATAGRAM = 65_536
 _BATCH = 64
 
@@ -30,11 +32,11 @@ class NetworkFaults:
 
 
 class UdpProxy:
-    """Forwards UDP to `server` with faults drawn from `seed`."""
+    """Forwards UDP to the address `server`, with faults drawn from `seed`."""
 
-    def __init__(self, server: tuple[str, int], faults: NetworkFaults, seed: int) -> None:
+    def __init__(self, server: str, faults: NetworkFaults, seed: int) -> None:
         self._loop = asyncio.get_running_loop()
-        self._server = server
+        self._server = parse_address(server)
         self._faults = faults
         self._random = random.Random(seed)
         self._front = _bound_socket()
@@ -55,15 +57,21 @@ class UdpProxy:
         """Lose everything in these directions until told otherwise: half-open when only one is given."""
         self._silent = {"to server": to_server, "to client": to_client}
 
-    def move_to(self, server: tuple[str, int]) -> None:
+    async def until_withheld(self) -> None:
+        """Return once silence has met somebody who goes on trying."""
+        lost = self.lost
+        while self.lost < lost + 5:
+            await asyncio.sleep(0.01)
+
+    def move_to(self, server: str) -> None:
         """Forward to another server from now on."""
-        self._server = server
+        self._server = parse_address(server)
         for back in self._backs.values():
             self._loop.remove_reader(back.fileno())
             back.close()
         self._backs.clear()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Stop forwarding."""
         self._closed = True
         for each in (self._front, *self._backs.values()):

@@ -9,10 +9,11 @@ import pytest
 from runtara_sdk.errors import DeadlineExceededError, ProtocolError
 from runtara_sdk.protocol.frame import Frame, FrameType, encode_frame
 from runtara_sdk.transport import ConnectionLostError, RequestStream, ServerSettings, TlsIdentity, read_request
+from runtara_sdk.transport.local import LocalClient, serve_local
 from runtara_sdk.transport.quic import QuicClient, serve_quic
 from runtara_sdk.transport.quic.datagram import DatagramEndpoint
 
-from .conftest import LIBRARIES, Serve, ServeQuic, answering, echo
+from .conftest import LIBRARIES, Client, Serve, ServeQuic, Server, answering, echo
 
 MEBIBYTE = 1024 * 1024
 
@@ -173,8 +174,8 @@ async def test_no_response_at_all_is_a_protocol_error(serving: Serve) -> None:
             await client.call(b"signal")
 
 
-@pytest.mark.parametrize("library", LIBRARIES)
-async def test_handlers_are_bounded(authority: tuple[Path, TlsIdentity], library: str) -> None:
+@pytest.mark.parametrize("kind", [*LIBRARIES, "local"])
+async def test_handlers_are_bounded(authority: tuple[Path, TlsIdentity], socket_path: Path, kind: str) -> None:
     ca_file, identity = authority
     running = most = 0
 
@@ -186,8 +187,15 @@ async def test_handlers_are_bounded(authority: tuple[Path, TlsIdentity], library
         running -= 1
         return payload
 
-    server = await serve_quic(answering(respond), ServerSettings(max_handlers=3), identity, library=library)
-    client = QuicClient(server.address, ca_file=ca_file, library=library)
+    settings = ServerSettings(max_handlers=3)
+    server: Server
+    client: Client
+    if kind == "local":
+        server = await serve_local(answering(respond), settings, socket_path)
+        client = LocalClient(server.address)
+    else:
+        server = await serve_quic(answering(respond), settings, identity, library=kind)
+        client = QuicClient(server.address, ca_file=ca_file, library=kind)
     await asyncio.gather(*(client.call(b"x") for _ in range(50)))
     assert most <= 3
     await client.close()

@@ -170,9 +170,11 @@ async def test_who_never_reads_is_held_to_a_bound_and_harms_nobody(socket_path: 
     await until(lambda: server.open_streams > 20)
     assert await client.call(b"others") == b"others"
     await until(lambda: server.open_streams == 0)
-    assert server.buffered_bytes == 0
+    # That the calls were given up is still to be read.
+    assert server.buffered_bytes < 1_000
     assert await client.call(b"still") == b"still"
     writer.close()
+    await until(lambda: server.buffered_bytes == 0)
     await client.close()
     await server.close()
 

@@ -7,6 +7,7 @@ import logging
 from runtara_sdk.errors import RuntaraError, StorageError
 from runtara_sdk.models import WaitsBeside
 from runtara_sdk.protocol import instance_pb2 as pb
+from runtara_sdk.transport.complaints import Complaints
 
 from runtara_core.instance_service import InstanceService
 from runtara_core.wire.dispatch import HANDLER_SECONDS, RpcDispatcher
@@ -45,6 +46,7 @@ class InstanceHandler:
     def __init__(self, service: InstanceService, gate: InstanceGate) -> None:
         self._service = service
         self._gate = gate
+        self._complaints = Complaints(logger)
         self.dispatcher = RpcDispatcher(
             pb.RpcRequest,
             pb.RpcResponse,
@@ -145,7 +147,7 @@ class InstanceHandler:
             try:
                 await self._service.report_event(call.instance_id, _epoch(request), decode_event(call))
             except RuntaraError as error:
-                logger.warning("event of instance %s skipped: %s", call.instance_id, error)
+                self._complaints.warn("event of instance %s skipped: %s", call.instance_id, error)
             else:
                 accepted += 1
         return pb.RpcResponse(instance_event_batch=pb.InstanceEventBatchResponse(accepted=accepted))

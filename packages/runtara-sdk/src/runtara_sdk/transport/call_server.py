@@ -9,6 +9,7 @@ from functools import partial
 
 from runtara_sdk.errors import DeadlineExceededError, ProtocolError, TransportError
 from runtara_sdk.protocol.frame import FrameType, encode_frame
+from runtara_sdk.transport.complaints import Complaints
 from runtara_sdk.transport.settings import ServerSettings
 from runtara_sdk.transport.stream import INTERNAL_ERROR, NOT_PROCESSED, PROTOCOL_VIOLATION, Stream
 
@@ -25,7 +26,11 @@ PayloadHandler = Callable[[bytes], Awaitable[bytes | None]]
 
 
 class CallServer:
-    """Runs the handler of each call in a task of its own."""
+    """Runs the handler of each call in a task of its own.
+
+    Attributes:
+        complaints: for warnings about clients.
+    """
 
     def __init__(self, handler: StreamHandler, settings: ServerSettings) -> None:
         self._loop = asyncio.get_running_loop()
@@ -34,6 +39,7 @@ class CallServer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(settings.max_handlers) if settings.max_handlers else None
         self._closing = False
+        self.complaints = Complaints(_logger)
 
     @property
     def is_closing(self) -> bool:
@@ -73,7 +79,7 @@ class CallServer:
             stream.finish()
             await stream.drain(self._loop.time() + self._seconds)
         except ProtocolError as error:
-            _logger.warning("a call from %s is dropped: %s", stream.peer, error)
+            self.complaints.warn("a call from %s is dropped: %s", stream.peer, error)
             stream.reset(PROTOCOL_VIOLATION)
         except (TransportError, DeadlineExceededError) as error:
             _logger.info("a call from %s was given up: %s", stream.peer, error)

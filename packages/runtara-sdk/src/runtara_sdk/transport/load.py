@@ -69,7 +69,7 @@ class ConnectionLoad:
         self._server.buffered_bytes -= size
 
     def hold_unordered(self, size: int) -> bool:
-        """Set the bytes that wait for earlier ones; False when this connection has to let go of some."""
+        """Set the bytes that are of no use before others come; False when this connection has to let go of some."""
         change, self._unordered_bytes = size - self._unordered_bytes, size
         if change > 0:
             return self.hold(change)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import select
+from collections import OrderedDict, deque
 from collections.abc import Callable
 
 from runtara_sdk.errors import ProtocolError, RuntaraError, TransportError
@@ -27,7 +28,10 @@ _HIGH_WATER_BYTES = 256 * 1024
 """So much the event loop holds for a peer before streams have to wait."""
 
 _MOST_UNREAD_BYTES = 8 * 1024 * 1024
-"""A peer that leaves so many short messages unread does not read at all."""
+"""A peer that leaves so many bytes of short messages unread does not read at all."""
+
+_MESSAGES_IN_A_TURN = 100
+"""After so many messages of one peer the others have their turn."""
 
 _WINDOW_SLACK_BYTES = MAX_CONTENT_BYTES
 """The tail of an answer is sent whatever the window says."""
@@ -82,9 +86,10 @@ class LocalConnection(asyncio.Protocol):
         self._goodbye: asyncio.TimerHandle | None = None
         self._decoder = MessageDecoder()
         self._calls: dict[int, _Call] = {}
-        self._blocked: deque[int] = deque()
+        self._blocked: OrderedDict[int, _Call] = OrderedDict()
         self._last_call = 0
         self._may_write = True
+        self._unread = 0
         self.load = load or unbounded_load()
         self.waiting_writers: set[Stream] = set()
         self.last_received_at = self._loop.time()
@@ -110,6 +115,15 @@ class LocalConnection(asyncio.Protocol):
     def open_streams(self) -> int:
         """Number of calls in flight."""
         return len(self._calls)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether the peer has sent something, or left, that the event loop has had no turn to tell."""
+        if self._transport is None:
+            return False
+        waiting = select.poll()
+        waiting.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(waiting.poll(0))
 
     def open_stream(self) -> Stream:
         """A new stream of this side."""
@@ -149,8 +163,7 @@ class LocalConnection(asyncio.Protocol):
             call.queue.append(memoryview(data))
             call.queued += size
         call.ends = end
-        if stream_id not in self._blocked:
-            self._blocked.append(stream_id)
+        self._blocked.setdefault(stream_id, call)
         self._pump()
 
     def bytes_to_send(self, stream_id: int) -> int:
@@ -163,7 +176,8 @@ class LocalConnection(asyncio.Protocol):
         call = self._calls.get(stream_id)
         if call is not None:
             _discard(call)
-            self._write(encode_code(stream_id, MessageKind.RESET, code))
+            if call.stream.is_alive:  # else the peer has given it up
+                self._write(encode_code(stream_id, MessageKind.RESET, code))
 
     def announce_read(self, stream_id: int, position: int) -> None:
         """Allow the peer to send on."""
@@ -177,6 +191,7 @@ class LocalConnection(asyncio.Protocol):
         call = self._calls.pop(stream.stream_id, None)
         if call is None:
             return
+        self._blocked.pop(stream.stream_id, None)
         self.load.close_stream()
         if not stream.is_alive:
             return
@@ -206,14 +221,18 @@ class LocalConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of the peer."""
+        if self.close_error is not None:
+            return
         self.last_received_at = self._loop.time()
         try:
-            for message in self._decoder.feed(data):
-                if self.close_error is not None:
-                    return
-                self._receive(message)
+            messages = self._decoder.feed(data)
         except ProtocolError as error:
             self.abort(error)
+            return
+        if self.load.hold_unordered(self._decoder.buffered_bytes):
+            self._act_on(messages, 0)
+        else:
+            self.abort(TransportError("too many bytes wait for the rest of their message"))
 
     def pause_writing(self) -> None:
         """The socket takes no more for now."""
@@ -222,6 +241,7 @@ class LocalConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The socket takes bytes again."""
         self._may_write = True
+        self._release_unread()
         self._pump()
 
     def eof_received(self) -> None:
@@ -255,11 +275,31 @@ class LocalConnection(asyncio.Protocol):
         self._blocked.clear()
         for _ in calls:
             self.load.close_stream()
+        self._release_unread()
         self.load.end()
         for call in calls:
             call.stream.fail(error)
         if self._on_closed is not None:
             self._on_closed(self)
+
+    def _act_on(self, messages: list[Message], first: int) -> None:
+        """Take messages from the `first` on; when they are many, some in each turn of the loop, and no more come."""
+        end = first + _MESSAGES_IN_A_TURN
+        try:
+            for message in messages[first:end] if len(messages) > _MESSAGES_IN_A_TURN else messages:
+                if self.close_error is not None:
+                    return
+                self._receive(message)
+        except ProtocolError as error:
+            self.abort(error)
+        transport = self._transport
+        if transport is None:
+            return
+        if end < len(messages):
+            transport.pause_reading()
+            self._loop.call_soon(self._act_on, messages, end)
+        elif first:
+            transport.resume_reading()
 
     def _receive(self, message: Message) -> None:
         number, kind, content = message
@@ -270,6 +310,8 @@ class LocalConnection(asyncio.Protocol):
                 return
         stream = call.stream
         if kind <= MessageKind.LAST:
+            if stream.has_ended:
+                raise ProtocolError("the other side sends on after the end of a call")
             call.received += len(content)
             if call.received > call.announced + WINDOW_BYTES + _WINDOW_SLACK_BYTES:
                 raise ProtocolError("the other side sends more than it was allowed to")
@@ -280,9 +322,12 @@ class LocalConnection(asyncio.Protocol):
             _discard(call)
             stream.fail_by_reset(message.code)
         elif kind is MessageKind.WINDOW:
-            call.limit = max(call.limit, message.position + WINDOW_BYTES)
-            if call.queued:
-                self._pump()
+            limit = message.position + WINDOW_BYTES
+            if limit > call.limit:
+                call.limit = limit
+                if call.queued:
+                    self._blocked.setdefault(number, call)
+                    self._pump()
         elif message.code == NO_ERROR:
             _discard(call)
             stream.stop_writing()
@@ -307,32 +352,33 @@ class LocalConnection(asyncio.Protocol):
         if transport is None or transport.is_closing():
             return
         transport.write(message)
-        if not self._may_write and transport.get_write_buffer_size() > _MOST_UNREAD_BYTES:
-            self.abort(ConnectionLostError("the other side does not read what is sent to it"))
+        if not self._may_write:
+            self._unread += len(message)
+            if not self.load.hold(len(message)) or self._unread > _MOST_UNREAD_BYTES:
+                self.abort(ConnectionLostError("the other side does not read what is sent to it"))
+
+    def _release_unread(self) -> None:
+        self.load.release(self._unread)
+        self._unread = 0
 
     def _pump(self) -> None:
         """Send what is queued, a message of each call in turn, as long as socket and readers take it."""
         transport = self._transport
-        stalled: list[int] = []
         while transport is not None and not transport.is_closing() and self._may_write and self._blocked:
-            number = self._blocked.popleft()
-            call = self._calls.get(number)
-            if call is None or not (call.queued or call.ends):
+            number, call = self._blocked.popitem(last=False)
+            if not (call.queued or call.ends):
                 continue
             allowed = min(MAX_CONTENT_BYTES, call.limit - call.sent)
             if call.queued and allowed <= 0:
-                stalled.append(number)
-                continue
+                continue  # its reader's next position brings it back
             data = _take(call, allowed)
             last = call.ends and not call.queued
             call.ends = call.ends and not last
             call.sent += len(data)
             if call.queued:
-                self._blocked.append(number)
+                self._blocked[number] = call
             transport.write(encode_data(number, data, last=last))
-        self._blocked.extend(stalled)
-        for stream in tuple(self.waiting_writers):
-            stream.resume_writing()
+            call.stream.resume_writing()
 
 
 def _take(call: _Call, size: int) -> memoryview | bytes:

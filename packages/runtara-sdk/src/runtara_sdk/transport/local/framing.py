@@ -92,6 +92,11 @@ class MessageDecoder:
         """Whether the preface has come."""
         return self._is_open
 
+    @property
+    def buffered_bytes(self) -> int:
+        """Bytes of a message that is not complete."""
+        return len(self._rest)
+
     def feed(self, data: bytes) -> list[Message]:
         """The messages that are complete now. Raises `ProtocolError` for bytes that are none."""
         if self._rest:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
+import heapq
 import resource
+import socket
 from pathlib import Path
 
 from runtara_sdk.errors import PermissionDeniedError, TransportError
@@ -14,12 +15,13 @@ from runtara_sdk.transport.call_server import CallServer, StreamHandler
 from runtara_sdk.transport.load import ConnectionLoad, ServerLoad
 from runtara_sdk.transport.local.connection import LocalConnection
 from runtara_sdk.transport.local.peer import own_and_root
-from runtara_sdk.transport.local.socket_file import BACKLOG, SocketFile
+from runtara_sdk.transport.local.socket_file import SocketFile
 from runtara_sdk.transport.settings import ServerSettings
 
-_logger = logging.getLogger(__name__)
-
 _SPARE_DESCRIPTORS = 1_024
+_ACCEPTED_IN_A_TURN = 50
+_ACCEPT_AGAIN_SECONDS = 0.05
+_DROP_CANDIDATES = 64
 _SLOW_BEGINNING = TransportError("the client did not begin in time")
 
 
@@ -33,10 +35,11 @@ class LocalServer:
         self._settings = settings
         self._socket_file = socket_file
         self._users = users
-        self._connections: set[LocalConnection] = set()
+        self._connections: dict[LocalConnection, asyncio.TimerHandle] = {}
         self._load = ServerLoad(settings.max_streams, settings.max_buffered_bytes)
         self._calls = CallServer(handler, settings)
-        self._server: asyncio.Server | None = None
+        self._accepting: set[asyncio.Task[None]] = set()
+        self._accepts_again: asyncio.TimerHandle | None = None
 
     @property
     def address(self) -> str:
@@ -55,54 +58,94 @@ class LocalServer:
 
     @property
     def buffered_bytes(self) -> int:
-        """Bytes of requests and responses held for calls in flight."""
+        """Bytes held for calls in flight, of messages that are not whole, and of those that clients leave unread."""
         return self._load.buffered_bytes
 
-    async def start(self) -> None:
+    def start(self) -> None:
         """Accept connections."""
-        self._server = await self._loop.create_unix_server(
-            self._connection, sock=self._socket_file.listening, backlog=BACKLOG
-        )
+        self._accepts_again = None
+        self._loop.add_reader(self._socket_file.listening.fileno(), self._accept)
 
     async def close(self, grace: float = 5.0) -> None:
         """Refuse new calls, give those in flight `grace` seconds, then end them and all connections."""
         if self._calls.is_closing:
             return
-        if self._server is not None:
-            self._server.close()
+        self._stop_accepting()
         self._socket_file.close()
         await self._calls.close(grace)
         for connection in tuple(self._connections):
             connection.close()
+
+    def _accept(self) -> None:
+        # Not `loop.create_unix_server`: it takes thousands of clients in one turn, and without a free descriptor it
+        # fills the log.
+        for _ in range(_ACCEPTED_IN_A_TURN):
+            try:
+                accepted, _address = self._socket_file.listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                self._calls.complaints.warn(
+                    "a client of %s has to wait, for %d are connected: %s",
+                    self._socket_file.path,
+                    len(self._connections),
+                    error.strerror or error,
+                )
+                self._drop_idle_connection()
+                self._stop_accepting()
+                self._accepts_again = self._loop.call_later(_ACCEPT_AGAIN_SECONDS, self.start)
+                return
+            task = self._loop.create_task(self._begin(accepted))
+            self._accepting.add(task)
+            task.add_done_callback(self._accepting.discard)
+
+    def _stop_accepting(self) -> None:
+        self._loop.remove_reader(self._socket_file.listening.fileno())
+        if self._accepts_again is not None:
+            self._accepts_again.cancel()
+
+    async def _begin(self, accepted: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # it has left again
+            await self._loop.connect_accepted_socket(self._connection, accepted)
 
     def _connection(self) -> LocalConnection:
         return LocalConnection(
             load=ConnectionLoad(self._load),
             on_connected=self._on_connected,
             on_stream=self._calls.start,
-            on_closed=self._connections.discard,
+            on_closed=self._forget,
         )
+
+    def _forget(self, connection: LocalConnection) -> None:
+        timeout = self._connections.pop(connection, None)
+        if timeout is not None:
+            timeout.cancel()
 
     def _on_connected(self, connection: LocalConnection) -> None:
         peer = connection.peer_process
         if not peer.is_one_of(self._users):
-            _logger.warning("%s may not use %s and is refused", peer, self._socket_file.path)
+            self._calls.complaints.warn("%s may not use %s and is refused", peer, self._socket_file.path)
             connection.abort(PermissionDeniedError(f"user {peer.user_id} may not use this socket"))
         elif self._calls.is_closing:
             connection.close()
         elif len(self._connections) >= self._settings.max_connections and not self._drop_idle_connection():
-            _logger.warning("%d connections are open and busy; a new client is refused", len(self._connections))
+            self._calls.complaints.warn(
+                "%d connections are open and busy; a new client is refused", len(self._connections)
+            )
             connection.close()
         else:
-            self._connections.add(connection)
-            self._loop.call_later(self._settings.handshake_timeout_ms / 1000, _expect_beginning, connection)
+            self._connections[connection] = self._loop.call_later(
+                self._settings.handshake_timeout_ms / 1000, _expect_beginning, connection
+            )
 
     def _drop_idle_connection(self) -> bool:
-        idle = [each for each in self._connections if not each.open_streams]
-        if not idle:
-            return False
-        min(idle, key=lambda each: each.last_received_at).close()
-        return True
+        idle = (each for each in self._connections if not each.open_streams)
+        # A request that is on its way would be lost, and its caller could not know whether it was processed.
+        for connection in heapq.nsmallest(_DROP_CANDIDATES, idle, key=lambda each: each.last_received_at):
+            if not connection.has_news:
+                connection.close()
+                return True
+        return False
 
 
 async def serve_local(
@@ -121,11 +164,7 @@ async def serve_local(
     _allow_descriptors(settings.max_connections)
     socket_file = await asyncio.to_thread(SocketFile.create, path)
     server = LocalServer(handler, settings, socket_file, own_and_root() if users is None else users)
-    try:
-        await server.start()
-    except BaseException:
-        socket_file.close()
-        raise
+    server.start()
     return server
 
 

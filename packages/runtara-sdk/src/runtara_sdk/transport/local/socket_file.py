@@ -81,7 +81,7 @@ class SocketFile:
         with contextlib.suppress(OSError):
             if _identity(self.path) == self._identity:
                 self.path.unlink()
-        # The event loop may have removed the socket already; the lock is nobody else's business.
+        # Somebody may have removed the socket already; the lock is nobody else's business.
         with contextlib.suppress(OSError):
             lock_path = _lock_path(self.path)
             if _is_file(self._lock, lock_path):

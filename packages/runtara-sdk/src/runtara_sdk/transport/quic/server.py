@@ -143,7 +143,7 @@ class QuicServer:
         if not header.is_initial:
             return None
         if self._pending_handshakes >= self._settings.max_pending_handshakes:
-            _logger.warning("%d handshakes are pending; a new client is ignored", self._pending_handshakes)
+            self._calls.complaints.warn("%d handshakes are pending; a new client is ignored", self._pending_handshakes)
             return None
         original_id, retry_source_id = header.destination_id, None
         if header.token and (named := self._retry_tokens.original_destination_id(header.token, address, original_id)):
@@ -154,7 +154,9 @@ class QuicServer:
             self._endpoint.send(self._library.retry(header, retry_source_id, token), address)
             return None
         if len(self._connections) >= self._settings.max_connections and not self._drop_idle_connection():
-            _logger.warning("%d connections are open and busy; a new client is ignored", len(self._connections))
+            self._calls.complaints.warn(
+                "%d connections are open and busy; a new client is ignored", len(self._connections)
+            )
             return None
         usable_bytes = datagram_bytes if is_loopback(address) else _MIN_INITIAL_BYTES
         engine = self._create_engine(original_id, usable_bytes, retry_source_id)
