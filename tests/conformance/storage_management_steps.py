@@ -37,14 +37,25 @@ class ManagementSteps(StorageSteps):
         for claimed in claims if registered else ():
             self._register(claimed.instance_id, claimed.tenant_id, claimed.epoch, None)
 
-    def _claim(self, name: str | None, limit: int, owner: str) -> Any:
+    def _claim(self, name: str | None, limit: int, owner: str, without_images: tuple[str, ...] = ()) -> Any:
         self.touched.update(row.instance_id for row in self.rows())
         return self.act(
             "claim_launches",
             lambda storage: storage.claim_launches(
-                owner, instance_id=name, limit=limit, lease_ms=LEASE_MS, limits=LIMITS, now_ms=self.now_ms
+                owner,
+                instance_id=name,
+                limit=limit,
+                lease_ms=LEASE_MS,
+                limits=LIMITS,
+                now_ms=self.now_ms,
+                without_images=without_images,
             ),
         )
+
+    @rule(name=st.sampled_from(MANAGED), image=st.sampled_from(("image", "other")))
+    def claim_without(self, name: str, image: str) -> None:
+        self._claim(name, 1, "b", (image,))
+        self.act("next_wake_at_ms", lambda storage: storage.next_wake_at_ms(without_images=(image,)))
 
     @rule(data=st.data(), owner=st.sampled_from(("a", "b")))
     def renew(self, data: st.DataObject, owner: str) -> None:
@@ -106,13 +117,13 @@ class ManagementSteps(StorageSteps):
                 if not self._claim(row.instance_id, 1, "b"):
                     self.trio.seen[f"claim of an expired lease with {unread} waiting"] += 1
 
-    @rule(data=st.data(), permanent=st.sampled_from((False, False, True)))
-    def fail_to_launch(self, data: st.DataObject, permanent: bool) -> None:
+    @rule(data=st.data(), permanent=st.sampled_from((False, False, True)), is_due=st.booleans())
+    def fail_to_launch(self, data: st.DataObject, permanent: bool, is_due: bool) -> None:
         key = LeaseKey(*self.some(data, InstanceStatus.RUNNING))
         self.act(
             "report_launch_failure",
             lambda storage: storage.report_launch_failure(
-                key, "no", permanent=permanent, limits=LIMITS, now_ms=self.now_ms
+                key, "no", permanent=permanent, limits=LIMITS, now_ms=self.now_ms, is_due=is_due
             ),
         )
 

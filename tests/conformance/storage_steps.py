@@ -15,7 +15,7 @@ from runtara_sdk.models import InstanceStatus
 from .storage_trio import Trio, outcome
 
 LEASE_MS = 1_000
-LIMITS = CoreLimits(4, RecoveryPolicy(max_recoveries=1, max_failed_launches=2, backoff_base_ms=100))
+LIMITS = CoreLimits(4, RecoveryPolicy(max_recoveries=1, backoff_base_ms=100))
 MANAGED = ("managed-0", "managed-1", "managed-2", "managed-3")
 OWN = ("own-0", "own-1")
 CHECKPOINTS = ("x", "y", "nap", "gate")

@@ -8,6 +8,7 @@ import sqlite3
 import sys
 import uuid
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ class Platform:
         self._env = {**daemon_variables(directory, database_url), "PYTHONWARNINGS": "ignore"}
         self._daemons: list[Daemon] = []
         self._images: dict[Path, str] = {}
+        self._other_port = 0
 
     def set_variable(self, name: str, value: str) -> None:
         """Set a variable of the daemons that are started from now on."""
@@ -53,13 +55,14 @@ class Platform:
         self.environment = await self._start("environment", self._env, serves=serves, **point)
         return self.environment
 
-    async def start_other_host(self) -> Daemon:
-        """A second environment, as on another host: with a data directory of its own."""
+    async def start_other_host(self, *, has_images: bool = True) -> Daemon:
+        """A second environment, as on another host: with a data directory of its own, which may have the images."""
         other = self.directory / "other"
         other.mkdir()
-        for shared in ("tls", "images"):
+        for shared in ("tls", "images") if has_images else ("tls",):
             (other / shared).symlink_to(self.data_dir / shared)
-        env = {**self._env, "DATA_DIR": str(other), "RUNTARA_ENV_QUIC_PORT": str(free_ports(1)[0])}
+        self._other_port = free_ports(1)[0]
+        env = {**self._env, "DATA_DIR": str(other), "RUNTARA_ENV_QUIC_PORT": str(self._other_port)}
         return await self._start("environment", env)
 
     async def ensure_running(self) -> None:
@@ -116,6 +119,10 @@ class Platform:
     def sdk(self) -> ManagementSdk:
         """A management client."""
         return ManagementSdk(self.management_settings())
+
+    def other_sdk(self) -> ManagementSdk:
+        """A management client of the other host."""
+        return ManagementSdk(replace(self.management_settings(), server_addr=f"127.0.0.1:{self._other_port}"))
 
     def management_settings(self) -> ManagementSettings:
         """Where the environment is found."""

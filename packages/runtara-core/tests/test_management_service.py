@@ -138,9 +138,9 @@ async def test_what_gets_due_while_a_claim_looks_is_claimed_at_once(
     core.clock.advance(2_999)
     next_wake_at_ms = core.storage.next_wake_at_ms
 
-    async def take_a_while() -> int | None:
+    async def take_a_while(**options: Any) -> int | None:
         core.clock.advance(2)
-        return await next_wake_at_ms()
+        return await next_wake_at_ms(**options)
 
     monkeypatch.setattr(core.storage, "next_wake_at_ms", take_a_while)
     assert await soon(asyncio.create_task(core.claim(wait_ms=60_000))) == ["instance-1"]

@@ -21,7 +21,9 @@ INDEX_OF = {
     "load_signals_at_checkpoint": "sqlite_autoindex_(pending|custom)_signals_1",
     "count_running": "instances_running",
     "lock_due_wakes": "instances_wake",
+    "lock_due_wakes_elsewhere": "instances_wake",
     "lock_expired_leases": "instances_lease",
+    "lock_expired_leases_elsewhere": "instances_lease",
     "expire_leases": "instances_lease",
     "lock_finished": "instances_finished",
     "list_checkpoints": "checkpoints_order",
@@ -31,6 +33,7 @@ INDEX_OF = {
     "load_custom_signal": "sqlite_autoindex_custom_signals_1",
     "load_custom_signals": "sqlite_autoindex_custom_signals_1",
     "next_wake": "instances_(wake|lease)",
+    "next_wake_elsewhere": "instances_(wake|lease)",
     "find_news": "sqlite_autoindex_(instances|pending_signals|custom_signals)_1",
     "record_contacts": "(sqlite_autoindex_instances_1|instances_running)",
 }

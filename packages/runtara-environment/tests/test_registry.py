@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from runtara_core.database import Database, create_database
 from runtara_environment import migrations
-from runtara_environment.registry import ImageRegistry
+from runtara_environment.registry import ArtifactUnavailableError, ImageRegistry
 from runtara_environment.sql.queries import environment_queries
 from runtara_sdk.errors import ImageNotFoundError, InvalidInputError, InvalidStateError
 from runtara_sdk.testing.clock import ManualClock
@@ -195,10 +195,10 @@ async def test_damaged_artifact_is_refused_and_mended(registry: ImageRegistry, t
     path = tmp_path / "data/images" / image.digest / "artifact"
     path.chmod(0o755)
     path.write_bytes(b"#!")
-    with pytest.raises(InvalidInputError, match="damaged"):
+    with pytest.raises(ArtifactUnavailableError, match="damaged"):
         await registry.resolve(image.image_id, "t-1")
     path.unlink()
-    with pytest.raises(InvalidInputError, match="missing"):
+    with pytest.raises(ArtifactUnavailableError, match="missing"):
         await registry.resolve(image.image_id, "t-1")
     await registry.register(tenant_id="t-1", name="orders", artifact=SCRIPT)
     assert (await registry.resolve(image.image_id, "t-1")).digest == image.digest

@@ -3,11 +3,12 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 from runtara_core.management import CoreManagement
-from runtara_core.models import CoreLimits, LeaseKey
+from runtara_core.models import CoreLimits, Instance, LeaseKey
 from runtara_environment.runner import LaunchError, StopError
 from runtara_environment.testing.supervised_host import TENANT, SupervisedHost
 from runtara_sdk.errors import InstanceNotFoundError, TransportError
@@ -108,6 +109,28 @@ async def test_a_failed_launch_is_tried_again_later_and_later(host: SupervisedHo
     assert host.clock.now_ms() - began_ms >= 1_000 + 2_000 + 4_000
     await host.register_guest(process)
     assert (await host.instance()).started_at_ms is not None
+
+
+async def test_what_is_not_on_this_host_is_left_to_others_for_a_while(host: SupervisedHost, tmp_path: Path) -> None:
+    (artifact,) = tmp_path.rglob("artifact")
+    artifact.rename(artifact.with_name("away"))
+    await host.supervise()
+    await host.create()
+
+    async def waits() -> Instance | None:
+        instance = await host.instance()
+        return instance if instance.status is InstanceStatus.PENDING and instance.error else None
+
+    instance = await host.until(waits, "given back")
+    assert "is missing on this host" in instance.error
+    # Due for whoever has it, at once; this host does not ask for it again yet.
+    assert instance.wake_at_ms <= host.clock.now_ms()
+    artifact.with_name("away").rename(artifact)
+    process = await host.until(lambda: _a_process(host), "launched after all", advance_ms=100)
+    # A claim that waited already when the first launch was refused may have brought it once more.
+    assert process.spec.epoch in (2, 3)
+    await host.register_guest(process)
+    assert (await host.instance()).status is InstanceStatus.RUNNING
 
 
 async def test_a_program_that_could_not_be_executed_is_a_failed_launch(host: SupervisedHost) -> None:
@@ -235,6 +258,10 @@ async def test_a_superseded_process_is_dead_before_its_successor_starts(host: Su
 
 async def _has_epoch(host: SupervisedHost, epoch: int) -> bool:
     return (await host.instance()).epoch == epoch
+
+
+async def _a_process(host: SupervisedHost) -> Any:
+    return next(iter(host.runner.processes.values()), None)
 
 
 async def _was_told_to_stop(process: Any) -> bool:

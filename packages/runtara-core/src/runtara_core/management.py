@@ -29,6 +29,9 @@ from runtara_core.models import (
     PendingCancel,
 )
 
+MAX_IMAGES_WITHOUT = 1_000
+"""Most images that a claim may leave to others."""
+
 
 class CoreManagement(ABC):
     """Core's management verbs. Semantics and errors are those of `runtara_core.storage.Storage`."""
@@ -59,9 +62,19 @@ class CoreManagement(ABC):
 
     @abstractmethod
     async def claim_launches(
-        self, owner: str, *, limit: int, lease_ms: int, wait_ms: int = 0, instance_id: str | None = None
+        self,
+        owner: str,
+        *,
+        limit: int,
+        lease_ms: int,
+        wait_ms: int = 0,
+        instance_id: str | None = None,
+        without_images: Sequence[str] = (),
     ) -> list[LaunchClaim]:
-        """Claim due launches; with `wait_ms` (at most 30 000) waits that long for the first to become due."""
+        """Claim due launches; with `wait_ms` (at most 30 000) waits that long for the first to become due.
+
+        Those of `without_images` (at most `MAX_IMAGES_WITHOUT`), which the owner cannot launch, are left to others.
+        """
 
     @abstractmethod
     async def renew_leases(self, owner: str, keys: Sequence[LeaseKey], *, lease_ms: int) -> list[LeaseKey]:
@@ -83,8 +96,13 @@ class CoreManagement(ABC):
         """Say that a launched process has ended."""
 
     @abstractmethod
-    async def report_launch_failure(self, key: LeaseKey, error: str, *, permanent: bool) -> ExitDecision:
-        """Say that a claimed launch could not be started."""
+    async def report_launch_failure(
+        self, key: LeaseKey, error: str, *, permanent: bool, is_due: bool = False
+    ) -> ExitDecision:
+        """Say that a claimed launch could not be started.
+
+        Not `permanent`: it is tried again after a while, or, when it `is_due`, at once by another owner.
+        """
 
     @abstractmethod
     async def list_checkpoints(self, instance_id: str, *, limit: int = 100, offset: int = 0) -> CheckpointPage:

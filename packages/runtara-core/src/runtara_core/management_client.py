@@ -114,10 +114,22 @@ class ManagementClient(CoreManagement):
         await self._call(pb.RpcRequest(send_custom_signal=call))
 
     async def claim_launches(
-        self, owner: str, *, limit: int, lease_ms: int, wait_ms: int = 0, instance_id: str | None = None
+        self,
+        owner: str,
+        *,
+        limit: int,
+        lease_ms: int,
+        wait_ms: int = 0,
+        instance_id: str | None = None,
+        without_images: Sequence[str] = (),
     ) -> list[LaunchClaim]:
         call = pb.ClaimLaunchesRequest(
-            owner=owner, limit=limit, lease_ms=lease_ms, wait_ms=wait_ms, instance_id=instance_id
+            owner=owner,
+            limit=limit,
+            lease_ms=lease_ms,
+            wait_ms=wait_ms,
+            instance_id=instance_id,
+            without_images=without_images,
         )
         answer = await self._call(pb.RpcRequest(claim_launches=call), timeout_ms=_CALL_TIMEOUT_MS + wait_ms)
         return [decode_model(LaunchClaim, claim) for claim in answer.claim_launches.claims]
@@ -142,8 +154,12 @@ class ManagementClient(CoreManagement):
         answer = await self._call(pb.RpcRequest(report_exit=call))
         return decode_model(ExitDecision, answer.report_exit.decision)
 
-    async def report_launch_failure(self, key: LeaseKey, error: str, *, permanent: bool) -> ExitDecision:
-        call = pb.ReportLaunchFailureRequest(key=encode_model(key, pb.LeaseKey()), error=error, permanent=permanent)
+    async def report_launch_failure(
+        self, key: LeaseKey, error: str, *, permanent: bool, is_due: bool = False
+    ) -> ExitDecision:
+        call = pb.ReportLaunchFailureRequest(
+            key=encode_model(key, pb.LeaseKey()), error=error, permanent=permanent, is_due=is_due
+        )
         answer = await self._call(pb.RpcRequest(report_launch_failure=call))
         return decode_model(ExitDecision, answer.report_launch_failure.decision)
 

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from runtara_sdk.clock import Clock
-from runtara_sdk.errors import InvalidStateError, StorageError
+from runtara_sdk.errors import InvalidInputError, InvalidStateError, StorageError
 from runtara_sdk.models import CustomSignal, InstanceStatus, SignalType
 from runtara_sdk.redaction import redact_text
 
 import runtara_core
 from runtara_core.due import DueBell, wait_until_rung
 from runtara_core.instance_service import require_size
-from runtara_core.management import CoreManagement
+from runtara_core.management import MAX_IMAGES_WITHOUT, CoreManagement
 from runtara_core.models import (
     CheckpointPage,
     CheckpointRecord,
@@ -113,8 +113,19 @@ class ManagementService(CoreManagement):
         self._due.ring()
 
     async def claim_launches(
-        self, owner: str, *, limit: int, lease_ms: int, wait_ms: int = 0, instance_id: str | None = None
+        self,
+        owner: str,
+        *,
+        limit: int,
+        lease_ms: int,
+        wait_ms: int = 0,
+        instance_id: str | None = None,
+        without_images: Sequence[str] = (),
     ) -> list[LaunchClaim]:
+        if len(without_images) > MAX_IMAGES_WITHOUT:
+            raise InvalidInputError(
+                f"a claim leaves out {len(without_images)} images: name at most {MAX_IMAGES_WITHOUT} of them"
+            )
         now_ms = self._clock.now_ms()
         deadline_ms = now_ms + min(wait_ms, MAX_CLAIM_WAIT_MS)
         while owner not in self._retired_owners:
@@ -129,6 +140,7 @@ class ManagementService(CoreManagement):
                 lease_ms=lease_ms,
                 limits=self._limits,
                 now_ms=looked_at_ms,
+                without_images=without_images,
             )
             for claim in claims:
                 self._watch.ring(claim.instance_id)
@@ -142,7 +154,7 @@ class ManagementService(CoreManagement):
             left_ms = deadline_ms - now_ms
             if claims or left_ms <= 0:
                 return [_signed(claim, secret) for claim in claims]
-            pause_ms = min(left_ms, await self._next_look_ms(instance_id, looked_at_ms))
+            pause_ms = min(left_ms, await self._next_look_ms(instance_id, looked_at_ms, without_images))
             await wait_until_rung(bell, self._clock, pause_ms / 1000)
             if self._clock.now_ms() - now_ms > pause_ms + lease_ms // 2:
                 # The host was suspended, or its clock put forward: leases of the living look expired. The caller
@@ -151,9 +163,12 @@ class ManagementService(CoreManagement):
         # Never an empty list: an owner that is alive after all would ask again at once, for ever.
         raise InvalidStateError(f"owner {owner} was declared dead: others may launch what it had claimed")
 
-    async def _next_look_ms(self, instance_id: str | None, looked_at_ms: int) -> int:
+    async def _next_look_ms(self, instance_id: str | None, looked_at_ms: int, without_images: Sequence[str]) -> int:
         """How long nothing can become due after a look in vain, as far as the database tells."""
-        due_at_ms = await (self._storage.next_wake_at_ms() if instance_id is None else self._due_at_ms(instance_id))
+        if instance_id is None:
+            due_at_ms = await self._storage.next_wake_at_ms(without_images=without_images)
+        else:
+            due_at_ms = await self._due_at_ms(instance_id)
         if due_at_ms is None:
             return _OTHER_PROCESS_INTERVAL_MS
         if due_at_ms <= looked_at_ms:
@@ -187,9 +202,16 @@ class ManagementService(CoreManagement):
         self._due.ring()
         return decision
 
-    async def report_launch_failure(self, key: LeaseKey, error: str, *, permanent: bool) -> ExitDecision:
+    async def report_launch_failure(
+        self, key: LeaseKey, error: str, *, permanent: bool, is_due: bool = False
+    ) -> ExitDecision:
         decision = await self._storage.report_launch_failure(
-            key, redact_text(error), permanent=permanent, limits=self._limits, now_ms=self._clock.now_ms()
+            key,
+            redact_text(error),
+            permanent=permanent,
+            limits=self._limits,
+            now_ms=self._clock.now_ms(),
+            is_due=is_due,
         )
         self._watch.ring(key.instance_id)
         self._due.ring()

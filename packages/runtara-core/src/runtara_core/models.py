@@ -262,13 +262,11 @@ class RecoveryPolicy:
 
     Attributes:
         max_recoveries: consecutive relaunches without a new checkpoint before the instance fails.
-        max_failed_launches: consecutive failures to launch before the instance fails.
         backoff_base_ms: wait before the second relaunch in a row (the first is immediate); doubles each time.
         backoff_cap_ms: upper bound of that wait.
     """
 
     max_recoveries: int = 5
-    max_failed_launches: int = 10
     backoff_base_ms: int = 1_000
     backoff_cap_ms: int = 60_000
 

@@ -312,8 +312,11 @@ class Storage(ABC):
         lease_ms: int,
         limits: CoreLimits,
         now_ms: int,
+        without_images: Sequence[str] = (),
     ) -> list[LaunchClaim]:
         """Claim up to `limit` due launches, oldest first: each becomes running, with a new epoch and a lease.
+
+        Instances of `without_images`, which the owner knows that it cannot launch, are left to others.
 
         Due are managed instances that are pending or suspended with a wake time not after `now_ms`, and running ones
         whose lease has expired. Never more than `limits.max_concurrent_instances` run; ones over it stay due. So do
@@ -354,13 +357,27 @@ class Storage(ABC):
 
     @abstractmethod
     async def report_launch_failure(
-        self, key: LeaseKey, error: str, *, permanent: bool, limits: CoreLimits, now_ms: int
+        self,
+        key: LeaseKey,
+        error: str,
+        *,
+        permanent: bool,
+        limits: CoreLimits,
+        now_ms: int,
+        is_due: bool = False,
     ) -> ExitDecision:
-        """Give a claim back: due again after a backoff, or failed when permanent or after too many failures."""
+        """Give a claim back: due again after a backoff, or failed when permanent.
+
+        One that `is_due` at once lacked something on its host alone, so that another may take it, and is not counted.
+        However often a launch fails for reasons that are not the program's, the instance waits, with the last reason.
+        """
 
     @abstractmethod
-    async def next_wake_at_ms(self) -> int | None:
-        """When the next claim may succeed: the earliest wake time or lease expiry of managed instances."""
+    async def next_wake_at_ms(self, *, without_images: Sequence[str] = ()) -> int | None:
+        """When the next claim may succeed: the earliest wake time or lease expiry of managed instances.
+
+        Those of `without_images` do not count.
+        """
 
     @abstractmethod
     async def delete_finished(self, *, finished_before_ms: int, limit: int) -> int:

@@ -130,8 +130,9 @@ class EnvironmentService:
         validate_identifier("tenant_id", tenant_id)
         instance_id = validate_identifier("instance_id", instance_id or str(uuid.uuid4()))
         require_acceptable_variables(env or {})
-        artifact = await self._registry.resolve(image_id, tenant_id)
-        options = LaunchOptions(artifact.digest, timeout_seconds, dict(env or {}), cancel_grace_seconds)
+        # Whether the artifact is on this host matters to the host that launches, which may be another.
+        image = await self._registry.get(image_id, tenant_id)
+        options = LaunchOptions(image.digest, timeout_seconds, dict(env or {}), cancel_grace_seconds)
         new = NewInstance(
             instance_id=instance_id,
             tenant_id=tenant_id,
@@ -145,7 +146,11 @@ class EnvironmentService:
             raise await self._taken(new, error) from error
         if not created.deduplicated:
             return StartedInstance(instance_id)
-        return StartedInstance(instance_id, await self._earlier_start(new, artifact.digest))
+        return StartedInstance(instance_id, await self._earlier_start(new, image.digest))
+
+    def expect_artifact(self, image_id: str) -> None:
+        """Say that the artifact of an image has come to this host: what waited for it is launched."""
+        self._supervisor.expect_artifact(image_id)
 
     async def _taken(self, new: NewInstance, error: InstanceExistsError) -> InstanceExistsError:
         """The same error, with what an owner may know: which image the instance is of."""

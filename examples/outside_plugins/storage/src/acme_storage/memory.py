@@ -155,12 +155,16 @@ class MemoryStorage(ProgramVerbs):
         lease_ms: int,
         limits: CoreLimits,
         now_ms: int,
+        without_images: Sequence[str] = (),
     ) -> list[LaunchClaim]:
         room = max(0, limits.max_concurrent_instances - self.running_count())
         due = [
             record
             for record in self.records.values()
-            if instance_id in (None, record.instance_id) and record.due_at_ms is not None and record.due_at_ms <= now_ms
+            if instance_id in (None, record.instance_id)
+            and record.image_id not in without_images
+            and record.due_at_ms is not None
+            and record.due_at_ms <= now_ms
         ]
         due.sort(key=lambda record: (record.due_at_ms, not record.is_running))
         limit = max(0, min(limit, MAX_PAGE))
@@ -220,24 +224,32 @@ class MemoryStorage(ProgramVerbs):
         return ExitDecision(record.status, record.wake_at_ms)
 
     async def report_launch_failure(
-        self, key: LeaseKey, error: str, *, permanent: bool, limits: CoreLimits, now_ms: int
+        self,
+        key: LeaseKey,
+        error: str,
+        *,
+        permanent: bool,
+        limits: CoreLimits,
+        now_ms: int,
+        is_due: bool = False,
     ) -> ExitDecision:
         record = self.record(key.instance_id)
         if record.epoch != key.epoch or not record.is_running:
             return ExitDecision(record.status, record.wake_at_ms, stale=record.epoch != key.epoch)
-        record.failed_launches += 1
-        failures, reason = record.failed_launches, TerminationReason.LAUNCH_FAILED
+        record.failed_launches += not is_due
+        reason = TerminationReason.LAUNCH_FAILED
         text = tail(error, ERROR_CHARACTERS) or "the launch failed without an error text"
-        if not record.waiting_for(SignalType.CANCEL) and (permanent or failures >= limits.recovery.max_failed_launches):
+        if permanent and not record.waiting_for(SignalType.CANCEL):
             record.become(InstanceStatus.FAILED, reason, now_ms, error=text)
         else:
             status = InstanceStatus.PENDING if record.started_at_ms is None else InstanceStatus.SUSPENDED
-            wake_at_ms = now_ms + limits.recovery.backoff_ms(failures + 1)
+            wake_at_ms = now_ms if is_due else now_ms + limits.recovery.backoff_ms(record.failed_launches + 1)
             record.park(reason, now_ms, wake_at_ms, status=status, error=text)
         return ExitDecision(record.status, record.wake_at_ms)
 
-    async def next_wake_at_ms(self) -> int | None:
-        return min((at_ms for record in self.records.values() if (at_ms := record.due_at_ms) is not None), default=None)
+    async def next_wake_at_ms(self, *, without_images: Sequence[str] = ()) -> int | None:
+        counted = (record for record in self.records.values() if record.image_id not in without_images)
+        return min((at_ms for record in counted if (at_ms := record.due_at_ms) is not None), default=None)
 
     async def delete_finished(self, *, finished_before_ms: int, limit: int) -> int:
         finished = [

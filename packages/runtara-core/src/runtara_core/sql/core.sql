@@ -271,14 +271,32 @@ DO UPDATE SET payload = excluded.payload, created_at_ms = excluded.created_at_ms
 
 -- Launches
 
--- name: lock_due_wakes
+-- fragment: due_wakes
 SELECT /*include state_columns*/ FROM instances /*include progress_of_instances*/
 WHERE status IN ('pending', 'suspended') AND wake_at_ms IS NOT NULL AND image_id IS NOT NULL AND wake_at_ms <= :now_ms
+
+-- fragment: expired_leases
+SELECT /*include state_columns*/ FROM instances /*include progress_of_instances*/
+WHERE status = 'running' AND image_id IS NOT NULL AND lease_until_ms <= :now_ms
+
+-- fragment: of_other_images
+AND image_id NOT IN (
+    SELECT value FROM /*sqlite json_each(:images)*/ /*postgres json_array_elements_text(CAST(:images AS json))*/)
+
+-- name: lock_due_wakes
+/*include due_wakes*/
+ORDER BY wake_at_ms LIMIT :limit /*postgres FOR UPDATE SKIP LOCKED*/;
+
+-- name: lock_due_wakes_elsewhere
+/*include due_wakes*/ /*include of_other_images*/
 ORDER BY wake_at_ms LIMIT :limit /*postgres FOR UPDATE SKIP LOCKED*/;
 
 -- name: lock_expired_leases
-SELECT /*include state_columns*/ FROM instances /*include progress_of_instances*/
-WHERE status = 'running' AND image_id IS NOT NULL AND lease_until_ms <= :now_ms
+/*include expired_leases*/
+ORDER BY lease_until_ms LIMIT :limit /*postgres FOR UPDATE SKIP LOCKED*/;
+
+-- name: lock_expired_leases_elsewhere
+/*include expired_leases*/ /*include of_other_images*/
 ORDER BY lease_until_ms LIMIT :limit /*postgres FOR UPDATE SKIP LOCKED*/;
 
 -- name: load_instance_input
@@ -313,6 +331,16 @@ SELECT MIN(due_at_ms) AS due_at_ms FROM (
     WHERE status IN ('pending', 'suspended') AND wake_at_ms IS NOT NULL AND image_id IS NOT NULL
     UNION ALL
     SELECT MIN(lease_until_ms) FROM instances WHERE status = 'running' AND image_id IS NOT NULL
+) AS due;
+
+-- name: next_wake_elsewhere
+SELECT MIN(due_at_ms) AS due_at_ms FROM (
+    SELECT MIN(wake_at_ms) AS due_at_ms FROM instances
+    WHERE status IN ('pending', 'suspended') AND wake_at_ms IS NOT NULL AND image_id IS NOT NULL
+      /*include of_other_images*/
+    UNION ALL
+    SELECT MIN(lease_until_ms) FROM instances
+    WHERE status = 'running' AND image_id IS NOT NULL /*include of_other_images*/
 ) AS due;
 
 -- Retention

@@ -141,6 +141,7 @@ class ManagementHandler:
             lease_ms=call.lease_ms,
             wait_ms=call.wait_ms,
             instance_id=call.instance_id if call.HasField("instance_id") else None,
+            without_images=call.without_images,
         )
         return pb.RpcResponse(
             claim_launches=pb.ClaimLaunchesResponse(claims=[encode_model(claim, pb.LaunchClaim()) for claim in claims])
@@ -181,7 +182,7 @@ class ManagementHandler:
         """Say that a claimed launch could not be started."""
         call = request.report_launch_failure
         decision = await self._core.report_launch_failure(
-            decode_model(LeaseKey, call.key), call.error, permanent=call.permanent
+            decode_model(LeaseKey, call.key), call.error, permanent=call.permanent, is_due=call.is_due
         )
         return pb.RpcResponse(
             report_launch_failure=pb.ReportLaunchFailureResponse(decision=encode_model(decision, pb.ExitDecision()))

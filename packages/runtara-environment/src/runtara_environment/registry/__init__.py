@@ -1,12 +1,18 @@
 """The image registry: names with versions in the database, content-addressed artifacts on disk."""
 
-from runtara_environment.registry.artifact_store import MAX_ARTIFACT_BYTES, ArtifactStore, StoredArtifact
+from runtara_environment.registry.artifact_store import (
+    MAX_ARTIFACT_BYTES,
+    ArtifactStore,
+    ArtifactUnavailableError,
+    StoredArtifact,
+)
 from runtara_environment.registry.image_registry import ImageRegistry
 from runtara_environment.registry.models import Image, ImageArtifact, ImagePage
 
 __all__ = [
     "MAX_ARTIFACT_BYTES",
     "ArtifactStore",
+    "ArtifactUnavailableError",
     "Image",
     "ImageArtifact",
     "ImagePage",

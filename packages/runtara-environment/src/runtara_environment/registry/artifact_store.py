@@ -27,6 +27,10 @@ _ABANDONED_AFTER_SECONDS = 3600
 _UPLOAD_PREFIX = ".upload-"
 
 
+class ArtifactUnavailableError(StorageError):
+    """The artifact of an image is not on this host, or not as it should be. Another host may have it."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredArtifact:
     """An artifact that is on disk for good."""
@@ -81,7 +85,8 @@ class ArtifactStore:
     async def command(self, stored: StoredArtifact) -> tuple[str, ...]:
         """The arguments that start a stored artifact on this host.
 
-        Raises `InvalidInputError` when its file is missing or damaged, `StorageError` when it cannot be unpacked.
+        Raises `ArtifactUnavailableError` when its file is missing or damaged, `StorageError` when it cannot be
+        unpacked.
         """
         try:
             return await asyncio.to_thread(self._command, stored)
@@ -150,9 +155,9 @@ class ArtifactStore:
         try:
             size = path.stat().st_size
         except FileNotFoundError:
-            raise InvalidInputError(f"{path} is missing: register the image again") from None
+            raise ArtifactUnavailableError(f"{path} is missing on this host: register the image here again") from None
         if size != stored.size_bytes:
-            raise InvalidInputError(
+            raise ArtifactUnavailableError(
                 f"{path} is damaged: it has {size} bytes instead of {stored.size_bytes}: register the image again"
             )
         if stored.kind == "native":

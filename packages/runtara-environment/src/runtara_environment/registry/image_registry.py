@@ -154,7 +154,7 @@ class ImageRegistry:
     ) -> ImageArtifact:
         """What to launch: the current version, or the one asked for (which a deleted image still has).
 
-        Raises `ImageNotFoundError`, or `InvalidInputError` when the artifact on disk is missing or damaged.
+        Raises `ImageNotFoundError`, or `ArtifactUnavailableError` when the artifact is not on this host, or damaged.
         """
         pinned = version is not None or digest is not None
         image = await self._find(image_id, tenant_id, version=version, digest=digest)

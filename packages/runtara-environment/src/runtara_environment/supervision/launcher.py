@@ -14,7 +14,7 @@ from runtara_sdk.errors import ImageNotFoundError, InvalidInputError, RuntaraErr
 from runtara_environment.launch_options import LaunchOptions
 from runtara_environment.launch_table import Launch, LaunchTable
 from runtara_environment.owner import Owner
-from runtara_environment.registry import ImageRegistry
+from runtara_environment.registry import ArtifactUnavailableError, ImageRegistry
 from runtara_environment.runner import LaunchedProcess, LaunchError, LaunchSpec, Runner
 from runtara_environment.runners.launch_directory import old_launches, remove_launches
 from runtara_environment.runners.loading import LoadedRunners
@@ -26,11 +26,17 @@ logger = logging.getLogger(__name__)
 
 
 class LaunchRefused(Exception):  # noqa: N818 - a decision, handled where the claim is given back
-    """A claimed launch that was not started; `permanent` says that trying again is useless."""
+    """A claimed launch that was not started.
 
-    def __init__(self, message: str, *, permanent: bool) -> None:
+    Attributes:
+        permanent: trying again is useless.
+        is_elsewhere: what it needs is not on this host, and may be on another.
+    """
+
+    def __init__(self, message: str, *, permanent: bool, is_elsewhere: bool = False) -> None:
         super().__init__(message)
         self.permanent = permanent
+        self.is_elsewhere = is_elsewhere
 
 
 class Launcher:
@@ -82,6 +88,8 @@ class Launcher:
             process = await self._runner.launch(spec)
         except LaunchError as error:
             raise LaunchRefused(error.message, permanent=error.permanent) from error
+        except ArtifactUnavailableError as error:
+            raise LaunchRefused(error.message, permanent=False, is_elsewhere=True) from error
         except (ImageNotFoundError, InvalidInputError) as error:
             raise LaunchRefused(error.message, permanent=True) from error
         except RuntaraError as error:

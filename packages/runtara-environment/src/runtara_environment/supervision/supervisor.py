@@ -31,6 +31,7 @@ from runtara_environment.owner import Owner
 from runtara_environment.runner import LaunchedProcess, StopError
 from runtara_environment.settings import SupervisionSettings
 from runtara_environment.supervision.exit_report import exit_report
+from runtara_environment.supervision.images_elsewhere import ImagesElsewhere
 from runtara_environment.supervision.launcher import Launcher, LaunchRefused
 from runtara_environment.supervision.left_launches import LeftLaunches, is_dead
 from runtara_environment.supervision.overdue_cancels import OverdueCancels
@@ -87,6 +88,7 @@ class Supervisor:
         self._has_adopted = asyncio.Event()
         self._loops: list[asyncio.Task[None]] = []
         self._renewed_at_ms = 0
+        self._elsewhere = ImagesElsewhere(clock)
         self._cancels = OverdueCancels(
             core, owner.name, clock, self._end_cancelled, interval_seconds=settings.lease_ms / 3000
         )
@@ -131,6 +133,10 @@ class Supervisor:
             await asyncio.wait_for(live.started.wait(), _STOP_GRACE_SECONDS)
             if live.process is not None:
                 await live.process.stop(_STOP_GRACE_SECONDS)
+
+    def expect_artifact(self, image_id: str) -> None:
+        """Say that the artifact of an image has come: its instances are claimed again."""
+        self._elsewhere.remove(image_id)
 
     def expect_cancel(self) -> None:
         """Say that a cancel was sent: a process that does not obey it within its grace is ended."""
@@ -177,14 +183,19 @@ class Supervisor:
 
     async def _claim(self) -> None:
         await self._renew_when_due()
+        without_images = self._elsewhere.now()
+        # A call that still waits when this process dies must be over before its leases end: else they would be handed
+        # to the dead.
+        wait_ms = min(self._settings.claim_wait_ms, self._settings.lease_ms // 2)
+        if without_images:
+            wait_ms = min(wait_ms, self._elsewhere.change_ms() or 0)
         claims = await self._core.claim_launches(
             self._owner.name,
             limit=self._settings.claim_batch,
             lease_ms=self._settings.lease_ms,
-            # A call that still waits when this process dies must be over before its leases end: else they would be
-            # handed to the dead.
-            wait_ms=min(self._settings.claim_wait_ms, self._settings.lease_ms // 2),
+            wait_ms=wait_ms,
             instance_id=self._only_instance,
+            without_images=without_images,
         )
         for claim in claims:
             self._begin(claim)
@@ -217,7 +228,10 @@ class Supervisor:
             await self._left.end_older_than(key)
             live.process = await self._launcher.launch(claim, self._owner)
         except LaunchRefused as refusal:
-            await self._give_back(key, str(refusal), permanent=refusal.permanent)
+            if refusal.is_elsewhere:
+                # Before the claim is given back: it is due at once, and would come back here.
+                self._elsewhere.add(claim.image_id)
+            await self._give_back(key, str(refusal), permanent=refusal.permanent, is_due=refusal.is_elsewhere)
             return
         except RuntaraError as error:
             await self._give_back(key, f"an older launch cannot be ended: {error}", permanent=False)
@@ -249,13 +263,13 @@ class Supervisor:
         )
         await self._forget(key)
 
-    async def _give_back(self, key: LeaseKey, error: str, *, permanent: bool) -> None:
+    async def _give_back(self, key: LeaseKey, error: str, *, permanent: bool, is_due: bool = False) -> None:
         """Tell core that nothing was started."""
         logger.warning("instance %s cannot be launched: %s", key.instance_id, error)
         await persist(
             self._clock,
             "report a failed launch",
-            lambda: self._core.report_launch_failure(key, error, permanent=permanent),
+            lambda: self._core.report_launch_failure(key, error, permanent=permanent, is_due=is_due),
         )
         await self._forget(key)
 

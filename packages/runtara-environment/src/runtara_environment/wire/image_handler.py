@@ -69,6 +69,7 @@ class ImageHandler:
             return pb.RpcResponse(
                 register_image=pb.RegisterImageResponse(success=False, error=error.message, error_code=error.code)
             )
+        self._service.expect_artifact(image.image_id)
         return pb.RpcResponse(
             register_image=pb.RegisterImageResponse(success=True, image_id=image.image_id, version=image.version)
         )

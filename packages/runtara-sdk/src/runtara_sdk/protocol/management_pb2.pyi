@@ -302,18 +302,20 @@ class Instance(_message.Message):
     def __init__(self, instance_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., status: _Optional[_Union[InstanceStatus, str]] = ..., epoch: _Optional[int] = ..., created_at_ms: _Optional[int] = ..., image_id: _Optional[str] = ..., launch_options: _Optional[bytes] = ..., checkpoint_id: _Optional[str] = ..., attempt: _Optional[int] = ..., max_attempts: _Optional[int] = ..., started_at_ms: _Optional[int] = ..., finished_at_ms: _Optional[int] = ..., wake_at_ms: _Optional[int] = ..., last_contact_at_ms: _Optional[int] = ..., input: _Optional[bytes] = ..., output: _Optional[bytes] = ..., error: _Optional[str] = ..., stderr: _Optional[str] = ..., termination_reason: _Optional[str] = ..., exit_code: _Optional[int] = ..., memory_peak_bytes: _Optional[int] = ..., cpu_usage_usec: _Optional[int] = ..., lease_owner: _Optional[str] = ..., lease_until_ms: _Optional[int] = ..., recovery_attempts: _Optional[int] = ..., checkpoint_count: _Optional[int] = ...) -> None: ...
 
 class ClaimLaunchesRequest(_message.Message):
-    __slots__ = ("owner", "limit", "lease_ms", "wait_ms", "instance_id")
+    __slots__ = ("owner", "limit", "lease_ms", "wait_ms", "instance_id", "without_images")
     OWNER_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     LEASE_MS_FIELD_NUMBER: _ClassVar[int]
     WAIT_MS_FIELD_NUMBER: _ClassVar[int]
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
+    WITHOUT_IMAGES_FIELD_NUMBER: _ClassVar[int]
     owner: str
     limit: int
     lease_ms: int
     wait_ms: int
     instance_id: str
-    def __init__(self, owner: _Optional[str] = ..., limit: _Optional[int] = ..., lease_ms: _Optional[int] = ..., wait_ms: _Optional[int] = ..., instance_id: _Optional[str] = ...) -> None: ...
+    without_images: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, owner: _Optional[str] = ..., limit: _Optional[int] = ..., lease_ms: _Optional[int] = ..., wait_ms: _Optional[int] = ..., instance_id: _Optional[str] = ..., without_images: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ClaimLaunchesResponse(_message.Message):
     __slots__ = ("claims",)
@@ -444,14 +446,16 @@ class ReportExitResponse(_message.Message):
     def __init__(self, decision: _Optional[_Union[ExitDecision, _Mapping]] = ...) -> None: ...
 
 class ReportLaunchFailureRequest(_message.Message):
-    __slots__ = ("key", "error", "permanent")
+    __slots__ = ("key", "error", "permanent", "is_due")
     KEY_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     PERMANENT_FIELD_NUMBER: _ClassVar[int]
+    IS_DUE_FIELD_NUMBER: _ClassVar[int]
     key: LeaseKey
     error: str
     permanent: bool
-    def __init__(self, key: _Optional[_Union[LeaseKey, _Mapping]] = ..., error: _Optional[str] = ..., permanent: _Optional[bool] = ...) -> None: ...
+    is_due: bool
+    def __init__(self, key: _Optional[_Union[LeaseKey, _Mapping]] = ..., error: _Optional[str] = ..., permanent: _Optional[bool] = ..., is_due: _Optional[bool] = ...) -> None: ...
 
 class ReportLaunchFailureResponse(_message.Message):
     __slots__ = ("decision",)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from runtara_sdk.errors import InstanceNotFoundError
@@ -51,6 +52,7 @@ async def claim_launches(
     lease_ms: int,
     limits: CoreLimits,
     now_ms: int,
+    without_images: Sequence[str],
 ) -> list[LaunchClaim]:
     """Claim due launches, oldest first; settle the running ones whose environment vanished and that shall not go on.
 
@@ -68,9 +70,9 @@ async def claim_launches(
     row = await transaction.fetch_one("count_running")
     room = max(0, limits.max_concurrent_instances - (row["running"] if row is not None else 0))
     if instance_id is None:
-        due = await _lock_due(transaction, limit, min(limit, room), now_ms)
+        due = await _lock_due(transaction, limit, min(limit, room), now_ms, without_images)
     else:
-        due = await _lock_due_instance(transaction, instance_id, room, now_ms)
+        due = await _lock_due_instance(transaction, instance_id, room, now_ms, without_images)
     claims: list[LaunchClaim] = []
     for state in due[:limit]:
         claim = await _claim(transaction, state, owner, now_ms + lease_ms, limits.recovery, now_ms)
@@ -81,20 +83,34 @@ async def claim_launches(
     return claims
 
 
-async def _lock_due(transaction: Transaction, limit: int, room: int, now_ms: int) -> list[InstanceState]:
+async def _lock_due(
+    transaction: Transaction, limit: int, room: int, now_ms: int, without_images: Sequence[str]
+) -> list[InstanceState]:
     # A running instance whose lease has expired holds its place already, so it needs no room.
-    rows = list(await transaction.fetch_all("lock_expired_leases", now_ms=now_ms, limit=limit))
-    if room:
-        rows += await transaction.fetch_all("lock_due_wakes", now_ms=now_ms, limit=room)
+    if without_images:
+        images = json.dumps(list(without_images))
+        rows = list(
+            await transaction.fetch_all("lock_expired_leases_elsewhere", now_ms=now_ms, limit=limit, images=images)
+        )
+        if room:
+            rows += await transaction.fetch_all("lock_due_wakes_elsewhere", now_ms=now_ms, limit=room, images=images)
+    else:
+        rows = list(await transaction.fetch_all("lock_expired_leases", now_ms=now_ms, limit=limit))
+        if room:
+            rows += await transaction.fetch_all("lock_due_wakes", now_ms=now_ms, limit=room)
     return sorted(map(InstanceState.from_row, rows), key=_due_at_ms)
 
 
-async def _lock_due_instance(transaction: Transaction, instance_id: str, room: int, now_ms: int) -> list[InstanceState]:
+async def _lock_due_instance(
+    transaction: Transaction, instance_id: str, room: int, now_ms: int, without_images: Sequence[str]
+) -> list[InstanceState]:
     try:
         state = await lock_instance(transaction, instance_id)
     except InstanceNotFoundError:
         return []
     if not state.is_managed or state.status.is_terminal or _due_at_ms(state) > now_ms:
+        return []
+    if state.image_id in without_images:
         return []
     return [state] if room or state.status is InstanceStatus.RUNNING else []
 
@@ -264,7 +280,14 @@ async def _obeyed_withdrawn_pause(transaction: Transaction, state: InstanceState
 
 
 async def report_launch_failure(
-    transaction: Transaction, key: LeaseKey, error: str, *, permanent: bool, limits: CoreLimits, now_ms: int
+    transaction: Transaction,
+    key: LeaseKey,
+    error: str,
+    *,
+    permanent: bool,
+    limits: CoreLimits,
+    now_ms: int,
+    is_due: bool,
 ) -> ExitDecision:
     """Give a claim back, or give up."""
     state = await lock_instance(transaction, key.instance_id)
@@ -272,11 +295,11 @@ async def report_launch_failure(
         return ExitDecision(state.status, state.wake_at_ms, stale=True)
     if state.status is not InstanceStatus.RUNNING:
         return ExitDecision(state.status, state.wake_at_ms)
-    failures = state.failed_launches + 1
+    failures = state.failed_launches + (not is_due)
     text = storable_text(error, MAX_ERROR_CHARACTERS) or "the launch failed without an error text"
     waiting = await most_urgent_signal(transaction, key.instance_id)
     cancelled = waiting is not None and waiting.signal_type is SignalType.CANCEL
-    if not cancelled and (permanent or failures >= limits.recovery.max_failed_launches):
+    if permanent and not cancelled:
         return await _fail(transaction, state, TerminationReason.LAUNCH_FAILED, text, now_ms, failed_launches=failures)
     status, wake_at_ms = await park(
         transaction,
@@ -286,16 +309,19 @@ async def report_launch_failure(
         status=InstanceStatus.PENDING if state.started_at_ms is None else InstanceStatus.SUSPENDED,
         now_ms=now_ms,
         # Unlike a crash, a failed launch has done nothing: trying again at once would fail the same way.
-        wake_at_ms=now_ms + limits.recovery.backoff_ms(failures + 1),
+        wake_at_ms=now_ms if is_due else now_ms + limits.recovery.backoff_ms(failures + 1),
         failed_launches=failures,
         error=text,
     )
     return ExitDecision(status, wake_at_ms)
 
 
-async def next_wake_at_ms(transaction: Transaction) -> int | None:
+async def next_wake_at_ms(transaction: Transaction, *, without_images: Sequence[str]) -> int | None:
     """The earliest wake time or lease expiry."""
-    row = await transaction.fetch_one("next_wake")
+    if without_images:
+        row = await transaction.fetch_one("next_wake_elsewhere", images=json.dumps(list(without_images)))
+    else:
+        row = await transaction.fetch_one("next_wake")
     if row is None or row["due_at_ms"] is None:
         return None
     return int(row["due_at_ms"])

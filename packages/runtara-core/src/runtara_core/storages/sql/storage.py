@@ -275,6 +275,7 @@ class SqlStorage(Storage):
         lease_ms: int,
         limits: CoreLimits,
         now_ms: int,
+        without_images: Sequence[str] = (),
     ) -> list[LaunchClaim]:
         return await self._write(
             launches.claim_launches,
@@ -284,6 +285,7 @@ class SqlStorage(Storage):
             lease_ms=lease_ms,
             limits=limits,
             now_ms=now_ms,
+            without_images=without_images,
         )
 
     async def renew_leases(self, owner: str, keys: Sequence[LeaseKey], *, lease_ms: int, now_ms: int) -> list[LeaseKey]:
@@ -299,14 +301,27 @@ class SqlStorage(Storage):
         return await self._write(launches.report_exit, key, report, limits=limits, now_ms=now_ms)
 
     async def report_launch_failure(
-        self, key: LeaseKey, error: str, *, permanent: bool, limits: CoreLimits, now_ms: int
+        self,
+        key: LeaseKey,
+        error: str,
+        *,
+        permanent: bool,
+        limits: CoreLimits,
+        now_ms: int,
+        is_due: bool = False,
     ) -> ExitDecision:
         return await self._write(
-            launches.report_launch_failure, key, error, permanent=permanent, limits=limits, now_ms=now_ms
+            launches.report_launch_failure,
+            key,
+            error,
+            permanent=permanent,
+            limits=limits,
+            now_ms=now_ms,
+            is_due=is_due,
         )
 
-    async def next_wake_at_ms(self) -> int | None:
-        return await self._read(launches.next_wake_at_ms)
+    async def next_wake_at_ms(self, *, without_images: Sequence[str] = ()) -> int | None:
+        return await self._read(launches.next_wake_at_ms, without_images=without_images)
 
     async def delete_finished(self, *, finished_before_ms: int, limit: int) -> int:
         deleted = await self._write(retention.delete_finished, finished_before_ms=finished_before_ms, limit=limit)

@@ -138,17 +138,49 @@ class LaunchCases:
         assert instance.termination_reason is TerminationReason.LAUNCH_FAILED
         assert instance.error == "image deleted"
 
-    async def test_too_many_failures_fail(self, storage: Storage) -> None:
+    async def test_an_instance_waits_however_often_its_host_cannot_launch_it(self, storage: Storage) -> None:
         await create(storage)
         now_ms = START_MS
-        for failures in range(1, LIMITS.recovery.max_failed_launches + 1):
+        waits = []
+        for _ in range(20):
             (claimed,) = await claim(storage, now_ms=now_ms)
             decision = await storage.report_launch_failure(
-                LeaseKey("managed-1", claimed.epoch), "busy", permanent=False, limits=LIMITS, now_ms=now_ms
+                LeaseKey("managed-1", claimed.epoch), "disk full", permanent=False, limits=LIMITS, now_ms=now_ms
             )
-            last = failures == LIMITS.recovery.max_failed_launches
-            assert (decision.status is InstanceStatus.FAILED) is last
-            now_ms = decision.wake_at_ms or now_ms
+            assert (decision.status, decision.stale) == (InstanceStatus.PENDING, False)
+            assert decision.wake_at_ms is not None
+            waits.append(decision.wake_at_ms - now_ms)
+            now_ms = decision.wake_at_ms
+        assert waits == sorted(waits)
+        assert 0 < waits[0] < waits[-1] == LIMITS.recovery.backoff_cap_ms
+        assert (await get(storage, "managed-1")).error == "disk full"
+
+    async def test_what_one_host_lacks_is_due_at_once_for_another(self, storage: Storage) -> None:
+        key = await launched(storage, registered=False)
+        for _ in range(3):
+            decision = await storage.report_launch_failure(
+                key, "no artifact", permanent=False, limits=LIMITS, now_ms=START_MS, is_due=True
+            )
+            assert (decision.status, decision.wake_at_ms) == (InstanceStatus.PENDING, START_MS)
+            assert (await get(storage, "managed-1")).error == "no artifact"
+            (claimed,) = await claim(storage, owner="environment-2")
+            assert claimed.failed_launches == 0
+            key = LeaseKey("managed-1", claimed.epoch)
+
+    async def test_a_claim_leaves_images_to_others(self, storage: Storage) -> None:
+        await create(storage, "managed-1", image_id="here")
+        await create(storage, "managed-2", image_id="elsewhere")
+        without = ("elsewhere", "unknown")
+        assert await storage.next_wake_at_ms(without_images=without) == START_MS
+        assert [each.instance_id for each in await claim(storage, without_images=without)] == ["managed-1"]
+        assert await storage.next_wake_at_ms(without_images=without) == START_MS + LEASE_MS
+        assert await claim(storage, instance_id="managed-2", without_images=without) == []
+        assert [each.instance_id for each in await claim(storage, without_images=("here",))] == ["managed-2"]
+        # The leases of the dead as well.
+        later_ms = START_MS + LEASE_MS
+        assert await storage.next_wake_at_ms(without_images=("here", "elsewhere")) is None
+        found = await claim(storage, owner="environment-2", now_ms=later_ms, without_images=without)
+        assert [each.instance_id for each in found] == ["managed-1"]
 
     async def test_a_registration_forgets_failed_launches(self, storage: Storage) -> None:
         key = await launched(storage, registered=False)

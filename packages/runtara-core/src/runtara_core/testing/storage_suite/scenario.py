@@ -14,7 +14,7 @@ LEASE_MS = 30_000
 TENANT = "tenant-1"
 LIMITS = CoreLimits(
     max_concurrent_instances=1_000,
-    recovery=RecoveryPolicy(max_recoveries=3, max_failed_launches=3, backoff_base_ms=1_000, backoff_cap_ms=60_000),
+    recovery=RecoveryPolicy(max_recoveries=3, backoff_base_ms=1_000, backoff_cap_ms=60_000),
 )
 
 
@@ -71,10 +71,17 @@ async def claim(
     limits: CoreLimits = LIMITS,
     lease_ms: int = LEASE_MS,
     now_ms: int = START_MS,
+    without_images: Sequence[str] = (),
 ) -> list[LaunchClaim]:
     """Claim what is due."""
     return await storage.claim_launches(
-        owner, instance_id=instance_id, limit=limit, lease_ms=lease_ms, limits=limits, now_ms=now_ms
+        owner,
+        instance_id=instance_id,
+        limit=limit,
+        lease_ms=lease_ms,
+        limits=limits,
+        now_ms=now_ms,
+        without_images=without_images,
     )
 
 

@@ -1,0 +1,45 @@
+"""Images that this host cannot launch, because their artifacts are not here or are damaged.
+
+Environments that share a database share the names of images, not the files. What one lacks it leaves to the others when
+it claims, and looks again after a while: the artifact may have come, and another version of the image may be here.
+"""
+
+from __future__ import annotations
+
+from runtara_core.management import MAX_IMAGES_WITHOUT
+from runtara_sdk.clock import Clock
+
+LOOK_AGAIN_MS = 10_000
+"""How long an image is left to others before this host tries it again."""
+
+
+class ImagesElsewhere:
+    """The images that are left to others for now, the newest of them when they are very many."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._until_ms: dict[str, int] = {}
+
+    def add(self, image_id: str) -> None:
+        """Leave an image to others for a while."""
+        self._until_ms.pop(image_id, None)
+        self._until_ms[image_id] = self._clock.now_ms() + LOOK_AGAIN_MS
+        while len(self._until_ms) > MAX_IMAGES_WITHOUT:
+            del self._until_ms[next(iter(self._until_ms))]
+
+    def remove(self, image_id: str) -> None:
+        """Try an image again: its artifact has just come."""
+        self._until_ms.pop(image_id, None)
+
+    def now(self) -> tuple[str, ...]:
+        """Those left to others at this moment."""
+        now_ms = self._clock.now_ms()
+        # Nothing stands here longer than it should when the clock is set back.
+        kept = {each: until for each, until in self._until_ms.items() if now_ms < until <= now_ms + LOOK_AGAIN_MS}
+        self._until_ms = kept
+        return tuple(kept)
+
+    def change_ms(self) -> int | None:
+        """How long until the first of them is tried again; None when there are none."""
+        first = min(self._until_ms.values(), default=None)
+        return None if first is None else max(0, first - self._clock.now_ms())

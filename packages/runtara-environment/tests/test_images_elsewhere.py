@@ -1,0 +1,40 @@
+"""Which images a host leaves to others, and for how long."""
+
+from __future__ import annotations
+
+from runtara_core.management import MAX_IMAGES_WITHOUT
+from runtara_environment.supervision.images_elsewhere import LOOK_AGAIN_MS, ImagesElsewhere
+from runtara_sdk.testing.clock import ManualClock
+
+
+def test_an_image_is_left_to_others_for_a_while() -> None:
+    clock = ManualClock()
+    elsewhere = ImagesElsewhere(clock)
+    assert (elsewhere.now(), elsewhere.change_ms()) == ((), None)
+    elsewhere.add("one")
+    clock.advance(LOOK_AGAIN_MS // 2)
+    elsewhere.add("two")
+    assert elsewhere.now() == ("one", "two")
+    assert elsewhere.change_ms() == LOOK_AGAIN_MS // 2
+    clock.advance(LOOK_AGAIN_MS // 2)
+    assert elsewhere.now() == ("two",)
+    elsewhere.remove("two")
+    elsewhere.remove("unknown")
+    assert (elsewhere.now(), elsewhere.change_ms()) == ((), None)
+
+
+def test_the_newest_are_left_out_of_very_many() -> None:
+    elsewhere = ImagesElsewhere(ManualClock())
+    for number in range(MAX_IMAGES_WITHOUT + 5):
+        elsewhere.add(f"image-{number}")
+    kept = elsewhere.now()
+    assert len(kept) == MAX_IMAGES_WITHOUT
+    assert (kept[0], kept[-1]) == ("image-5", f"image-{MAX_IMAGES_WITHOUT + 4}")
+
+
+def test_a_clock_that_is_set_back_keeps_nothing_for_longer() -> None:
+    clock = ManualClock()
+    elsewhere = ImagesElsewhere(clock)
+    elsewhere.add("one")
+    clock.advance(-5 * LOOK_AGAIN_MS)
+    assert elsewhere.now() == ()
