@@ -36,7 +36,7 @@ from runtara_sdk.agents import (
 from runtara_sdk.testing.agents import AgentConformanceSuite, ProblemsFoundError, ProvidedCall
 
 GRACE_SECONDS = 0.2
-TOO_LONG_SECONDS = 3 * GRACE_SECONDS
+TOO_LONG_SECONDS = 5 * GRACE_SECONDS
 
 
 class Text(BaseModel):
