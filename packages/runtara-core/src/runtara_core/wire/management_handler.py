@@ -141,7 +141,7 @@ class ManagementHandler:
             lease_ms=call.lease_ms,
             wait_ms=call.wait_ms,
             instance_id=call.instance_id if call.HasField("instance_id") else None,
-            without_images=call.without_images,
+            without_images=tuple(call.without_images),
         )
         return pb.RpcResponse(
             claim_launches=pb.ClaimLaunchesResponse(claims=[encode_model(claim, pb.LaunchClaim()) for claim in claims])
