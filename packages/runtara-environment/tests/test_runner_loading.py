@@ -10,6 +10,7 @@ from runtara_environment.runner import LaunchError, LaunchSpec, NetworkMode, Run
 from runtara_environment.runners.choosing import choose_runner
 from runtara_environment.runners.loading import LoadedRunners, load_plugins, load_runners
 from runtara_environment.runners.native import NativeRunner
+from runtara_environment.runners.oci.runner import OciRunner
 from runtara_sdk.errors import ConfigurationError
 from runtara_sdk.plugins import Plugin
 
@@ -26,8 +27,12 @@ def test_native_runner_is_a_plugin() -> None:
     assert loaded.broken == ()
 
 
+def test_oci_runner_is_a_plugin() -> None:
+    assert isinstance(load_runners({}).get("oci"), OciRunner)
+
+
 def test_disabled_plugin_is_not_loaded() -> None:
-    assert load_runners({"RUNTARA_DISABLE_PLUGINS": "runtara.runners:native"}).runners == {}
+    assert set(load_runners({"RUNTARA_DISABLE_PLUGINS": "runtara.runners:native"}).runners) == {"oci"}
     assert load_plugins([plugin("native", NATIVE, is_enabled=False)]).broken == ()
 
 
@@ -88,7 +93,7 @@ async def test_a_runner_whose_probe_fails_does_not_work_here() -> None:
     with pytest.raises(
         ConfigurationError, match="runner failing does not work on this machine: its probe failed: Zero"
     ):
-        await choose_runner("failing", runners)
+        await choose_runner("failing", runners, prefer_containers=False)
 
 
 @pytest.mark.parametrize(
