@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -259,6 +260,22 @@ async def test_no_trace_is_left(tmp_path: Path) -> None:
     spec = python_program(tmp_path / "run", "")
     assert (await ended(await runner.launch(spec))).exit_code == 0
     assert_nothing_is_left(runner, spec)
+
+
+async def test_a_container_whose_instance_is_gone_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OciRunner, "_swept", set())
+    runner, bundles = OciRunner(), tmp_path / "bundles"
+    code = "import time; open('ready', 'w').close()\nwhile True: time.sleep(60)"
+    gone = python_program(tmp_path / "gone", code, bundles_directory=bundles)
+    process = await runner.launch(gone)
+    await until((tmp_path / "gone" / "ready").exists, "program runs")
+    shutil.rmtree(tmp_path / "gone")
+    os.utime(runner.planned_state(gone)["bundle"], (0, 0))
+    monkeypatch.setattr(OciRunner, "_swept", set())
+    other = await runner.launch(python_program(tmp_path / "other", "", bundles_directory=bundles))
+    assert (await ended(other)).exit_code == 0
+    assert (await ended(process)).exit_code in (None, -signal.SIGKILL)
+    assert_nothing_is_left(runner, gone)
 
 
 def assert_nothing_is_left(runner: OciRunner, spec: LaunchSpec) -> None:

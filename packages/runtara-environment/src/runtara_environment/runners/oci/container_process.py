@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +23,8 @@ from runtara_environment.runners.oci.runtime import Runtime
 EXCHANGE_FILE = "exchange"
 RUNTIME_LOG = "runtime.log"
 _OUTCOME_FILE = "container.json"
+_LAUNCH_FILE = "launch"
+_STALE_SECONDS = 600.0
 _KILL_SECONDS = 10.0
 _MAX_COMPLAINT_CHARACTERS = 400
 
@@ -62,13 +66,18 @@ class ContainerPlace:
         except KeyError as error:
             raise InvalidInputError(f"this is not the state of a container: {dict(state)!r}") from error
 
+    def note_launch(self, directory: LaunchDirectory) -> None:
+        """Write down whose bundle it is, for `remove_stale`."""
+        (self.bundle / _LAUNCH_FILE).write_text(str(directory.path), encoding="utf-8", errors="surrogateescape")
+
     def remove(self) -> None:
         """Kill what runs and remove every trace. Raises `StopError` when something does not die. Blocks."""
         group = CgroupHierarchy(use_systemd=self.runtime.use_systemd).group(self.name)
         if not group.kill(timeout_seconds=_KILL_SECONDS):
             raise StopError(f"processes of the container {self.name} do not die: see {group.directories}")
         if (self.bundle / "state" / self.name).exists():
-            self.runtime.delete(self.bundle, self.name)
+            with contextlib.suppress(OSError):  # nothing runs any more, so that its files are all that there is
+                self.runtime.delete(self.bundle, self.name)
         group.remove()
         shutil.rmtree(self.bundle, ignore_errors=True)
 
@@ -124,6 +133,29 @@ class ContainerProcess(LaunchedProcess):
                 temporary.replace(kept)
         self._place.remove()
         return result
+
+
+def remove_stale(bundles: Path, runtime: Runtime) -> list[str]:
+    """Remove the containers whose end is known or whose launch directory is gone; returns their names. Blocks.
+
+    Nobody attaches to such a launch any more. A bundle that is not old may be in the making.
+    """
+    removed = []
+    newest = time.time() - _STALE_SECONDS
+    for bundle in bundles.iterdir() if bundles.is_dir() else ():
+        with contextlib.suppress(OSError, StopError):  # another process was faster, or it does not die
+            if bundle.stat().st_mtime < newest and _is_stale(bundle):
+                ContainerPlace(bundle, runtime, "").remove()
+                removed.append(bundle.name)
+    return removed
+
+
+def _is_stale(bundle: Path) -> bool:
+    try:
+        launch = Path((bundle / _LAUNCH_FILE).read_text(encoding="utf-8", errors="surrogateescape"))
+    except FileNotFoundError:
+        return (bundle / "config.json").exists() or (bundle / "rootfs").exists()
+    return not launch.exists() or (launch / _OUTCOME_FILE).exists()
 
 
 def _complaint(log: Path) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import marshal
 import os
 import resource
@@ -51,10 +52,13 @@ from runtara_environment.runners.oci.container_process import (
     RUNTIME_LOG,
     ContainerPlace,
     ContainerProcess,
+    remove_stale,
 )
 from runtara_environment.runners.oci.host_files import host_files, without_nested
 from runtara_environment.runners.oci.run_directory_access import admit, remove_foreign
 from runtara_environment.runners.oci.runtime import Runtime, find_runtimes, runtime_environment
+
+_logger = logging.getLogger(__name__)
 
 _DEFAULT_OPEN_FILES = 4_096
 _TRIAL_SECONDS = 30.0
@@ -94,6 +98,9 @@ class OciRunner(Runner):
     _tried: ClassVar[dict[OciSettings, tuple[Runtime | None, str]]] = {}
     """What has been found to work in the life of this process, or why nothing does."""
 
+    _swept: ClassVar[set[Path]] = set()
+    """Directories of bundles in which this process has looked for stale ones."""
+
     def __init__(self) -> None:
         self._shims = NativeRunner()
 
@@ -115,8 +122,7 @@ class OciRunner(Runner):
         return RunnerProbe(True, f"container, {text}", capabilities)
 
     def planned_state(self, spec: LaunchSpec) -> dict[str, Any]:
-        # Any runtime removes what another one has made, if it comes to that.
-        return super().planned_state(spec) | self._place(spec, Runtime(Path("runc"))).state()
+        return super().planned_state(spec) | self._place(spec, self._expected_runtime()).state()
 
     async def launch(self, spec: LaunchSpec) -> LaunchedProcess:
         problem = next(_problems(spec), None)
@@ -140,6 +146,7 @@ class OciRunner(Runner):
     async def _launch(self, spec: LaunchSpec, runtime: Runtime) -> LaunchedProcess:
         place = self._place(spec, runtime)
         directory = LaunchDirectory(spec.run_directory, spec.epoch)
+        await self._remove_stale(place)
         try:
             await asyncio.to_thread(_prepare, spec, place, directory)
         except FileExistsError as error:
@@ -165,11 +172,27 @@ class OciRunner(Runner):
             raise
         return ContainerProcess(place, directory, shim)
 
+    async def _remove_stale(self, place: ContainerPlace) -> None:
+        """Once in the life of this process, remove what killed ones have left beside a bundle."""
+        if place.bundle.parent not in self._swept:
+            self._swept.add(place.bundle.parent)
+            for name in await asyncio.to_thread(remove_stale, place.bundle.parent, place.runtime):
+                _logger.info("removed the container %s, whose instance is gone", name)
+
     @staticmethod
     def _place(spec: LaunchSpec, runtime: Runtime) -> ContainerPlace:
         digest = hashlib.sha256(f"{spec.run_directory}\0{spec.epoch}".encode(errors="surrogateescape")).hexdigest()
         bundles = spec.bundles_directory or spec.run_directory.parent / "bundles"
         return ContainerPlace(bundles / digest[:_NAME_DIGITS], runtime, spec.argv[0] if spec.argv else "the program")
+
+    def _expected_runtime(self) -> Runtime:
+        """The runtime that the next launch takes, as far as that is known without trying."""
+        settings = OciSettings.from_environment()
+        working, _ = self._tried.get(settings, (None, ""))
+        if working is not None:
+            return working
+        found, _ = find_runtimes(settings.runtime, use_systemd=settings.use_systemd)
+        return found[0] if found else Runtime(Path(settings.runtime), settings.use_systemd)
 
     async def _runtime(self, settings: OciSettings) -> tuple[Runtime | None, str]:
         """The runtime to launch with: one that was named is taken at its word."""
@@ -268,6 +291,7 @@ def _prepare(spec: LaunchSpec, place: ContainerPlace, directory: LaunchDirectory
             limits_swap=hierarchy.limits_swap,
         )
     )
+    place.note_launch(directory)
     descriptor = os.open(place.bundle / EXCHANGE_FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(marshal.dumps(_specification(spec)))
