@@ -43,6 +43,16 @@ def test_a_run_in_a_container_reaches_core_without_a_network(product, container_
     assert list((product.data_dir / "bundles").iterdir()) == []
 
 
+@pytest.mark.native
+@pytest.mark.timeout(1500)
+def test_a_native_binary_runs_in_a_container(product, container_runtime, native_library_dir) -> None:
+    scenario = product.write("total.json", TOTAL)
+    variables = {"RUNTARA_OCI_RUNTIME": container_runtime, "RUNTARA_NATIVE_LIBRARY_DIR": str(native_library_dir)}
+    command = ("runtara", "run", scenario, "--native", "--runner", "oci", "--input", '{"total": 12}')
+    finished = product.run(*command, seconds=1400, **variables)
+    assert (finished.exit_code, finished.output) == (0, {"total": 12}), finished
+
+
 def test_a_run_in_a_container_calls_services_where_the_operator_allows_it(
     product, service, order_scenario, container_runtime
 ) -> None:

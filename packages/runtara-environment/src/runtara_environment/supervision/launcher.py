@@ -155,6 +155,6 @@ class Launcher:
             run_directory=run_directory,
             network=self._network_mode,
             timeout_seconds=options.timeout_seconds or self._default_timeout_seconds,
-            files=(*(Path(each) for each in artifact.argv if Path(each).is_absolute()), *self._core.files()),
+            files=(*artifact.files(), *self._core.files()),
             bundles_directory=self._bundles_directory,
         )

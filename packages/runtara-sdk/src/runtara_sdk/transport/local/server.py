@@ -157,7 +157,12 @@ class LocalServer:
 
 
 async def serve_local(
-    handler: StreamHandler, settings: ServerSettings, path: Path, *, users: frozenset[int] | None = None, for_guests: bool = False
+    handler: StreamHandler,
+    settings: ServerSettings,
+    path: Path,
+    *,
+    users: frozenset[int] | None = None,
+    for_guests: bool = False,
 ) -> LocalServer:
     """Listen for calls on a local socket.
 
