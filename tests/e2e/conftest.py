@@ -234,15 +234,15 @@ class Daemons:
         self.product = product
         self.database_url = database_url
         self.core_port, self.admin_port, self.environment_port = (choose_port(socket.SOCK_DGRAM) for _ in range(3))
-        product.env.update(
-            RUNTARA_DATABASE_URL=database_url,
-            RUNTARA_QUIC_PORT=str(self.core_port),
-            RUNTARA_ADMIN_PORT=str(self.admin_port),
-            RUNTARA_ENV_QUIC_PORT=str(self.environment_port),
-            RUNTARA_CORE_ADDR=f"127.0.0.1:{self.core_port}",
-            RUNTARA_ENVIRONMENT_ADDR=f"127.0.0.1:{self.environment_port}",
+        product.env |= {
+            "RUNTARA_DATABASE_URL": database_url,
+            "RUNTARA_QUIC_PORT": str(self.core_port),
+            "RUNTARA_ADMIN_PORT": str(self.admin_port),
+            "RUNTARA_ENV_QUIC_PORT": str(self.environment_port),
+            "RUNTARA_CORE_ADDR": f"127.0.0.1:{self.core_port}",
+            "RUNTARA_ENVIRONMENT_ADDR": f"127.0.0.1:{self.environment_port}",
             **env,
-        )
+        }
         self.core: Background | None = None
         self.environment: Background | None = None
 

@@ -170,7 +170,7 @@ def test_a_runner_that_is_not_installed_is_refused(begun: BegunProjects) -> None
     command = ("run", "scenarios/greeting.json", "--input", '{"name": "Ada"}', "--runner", "nightrunner")
     refused = begun.environment.run("runtara", *command, at=project)
     assert refused.returncode == 2
-    assert "error: there is no runner 'nightrunner': installed are native, night_runner\n" in refused.stderr
+    assert "error: there is no runner 'nightrunner': installed are native, night_runner, oci\n" in refused.stderr
 
 
 @pytest.mark.parametrize(

@@ -354,7 +354,7 @@ def broken_plugins(directory: Path, group: str, host: str) -> Iterator[dict[str,
             "runtara.runners",
             "runtara-environment",
             ("--runner", "nobody"),
-            "there is no runner 'nobody': installed are background, native",
+            "there is no runner 'nobody': installed are background, native, oci",
         ),
     ],
 )

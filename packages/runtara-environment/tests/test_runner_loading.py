@@ -6,12 +6,15 @@ import types
 from pathlib import Path
 
 import pytest
-from runtara_environment.runner import LaunchError, LaunchSpec, NetworkMode, Runner, RunnerProbe
-from runtara_environment.runners.choosing import choose_runner
+from runtara_environment.runner import Capability, LaunchError, LaunchSpec, NetworkMode, Runner, RunnerProbe
+from runtara_environment.runners.choosing import choose_network, choose_runner
 from runtara_environment.runners.loading import LoadedRunners, load_plugins, load_runners
 from runtara_environment.runners.native import NativeRunner
+from runtara_environment.runners.oci.runner import OciRunner
+from runtara_environment.settings import SupervisionSettings
 from runtara_sdk.errors import ConfigurationError
 from runtara_sdk.plugins import Plugin
+from runtara_sdk.settings import EnvironmentReader
 
 NATIVE = "runtara_environment.runners.native"
 
@@ -26,8 +29,12 @@ def test_native_runner_is_a_plugin() -> None:
     assert loaded.broken == ()
 
 
+def test_oci_runner_is_a_plugin() -> None:
+    assert isinstance(load_runners({}).get("oci"), OciRunner)
+
+
 def test_disabled_plugin_is_not_loaded() -> None:
-    assert load_runners({"RUNTARA_DISABLE_PLUGINS": "runtara.runners:native"}).runners == {}
+    assert set(load_runners({"RUNTARA_DISABLE_PLUGINS": "runtara.runners:native"}).runners) == {"oci"}
     assert load_plugins([plugin("native", NATIVE, is_enabled=False)]).broken == ()
 
 
@@ -88,7 +95,74 @@ async def test_a_runner_whose_probe_fails_does_not_work_here() -> None:
     with pytest.raises(
         ConfigurationError, match="runner failing does not work on this machine: its probe failed: Zero"
     ):
-        await choose_runner("failing", runners)
+        await choose_runner("failing", runners, prefer_containers=False)
+
+
+class Offering(NativeRunner):
+    """A runner that offers what it is told to."""
+
+    def __init__(self, runner_type: str, *capabilities: str, works: bool = True) -> None:
+        super().__init__()
+        self.__dict__["runner_type"] = runner_type
+        self._probe = RunnerProbe(
+            works, "container", {name: Capability(True) for name in capabilities}, "" if works else "it is broken"
+        )
+
+    async def probe(self) -> RunnerProbe:
+        return self._probe
+
+
+@pytest.mark.parametrize(
+    ("prefer_containers", "works", "chosen"),
+    [(True, True, "oci"), (True, False, "native"), (False, True, "native")],
+)
+async def test_auto_takes_containers_where_they_are_wanted_and_work(
+    prefer_containers: bool, works: bool, chosen: str
+) -> None:
+    runners = LoadedRunners({"native": Offering("native"), "oci": Offering("oci", works=works)}, ())
+    runner, _ = await choose_runner("auto", runners, prefer_containers=prefer_containers)
+    assert runner.runner_type == chosen
+    broken = LoadedRunners({"oci": Offering("oci", works=False)}, ())
+    with pytest.raises(ConfigurationError, match="oci: it is broken"):
+        await choose_runner("auto", broken, prefer_containers=prefer_containers)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "capabilities", "core_address", "chosen"),
+    [
+        (None, ("network_none",), "unix:///core.sock", NetworkMode.NONE),
+        (None, (), "unix:///core.sock", NetworkMode.HOST),
+        (None, (), "127.0.0.1:8001", NetworkMode.HOST),
+        (NetworkMode.HOST, ("network_none",), "127.0.0.1:8001", NetworkMode.HOST),
+        (NetworkMode.PASTA, ("network_pasta",), "127.0.0.1:8001", NetworkMode.PASTA),
+        (None, ("network_none",), "127.0.0.1:8001", "cannot reach core at 127.0.0.1:8001"),
+        (NetworkMode.NONE, ("network_none",), "127.0.0.1:8001", "set RUNTARA_NETWORK_MODE=host"),
+        (NetworkMode.NONE, (), "unix:///core.sock", "RUNTARA_NETWORK_MODE=none does not work with runner some"),
+        (NetworkMode.PASTA, ("network_none",), "unix:///core.sock", "RUNTARA_NETWORK_MODE=pasta does not work"),
+    ],
+)
+async def test_the_network_of_programs(
+    wanted: NetworkMode | None, capabilities: tuple[str, ...], core_address: str, chosen: NetworkMode | str
+) -> None:
+    runner = Offering("some", *capabilities)
+    probe = await runner.probe()
+    if isinstance(chosen, NetworkMode):
+        assert choose_network(wanted, runner, probe, core_address) is chosen
+    else:
+        with pytest.raises(ConfigurationError, match=chosen):
+            choose_network(wanted, runner, probe, core_address)
+
+
+@pytest.mark.parametrize(
+    ("text", "mode"),
+    [(None, None), ("none", NetworkMode.NONE), ("isolated", NetworkMode.NONE), ("host", NetworkMode.HOST)],
+)
+def test_variables_of_containers(tmp_path: Path, text: str | None, mode: NetworkMode | None) -> None:
+    variables = {"BUNDLES_DIR": str(tmp_path)} | ({} if text is None else {"RUNTARA_NETWORK_MODE": text})
+    settings = SupervisionSettings.from_environment(EnvironmentReader(variables))
+    assert (settings.network, settings.bundles_directory) == (mode, tmp_path)
+    with pytest.raises(ConfigurationError, match="RUNTARA_NETWORK_MODE='bridge' is no network mode"):
+        SupervisionSettings.from_environment(EnvironmentReader({"RUNTARA_NETWORK_MODE": "bridge"}))
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,19 @@ from runtara_environment.runner import LaunchedProcess, LaunchSpec, Limits
 from runtara_environment.runners import native, process_identity
 from runtara_environment.runners.launch_directory import LaunchDirectory
 from runtara_environment.runners.native import NativeRunner
-from runtara_environment.testing.runner_suite import WAIT_SECONDS, process_is_alive, read_pid, until
+from runtara_environment.testing.runner_suite import WAIT_SECONDS, read_pid, until
 
 READY = "import os, pathlib, signal, sys, time; pathlib.Path('ready').write_text(str(os.getpid()))\n"
 FOREVER = "while True: time.sleep(60)\n"
+
+
+def process_is_alive(pid: int) -> bool:
+    """Whether a process runs, zombies excepted."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"
 
 
 @pytest.fixture

@@ -76,6 +76,19 @@ async def test_a_crashed_program_is_launched_again(host: SupervisedHost) -> None
     assert (instance.status, instance.stderr) == (InstanceStatus.RUNNING, "Traceback\nValueError: no")
 
 
+async def test_a_program_that_was_killed_for_want_of_memory_tells_so(host: SupervisedHost) -> None:
+    await host.supervise()
+    await host.create()
+    process = await host.launched()
+    await host.register_guest(process)
+    process.stderr = "loading the table"
+    process.end(-9, out_of_memory=True)
+    await host.launched(epoch=2)
+    stderr = (await host.instance()).stderr or ""
+    assert stderr.splitlines()[0] == "loading the table"
+    assert stderr.splitlines()[1].startswith("out of memory: the program needed more than its limit")
+
+
 @pytest.mark.parametrize("exit_code", [3, 143])
 async def test_exit_codes_of_an_interrupted_program_are_no_failure(host: SupervisedHost, exit_code: int) -> None:
     await host.supervise()

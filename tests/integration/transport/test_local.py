@@ -6,6 +6,7 @@ import asyncio
 import os
 import resource
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from runtara_sdk.protocol.frame import FrameType, encode_frame
 from runtara_sdk.transport import RequestStream, ServerSettings, open_client, payload_handler, read_request
 from runtara_sdk.transport.local import LocalClient, remove_stale, serve_local
 from runtara_sdk.transport.local.framing import PREFACE, WINDOW_BYTES, encode_data
+from runtara_sdk.transport.local.peer import GUEST_USERS
 
 from .conftest import SETTINGS, answering, echo, start_local, until
 
@@ -253,3 +255,47 @@ async def test_a_thousand_clients_at_once_are_served(socket_path: Path) -> None:
         for client in clients:
             await client.close()
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+_CONNECT_AS = """
+import os, socket, sys
+descriptor = os.open(sys.argv[1], os.O_PATH)  # a program in a container has the socket by a mount
+os.setgroups([])
+os.setgid(int(sys.argv[2]))
+os.setuid(int(sys.argv[2]))
+with socket.socket(socket.AF_UNIX) as connected:
+    connected.settimeout(30)
+    connected.connect(f"/proc/self/fd/{descriptor}")
+    connected.recv(1)  # the server greets everybody, and only then looks who it is
+    print("connected")
+"""
+
+
+@pytest.mark.privileged
+@pytest.mark.parametrize(
+    ("for_guests", "user", "answer", "is_refused"),
+    [
+        (True, GUEST_USERS[7], "connected", False),
+        (True, 12_345, "connected", True),
+        (False, GUEST_USERS[7], "PermissionError", False),
+    ],
+)
+async def test_programs_in_containers_are_served_where_they_are_expected(
+    socket_path: Path, caplog: pytest.LogCaptureFixture, for_guests: bool, user: int, answer: str, is_refused: bool
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root becomes another user")
+    server = await serve_local(answering(echo), SETTINGS, socket_path, for_guests=for_guests)
+    program = await asyncio.create_subprocess_exec(
+        sys.executable, "-I", "-S", "-c", _CONNECT_AS, str(socket_path), str(user),
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    assert program.stdout is not None
+    said = b""
+    async with asyncio.timeout(60):
+        while line := await program.stdout.readline():
+            said += line
+        await program.wait()
+    assert answer in said.decode()
+    assert (f"of user {user} may not use" in caplog.text) is is_refused
+    await server.close()

@@ -120,7 +120,11 @@ class CoreDaemon:
             instances = InstanceService(storage, self._clock, settings.limits, due, watch)
             handler = InstanceHandler(instances, InstanceGate(instances, tokens, self.keys))
             await self._listen(
-                handler.dispatcher.serve, settings.instance_port, self._instance_port_setting, self._socket_name
+                handler.dispatcher.serve,
+                settings.instance_port,
+                self._instance_port_setting,
+                self._socket_name,
+                for_guests=True,
             )
             if self._serve_management:
                 await self._listen(
@@ -144,13 +148,20 @@ class CoreDaemon:
         return min(DEFAULT_MAX_HELD, max_handlers // 2) if max_handlers else DEFAULT_MAX_HELD
 
     async def _listen(
-        self, serve_payload: Callable[[bytes], Awaitable[bytes]], port: int, setting: str, socket_name: str
+        self,
+        serve_payload: Callable[[bytes], Awaitable[bytes]],
+        port: int,
+        setting: str,
+        socket_name: str,
+        *,
+        for_guests: bool = False,
     ) -> None:
         def make_handler(server: ServerSettings) -> StreamHandler:
             return payload_handler(serve_payload, server)
 
         await self._listening.open_port(make_handler, port, setting)
-        await self._listening.open_socket(make_handler, socket_path(self._settings.data_dir, socket_name))
+        path = socket_path(self._settings.data_dir, socket_name)
+        await self._listening.open_socket(make_handler, path, for_guests=for_guests)
 
     async def close(self) -> None:
         """Stop serving, let calls in flight finish for a moment, close the database."""

@@ -85,8 +85,8 @@ class Listening:
             settings = server_settings(self._bind_address, port, setting)
             self._ports.append(await serve_quic(make_handler(settings), settings, self.identity.tls))
 
-    async def open_socket(self, make_handler: MakeHandler, path: Path) -> None:
-        """Serve on a local socket. Raises `ConfigurationError`.
+    async def open_socket(self, make_handler: MakeHandler, path: Path, *, for_guests: bool = False) -> None:
+        """Serve on a local socket, `for_guests` also programs in containers. Raises `ConfigurationError`.
 
         When another daemon of the data directory serves there, or its file system knows no sockets or modes, and this
         one has ports, these have to do, also instead of the sockets that it would open later: clients expect the
@@ -96,7 +96,7 @@ class Listening:
             return
         settings = server_settings(None, 0, "")
         try:
-            self._sockets.append(await serve_local(make_handler(settings), settings, path))
+            self._sockets.append(await serve_local(make_handler(settings), settings, path, for_guests=for_guests))
         except ConfigurationError as error:
             if self._bind_address is None:
                 raise

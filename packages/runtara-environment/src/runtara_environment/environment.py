@@ -18,7 +18,7 @@ from runtara_environment.data_directory_lock import DataDirectoryLock
 from runtara_environment.launch_table import LaunchTable
 from runtara_environment.owner import Owner
 from runtara_environment.registry import ImageRegistry
-from runtara_environment.runners.choosing import choose_runner
+from runtara_environment.runners.choosing import choose_network, choose_runner
 from runtara_environment.runners.loading import load_runners
 from runtara_environment.service import EnvironmentService
 from runtara_environment.settings import SupervisionSettings
@@ -78,7 +78,8 @@ class Environment:
         await self._database.open()
         await migrations.run(self._database)
         runners = load_runners()
-        runner, probe = await choose_runner(self._settings.runner, runners)
+        settings = self._settings
+        runner, probe = await choose_runner(settings.runner, runners, prefer_containers=settings.network is not None)
         self.isolation = probe.isolation
         self.registry = ImageRegistry(self._database, self._data_dir, clock=self._clock)
         launches = LaunchTable(self._database)
@@ -90,8 +91,10 @@ class Environment:
             self._core_access,
             self._data_dir,
             self._clock,
-            default_timeout_seconds=self._settings.default_timeout_seconds,
+            default_timeout_seconds=settings.default_timeout_seconds,
             network=self._network,
+            network_mode=choose_network(settings.network, runner, probe, self._core_access.address),
+            bundles_directory=settings.bundles_directory,
         )
         owner = Owner.of_this_process(self._data_dir)
         self._supervisor = Supervisor(

@@ -11,8 +11,9 @@ The conformance suite is `runtara_environment.testing.runner_suite`.
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -50,7 +51,7 @@ class NetworkMode(StrEnum):
     PASTA = "pasta"
     """A network of its own with user-mode translation; of the host only core's port."""
     NONE = "none"
-    """No network but core's port."""
+    """No network: core is reached by its local socket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,10 @@ class LaunchSpec:
         network: what the program sees of the network.
         timeout_seconds: wall-clock bound of this launch, enforced even while the daemon is down; None = none.
         kill_grace_seconds: time between asking and killing at the timeout.
+        files: what else of the host the program reads or connects to, such as its artifact and core's socket. A runner
+            that hides the host from programs shows these, under their own paths, read-only.
+        bundles_directory: where a runner may keep files of its own while the program runs; None stands for a place
+            beside the run directory.
     """
 
     instance_id: str
@@ -101,6 +106,19 @@ class LaunchSpec:
     network: NetworkMode = NetworkMode.HOST
     timeout_seconds: float | None = None
     kill_grace_seconds: float = 5.0
+    files: tuple[Path, ...] = ()
+    bundles_directory: Path | None = None
+
+    def malformed(self) -> Iterator[str]:
+        """What no runner can launch, as texts for people."""
+        if not self.argv or not os.path.isabs(self.argv[0]):  # noqa: PTH117 - argv is text
+            yield "argv must begin with the absolute path of the program"
+        if not self.run_directory.is_absolute():
+            yield f"run directory {str(self.run_directory)!r} is not absolute"
+        if any("\0" in text for text in (*self.argv, *self.environment, *self.environment.values())):
+            yield "an argument or variable contains a zero byte"
+        if any(not name or "=" in name for name in self.environment):
+            yield "a variable has an empty name or one with '='"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +133,7 @@ class ProcessExit:
         timed_out: the launch reached its timeout and was stopped for that.
         error: one line about a program that could not be started.
         permanent: with `started` False, that trying the same again is useless.
+        out_of_memory: the kernel killed processes of the launch because they needed more memory than they may have.
     """
 
     exit_code: int | None
@@ -124,6 +143,7 @@ class ProcessExit:
     timed_out: bool = False
     error: str | None = None
     permanent: bool = False
+    out_of_memory: bool = False
 
 
 @dataclass(frozen=True, slots=True)

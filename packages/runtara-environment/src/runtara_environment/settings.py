@@ -20,6 +20,8 @@ from runtara_sdk.transport.places import (
     socket_path,
 )
 
+from runtara_environment.runner import NetworkMode
+
 _CORE_PORT_ADDRESS = "127.0.0.1:8001"
 
 
@@ -33,7 +35,10 @@ class SupervisionSettings:
         claim_wait_ms: longest wait of one claim call; never more than half a lease.
         default_timeout_seconds: bound of a launch whose start named none (EXECUTION_TIMEOUT_SECS).
         runner: the type of an installed runner, or `auto` for the first of containers and plain processes whose probe
-            passes (RUNTARA_RUNNER).
+            passes; containers come first where `network` is given, else last (RUNTARA_RUNNER).
+        network: what of the network programs see; None leaves it to the runner (RUNTARA_NETWORK_MODE).
+        bundles_directory: where containers have their files; None stands for `bundles` under the data directory
+            (BUNDLES_DIR).
         skip_certificate_verification: handed to instances (RUNTARA_SKIP_CERT_VERIFICATION).
     """
 
@@ -42,6 +47,8 @@ class SupervisionSettings:
     claim_wait_ms: int = 25_000
     default_timeout_seconds: int = 300
     runner: str = "auto"
+    network: NetworkMode | None = None
+    bundles_directory: Path | None = None
     skip_certificate_verification: bool = False
 
     @classmethod
@@ -50,11 +57,14 @@ class SupervisionSettings:
     ) -> SupervisionSettings:
         """Read the variables; raises `ConfigurationError` naming what is wrong."""
         reader = reader or EnvironmentReader()
+        bundles = reader.optional_text("BUNDLES_DIR")
         return cls(
             default_timeout_seconds=reader.integer(
                 "EXECUTION_TIMEOUT_SECS", default_timeout_seconds, minimum=1, maximum=2**31
             ),
             runner=reader.text("RUNTARA_RUNNER", "auto"),
+            network=_network_mode(reader.optional_text("RUNTARA_NETWORK_MODE")),
+            bundles_directory=None if bundles is None else Path(bundles).absolute(),
             skip_certificate_verification=reader.boolean("RUNTARA_SKIP_CERT_VERIFICATION", default=False),
         )
 
@@ -168,6 +178,17 @@ class EnvironmentSettings:
             supervision=SupervisionSettings.from_environment(reader),
             agent_testing=AgentTestingSettings.from_environment(reader),
         )
+
+
+def _network_mode(text: str | None) -> NetworkMode | None:
+    if text is None:
+        return None
+    try:
+        return NetworkMode("none" if text == "isolated" else text)
+    except ValueError:
+        raise ConfigurationError(
+            f"RUNTARA_NETWORK_MODE={text!r} is no network mode: set it to none (or isolated), host or pasta"
+        ) from None
 
 
 def _served_core(data_dir: Path) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from runtara_sdk.artifact.inspection import ArtifactKind
@@ -60,3 +61,10 @@ class ImageArtifact:
     argv: tuple[str, ...]
     kind: ArtifactKind
     version: int = 1
+
+    def files(self) -> tuple[Path, ...]:
+        """The files and directories of this host that the command reads, beside what belongs to its system."""
+        paths = [Path(each) for each in self.argv if each.startswith("/")]
+        if self.kind == "native":
+            paths[0] = paths[0].parent  # the libraries of a compiled program lie beside it
+        return tuple(paths)

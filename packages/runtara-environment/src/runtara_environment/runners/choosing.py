@@ -1,17 +1,24 @@
-"""Which runner launches: the one asked for, or the most isolating one that works here."""
+"""Which runner launches, and what of the network its programs see: what was asked for, or what works here."""
 
 from __future__ import annotations
 
 from runtara_sdk.errors import ConfigurationError
+from runtara_sdk.transport.address import is_local
 
-from runtara_environment.runner import Runner, RunnerProbe
+from runtara_environment.runner import NetworkMode, Runner, RunnerProbe
 from runtara_environment.runners.loading import LoadedRunners
 
-_PREFERENCE = ("oci", "native")
+_CONTAINERS_FIRST = ("oci", "native")
+_PROCESSES_FIRST = ("native", "oci")
 
 
-async def choose_runner(name: str, runners: LoadedRunners) -> tuple[Runner, RunnerProbe]:
-    """The runner `name` and its probe; `auto` takes the first that works: containers before plain processes.
+async def choose_runner(name: str, runners: LoadedRunners, *, prefer_containers: bool) -> tuple[Runner, RunnerProbe]:
+    """The runner `name` and its probe; `auto` takes the first of containers and plain processes that works.
+
+    Args:
+        name: the type of an installed runner, or `auto`.
+        runners: what is installed.
+        prefer_containers: `auto` looks at containers first.
 
     Raises `ConfigurationError` with the probe's reason; a runner asked for by name is never replaced by another.
     """
@@ -22,7 +29,7 @@ async def choose_runner(name: str, runners: LoadedRunners) -> tuple[Runner, Runn
             raise ConfigurationError(f"runner {name} does not work on this machine: {probe.reason}")
         return runner, probe
     reasons = []
-    for candidate in _PREFERENCE:
+    for candidate in _CONTAINERS_FIRST if prefer_containers else _PROCESSES_FIRST:
         if candidate not in runners.runners:
             continue
         runner = runners.runners[candidate]
@@ -31,6 +38,31 @@ async def choose_runner(name: str, runners: LoadedRunners) -> tuple[Runner, Runn
             return runner, probe
         reasons.append(f"{candidate}: {probe.reason}")
     raise ConfigurationError(f"no runner works on this machine: {'; '.join(reasons) or 'none is installed'}")
+
+
+def choose_network(wanted: NetworkMode | None, runner: Runner, probe: RunnerProbe, core_address: str) -> NetworkMode:
+    """What of the network programs see; without a wish none where the runner can do that, else the host's.
+
+    Raises `ConfigurationError` when the runner cannot make such a network, or core is out of reach in it.
+    """
+    mode = wanted or (NetworkMode.NONE if _offers(probe, NetworkMode.NONE) else NetworkMode.HOST)
+    if mode is not NetworkMode.HOST and not _offers(probe, mode):
+        capability = probe.capabilities.get(f"network_{mode}")
+        reason = capability.reason if capability else "it does not offer that"
+        raise ConfigurationError(
+            f"RUNTARA_NETWORK_MODE={mode} does not work with runner {runner.runner_type}: {reason}"
+        )
+    if mode is NetworkMode.NONE and not is_local(core_address):
+        raise ConfigurationError(
+            f"programs of runner {runner.runner_type} have no network and cannot reach core at {core_address}: "
+            "give environment and core the same DATA_DIR, where they have a socket, or set RUNTARA_NETWORK_MODE=host"
+        )
+    return mode
+
+
+def _offers(probe: RunnerProbe, mode: NetworkMode) -> bool:
+    capability = probe.capabilities.get(f"network_{mode}")
+    return capability is not None and capability.available
 
 
 async def _probe(runner: Runner) -> RunnerProbe:

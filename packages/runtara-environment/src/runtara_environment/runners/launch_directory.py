@@ -150,19 +150,23 @@ def remove_launches(run_directory: Path, epochs: Collection[int]) -> None:
         shutil.rmtree(LaunchDirectory(run_directory, epoch).path, ignore_errors=True)
 
 
+def failed_start(stage: int, number: int, program: str) -> ProcessExit:
+    """The exit of a program that could not be started, from the stage and the error number that were reported."""
+    executing = stage == _EXECUTE_STAGE
+    reason = os.strerror(number)
+    if executing and number == errno.ENOENT and Path(program).exists():
+        reason = "its interpreter does not exist"
+    return ProcessExit(
+        None,
+        started=False,
+        error=f"cannot {_FAILED_STAGES[stage]} {program}: {reason}",
+        permanent=executing and number in _NEVER_EXECUTABLE,
+    )
+
+
 def _process_exit(data: dict[str, Any], program: str) -> ProcessExit:
     if not data["started"]:
-        stage, number = int(data["stage"]), int(data["errno"])
-        executing = stage == _EXECUTE_STAGE
-        reason = os.strerror(number)
-        if executing and number == errno.ENOENT and Path(program).exists():
-            reason = "its interpreter does not exist"
-        return ProcessExit(
-            None,
-            started=False,
-            error=f"cannot {_FAILED_STAGES[stage]} {program}: {reason}",
-            permanent=executing and number in _NEVER_EXECUTABLE,
-        )
+        return failed_start(int(data["stage"]), int(data["errno"]), program)
     return ProcessExit(
         exit_code=int(data["exit_code"]),
         memory_peak_bytes=int(data["memory_peak_bytes"]),

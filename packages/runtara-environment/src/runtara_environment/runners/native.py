@@ -223,14 +223,7 @@ def _check(spec: LaunchSpec) -> None:
 
 
 def _problems(spec: LaunchSpec) -> Iterator[str]:
-    if not spec.argv or not os.path.isabs(spec.argv[0]):  # noqa: PTH117 - argv is text
-        yield "argv must begin with the absolute path of the program"
-    if not spec.run_directory.is_absolute():
-        yield f"run directory {str(spec.run_directory)!r} is not absolute"
-    if any("\0" in text for text in (*spec.argv, *spec.environment, *spec.environment.values())):
-        yield "an argument or variable contains a zero byte"
-    if any(not name or "=" in name for name in spec.environment):
-        yield "a variable has an empty name or one with '='"
+    yield from spec.malformed()
     if spec.limits.cpu_cores is not None:
         yield f"cpu limit: {_UNAVAILABLE['cpu_limit']}"
     if spec.limits.processes is not None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runtara_core.models import LaunchClaim
+from runtara_sdk.transport.address import is_local, parse_local_address
 
 from runtara_environment.launch_options import LaunchOptions
 
@@ -44,6 +45,11 @@ class CoreAccess:
     def is_reached_at(self, address: object) -> bool:
         """Whether a program that was given `address` reaches core as it is now."""
         return address == self.address or address in self.further_addresses
+
+    def files(self) -> tuple[Path, ...]:
+        """The files through which programs reach core: its socket, or the authority of its certificate."""
+        socket = (parse_local_address(self.address),) if is_local(self.address) else ()
+        return (*socket, *(() if self.ca_file is None else (self.ca_file,)))
 
 
 def program_path() -> str:

@@ -15,7 +15,7 @@ from runtara_environment.launch_options import LaunchOptions
 from runtara_environment.launch_table import Launch, LaunchTable
 from runtara_environment.owner import Owner
 from runtara_environment.registry import ArtifactUnavailableError, ImageRegistry
-from runtara_environment.runner import LaunchedProcess, LaunchError, LaunchSpec, Runner
+from runtara_environment.runner import LaunchedProcess, LaunchError, LaunchSpec, NetworkMode, Runner
 from runtara_environment.runners.launch_directory import old_launches, remove_launches
 from runtara_environment.runners.loading import LoadedRunners
 from runtara_environment.supervision.guest import CoreAccess, guest_environment, write_input
@@ -54,6 +54,8 @@ class Launcher:
         *,
         default_timeout_seconds: int,
         network: GuestNetwork | None = None,
+        network_mode: NetworkMode = NetworkMode.HOST,
+        bundles_directory: Path | None = None,
     ) -> None:
         self._registry = registry
         self._launches = launches
@@ -64,6 +66,8 @@ class Launcher:
         self._clock = clock
         self._default_timeout_seconds = default_timeout_seconds
         self._network = network or GuestNetwork()
+        self._network_mode = network_mode
+        self._bundles_directory = bundles_directory or data_dir / "bundles"
 
     async def launch(self, claim: LaunchClaim, owner: Owner) -> LaunchedProcess:
         """Start the program of a claim; raises `LaunchRefused` when it was not started.
@@ -149,5 +153,8 @@ class Launcher:
                 **await self._network.variables(),
             },
             run_directory=run_directory,
+            network=self._network_mode,
             timeout_seconds=options.timeout_seconds or self._default_timeout_seconds,
+            files=(*artifact.files(), *self._core.files()),
+            bundles_directory=self._bundles_directory,
         )

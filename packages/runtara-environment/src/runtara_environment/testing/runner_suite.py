@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -36,7 +37,19 @@ from runtara_environment.runner import (
 
 WAIT_SECONDS = 60.0
 
-_READY = "import os, pathlib, signal, sys, time; pathlib.Path('ready').write_text(str(os.getpid()))\n"
+_SIGN = (
+    "import fcntl, os, pathlib, signal, sys, time\n"
+    "def sign(name):\n"
+    "    global signed\n"
+    "    signed = open(name, 'w')\n"
+    "    fcntl.flock(signed, fcntl.LOCK_EX)\n"
+    "    print(os.getpid(), file=signed, flush=True)\n"
+)
+"""Write a file that says that a process runs, and hold its lock until the process is dead.
+
+A process id would say nothing: a program may live in a process namespace of its own.
+"""
+_READY = f"{_SIGN}sign('ready')\n"
 _FOREVER = "while True: time.sleep(60)\n"
 
 _LAUNCH_AND_HANG = """
@@ -65,13 +78,14 @@ async def until(condition: Callable[[], Any], what: str) -> Any:
     return value
 
 
-def process_is_alive(pid: int) -> bool:
-    """Whether a process runs, zombies excepted."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
-    return stat.rpartition(")")[2].split()[0] not in "ZX"
+def is_alive(path: Path) -> bool:
+    """Whether the process that signed a file, as `_SIGN` does, runs."""
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def read_pid(path: Path) -> int:
@@ -258,34 +272,37 @@ class RunnerConformance:
 
     async def test_stop_takes_the_descendants(self, runner: Runner, run_directory: Path) -> None:
         code = (
-            "import os, pathlib, signal, time\n"
+            f"{_SIGN}"
             "def child(name, detach):\n"
             "    if os.fork() == 0:\n"
             "        signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
             "        if detach: os.setsid()\n"
-            "        pathlib.Path(name).write_text(str(os.getpid()))\n"
+            "        sign(name)\n"
             "        while True: time.sleep(60)\n"
             "child('same', False); child('own', True)\n"
             "while True: time.sleep(60)\n"
         )
         process = await runner.launch(self.spec(run_directory, code))
-        children = [await until(partial(read_pid, run_directory / name), name) for name in ("same", "own")]
+        children = [run_directory / name for name in ("same", "own")]
+        for child in children:
+            await until(partial(read_pid, child), child.name)
         end = await process.stop(0.2)
         assert end.exit_code in (-signal.SIGTERM, -signal.SIGKILL)
-        assert not [pid for pid in children if process_is_alive(pid)]
+        assert not [child for child in children if is_alive(child)]
 
     async def test_exit_takes_the_descendants(self, runner: Runner, run_directory: Path) -> None:
         code = (
-            "import os, pathlib, time\n"
+            f"{_SIGN}"
             "if os.fork() == 0:\n"
             "    os.setsid()\n"
-            "    pathlib.Path('child').write_text(str(os.getpid()))\n"
+            "    sign('child')\n"
             "    while True: time.sleep(60)\n"
-            "while not pathlib.Path('child').exists(): time.sleep(0.01)\n"
+            "path = pathlib.Path('child')\n"
+            "while not path.exists() or not path.read_text(): time.sleep(0.01)\n"
         )
         process = await runner.launch(self.spec(run_directory, code))
         assert (await asyncio.wait_for(process.wait(), WAIT_SECONDS)).exit_code == 0
-        assert not process_is_alive(read_pid(run_directory / "child"))
+        assert not is_alive(run_directory / "child")
 
     async def test_timeout(self, runner: Runner, run_directory: Path) -> None:
         code = _READY + "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + _FOREVER
@@ -297,7 +314,7 @@ class RunnerConformance:
 
     async def test_memory_limit(self, runner: Runner, run_directory: Path) -> None:
         await self._require(runner, "memory_limit")
-        code = "try: block = bytearray(1 << 30)\nexcept MemoryError: raise SystemExit(9)"
+        code = "try: block = b'x' * (1 << 30)\nexcept MemoryError: raise SystemExit(9)"
         limits = Limits(memory_bytes=128 << 20)
         process = await runner.launch(self.spec(run_directory, code, limits=limits))
         assert (await asyncio.wait_for(process.wait(), WAIT_SECONDS)).exit_code in (9, -signal.SIGKILL)
@@ -341,8 +358,8 @@ class RunnerConformance:
     async def test_daemon_killed_and_program_adopted(self, runner: Runner, run_directory: Path, forget: bool) -> None:
         code = _READY + "while not pathlib.Path('finish').exists(): time.sleep(0.01)\nsys.exit(11)"
         state = await self._launch_from_killed_daemon(runner, run_directory, code, forget=forget)
-        pid = await until(lambda: read_pid(run_directory / "ready"), "program runs")
-        assert process_is_alive(pid)
+        await until(lambda: read_pid(run_directory / "ready"), "program runs")
+        assert is_alive(run_directory / "ready")
         adopted = await runner.attach(state)
         assert adopted is not None
         (run_directory / "finish").touch()
@@ -352,18 +369,18 @@ class RunnerConformance:
 
     async def test_adopted_program_is_stopped(self, runner: Runner, run_directory: Path) -> None:
         state = await self._launch_from_killed_daemon(runner, run_directory, _READY + _FOREVER, forget=False)
-        pid = await until(lambda: read_pid(run_directory / "ready"), "program runs")
+        await until(lambda: read_pid(run_directory / "ready"), "program runs")
         adopted = await runner.attach(state)
         assert adopted is not None
         assert (await adopted.stop(5)).exit_code == -signal.SIGTERM
-        assert not process_is_alive(pid)
+        assert not is_alive(run_directory / "ready")
 
     @pytest.mark.parametrize("forget", [False, True], ids=["launched", "planned"])
     async def test_exit_is_learned_after_a_restart(self, runner: Runner, run_directory: Path, forget: bool) -> None:
         code = _READY + "sys.exit(12)"
         state = await self._launch_from_killed_daemon(runner, run_directory, code, forget=forget)
-        pid = await until(lambda: read_pid(run_directory / "ready"), "program runs")
-        await until(lambda: not process_is_alive(pid), "program ends")
+        await until(lambda: read_pid(run_directory / "ready"), "program runs")
+        await until(lambda: not is_alive(run_directory / "ready"), "program ends")
         for _ in range(2):
             adopted = await runner.attach(state)
             assert adopted is not None

@@ -54,7 +54,7 @@ class RunRequest:
 @click.option(
     "--runner",
     metavar="NAME",
-    help="What runs the instance: native, auto, or the runner of a plugin.  [default: RUNTARA_RUNNER or auto]",
+    help="What runs it: native, oci (a container), auto, or the runner of a plugin.  [default: RUNTARA_RUNNER or auto]",
 )
 @click.option("--child", "child_files", multiple=True, metavar="ID=PATH", help="Embed a child scenario (repeatable).")
 @click.option("--child-version", "child_versions", multiple=True, metavar="ID=N", help="Version of that child.")

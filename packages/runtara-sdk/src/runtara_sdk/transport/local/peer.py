@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import socket
 import struct
+from collections.abc import Container
 from dataclasses import dataclass
 
 _CREDENTIALS = struct.Struct("3i")
+
+GUEST_USERS = range(1_900_000_000, 2_000_000_000)
+"""Users of the host as whom programs run in containers, one for each tenant; no account has one of these numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,7 @@ class Peer:
             return "a process of this machine"
         return f"process {self.process_id} of user {self.user_id}"
 
-    def is_one_of(self, users: frozenset[int]) -> bool:
+    def is_one_of(self, users: Container[int]) -> bool:
         """Whether the process runs as one of `users`; yes where the system does not tell."""
         return self.user_id is None or self.user_id in users
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import heapq
+import os
 import resource
 import socket
 from pathlib import Path
@@ -14,7 +15,7 @@ from runtara_sdk.transport.address import format_local_address
 from runtara_sdk.transport.call_server import CallServer, StreamHandler
 from runtara_sdk.transport.load import ConnectionLoad, ServerLoad
 from runtara_sdk.transport.local.connection import LocalConnection
-from runtara_sdk.transport.local.peer import own_and_root
+from runtara_sdk.transport.local.peer import GUEST_USERS, own_and_root
 from runtara_sdk.transport.local.socket_file import SocketFile
 from runtara_sdk.transport.settings import ServerSettings
 
@@ -29,12 +30,19 @@ class LocalServer:
     """A listening server; made by `serve_local`."""
 
     def __init__(
-        self, handler: StreamHandler, settings: ServerSettings, socket_file: SocketFile, users: frozenset[int]
+        self,
+        handler: StreamHandler,
+        settings: ServerSettings,
+        socket_file: SocketFile,
+        users: frozenset[int],
+        *,
+        admits_guests: bool = False,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._settings = settings
         self._socket_file = socket_file
         self._users = users
+        self._admits_guests = admits_guests
         self._connections: dict[LocalConnection, asyncio.TimerHandle] = {}
         self._load = ServerLoad(settings.max_streams, settings.max_buffered_bytes)
         self._calls = CallServer(handler, settings)
@@ -123,7 +131,7 @@ class LocalServer:
 
     def _on_connected(self, connection: LocalConnection) -> None:
         peer = connection.peer_process
-        if not peer.is_one_of(self._users):
+        if not (peer.is_one_of(self._users) or (self._admits_guests and peer.is_one_of(GUEST_USERS))):
             self._calls.complaints.warn("%s may not use %s and is refused", peer, self._socket_file.path)
             connection.abort(PermissionDeniedError(f"user {peer.user_id} may not use this socket"))
         elif self._calls.is_closing:
@@ -149,7 +157,12 @@ class LocalServer:
 
 
 async def serve_local(
-    handler: StreamHandler, settings: ServerSettings, path: Path, *, users: frozenset[int] | None = None
+    handler: StreamHandler,
+    settings: ServerSettings,
+    path: Path,
+    *,
+    users: frozenset[int] | None = None,
+    for_guests: bool = False,
 ) -> LocalServer:
     """Listen for calls on a local socket.
 
@@ -158,12 +171,16 @@ async def serve_local(
         settings: bounds; address and port are not used.
         path: of the socket, in a directory of its own.
         users: ids of the users whose processes may connect; root and the own one when left out.
+        for_guests: a server of root serves programs in containers, too. They are given the socket by a mount; nobody
+            else comes past the directory of the socket.
 
     Raises `ConfigurationError` when the path cannot be used.
     """
     _allow_descriptors(settings.max_connections)
-    socket_file = await asyncio.to_thread(SocketFile.create, path)
-    server = LocalServer(handler, settings, socket_file, own_and_root() if users is None else users)
+    admits_guests = for_guests and os.geteuid() == 0
+    socket_file = await asyncio.to_thread(SocketFile.create, path, is_open=admits_guests)
+    trusted = own_and_root() if users is None else users
+    server = LocalServer(handler, settings, socket_file, trusted, admits_guests=admits_guests)
     server.start()
     return server
 

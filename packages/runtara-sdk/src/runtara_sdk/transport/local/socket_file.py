@@ -38,8 +38,10 @@ class SocketFile:
         self._identity = _identity(path)
 
     @classmethod
-    def create(cls, path: Path) -> SocketFile:
+    def create(cls, path: Path, *, is_open: bool = False) -> SocketFile:
         """Listen at `path`; a file that a killed server left there is replaced.
+
+        Whoever gets to the socket may connect to an open one, else its owner alone.
 
         The directory is made when it is missing, for its owner alone. Raises `ConfigurationError` when others may
         enter it, when another server listens there, or when the path cannot be used.
@@ -60,7 +62,7 @@ class SocketFile:
             elif path.exists():
                 raise ConfigurationError(f"cannot listen at {path}: a file that is no socket is there; remove it")
             listening.bind(str(path))
-            path.chmod(0o600)
+            path.chmod(0o666 if is_open else 0o600)
             listening.listen(BACKLOG)
             listening.setblocking(False)
             return cls(path, listening, lock)

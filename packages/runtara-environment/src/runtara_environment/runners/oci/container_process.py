@@ -1,0 +1,168 @@
+"""A launched container: the process of its runtime, and what is left to read and to clean up once that has ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from runtara_sdk.errors import InvalidInputError
+
+from runtara_environment.runner import DEFAULT_TAIL_BYTES, LaunchedProcess, ProcessExit, StopError
+from runtara_environment.runners.launch_directory import LaunchDirectory
+from runtara_environment.runners.oci.cgroup import CgroupHierarchy
+from runtara_environment.runners.oci.outcome import outcome, read_reports
+from runtara_environment.runners.oci.runtime import Runtime
+
+EXCHANGE_FILE = "exchange"
+RUNTIME_LOG = "runtime.log"
+_OUTCOME_FILE = "container.json"
+_LAUNCH_FILE = "launch"
+_STALE_SECONDS = 600.0
+_KILL_SECONDS = 10.0
+_MAX_COMPLAINT_CHARACTERS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerPlace:
+    """Where a container's files are, and what made it.
+
+    Attributes:
+        bundle: directory of the bundle, named like the container.
+        runtime: what runs it.
+        program: what is executed in it, for people.
+    """
+
+    bundle: Path
+    runtime: Runtime
+    program: str
+
+    @property
+    def name(self) -> str:
+        """The name of the container and of its control group."""
+        return self.bundle.name
+
+    def state(self) -> dict[str, Any]:
+        """What `from_state` reads, as JSON-able data."""
+        return {
+            "bundle": str(self.bundle),
+            "runtime": str(self.runtime.path),
+            "use_systemd": self.runtime.use_systemd,
+            "program": self.program,
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> ContainerPlace:
+        """Raises `InvalidInputError` when it is not the state of a container."""
+        try:
+            runtime = Runtime(Path(str(state["runtime"])), bool(state["use_systemd"]))
+            return cls(Path(str(state["bundle"])), runtime, str(state["program"]))
+        except KeyError as error:
+            raise InvalidInputError(f"this is not the state of a container: {dict(state)!r}") from error
+
+    def note_launch(self, directory: LaunchDirectory) -> None:
+        """Write down whose bundle it is, for `remove_stale`."""
+        (self.bundle / _LAUNCH_FILE).write_text(str(directory.path), encoding="utf-8", errors="surrogateescape")
+
+    def remove(self) -> None:
+        """Kill what runs and remove every trace. Raises `StopError` when something does not die. Blocks."""
+        group = CgroupHierarchy(use_systemd=self.runtime.use_systemd).group(self.name)
+        if not group.kill(timeout_seconds=_KILL_SECONDS):
+            raise StopError(f"processes of the container {self.name} do not die: see {group.directories}")
+        if (self.bundle / "state" / self.name).exists():
+            with contextlib.suppress(OSError):  # nothing runs any more, so that its files are all that there is
+                self.runtime.delete(self.bundle, self.name)
+        group.remove()
+        shutil.rmtree(self.bundle, ignore_errors=True)
+
+
+class ContainerProcess(LaunchedProcess):
+    """A container, by the shim that owns the process of its runtime."""
+
+    def __init__(self, place: ContainerPlace, directory: LaunchDirectory, shim: LaunchedProcess) -> None:
+        self._place = place
+        self._directory = directory
+        self._shim = shim
+        self._finishing: asyncio.Task[ProcessExit] | None = None
+
+    @property
+    def state(self) -> dict[str, Any]:
+        return self._shim.state | self._place.state()
+
+    async def wait(self) -> ProcessExit:
+        if self._finishing is None:
+            self._finishing = asyncio.create_task(self._finish(), name=f"watch container {self._place.name}")
+        return await asyncio.shield(self._finishing)
+
+    async def stop(self, grace_seconds: float) -> ProcessExit:
+        await self._shim.stop(grace_seconds)
+        return await self.wait()
+
+    async def output_tail(self, stream: Literal["stdout", "stderr"], *, limit_bytes: int = DEFAULT_TAIL_BYTES) -> str:
+        return await self._shim.output_tail(stream, limit_bytes=limit_bytes)
+
+    async def _finish(self) -> ProcessExit:
+        ended = await self._shim.wait()
+        return await asyncio.to_thread(self._settle, ended)
+
+    def _settle(self, ended: ProcessExit) -> ProcessExit:
+        """Read how the container ended and keep that, for it can be asked for after the container is gone."""
+        kept = self._directory.path / _OUTCOME_FILE
+        try:
+            result = ProcessExit(**json.loads(kept.read_bytes()))
+        except (OSError, TypeError, ValueError):
+            place = self._place
+            group = CgroupHierarchy(use_systemd=place.runtime.use_systemd).group(place.name)
+            group.kill(timeout_seconds=_KILL_SECONDS)
+            result = outcome(
+                ended,
+                read_reports(place.bundle / EXCHANGE_FILE),
+                group.usage(),
+                program=place.program,
+                complaint=_complaint(place.bundle / RUNTIME_LOG),
+            )
+            temporary = kept.with_name(f"{_OUTCOME_FILE}.tmp")
+            if kept.parent.is_dir():
+                temporary.write_text(json.dumps(asdict(result)), encoding="utf-8")
+                temporary.replace(kept)
+        self._place.remove()
+        return result
+
+
+def remove_stale(bundles: Path, runtime: Runtime) -> list[str]:
+    """Remove the containers whose end is known or whose launch directory is gone; returns their names. Blocks.
+
+    Nobody attaches to such a launch any more. A bundle that is not old may be in the making.
+    """
+    removed = []
+    newest = time.time() - _STALE_SECONDS
+    for bundle in bundles.iterdir() if bundles.is_dir() else ():
+        with contextlib.suppress(OSError, StopError):  # another process was faster, or it does not die
+            if bundle.stat().st_mtime < newest and _is_stale(bundle):
+                ContainerPlace(bundle, runtime, "").remove()
+                removed.append(bundle.name)
+    return removed
+
+
+def _is_stale(bundle: Path) -> bool:
+    try:
+        launch = Path((bundle / _LAUNCH_FILE).read_text(encoding="utf-8", errors="surrogateescape"))
+    except FileNotFoundError:
+        return (bundle / "config.json").exists() or (bundle / "rootfs").exists()
+    return not launch.exists() or (launch / _OUTCOME_FILE).exists()
+
+
+def _complaint(log: Path) -> str:
+    """The last line of the runtime's log, without what surrounds its message."""
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    except OSError:
+        return ""
+    line = lines[-1] if lines else ""
+    return line.partition('msg="')[2].rstrip('"')[:_MAX_COMPLAINT_CHARACTERS] or line[:_MAX_COMPLAINT_CHARACTERS]

@@ -1,0 +1,324 @@
+"""Programs in containers: see the package for the parts.
+
+A launch is one of the native runner, whose program is the runtime with the bundle of a container. So a container is
+owned by a shim, survives the daemon and is adopted like any other process. Names of containers follow from run
+directory and epoch, so that one whose launch was interrupted at any point is found and removed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import marshal
+import os
+import resource
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+from runtara_sdk.settings import EnvironmentReader
+from runtara_sdk.transport.local.peer import GUEST_USERS
+
+from runtara_environment.hookspecs import hookimpl
+from runtara_environment.runner import (
+    Capability,
+    LaunchedProcess,
+    LaunchError,
+    LaunchSpec,
+    Limits,
+    NetworkMode,
+    ProcessExit,
+    Runner,
+    RunnerProbe,
+)
+from runtara_environment.runners.launch_directory import LaunchDirectory
+from runtara_environment.runners.native import NativeRunner
+from runtara_environment.runners.oci import container_init
+from runtara_environment.runners.oci.bundle import (
+    DEFAULT_CPU_CORES,
+    DEFAULT_MEMORY_BYTES,
+    DEFAULT_PROCESSES,
+    INIT_PATH,
+    Container,
+    write_bundle,
+)
+from runtara_environment.runners.oci.cgroup import CgroupHierarchy
+from runtara_environment.runners.oci.container_process import (
+    EXCHANGE_FILE,
+    RUNTIME_LOG,
+    ContainerPlace,
+    ContainerProcess,
+    remove_stale,
+)
+from runtara_environment.runners.oci.host_files import host_files, without_nested
+from runtara_environment.runners.oci.run_directory_access import admit, remove_foreign
+from runtara_environment.runners.oci.runtime import Runtime, find_runtimes, runtime_environment
+
+_logger = logging.getLogger(__name__)
+
+_DEFAULT_OPEN_FILES = 4_096
+_TRIAL_SECONDS = 30.0
+_NAME_DIGITS = 40
+_NO_PASTA = "this version cannot make such a network: set RUNTARA_NETWORK_MODE to none or host"
+# The shell opens descriptor 3 and then becomes the runtime, which makes directories that the program has to pass.
+_WITH_EXCHANGE = ("/bin/sh", "-c", 'umask 022; exec "$@" 3<> "$0"')
+
+
+@dataclass(frozen=True, slots=True)
+class OciSettings:
+    """Variables of the runner.
+
+    Attributes:
+        runtime: `auto`, a name or a path (RUNTARA_OCI_RUNTIME).
+        use_systemd: systemd makes the control groups (USE_SYSTEMD_CGROUP).
+    """
+
+    runtime: str = "auto"
+    use_systemd: bool = False
+
+    @classmethod
+    def from_environment(cls, reader: EnvironmentReader | None = None) -> OciSettings:
+        """Read the variables; raises `ConfigurationError` naming what is wrong."""
+        reader = reader or EnvironmentReader()
+        return cls(
+            runtime=reader.text("RUNTARA_OCI_RUNTIME", "auto"),
+            use_systemd=reader.boolean("USE_SYSTEMD_CGROUP", default=False),
+        )
+
+
+class OciRunner(Runner):
+    """Runs programs in containers."""
+
+    runner_type: ClassVar[str] = "oci"
+
+    _tried: ClassVar[dict[OciSettings, tuple[Runtime | None, str]]] = {}
+    """What has been found to work in the life of this process, or why nothing does."""
+
+    _swept: ClassVar[set[Path]] = set()
+    """Directories of bundles in which this process has looked for stale ones."""
+
+    def __init__(self) -> None:
+        self._shims = NativeRunner()
+
+    async def probe(self) -> RunnerProbe:
+        settings = OciSettings.from_environment()
+        runtime, text = await self._working_runtime(settings)
+        if runtime is None:
+            return RunnerProbe(False, "container", reason=text)
+        controllers = await asyncio.to_thread(CgroupHierarchy().controllers)
+        capabilities = {
+            name: Capability(True)
+            if controller in controllers
+            else Capability(False, f"the kernel has no cgroup controller {controller}")
+            for name, controller in (("memory_limit", "memory"), ("cpu_limit", "cpu"), ("process_limit", "pids"))
+        }
+        for name in ("file_size_limit", "open_files_limit", "network_host", "network_none"):
+            capabilities[name] = Capability(True)
+        capabilities["network_pasta"] = Capability(False, _NO_PASTA)
+        return RunnerProbe(True, f"container, {text}", capabilities)
+
+    def planned_state(self, spec: LaunchSpec) -> dict[str, Any]:
+        return super().planned_state(spec) | self._place(spec, self._expected_runtime()).state()
+
+    async def launch(self, spec: LaunchSpec) -> LaunchedProcess:
+        problem = next(_problems(spec), None)
+        if problem is not None:
+            raise LaunchError(f"no container can be made for {spec.instance_id}: {problem}", permanent=True)
+        runtime, reason = await self._runtime(OciSettings.from_environment())
+        if runtime is None:
+            raise LaunchError(f"no container can be made: {reason}", permanent=False)
+        return await self._launch(spec, runtime)
+
+    async def attach(self, state: Mapping[str, Any]) -> LaunchedProcess | None:
+        place = ContainerPlace.from_state(state)
+        directory = LaunchDirectory(Path(str(state["run_directory"])), int(state["epoch"]))
+        await asyncio.to_thread(remove_foreign, directory.path)
+        shim = await self._shims.attach(state)
+        if shim is None:
+            await asyncio.to_thread(place.remove)
+            return None
+        return ContainerProcess(place, directory, shim)
+
+    async def _launch(self, spec: LaunchSpec, runtime: Runtime) -> LaunchedProcess:
+        place = self._place(spec, runtime)
+        directory = LaunchDirectory(spec.run_directory, spec.epoch)
+        await self._remove_stale(place)
+        try:
+            await asyncio.to_thread(_prepare, spec, place, directory)
+        except FileExistsError as error:
+            raise LaunchError(
+                f"{error.filename} exists: epoch {spec.epoch} was launched before", permanent=True
+            ) from error
+        except OSError as error:
+            await asyncio.to_thread(place.remove)
+            raise LaunchError(f"cannot prepare {place.bundle}: {error}", permanent=False) from error
+        command = runtime.run_command(place.bundle, place.name, place.bundle / RUNTIME_LOG)
+        try:
+            shim = await self._shims.launch(
+                replace(
+                    spec,
+                    argv=(*_WITH_EXCHANGE, str(place.bundle / EXCHANGE_FILE), *command),
+                    environment=runtime_environment(),
+                    limits=Limits(output_bytes=spec.limits.output_bytes),
+                    network=NetworkMode.HOST,
+                )
+            )
+        except LaunchError:
+            await asyncio.to_thread(place.remove)
+            raise
+        return ContainerProcess(place, directory, shim)
+
+    async def _remove_stale(self, place: ContainerPlace) -> None:
+        """Once in the life of this process, remove what killed ones have left beside a bundle."""
+        if place.bundle.parent not in self._swept:
+            self._swept.add(place.bundle.parent)
+            for name in await asyncio.to_thread(remove_stale, place.bundle.parent, place.runtime):
+                _logger.info("removed the container %s, whose instance is gone", name)
+
+    @staticmethod
+    def _place(spec: LaunchSpec, runtime: Runtime) -> ContainerPlace:
+        digest = hashlib.sha256(f"{spec.run_directory}\0{spec.epoch}".encode(errors="surrogateescape")).hexdigest()
+        bundles = spec.bundles_directory or spec.run_directory.parent / "bundles"
+        return ContainerPlace(bundles / digest[:_NAME_DIGITS], runtime, spec.argv[0] if spec.argv else "the program")
+
+    def _expected_runtime(self) -> Runtime:
+        """The runtime that the next launch takes, as far as that is known without trying."""
+        settings = OciSettings.from_environment()
+        working, _ = self._tried.get(settings, (None, ""))
+        if working is not None:
+            return working
+        found, _ = find_runtimes(settings.runtime, use_systemd=settings.use_systemd)
+        return found[0] if found else Runtime(Path(settings.runtime), settings.use_systemd)
+
+    async def _runtime(self, settings: OciSettings) -> tuple[Runtime | None, str]:
+        """The runtime to launch with: one that was named is taken at its word."""
+        if settings.runtime == "auto":
+            return await self._working_runtime(settings)
+        found, reason = find_runtimes(settings.runtime, use_systemd=settings.use_systemd)
+        return (found[0] if found else None), reason
+
+    async def _working_runtime(self, settings: OciSettings) -> tuple[Runtime | None, str]:
+        """The first runtime in which a program runs, and its version; or None and why there is none."""
+        if settings not in self._tried:
+            self._tried[settings] = await self._try_runtimes(settings)
+        return self._tried[settings]
+
+    async def _try_runtimes(self, settings: OciSettings) -> tuple[Runtime | None, str]:
+        problem = _unusable_host()
+        if problem is not None:
+            return None, problem
+        found, reason = find_runtimes(settings.runtime, use_systemd=settings.use_systemd)
+        reasons = [] if found else [reason]
+        for runtime in found:
+            try:
+                version = await asyncio.to_thread(runtime.version)
+                failure = await self._try(runtime)
+            except OSError as error:
+                failure = str(error)
+            except LaunchError as error:
+                failure = error.message
+            if failure is None:
+                return runtime, version
+            reasons.append(f"{runtime.path.name}: {failure}")
+        return None, "; ".join(reasons)
+
+    async def _try(self, runtime: Runtime) -> str | None:
+        """Run a program that does nothing; None when that works, else why it does not."""
+        with tempfile.TemporaryDirectory(prefix="runtara-probe-") as directory:
+            argv = (sys.executable, "-I", "-S", "-c", "pass")
+            spec = LaunchSpec("probe", "probe", 1, argv, {}, Path(directory) / "run", network=NetworkMode.NONE)
+            process = await self._launch(spec, runtime)
+            try:
+                ended = await asyncio.wait_for(process.wait(), _TRIAL_SECONDS)
+            except TimeoutError:
+                await process.stop(0)
+                return f"a container does not end within {_TRIAL_SECONDS:g} s"
+            if ended.exit_code == 0:
+                return None
+            return ended.error or await _last_words(process, ended)
+
+
+async def _last_words(process: LaunchedProcess, ended: ProcessExit) -> str:
+    tail = (await process.output_tail("stderr")).strip()
+    return tail.splitlines()[-1] if tail else f"a program that does nothing ended with {ended.exit_code}"
+
+
+def _unusable_host() -> str | None:
+    if sys.platform != "linux":
+        return f"containers need Linux, this is {sys.platform}"
+    if os.geteuid() != 0:
+        return "containers need a daemon that runs as root"
+    if not sys.executable:
+        return "the path of the Python interpreter is not known"
+    return None
+
+
+def _problems(spec: LaunchSpec) -> Iterator[str]:
+    yield from spec.malformed()
+    if spec.network is NetworkMode.PASTA:
+        yield f"network {spec.network}: {_NO_PASTA}"
+
+
+def _prepare(spec: LaunchSpec, place: ContainerPlace, directory: LaunchDirectory) -> None:
+    """Write everything that the runtime and process 1 of the container read."""
+    hierarchy = CgroupHierarchy(use_systemd=place.runtime.use_systemd)
+    user = guest_user(spec.tenant_id)
+    host = host_files(with_network=spec.network is NetworkMode.HOST)
+    exposed = [path for path in host.mounted if spec.run_directory.is_relative_to(path)]
+    if exposed:
+        raise OSError(f"{exposed[0]} is part of every container and holds the run directory {spec.run_directory}, too")
+    wanted = (*host.mounted, *(path for path in (Path(spec.argv[0]), *spec.files) if path.exists()))
+    files = [path for path in without_nested(wanted) if path not in host.mounted]
+    limits = spec.limits
+    write_bundle(
+        Container(
+            directory=place.bundle,
+            cgroup_path=hierarchy.container_path(place.name),
+            host_user=user,
+            argv=(sys.executable, "-I", "-S", str(INIT_PATH)),
+            run_directory=spec.run_directory,
+            host=host,
+            init=Path(container_init.__file__),
+            files=tuple(path for path in files if not path.is_relative_to(spec.run_directory)),
+            network=spec.network,
+            memory_bytes=limits.memory_bytes or DEFAULT_MEMORY_BYTES,
+            cpu_cores=limits.cpu_cores or DEFAULT_CPU_CORES,
+            processes=limits.processes or DEFAULT_PROCESSES,
+            limits_swap=hierarchy.limits_swap,
+        )
+    )
+    place.note_launch(directory)
+    descriptor = os.open(place.bundle / EXCHANGE_FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(marshal.dumps(_specification(spec)))
+    remove_foreign(directory.path)
+    admit(spec.run_directory, user)
+
+
+def _specification(spec: LaunchSpec) -> dict[str, Any]:
+    """What process 1 of the container executes."""
+    rlimits = [(resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, spec.limits.open_files or _DEFAULT_OPEN_FILES)]
+    if spec.limits.file_size_bytes is not None:
+        rlimits.append((resource.RLIMIT_FSIZE, spec.limits.file_size_bytes))
+    return {
+        "argv": list(spec.argv),
+        "environment": dict(spec.environment),
+        "working_directory": str(spec.run_directory),
+        "rlimits": rlimits,
+    }
+
+
+def guest_user(tenant_id: str) -> int:
+    """The user of the host that a tenant's programs run as."""
+    number = int.from_bytes(hashlib.sha256(tenant_id.encode()).digest()[:8], "big")
+    return GUEST_USERS[number % len(GUEST_USERS)]
+
+
+@hookimpl
+def runtara_runners() -> Iterable[type[Runner]]:
+    """The OCI runner."""
+    return (OciRunner,)

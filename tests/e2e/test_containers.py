@@ -1,0 +1,115 @@
+"""Workflows in containers, as users and operators run them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from pathlib import Path
+
+import pytest
+from runtara_environment.runners.oci.runner import guest_user
+from runtara_sdk.transport.address import format_local_address
+from runtara_sdk.transport.places import CORE_SOCKET, socket_path
+
+from tests.containers import container_runtime as container_runtime
+
+BATCH = Path(__file__).parents[2] / "examples" / "durable_batch.py"
+WAIT_SECONDS = 60
+
+TOTAL = {
+    "name": "Total of an order",
+    "entryPoint": "wait",
+    "steps": {
+        "wait": {"id": "wait", "stepType": "Delay", "durationMs": {"valueType": "immediate", "value": 10}},
+        "done": {
+            "id": "done",
+            "stepType": "Finish",
+            "inputMapping": {"total": {"valueType": "reference", "value": "data.total"}},
+        },
+    },
+    "executionPlan": [{"fromStep": "wait", "toStep": "done"}],
+}
+
+
+def test_a_run_in_a_container_reaches_core_without_a_network(product, container_runtime) -> None:
+    scenario = product.write("total.json", TOTAL)
+    finished = product.run(
+        "runtara", "run", scenario, "--runner", "oci", "--input", '{"total": 12}', RUNTARA_OCI_RUNTIME=container_runtime
+    )
+    assert (finished.exit_code, finished.output) == (0, {"total": 12}), finished
+    assert "isolation: none" not in finished.stderr
+    assert product.processes() == {}
+    assert list((product.data_dir / "bundles").iterdir()) == []
+
+
+@pytest.mark.native
+@pytest.mark.timeout(1500)
+def test_a_native_binary_runs_in_a_container(product, container_runtime, native_library_dir) -> None:
+    scenario = product.write("total.json", TOTAL)
+    variables = {"RUNTARA_OCI_RUNTIME": container_runtime, "RUNTARA_NATIVE_LIBRARY_DIR": str(native_library_dir)}
+    command = ("runtara", "run", scenario, "--native", "--runner", "oci", "--input", '{"total": 12}')
+    finished = product.run(*command, seconds=1400, **variables)
+    assert (finished.exit_code, finished.output) == (0, {"total": 12}), finished
+
+
+def test_a_run_in_a_container_calls_services_where_the_operator_allows_it(
+    product, service, order_scenario, container_runtime
+) -> None:
+    order = json.dumps({"order": {"id": "N-1", "customer": "Ada", "total": 1}})
+    command = ("runtara", "run", order_scenario, "--input", order)
+    host = {"RUNTARA_OCI_RUNTIME": container_runtime, "RUNTARA_NETWORK_MODE": "host"}
+    finished = product.run(*command, **host)  # `auto` prefers containers where a network mode is set
+    assert finished.exit_code == 0, finished
+    assert finished.output["status"] == "accepted"
+    assert "isolation: none" not in finished.stderr
+    assert service.calls("/notify", "N-1") == 1
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"RUNTARA_OCI_RUNTIME": "/does/not/exist"}, "there is no program /does/not/exist"),
+        ({"RUNTARA_NETWORK_MODE": "pasta"}, "RUNTARA_NETWORK_MODE=pasta does not work with runner oci"),
+    ],
+)
+def test_containers_that_cannot_be_made_are_refused(product, container_runtime, variables, message) -> None:
+    scenario = product.write("total.json", TOTAL)
+    finished = product.run(
+        "runtara", "run", scenario, "--runner", "oci", **{"RUNTARA_OCI_RUNTIME": container_runtime, **variables}
+    )
+    assert finished.exit_code == 2, finished
+    [line] = finished.errors
+    assert message in line
+
+
+async def test_a_killed_environment_adopts_its_containers(sqlite_daemons, product, service, container_runtime) -> None:
+    daemons = sqlite_daemons(
+        RUNTARA_OCI_RUNTIME=container_runtime,
+        RUNTARA_RUNNER="oci",
+        RUNTARA_NETWORK_MODE="host",
+        RUNTARA_CORE_ADDR=format_local_address(socket_path(product.data_dir, CORE_SOCKET)),
+    )
+    async with daemons.sdk() as sdk:
+        image = await sdk.register_image_stream("demo", "batch", BATCH)
+        service.hold("/orders")
+        envelope = {"orders": 3, "service": service.url, "rest_seconds": 0.01}
+        started = await sdk.start_instance(image.image_id, "demo", input_envelope=envelope)
+        await asyncio.to_thread(service.wait_for_held, "/orders")
+        [program] = programs_of(guest_user("demo"), product)
+    await asyncio.to_thread(daemons.environment.stop, signal.SIGKILL)
+    daemons.start_environment()
+    assert programs_of(guest_user("demo"), product) == [program]
+    service.release("/orders")
+    async with daemons.sdk() as sdk:
+        ended = await sdk.wait_for_completion(started.instance_id, poll_interval=0.05, timeout=WAIT_SECONDS)
+        assert ended.output == {"processed": 3}
+    assert [service.calls("/orders", f"order-{n}") for n in range(3)] == [1] * 3
+    await product.wait_for_no_guest(started.instance_id)
+    daemons.stop()
+    assert list((product.data_dir / "bundles").iterdir()) == []
+
+
+def programs_of(user: int, product) -> list[int]:
+    """The processes of a test that run as a user of containers."""
+    return [pid for pid in product.processes() if Path(f"/proc/{pid}").stat().st_uid == user]
