@@ -427,3 +427,29 @@ async def _execute(url: str, statement: str) -> None:
     server = await asyncpg.connect(url)
     await server.execute(statement)
     await server.close()
+
+
+async def test_a_core_that_still_works_lets_progress_move_without_a_deadlock(empty_postgres_database_url: str) -> None:
+    url = empty_postgres_database_url
+    before = [version for version in CORE if version < 8]
+    await bring_up_to(url, before[-1], None)
+    server, onlooker = await asyncpg.connect(url), await asyncpg.connect(url)
+    try:
+        # As a verb does it: the row is locked first and written afterwards.
+        async with server.transaction():
+            await server.fetch("SELECT * FROM instances WHERE instance_id = 'running' FOR UPDATE")
+            running = asyncio.create_task(migrations.run(url))
+            async with asyncio.timeout(30):
+                while not await onlooker.fetchval(
+                    "SELECT COUNT(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'"
+                    " AND relation = 'instances'::regclass"
+                ):
+                    await asyncio.sleep(0.01)
+            await server.execute("SET LOCAL lock_timeout = '500ms'")  # before the server looks for deadlocks
+            await server.execute("UPDATE instances SET checkpoint_count = 5 WHERE instance_id = 'running'")
+        assert [each.version for each in await running] == [version for version in CORE if version >= 8]
+        moved = "SELECT checkpoint_count FROM instance_progress WHERE instance_id = 'running'"
+        assert await server.fetchval(moved) == 5
+    finally:
+        await server.close()
+        await onlooker.close()

@@ -1,6 +1,9 @@
 -- What each checkpoint changes leaves the row that the indexes of wakes, leases and lists are on: an update of it touches
 -- no index but is paid for each of them.
 
+-- At once what the last statements need: with less at first, whoever holds a row meanwhile and writes it would deadlock.
+LOCK TABLE instances IN ACCESS EXCLUSIVE MODE;
+
 CREATE TABLE instance_progress (
     instance_id TEXT NOT NULL PRIMARY KEY REFERENCES instances (instance_id) ON DELETE CASCADE,
     checkpoint_id TEXT,
