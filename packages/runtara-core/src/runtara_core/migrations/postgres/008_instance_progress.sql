@@ -19,3 +19,14 @@ ALTER TABLE instances DROP COLUMN checkpoint_id;
 ALTER TABLE instances DROP COLUMN checkpoint_count;
 ALTER TABLE instances DROP COLUMN recovery_attempts;
 ALTER TABLE instances DROP COLUMN last_contact_at_ms;
+
+-- Whoever inserts an instance, a process of an older version too: what has no progress is found by nobody.
+CREATE FUNCTION add_instance_progress() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO instance_progress (instance_id) VALUES (NEW.instance_id);
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER add_instance_progress AFTER INSERT ON instances
+FOR EACH ROW EXECUTE FUNCTION add_instance_progress();
