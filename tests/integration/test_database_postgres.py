@@ -62,6 +62,16 @@ async def test_a_failing_work_is_rolled_back(database: Database) -> None:
     assert await database.run(_count, operation="count", read_only=True) == 0
 
 
+async def test_a_newer_version_that_changed_the_tables_is_named(database: Database) -> None:
+    await database.run(lambda tx: _insert(tx, 1), operation="insert")
+    await database.run(
+        lambda tx: tx.execute_script("ALTER TABLE notes RENAME COLUMN text TO content"), operation="migrate"
+    )
+    with pytest.raises(StorageError, match="a newer version of Runtara has changed the tables") as refusal:
+        await database.run(lambda tx: _insert(tx, 2), operation="insert")
+    assert refusal.value.retryable
+
+
 async def test_reads_cannot_write(database: Database) -> None:
     with pytest.raises(StorageError, match="read-only"):
         await database.run(lambda tx: _insert(tx, 1), operation="insert", read_only=True)

@@ -115,10 +115,7 @@ PROGRESS_IN_INSTANCES = f"""
         last_contact_at_ms = {START_MS + 9}
     WHERE instance_id = 'running';
     UPDATE instances SET checkpoint_id = 'nap', checkpoint_count = 1 WHERE instance_id = 'asleep'"""
-PROGRESS_APART = f"""
-    INSERT INTO instance_progress (instance_id, checkpoint_id, checkpoint_count, recovery_attempts, last_contact_at_ms)
-    VALUES ('pending', NULL, 0, 0, NULL), ('running', 'step', 1, 2, {START_MS + 9}), ('asleep', 'nap', 1, 0, NULL),
-        ('done', NULL, 0, 0, NULL)"""
+PROGRESS_APART = PROGRESS_IN_INSTANCES.replace("UPDATE instances", "UPDATE instance_progress")
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -427,3 +424,53 @@ async def _execute(url: str, statement: str) -> None:
     server = await asyncpg.connect(url)
     await server.execute(statement)
     await server.close()
+
+
+async def test_a_core_that_still_works_lets_progress_move_without_a_deadlock(empty_postgres_database_url: str) -> None:
+    url = empty_postgres_database_url
+    before = [version for version in CORE if version < 8]
+    await bring_up_to(url, before[-1], None)
+    server, onlooker = await asyncpg.connect(url), await asyncpg.connect(url)
+    try:
+        # As a verb does it: the row is locked first and written afterwards.
+        async with server.transaction():
+            await server.fetch("SELECT * FROM instances WHERE instance_id = 'running' FOR UPDATE")
+            running = asyncio.create_task(migrations.run(url))
+            async with asyncio.timeout(30):
+                while not await onlooker.fetchval(
+                    "SELECT COUNT(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'"
+                    " AND relation = 'instances'::regclass"
+                ):
+                    await asyncio.sleep(0.01)
+            await server.execute("SET LOCAL lock_timeout = '500ms'")  # before the server looks for deadlocks
+            await server.execute("UPDATE instances SET checkpoint_count = 5 WHERE instance_id = 'running'")
+        assert [each.version for each in await running] == [version for version in CORE if version >= 8]
+        moved = "SELECT checkpoint_count FROM instance_progress WHERE instance_id = 'running'"
+        assert await server.fetchval(moved) == 5
+    finally:
+        await server.close()
+        await onlooker.close()
+
+
+async def test_what_an_older_process_still_starts_is_not_lost(url: str) -> None:
+    """It inserts an instance as it always did, into tables that a newer one has changed."""
+    await migrations.run(url)
+    old = QuerySet.parse(
+        "-- name: insert\nINSERT INTO instances"
+        " (instance_id, tenant_id, image_id, status, epoch, created_at_ms, wake_at_ms)"
+        f" VALUES ('late', 't', 'image', 'pending', 0, {START_MS}, {START_MS});",
+        origin="test",
+    )
+    database = create_database(url, old)
+    await database.open()
+    await database.run(lambda transaction: transaction.execute("insert"), operation="start")
+    await database.close()
+    storage = await open_storage(url)
+    await storage.open()
+    try:
+        (claim,) = await storage.claim_launches(
+            "owner", instance_id=None, limit=1, lease_ms=1_000, limits=CoreLimits(), now_ms=START_MS
+        )
+        assert claim.instance_id == "late"
+    finally:
+        await storage.close()

@@ -90,7 +90,6 @@ async def connection(maintenance: str, postgres_database_url: str) -> AsyncItera
                CASE WHEN n % 100 = 0 THEN {START_MS} + n END, repeat('x', 300)
         FROM generate_series(1, {ROWS}) AS numbers (n);
         INSERT INTO instance_inputs SELECT instance_id, '', '{{}}' FROM instances;
-        INSERT INTO instance_progress (instance_id) SELECT instance_id FROM instances;
         INSERT INTO pending_signals (instance_id, signal_type, created_at_ms, payload)
         SELECT instance_id, 'cancel', 0, '' FROM instances;
         INSERT INTO custom_signals (instance_id, checkpoint_id, created_at_ms, payload)

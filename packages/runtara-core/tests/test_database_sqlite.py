@@ -38,6 +38,10 @@ async def _count(transaction: Transaction) -> int:
     return int(row["total"])
 
 
+async def _count_texts(transaction: Transaction) -> int:
+    return len(await transaction.fetch_all("all"))
+
+
 async def _insert(transaction: Transaction, text: str) -> int:
     return await transaction.execute("insert", text=text)
 
@@ -141,6 +145,16 @@ async def test_a_cancelled_caller_does_not_disturb_the_others(database: Database
 async def test_reads_cannot_write(database: Database) -> None:
     with pytest.raises(StorageError):
         await database.run(lambda tx: _insert(tx, "x"), operation="insert", read_only=True)
+
+
+async def test_a_newer_version_that_changed_the_tables_is_named(database: Database) -> None:
+    await database.run(
+        lambda tx: tx.execute_script("ALTER TABLE notes RENAME COLUMN text TO content;"), operation="migrate"
+    )
+    for work in (_count_texts, lambda tx: _insert(tx, "a")):
+        with pytest.raises(StorageError, match="a newer version of Runtara has changed the tables") as refusal:
+            await database.run(work, operation="old")
+        assert refusal.value.retryable
 
 
 async def test_errors_name_the_operation_and_nothing_of_the_database(database: Database) -> None:

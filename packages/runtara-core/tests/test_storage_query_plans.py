@@ -57,7 +57,6 @@ SELECT 'instance-' || n, 'tenant-' || (n % 7), 'image-' || (n % 3),
        CASE WHEN n % 100 = 0 THEN 'owner' END, CASE WHEN n % 100 = 0 THEN {START_MS} + n END
 FROM numbers;
 INSERT INTO instance_inputs SELECT instance_id, '', '{{}}' FROM instances;
-INSERT INTO instance_progress (instance_id) SELECT instance_id FROM instances;
 INSERT INTO checkpoints (instance_id, checkpoint_id, created_at_ms, state)
 SELECT instance_id, 'step', 0, '' FROM instances UNION ALL SELECT instance_id, 'other', 0, '' FROM instances;
 INSERT INTO instance_events (instance_id, epoch, event_type, created_at_ms)

@@ -1,8 +1,11 @@
 """The image registry on SQLite: names, versions, artifacts."""
 
 import hashlib
+import io
 import os
+import shutil
 import sys
+import tarfile
 import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,6 +15,8 @@ from runtara_core.database import Database, create_database
 from runtara_environment import migrations
 from runtara_environment.registry import ArtifactUnavailableError, ImageRegistry
 from runtara_environment.sql.queries import environment_queries
+from runtara_sdk.artifact import Layer, LayerRole, NativeIndex
+from runtara_sdk.artifact.native_format import HEADER_BYTES, magic_line
 from runtara_sdk.errors import ImageNotFoundError, InvalidInputError, InvalidStateError
 from runtara_sdk.testing.clock import ManualClock
 
@@ -188,6 +193,45 @@ async def test_interrupted_upload_leaves_nothing(registry: ImageRegistry, tmp_pa
     with pytest.raises(Exception):  # noqa: B017
         await registry.register(tenant_id="t-1", name="orders", artifact=broken())
     assert files(tmp_path) == []
+
+
+def native_artifact() -> bytes:
+    """A small one: the layers hold next to nothing."""
+
+    def layer(name: str, mode: int) -> bytes:
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+            member = tarfile.TarInfo(name)
+            member.mode = mode
+            archive.addfile(member)
+        return packed.getvalue()
+
+    workflow, base = layer("runtara-manifest.json", 0o644), layer("runtara-base", 0o755)
+    index_bytes = 2_000
+    start = HEADER_BYTES + index_bytes
+    layers = (
+        Layer(LayerRole.WORKFLOW, hashlib.sha256(workflow).hexdigest(), start, len(workflow)),
+        Layer(LayerRole.BASE, hashlib.sha256(base).hexdigest(), start + len(workflow), len(base)),
+    )
+    header = f"#!/bin/sh\n{magic_line(index_bytes)}\n".encode().ljust(HEADER_BYTES, b"\n")
+    return header + NativeIndex({}, layers).encode().ljust(index_bytes, b"\n") + workflow + base
+
+
+@pytest.mark.parametrize("place", [0, HEADER_BYTES + 10, -10])
+async def test_damage_that_leaves_the_size_is_not_the_program_s_fault(
+    registry: ImageRegistry, tmp_path: Path, place: int
+) -> None:
+    content = native_artifact()
+    image = await registry.register(tenant_id="t-1", name="orders", artifact=content)
+    assert (await registry.resolve(image.image_id, "t-1")).kind == "native"
+    shutil.rmtree(tmp_path / "data/layers")
+    path = tmp_path / "data/images" / image.digest / "artifact"
+    path.chmod(0o755)
+    damaged = bytearray(content)
+    damaged[place] ^= 0xFF
+    path.write_bytes(damaged)
+    with pytest.raises(ArtifactUnavailableError, match="damaged"):
+        await registry.resolve(image.image_id, "t-1")
 
 
 async def test_damaged_artifact_is_refused_and_mended(registry: ImageRegistry, tmp_path: Path) -> None:

@@ -146,6 +146,25 @@ async def test_what_is_not_on_this_host_is_left_to_others_for_a_while(host: Supe
     assert (await host.instance()).status is InstanceStatus.RUNNING
 
 
+async def test_an_old_version_that_is_lost_holds_up_no_other(host: SupervisedHost, tmp_path: Path) -> None:
+    (artifact,) = tmp_path.rglob("artifact")
+    await host.create("old")
+    artifact.unlink()
+    await host.prepare(b"#!/bin/sh\n# the next version\n")
+    await host.supervise()
+
+    async def waits() -> Instance | None:
+        instance = await host.instance("old")
+        return instance if instance.error else None
+
+    instance = await host.until(waits, "given back")
+    assert instance.status is InstanceStatus.PENDING
+    assert (instance.wake_at_ms or 0) > host.clock.now_ms()
+    await host.create("new")
+    # No time passes.
+    assert (await host.launched("new")).is_alive
+
+
 async def test_a_program_that_could_not_be_executed_is_a_failed_launch(host: SupervisedHost) -> None:
     await host.supervise()
     await host.create()

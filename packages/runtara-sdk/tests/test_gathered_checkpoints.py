@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from runtara_sdk.backend import InstanceBackend
 from runtara_sdk.errors import (
     InstanceSuperseded,
     InvalidInputError,
@@ -14,8 +15,9 @@ from runtara_sdk.errors import (
     ServerError,
     StorageError,
 )
+from runtara_sdk.gathered_checkpoints import GatheredCheckpoints
 from runtara_sdk.instance import RuntaraSdk
-from runtara_sdk.models import MAX_CHECKPOINTS, SignalType
+from runtara_sdk.models import MAX_CHECKPOINTS, CheckpointResult, NewCheckpoint, SignalType
 from runtara_sdk.protocol import instance_pb2 as pb
 
 REFUSED = pb.RpcError(code="VALIDATION_ERROR", message="a checkpoint cannot be stored")
@@ -195,6 +197,34 @@ async def test_closing_gives_up_what_is_under_way(slow: SlowCore, make_sdk: Call
     others += begin(sdk, "d")
     await sdk.close()
     assert [type(outcome) for outcome in await outcomes(others)] == [asyncio.CancelledError] * 3
+
+
+async def test_closing_before_the_next_request_has_begun_leaves_nobody_waiting() -> None:
+    turn = asyncio.Event()
+
+    class Store:
+        async def checkpoint(self, *_: Any, **__: Any) -> CheckpointResult:
+            await turn.wait()
+            return CheckpointResult(found=False)
+
+    gathered = GatheredCheckpoints(lambda: cast("InstanceBackend", Store()))
+
+    async def close() -> None:
+        await turn.wait()
+        gathered.close()
+
+    async def store(name: str) -> list[CheckpointResult]:
+        return await gathered.store([NewCheckpoint(name)])
+
+    # In the order in which they go on: the first has its answer, and the request of the second is still to begin.
+    first, _, second = [asyncio.create_task(each) for each in (store("a"), close(), store("b"))]
+    for _turn in range(3):
+        await asyncio.sleep(0)
+    turn.set()
+    answered, given_up = await outcomes([first, second])
+    assert not answered[0].found
+    assert isinstance(given_up, asyncio.CancelledError)
+    assert not (await store("c"))[0].found
 
 
 async def test_an_answer_that_would_be_too_large_is_asked_for_in_parts(

@@ -89,6 +89,17 @@ class GatheredCheckpoints:
         """Give up what is under way: nobody is left to hear the answer."""
         if self._sending is not None:
             self._sending.cancel()
+            self._give_up()  # not left to the task: one that has not begun hears nothing of its end
+
+    def _give_up(self) -> None:
+        for call in self._waiting:
+            call.answer.cancel()
+        self._end()
+
+    def _end(self) -> None:
+        self._waiting.clear()
+        self._is_under_way = False
+        self._sending = None
 
     def _send_next(self) -> None:
         if self._waiting:
@@ -123,16 +134,17 @@ class GatheredCheckpoints:
                 await self._answer(calls)
                 answered = len(calls)
         except asyncio.CancelledError:
-            for call in (*calls, *self._waiting):
+            for call in calls:
                 call.answer.cancel()
+            if self._sending is asyncio.current_task():
+                self._give_up()
             raise
         except BaseException as error:  # nobody waits for ever, whatever has happened
             _fail([*calls, *self._waiting], error)
             raise
         finally:
-            self._waiting.clear()
-            self._is_under_way = False
-            self._sending = None
+            if self._sending is asyncio.current_task():
+                self._end()
 
     async def _let_come_again(self, answered: int) -> None:
         """Let callers that have their answer make their next calls: else two halves of the program would take turns."""

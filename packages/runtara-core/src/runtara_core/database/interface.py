@@ -17,6 +17,11 @@ from runtara_core.database.queries import Dialect, Query, QuerySet
 
 T = TypeVar("T")
 
+MISSING_COLUMN = (
+    "a newer version of Runtara has changed the tables of the database; replace this process with one of that version"
+)
+"""The reason of an error when a column is gone that this version knows."""
+
 Value: TypeAlias = "str | bytes | int | float | None"
 
 _INT64_BOUND = 2**63

@@ -17,7 +17,15 @@ from asyncpg.pool import PoolConnectionProxy
 from asyncpg.transaction import Transaction as ServerTransaction
 from runtara_sdk.errors import ConfigurationError, InvalidInputError, StorageError
 
-from runtara_core.database.interface import Database, Row, Transaction, Value, Work, with_builtin_queries
+from runtara_core.database.interface import (
+    MISSING_COLUMN,
+    Database,
+    Row,
+    Transaction,
+    Value,
+    Work,
+    with_builtin_queries,
+)
 from runtara_core.database.postgres_statements import StatementConnection
 from runtara_core.database.queries import Dialect, Query, QuerySet
 from runtara_core.database.urls import DatabaseUrl
@@ -244,6 +252,8 @@ def _storage_error(operation: str, error: BaseException) -> StorageError | Inval
 
 
 def _is_retryable(error: BaseException) -> bool:
+    if isinstance(error, asyncpg.UndefinedColumnError):
+        return True  # callers wait for this process to be replaced, as for one that is away
     return not isinstance(
         error,
         asyncpg.IntegrityConstraintViolationError
@@ -271,6 +281,8 @@ def _reason(error: BaseException) -> str:
             return "a value is not acceptable to the database"
         case asyncpg.InsufficientPrivilegeError():
             return "the database user lacks a privilege"
+        case asyncpg.UndefinedColumnError():
+            return MISSING_COLUMN
         case asyncpg.ReadOnlySQLTransactionError():
             return "the database is read-only"
         case ConnectionRefusedError():

@@ -6,6 +6,8 @@ import sqlite3
 
 from runtara_sdk.errors import StorageError
 
+from runtara_core.database.interface import MISSING_COLUMN
+
 _CODE_MASK = 0xFF
 
 _REASONS: dict[int, tuple[str, bool]] = {
@@ -36,6 +38,8 @@ def storage_error(error: BaseException, operation: str) -> BaseException:
 
 def sqlite_reason(error: sqlite3.Error) -> tuple[str, bool]:
     """What went wrong, in words, and whether trying again may help."""
+    if str(error).startswith("no such column") or "has no column named" in str(error):
+        return MISSING_COLUMN, True
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:
         return "the database refused the statement", False

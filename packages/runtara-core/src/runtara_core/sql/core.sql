@@ -11,7 +11,7 @@ instances.wake_at_ms, progress.last_contact_at_ms, instances.lease_owner, instan
 instances.memory_peak_bytes, instances.cpu_usage_usec
 
 -- What each checkpoint changes lies in a table of its own, which has no index but its key. Whoever changes it holds the
--- lock of the instance's row.
+-- lock of the instance's row. A trigger adds it with the instance.
 
 -- fragment: progress_of_instances
 JOIN instance_progress AS progress ON progress.instance_id = instances.instance_id
@@ -44,9 +44,6 @@ SELECT COUNT(*) AS running FROM instances /*sqlite INDEXED BY instances_running*
 INSERT INTO instances (instance_id, tenant_id, image_id, status, epoch, created_at_ms, wake_at_ms)
 VALUES (:instance_id, :tenant_id, :image_id, 'pending', :epoch, :now_ms, :wake_at_ms)
 ON CONFLICT (instance_id) DO NOTHING;
-
--- name: insert_instance_progress
-INSERT INTO instance_progress (instance_id) VALUES (:instance_id);
 
 -- name: insert_instance_input
 INSERT INTO instance_inputs (instance_id, input, launch_options) VALUES (:instance_id, :input, :launch_options);

@@ -161,7 +161,11 @@ class ArtifactStore:
                 f"{path} is damaged: it has {size} bytes instead of {stored.size_bytes}: register the image again"
             )
         if stored.kind == "native":
-            return tuple(unpack_native_artifact(path, self._layers).command)
+            try:
+                return tuple(unpack_native_artifact(path, self._layers).command)
+            except InvalidInputError as error:
+                # It was read as a whole when it was registered.
+                raise ArtifactUnavailableError(f"damaged: {error.message}: register the image again") from None
         if stored.kind == "python":
             # Isolated: neither the run directory nor the user's packages come into the program's way.
             return (sys.executable, "-I", "-u", str(path))

@@ -1,7 +1,8 @@
 """Images that this host cannot launch, because their artifacts are not here or are damaged.
 
 Environments that share a database share the names of images, not the files. What one lacks it leaves to the others when
-it claims, and looks again after a while: the artifact may have come, and another version of the image may be here.
+it claims, and looks again after a while: the artifact may have come. An image whose current version is here is not
+left out. Of another version that is not here each instance is tried again after a growing pause, by whoever claims it.
 """
 
 from __future__ import annotations

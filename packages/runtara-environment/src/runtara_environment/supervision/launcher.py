@@ -30,7 +30,7 @@ class LaunchRefused(Exception):  # noqa: N818 - a decision, handled where the cl
 
     Attributes:
         permanent: trying again is useless.
-        is_elsewhere: what it needs is not on this host, and may be on another.
+        is_elsewhere: the image is not on this host, not even in its current version, and may be on another.
     """
 
     def __init__(self, message: str, *, permanent: bool, is_elsewhere: bool = False) -> None:
@@ -93,7 +93,9 @@ class Launcher:
         except LaunchError as error:
             raise LaunchRefused(error.message, permanent=error.permanent) from error
         except ArtifactUnavailableError as error:
-            raise LaunchRefused(error.message, permanent=False, is_elsewhere=True) from error
+            # Others are left all of an image: one old version that is lost must not hold up the rest of it here.
+            is_elsewhere = not await self._has_current_version(claim)
+            raise LaunchRefused(error.message, permanent=False, is_elsewhere=is_elsewhere) from error
         except (ImageNotFoundError, InvalidInputError) as error:
             raise LaunchRefused(error.message, permanent=True) from error
         except RuntaraError as error:
@@ -111,6 +113,13 @@ class Launcher:
             logger.warning("launch of instance %s is not recorded yet: %s", claim.instance_id, error)
         await self._remove_old_launches(claim.instance_id, spec.run_directory)
         return process
+
+    async def _has_current_version(self, claim: LaunchClaim) -> bool:
+        try:
+            await self._registry.resolve(claim.image_id, claim.tenant_id)
+        except RuntaraError:
+            return False
+        return True
 
     async def _remove_old_launches(self, instance_id: str, run_directory: Path) -> None:
         """Keep the files of the newest launches only, and of those whose end has not been reported yet."""

@@ -75,9 +75,9 @@ class SupervisedHost:
         self.service = ManagementService(storage, clock, limits, due)
         self.instances = InstanceService(storage, clock, limits, due)
 
-    async def prepare(self) -> None:
-        """Register the image that everything is an instance of."""
-        image = await self._registry.register(tenant_id=TENANT, name="program", artifact=b"#!/bin/sh\n")
+    async def prepare(self, artifact: bytes = b"#!/bin/sh\n") -> None:
+        """Register the image that everything is an instance of; with another artifact, its next version."""
+        image = await self._registry.register(tenant_id=TENANT, name="program", artifact=artifact)
         self._image_id, self._digest = image.image_id, image.digest
 
     def owner(self, *, dead: bool = False) -> Owner:

@@ -16,3 +16,9 @@ ALTER TABLE instances DROP COLUMN checkpoint_id;
 ALTER TABLE instances DROP COLUMN checkpoint_count;
 ALTER TABLE instances DROP COLUMN recovery_attempts;
 ALTER TABLE instances DROP COLUMN last_contact_at_ms;
+
+-- Whoever inserts an instance, a process of an older version too: what has no progress is found by nobody.
+CREATE TRIGGER add_instance_progress AFTER INSERT ON instances
+BEGIN
+    INSERT INTO instance_progress (instance_id) VALUES (NEW.instance_id);
+END;

@@ -56,7 +56,6 @@ async def create_instance(transaction: Transaction, new: NewInstance, *, now_ms:
         if (existing.tenant_id, existing.image_id) != (new.tenant_id, new.image_id):
             raise InstanceExistsError(_taken(new.instance_id))
         return CreatedInstance(new.instance_id, deduplicated=True)
-    await transaction.execute("insert_instance_progress", instance_id=new.instance_id)
     await transaction.execute(
         "insert_instance_input",
         instance_id=new.instance_id,
@@ -142,7 +141,7 @@ async def _lock_or_create(
     except InstanceNotFoundError:
         if epoch is not None:
             raise
-    inserted = await transaction.execute(
+    await transaction.execute(
         "insert_instance",
         instance_id=instance_id,
         tenant_id=tenant_id,
@@ -151,8 +150,6 @@ async def _lock_or_create(
         now_ms=now_ms,
         wake_at_ms=None,
     )
-    if inserted:
-        await transaction.execute("insert_instance_progress", instance_id=instance_id)
     # Whether this call inserted it or a concurrent one did: the row decides.
     return await lock_instance(transaction, instance_id)
 
