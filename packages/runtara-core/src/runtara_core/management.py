@@ -22,11 +22,13 @@ from runtara_core.models import (
     HealthReport,
     Instance,
     InstanceFilter,
+    InstanceFork,
     InstancePage,
     LaunchClaim,
     LeaseKey,
     NewInstance,
     PendingCancel,
+    RetriedInstance,
 )
 
 
@@ -97,3 +99,11 @@ class CoreManagement(ABC):
     @abstractmethod
     async def list_events(self, instance_id: str, where: EventFilter) -> EventPage:
         """A page of events."""
+
+    @abstractmethod
+    async def retry_instance(self, instance_id: str, *, retry_key: str | None = None) -> RetriedInstance:
+        """Let a failed or cancelled instance go on where it ended."""
+
+    @abstractmethod
+    async def fork_instance(self, fork: InstanceFork) -> CreatedInstance:
+        """Create an instance that begins with what another one has recorded before a step."""

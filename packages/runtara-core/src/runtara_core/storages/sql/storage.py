@@ -34,11 +34,13 @@ from runtara_core.models import (
     ExitReport,
     Instance,
     InstanceFilter,
+    InstanceFork,
     InstancePage,
     LaunchClaim,
     LeaseKey,
     NewInstance,
     PendingCancel,
+    RetriedInstance,
     WatchedInstance,
 )
 from runtara_core.security.credentials import CredentialStore
@@ -49,6 +51,7 @@ from runtara_core.storages.sql import (
     launches,
     listing,
     registration,
+    restarts,
     retention,
     retries,
     signal_waits,
@@ -59,7 +62,7 @@ from runtara_core.storages.sql.credentials import CREDENTIAL_QUERIES, SqlCredent
 P = ParamSpec("P")
 T = TypeVar("T")
 
-CORE_QUERIES = QuerySet.load("runtara_core", "sql/core.sql").merged(CREDENTIAL_QUERIES)
+CORE_QUERIES = QuerySet.load("runtara_core", "sql/core.sql", "sql/restarts.sql").merged(CREDENTIAL_QUERIES)
 """The queries that a `Database` for `SqlStorage` must carry."""
 
 
@@ -315,6 +318,12 @@ class SqlStorage(Storage):
 
     async def list_events(self, instance_id: str, where: EventFilter) -> EventPage:
         return await self._read(events.list_events, instance_id, where)
+
+    async def retry_instance(self, instance_id: str, *, retry_key: str | None = None, now_ms: int) -> RetriedInstance:
+        return await self._write(restarts.retry_instance, instance_id, retry_key=retry_key, now_ms=now_ms)
+
+    async def fork_instance(self, fork: InstanceFork, *, now_ms: int) -> CreatedInstance:
+        return await self._write(restarts.fork_instance, fork, now_ms=now_ms)
 
     async def _write(
         self,
