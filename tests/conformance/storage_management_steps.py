@@ -6,7 +6,15 @@ from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
-from runtara_core.models import EventFilter, ExitReport, InstanceFilter, LeaseKey, NewInstance, PendingCancel
+from runtara_core.models import (
+    EventFilter,
+    ExitReport,
+    InstanceFilter,
+    InstanceFork,
+    LeaseKey,
+    NewInstance,
+    PendingCancel,
+)
 from runtara_core.storage import Storage
 from runtara_sdk.models import CustomSignal, InstanceStatus, SignalType, TerminationReason
 
@@ -149,6 +157,31 @@ class ManagementSteps(StorageSteps):
         name, _ = self.some(data, InstanceStatus.RUNNING, InstanceStatus.SUSPENDED)
         signal = CustomSignal(checkpoint_id, payload)
         self.act("send_custom_signal", lambda storage: storage.send_custom_signal(name, signal, now_ms=self.now_ms))
+
+    @rule(data=st.data(), retry_key=st.sampled_from((None, None, "k", "l")))
+    def retry_ended(self, data: st.DataObject, retry_key: str | None) -> None:
+        name, _ = self.some(data, InstanceStatus.FAILED, InstanceStatus.CANCELLED)
+        self.act(
+            "retry_instance",
+            lambda storage: storage.retry_instance(name, retry_key=retry_key, now_ms=self.now_ms),
+        )
+
+    @rule(
+        data=st.data(),
+        fork_id=st.sampled_from(MANAGED),
+        step=st.sampled_from((None, None, *CHECKPOINTS, "unknown")),
+        image_id=st.sampled_from((None, None, "other")),
+        due=st.booleans(),
+        dry_run=st.sampled_from((False, False, True)),
+    )
+    def fork(
+        self, data: st.DataObject, fork_id: str, step: str | None, image_id: str | None, due: bool, dry_run: bool
+    ) -> None:
+        origin_id, _ = self.some(data, *InstanceStatus)
+        self.touched.add(fork_id)
+        options = None if image_id is None else b'{"timeout_ms":2}'
+        fork = InstanceFork(fork_id, origin_id, step, image_id, options, due, dry_run)
+        self.act("fork_instance", lambda storage: storage.fork_instance(fork, now_ms=self.now_ms))
 
     @rule(age_ms=st.sampled_from((0, 500, 30_000)), limit=st.integers(0, 3))
     def delete(self, age_ms: int, limit: int) -> None:

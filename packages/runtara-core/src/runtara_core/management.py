@@ -19,6 +19,7 @@ from runtara_core.models import (
     EventPage,
     ExitDecision,
     ExitReport,
+    ForkedInstance,
     HealthReport,
     Instance,
     InstanceFilter,
@@ -105,5 +106,5 @@ class CoreManagement(ABC):
         """Let a failed or cancelled instance go on where it ended."""
 
     @abstractmethod
-    async def fork_instance(self, fork: InstanceFork) -> CreatedInstance:
-        """Create an instance that begins with what another one has recorded before a step."""
+    async def fork_instance(self, fork: InstanceFork) -> ForkedInstance:
+        """Create an instance that begins with what another one has recorded before a step, or say what it would get."""

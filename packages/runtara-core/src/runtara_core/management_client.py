@@ -21,6 +21,7 @@ from runtara_core.models import (
     EventRecord,
     ExitDecision,
     ExitReport,
+    ForkedInstance,
     HealthReport,
     Instance,
     InstanceFilter,
@@ -175,6 +176,6 @@ class ManagementClient(CoreManagement):
         answer = await self._call(pb.RpcRequest(retry_instance=call))
         return decode_model(RetriedInstance, answer.retry_instance)
 
-    async def fork_instance(self, fork: InstanceFork) -> CreatedInstance:
+    async def fork_instance(self, fork: InstanceFork) -> ForkedInstance:
         request = pb.RpcRequest(fork_instance=encode_model(fork, pb.ForkInstanceRequest()))
-        return decode_model(CreatedInstance, (await self._call(request)).fork_instance)
+        return decode_model(ForkedInstance, (await self._call(request)).fork_instance)

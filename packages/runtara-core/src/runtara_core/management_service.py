@@ -24,6 +24,7 @@ from runtara_core.models import (
     EventPage,
     ExitDecision,
     ExitReport,
+    ForkedInstance,
     HealthReport,
     Instance,
     InstanceFilter,
@@ -212,7 +213,7 @@ class ManagementService(CoreManagement):
         self._due.ring()
         return retried
 
-    async def fork_instance(self, fork: InstanceFork) -> CreatedInstance:
+    async def fork_instance(self, fork: InstanceFork) -> ForkedInstance:
         created = await self._storage.fork_instance(fork, now_ms=self._clock.now_ms())
         self._due.ring()
         return created

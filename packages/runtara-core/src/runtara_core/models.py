@@ -54,6 +54,7 @@ class InstanceFork:
         image_id: what to launch; None for the image of the origin.
         launch_options: as of `NewInstance`; None for those of the origin.
         due: whether it is launched at once; else once it is resumed.
+        dry_run: only say what it would get.
     """
 
     instance_id: str
@@ -62,6 +63,26 @@ class InstanceFork:
     image_id: str | None = None
     launch_options: bytes | None = None
     due: bool = True
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ForkedInstance:
+    """The answer to a fork.
+
+    Attributes:
+        instance_id: of the new instance.
+        deduplicated: the same fork had been accepted before; nothing was created.
+        copied: checkpoints that it got.
+        left_out: further checkpoints that the origin had.
+        last_copied: id of the last one that it got, as the origin has it; None when it got none.
+    """
+
+    instance_id: str
+    deduplicated: bool
+    copied: int
+    left_out: int
+    last_copied: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from runtara_sdk.instance_error import InstanceError
 from runtara_sdk.models import EventType, InstanceEvent, InstanceStatus, TerminationReason
 from runtara_sdk.recorded_steps import belongs_to_time, steps_of, under_another_instance
 
-from runtara_core.models import InstanceFork
+from runtara_core.models import ForkedInstance, InstanceFork
 
 RETRIED_SUBTYPE = "instance_retried"
 FORKED_SUBTYPE = "instance_forked"
@@ -70,10 +70,22 @@ def fork_event_key(fork: InstanceFork) -> str:
     return f"fork:{hashlib.sha256(same.encode('utf-8', 'surrogatepass')).hexdigest()}"
 
 
-def forked_event(fork: InstanceFork, *, copied: int, left_out: int) -> InstanceEvent:
-    """The event that says where a fork comes from: `origin_id`, `from_step`, `copied` and `left_out` checkpoints."""
-    payload = {"origin_id": fork.origin_id, "from_step": fork.from_step, "copied": copied, "left_out": left_out}
+def forked_event(fork: InstanceFork, forked: ForkedInstance) -> InstanceEvent:
+    """The event that says where a fork comes from: `origin_id`, `from_step`, `copied`, `left_out`, `last_copied`."""
+    payload = {
+        "origin_id": fork.origin_id,
+        "from_step": fork.from_step,
+        "copied": forked.copied,
+        "left_out": forked.left_out,
+        "last_copied": forked.last_copied,
+    }
     return InstanceEvent(EventType.CUSTOM, _json(payload), FORKED_SUBTYPE, event_key=fork_event_key(fork))
+
+
+def earlier_fork(instance_id: str, payload: bytes) -> ForkedInstance:
+    """The answer to a fork that is made again, from the payload of its event."""
+    told = json.loads(payload)
+    return ForkedInstance(instance_id, True, told["copied"], told["left_out"], told["last_copied"])
 
 
 def copied_checkpoints(
@@ -90,11 +102,13 @@ def copied_checkpoints(
     Raises `InvalidInputError` that names the steps which a fork may begin with.
     """
     kept = _before(fork, list(recorded.items()), attempted, error)
-    return {
-        checkpoint_id: under_another_instance(checkpoint_id, fork.origin_id, fork.instance_id)
-        for checkpoint_id in kept
-        if not belongs_to_time(checkpoint_id)
-    }
+    origin_ids: dict[str, str] = {}
+    for checkpoint_id in kept:
+        if not belongs_to_time(checkpoint_id):
+            new_id = under_another_instance(checkpoint_id, fork.origin_id, fork.instance_id)
+            # Two have one only when a program has named a checkpoint after the fork; the first stays.
+            origin_ids.setdefault(new_id, checkpoint_id)
+    return {checkpoint_id: new_id for new_id, checkpoint_id in origin_ids.items()}
 
 
 def _before(

@@ -38,6 +38,7 @@ from runtara_core.models import (
     EventPage,
     ExitDecision,
     ExitReport,
+    ForkedInstance,
     Instance,
     InstanceFilter,
     InstanceFork,
@@ -383,12 +384,13 @@ class Storage(ABC):
         """
 
     @abstractmethod
-    async def fork_instance(self, fork: InstanceFork, *, now_ms: int) -> CreatedInstance:
+    async def fork_instance(self, fork: InstanceFork, *, now_ms: int) -> ForkedInstance:
         """Create a pending instance with input and earlier checkpoints of another, in any status, in one transaction.
 
         It gets `runtara_core.restarts.copied_checkpoints` in their order, with their times and without their call keys,
         and the sleeps and retry attempts under the same ids; no signals and no events but
         `runtara_core.restarts.forked_event`. The origin does not change, and nothing is recorded in it meanwhile.
+        With `dry_run` it only says what would be copied.
         The same fork again (id, origin, step and image) is deduplicated; `InstanceExistsError` when the id is taken
         otherwise, `InstanceNotFoundError` without an origin, `InvalidStateError` when no environment manages it.
         """

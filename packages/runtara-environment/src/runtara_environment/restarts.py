@@ -6,7 +6,7 @@ import uuid
 from dataclasses import replace
 
 from runtara_core.management import CoreManagement
-from runtara_core.models import CreatedInstance, Instance, InstanceFork, RetriedInstance
+from runtara_core.models import ForkedInstance, Instance, InstanceFork, RetriedInstance
 from runtara_sdk.errors import InstanceNotFoundError, InvalidInputError
 from runtara_sdk.identifiers import validate_identifier
 from runtara_sdk.models import InstanceStatus, SignalType
@@ -45,12 +45,13 @@ class Restarts:
         from_step: str | None = None,
         image_id: str | None = None,
         tenant_id: str | None = None,
-    ) -> CreatedInstance:
+        dry_run: bool = False,
+    ) -> ForkedInstance:
         """Start an instance with input, options, files and the checkpoints of another before a step.
 
         The files are those that the workspace of the origin has on this host now: what they were before the step is
         not known. An `image_id` is launched in the version that it has now, else the origin's image in the origin's
-        version. A fork with an id is idempotent.
+        version. A fork with an id is idempotent. With `dry_run` nothing is created.
         Raises `InvalidInputError` naming the steps to fork from, `ImageNotFoundError`, `InstanceExistsError`.
         """
         instance_id = validate_identifier("instance_id", instance_id or str(uuid.uuid4()))
@@ -65,7 +66,7 @@ class Restarts:
             else:
                 artifact = await self._registry.resolve(image_id, origin.tenant_id)
                 options = replace(options, digest=artifact.digest)
-        has_files = await self._workspaces.has_files(origin)
+        has_files = not dry_run and await self._workspaces.has_files(origin)
         fork = InstanceFork(
             instance_id=instance_id,
             origin_id=origin_id,
@@ -73,11 +74,12 @@ class Restarts:
             image_id=image_id,
             launch_options=None if options is None else options.encode(),
             due=not has_files,
+            dry_run=dry_run,
         )
-        created = await self._core.fork_instance(fork)
+        forked = await self._core.fork_instance(fork)
         if has_files:
             await self._provide_files(origin, instance_id)
-        return created
+        return forked
 
     async def _provide_files(self, origin: Instance, instance_id: str) -> None:
         """Copy the files, then let the fork begin; made again after a death in between."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from runtara_core.models import CheckpointRecord, CreatedInstance, InstanceFork, RetriedInstance
+from runtara_core.models import CheckpointRecord, ForkedInstance, InstanceFork, RetriedInstance
 from runtara_core.restarts import (
+    FORKED_SUBTYPE,
     copied_checkpoints,
+    earlier_fork,
     fork_event_key,
     forked_event,
     require_retriable,
@@ -44,7 +46,7 @@ class RestartVerbs(ProgramVerbs):
         self._append_restart(record, event, now_ms)
         return RetriedInstance(instance_id, deduplicated=False)
 
-    async def fork_instance(self, fork: InstanceFork, *, now_ms: int) -> CreatedInstance:
+    async def fork_instance(self, fork: InstanceFork, *, now_ms: int) -> ForkedInstance:
         require_name("instance_id", fork.instance_id)
         if fork.image_id == "":
             raise InvalidInputError("image_id must not be empty")
@@ -57,7 +59,8 @@ class RestartVerbs(ProgramVerbs):
             same = (known.tenant_id, known.image_id) == (origin.tenant_id, image_id)
             if not same or fork_event_key(fork) not in known.event_keys:
                 raise InstanceExistsError(f"instance id {fork.instance_id} is taken: choose another")
-            return CreatedInstance(fork.instance_id, deduplicated=True)
+            payload = next(event.payload for event in known.events if event.subtype == FORKED_SUBTYPE)
+            return earlier_fork(fork.instance_id, payload or b"")
         attempted = {
             key: min(each.next_attempt_at_ms - each.attempt.wait_ms for each in tried.values())
             for key, tried in origin.attempts.items()
@@ -66,7 +69,10 @@ class RestartVerbs(ProgramVerbs):
         new_ids = copied_checkpoints(fork, recorded, attempted, origin.error)
         for new_id in new_ids.values():
             require_name("checkpoint_id", new_id)
-        options = origin.launch_options if fork.launch_options is None else fork.launch_options
+        last_copied = next(reversed(new_ids), None)
+        forked = ForkedInstance(fork.instance_id, False, len(new_ids), len(recorded) - len(new_ids), last_copied)
+        if fork.dry_run:
+            return forked
         record = Record(
             fork.instance_id,
             origin.tenant_id,
@@ -75,15 +81,13 @@ class RestartVerbs(ProgramVerbs):
             now_ms,
             wake_at_ms=now_ms if fork.due else None,
             input=origin.input,
-            launch_options=options,
+            launch_options=origin.launch_options if fork.launch_options is None else fork.launch_options,
         )
         for old_id, new_id in new_ids.items():
-            if new_id not in record.checkpoints:
-                _copy(origin, old_id, record, new_id)
+            _copy(origin, old_id, record, new_id)
         self.records[fork.instance_id] = record
-        left_out = len(recorded) - len(record.checkpoints)
-        self._append_restart(record, forked_event(fork, copied=record.checkpoint_count, left_out=left_out), now_ms)
-        return CreatedInstance(fork.instance_id, deduplicated=False)
+        self._append_restart(record, forked_event(fork, forked), now_ms)
+        return forked
 
     def _append_restart(self, record: Record, event: InstanceEvent, now_ms: int) -> None:
         self._append(record, event.event_type, now_ms, None, event.subtype, event.payload)

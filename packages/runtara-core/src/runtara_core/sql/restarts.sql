@@ -30,6 +30,9 @@ SELECT checkpoint_id, created_at_ms FROM checkpoints WHERE instance_id = :instan
 SELECT checkpoint_id, MIN(created_at_ms) AS created_at_ms FROM retry_attempts
 WHERE instance_id = :instance_id GROUP BY checkpoint_id;
 
+-- name: load_event_payload
+SELECT payload FROM instance_events WHERE instance_id = :instance_id AND event_key = :event_key;
+
 -- name: copy_input
 INSERT INTO instance_inputs (instance_id, input, launch_options)
 SELECT CAST(:instance_id AS TEXT), input, COALESCE(CAST(:launch_options AS /*postgres BYTEA*/ /*sqlite BLOB*/), launch_options)
@@ -45,25 +48,20 @@ WHERE instance_id = :instance_id;
     SELECT json_extract(value, '$.old_id') AS old_id, json_extract(value, '$.new_id') AS new_id FROM json_each(:copied)
 ) AS copied*/
 
--- Two ids of the origin give one in the fork only when somebody named a checkpoint after the fork; the first stays.
-
 -- name: copy_checkpoints
 INSERT INTO checkpoints (instance_id, checkpoint_id, created_at_ms, state)
 SELECT CAST(:instance_id AS TEXT), copied.new_id, origin.created_at_ms, origin.state
 FROM /*include copied*/
 /*postgres JOIN*/ /*sqlite CROSS JOIN*/ checkpoints AS origin
   ON origin.instance_id = :origin_id AND origin.checkpoint_id = copied.old_id
-WHERE 1 = 1 ORDER BY origin.id
-ON CONFLICT (instance_id, checkpoint_id) DO NOTHING;
+ORDER BY origin.id;
 
 -- name: copy_sleeps
 INSERT INTO sleeps (instance_id, checkpoint_id, wake_at_ms, done_at_ms)
 SELECT CAST(:instance_id AS TEXT), copied.new_id, origin.wake_at_ms, origin.done_at_ms
 FROM /*include copied*/
 /*postgres JOIN*/ /*sqlite CROSS JOIN*/ sleeps AS origin
-  ON origin.instance_id = :origin_id AND origin.checkpoint_id = copied.old_id
-WHERE 1 = 1
-ON CONFLICT (instance_id, checkpoint_id) DO NOTHING;
+  ON origin.instance_id = :origin_id AND origin.checkpoint_id = copied.old_id;
 
 -- name: copy_retry_attempts
 INSERT INTO retry_attempts (
@@ -74,6 +72,4 @@ SELECT CAST(:instance_id AS TEXT), copied.new_id, origin.attempt_number, origin.
     origin.next_attempt_at_ms, origin.retries_used, origin.rate_limit_waited_ms
 FROM /*include copied*/
 /*postgres JOIN*/ /*sqlite CROSS JOIN*/ retry_attempts AS origin
-  ON origin.instance_id = :origin_id AND origin.checkpoint_id = copied.old_id
-WHERE 1 = 1
-ON CONFLICT (instance_id, checkpoint_id, attempt_number) DO NOTHING;
+  ON origin.instance_id = :origin_id AND origin.checkpoint_id = copied.old_id;

@@ -43,12 +43,13 @@ class RestartHandler:
         """Start an instance with what another one recorded before a step."""
         call = request.fork_instance
         try:
-            created = await self._service.restarts.fork_instance(
+            forked = await self._service.restarts.fork_instance(
                 call.origin_id,
                 instance_id=call.instance_id if call.HasField("instance_id") else None,
                 from_step=call.from_step if call.HasField("from_step") else None,
                 image_id=call.image_id if call.HasField("image_id") else None,
                 tenant_id=tenant_of(call),
+                dry_run=call.dry_run,
             )
         except RuntaraError as error:
             require_final(error)
@@ -57,6 +58,11 @@ class RestartHandler:
             )
         return pb.RpcResponse(
             fork_instance=pb.ForkInstanceResponse(
-                success=True, instance_id=created.instance_id, deduplicated=created.deduplicated
+                success=True,
+                instance_id=forked.instance_id,
+                deduplicated=forked.deduplicated,
+                copied=forked.copied,
+                left_out=forked.left_out,
+                last_copied=forked.last_copied,
             )
         )

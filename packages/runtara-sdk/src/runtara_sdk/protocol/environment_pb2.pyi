@@ -299,32 +299,40 @@ class RetryInstanceResponse(_message.Message):
     def __init__(self, success: _Optional[bool] = ..., error: _Optional[str] = ..., error_code: _Optional[str] = ..., deduplicated: _Optional[bool] = ...) -> None: ...
 
 class ForkInstanceRequest(_message.Message):
-    __slots__ = ("origin_id", "tenant_id", "instance_id", "from_step", "image_id")
+    __slots__ = ("origin_id", "tenant_id", "instance_id", "from_step", "image_id", "dry_run")
     ORIGIN_ID_FIELD_NUMBER: _ClassVar[int]
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     FROM_STEP_FIELD_NUMBER: _ClassVar[int]
     IMAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
     origin_id: str
     tenant_id: str
     instance_id: str
     from_step: str
     image_id: str
-    def __init__(self, origin_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., instance_id: _Optional[str] = ..., from_step: _Optional[str] = ..., image_id: _Optional[str] = ...) -> None: ...
+    dry_run: bool
+    def __init__(self, origin_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., instance_id: _Optional[str] = ..., from_step: _Optional[str] = ..., image_id: _Optional[str] = ..., dry_run: _Optional[bool] = ...) -> None: ...
 
 class ForkInstanceResponse(_message.Message):
-    __slots__ = ("success", "instance_id", "error", "error_code", "deduplicated")
+    __slots__ = ("success", "instance_id", "error", "error_code", "deduplicated", "copied", "left_out", "last_copied")
     SUCCESS_FIELD_NUMBER: _ClassVar[int]
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     ERROR_CODE_FIELD_NUMBER: _ClassVar[int]
     DEDUPLICATED_FIELD_NUMBER: _ClassVar[int]
+    COPIED_FIELD_NUMBER: _ClassVar[int]
+    LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
+    LAST_COPIED_FIELD_NUMBER: _ClassVar[int]
     success: bool
     instance_id: str
     error: str
     error_code: str
     deduplicated: bool
-    def __init__(self, success: _Optional[bool] = ..., instance_id: _Optional[str] = ..., error: _Optional[str] = ..., error_code: _Optional[str] = ..., deduplicated: _Optional[bool] = ...) -> None: ...
+    copied: int
+    left_out: int
+    last_copied: str
+    def __init__(self, success: _Optional[bool] = ..., instance_id: _Optional[str] = ..., error: _Optional[str] = ..., error_code: _Optional[str] = ..., deduplicated: _Optional[bool] = ..., copied: _Optional[int] = ..., left_out: _Optional[int] = ..., last_copied: _Optional[str] = ...) -> None: ...
 
 class GetInstanceStatusRequest(_message.Message):
     __slots__ = ("instance_id", "tenant_id")

@@ -524,28 +524,36 @@ class RetryInstanceResponse(_message.Message):
     def __init__(self, instance_id: _Optional[str] = ..., deduplicated: _Optional[bool] = ...) -> None: ...
 
 class ForkInstanceRequest(_message.Message):
-    __slots__ = ("instance_id", "origin_id", "from_step", "image_id", "launch_options", "due")
+    __slots__ = ("instance_id", "origin_id", "from_step", "image_id", "launch_options", "due", "dry_run")
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     ORIGIN_ID_FIELD_NUMBER: _ClassVar[int]
     FROM_STEP_FIELD_NUMBER: _ClassVar[int]
     IMAGE_ID_FIELD_NUMBER: _ClassVar[int]
     LAUNCH_OPTIONS_FIELD_NUMBER: _ClassVar[int]
     DUE_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
     instance_id: str
     origin_id: str
     from_step: str
     image_id: str
     launch_options: bytes
     due: bool
-    def __init__(self, instance_id: _Optional[str] = ..., origin_id: _Optional[str] = ..., from_step: _Optional[str] = ..., image_id: _Optional[str] = ..., launch_options: _Optional[bytes] = ..., due: _Optional[bool] = ...) -> None: ...
+    dry_run: bool
+    def __init__(self, instance_id: _Optional[str] = ..., origin_id: _Optional[str] = ..., from_step: _Optional[str] = ..., image_id: _Optional[str] = ..., launch_options: _Optional[bytes] = ..., due: _Optional[bool] = ..., dry_run: _Optional[bool] = ...) -> None: ...
 
 class ForkInstanceResponse(_message.Message):
-    __slots__ = ("instance_id", "deduplicated")
+    __slots__ = ("instance_id", "deduplicated", "copied", "left_out", "last_copied")
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     DEDUPLICATED_FIELD_NUMBER: _ClassVar[int]
+    COPIED_FIELD_NUMBER: _ClassVar[int]
+    LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
+    LAST_COPIED_FIELD_NUMBER: _ClassVar[int]
     instance_id: str
     deduplicated: bool
-    def __init__(self, instance_id: _Optional[str] = ..., deduplicated: _Optional[bool] = ...) -> None: ...
+    copied: int
+    left_out: int
+    last_copied: str
+    def __init__(self, instance_id: _Optional[str] = ..., deduplicated: _Optional[bool] = ..., copied: _Optional[int] = ..., left_out: _Optional[int] = ..., last_copied: _Optional[str] = ...) -> None: ...
 
 class RpcError(_message.Message):
     __slots__ = ("code", "message", "retryable")

@@ -8,9 +8,10 @@ from dataclasses import replace
 from runtara_sdk.errors import InstanceExistsError, InvalidInputError, InvalidStateError
 
 from runtara_core.database import Transaction
-from runtara_core.models import CreatedInstance, InstanceFork, RetriedInstance
+from runtara_core.models import ForkedInstance, InstanceFork, RetriedInstance
 from runtara_core.restarts import (
     copied_checkpoints,
+    earlier_fork,
     fork_event_key,
     forked_event,
     require_retriable,
@@ -59,7 +60,7 @@ async def retry_instance(
     return RetriedInstance(instance_id, deduplicated=False)
 
 
-async def fork_instance(transaction: Transaction, fork: InstanceFork, *, now_ms: int) -> CreatedInstance:
+async def fork_instance(transaction: Transaction, fork: InstanceFork, *, now_ms: int) -> ForkedInstance:
     """Insert a pending instance that has what another recorded before a step."""
     require_instance_id(fork.instance_id)
     if fork.image_id == "":
@@ -71,49 +72,31 @@ async def fork_instance(transaction: Transaction, fork: InstanceFork, *, now_ms:
             f"instance {fork.origin_id} was started by its own program: no image and no input are known to fork it"
         )
     image_id = fork.image_id or origin.image_id
-    epoch = await first_epoch(transaction)
-    inserted = await transaction.execute(
-        "insert_instance",
-        instance_id=fork.instance_id,
-        tenant_id=origin.tenant_id,
-        image_id=image_id,
-        epoch=epoch,
-        now_ms=now_ms,
-        wake_at_ms=now_ms if fork.due else None,
-    )
-    if not inserted:
-        return await _same_fork(transaction, fork, origin, image_id)
-    await transaction.execute("insert_instance_progress", instance_id=fork.instance_id)
-    await transaction.execute(
-        "copy_input",
-        instance_id=fork.instance_id,
-        origin_id=fork.origin_id,
-        launch_options=fork.launch_options,
-    )
-    copied, left_out = await _copy_records(transaction, fork)
-    state = await lock_instance(transaction, fork.instance_id)
-    event = forked_event(fork, copied=copied, left_out=left_out)
-    await append_event(transaction, state, event, now_ms=now_ms)
-    return CreatedInstance(fork.instance_id, deduplicated=False)
-
-
-async def _same_fork(
-    transaction: Transaction, fork: InstanceFork, origin: InstanceState, image_id: str
-) -> CreatedInstance:
     # Read and not locked: two forks that name each other's origin must not wait for each other.
-    row = await transaction.fetch_one("read_instance_state", instance_id=fork.instance_id)
-    is_same = (
-        row is not None
-        and (row["tenant_id"], row["image_id"]) == (origin.tenant_id, image_id)
-        and await transaction.fetch_one("has_event_key", instance_id=fork.instance_id, event_key=fork_event_key(fork))
+    taken = await transaction.fetch_one("read_instance_state", instance_id=fork.instance_id)
+    if taken is None:
+        new_ids, count = await _plan(transaction, fork)
+        last_copied = next(reversed(new_ids), None)
+        forked = ForkedInstance(fork.instance_id, False, len(new_ids), count - len(new_ids), last_copied)
+        if fork.dry_run:
+            return forked
+        if await _insert(transaction, fork, origin, image_id, now_ms):
+            await _copy_records(transaction, fork, new_ids)
+            state = await lock_instance(transaction, fork.instance_id)
+            await append_event(transaction, state, forked_event(fork, forked), now_ms=now_ms)
+            return forked
+        taken = await transaction.fetch_one("read_instance_state", instance_id=fork.instance_id)
+    event = await transaction.fetch_one(
+        "load_event_payload", instance_id=fork.instance_id, event_key=fork_event_key(fork)
     )
-    if not is_same:
+    same = taken is not None and (taken["tenant_id"], taken["image_id"]) == (origin.tenant_id, image_id)
+    if not same or event is None:
         raise InstanceExistsError(f"instance id {fork.instance_id} is taken: choose another")
-    return CreatedInstance(fork.instance_id, deduplicated=True)
+    return earlier_fork(fork.instance_id, event["payload"])
 
 
-async def _copy_records(transaction: Transaction, fork: InstanceFork) -> tuple[int, int]:
-    """Copy checkpoints, sleeps and attempts; returns how many checkpoints were copied and how many were not."""
+async def _plan(transaction: Transaction, fork: InstanceFork) -> tuple[dict[str, str], int]:
+    """The checkpoints to copy, with the ids that they get, and the number of all that the origin has."""
     end = await transaction.fetch_one("load_end", instance_id=fork.origin_id)
     recorded = await transaction.fetch_all("recorded_checkpoints", instance_id=fork.origin_id)
     attempted = await transaction.fetch_all("first_attempts", instance_id=fork.origin_id)
@@ -125,19 +108,44 @@ async def _copy_records(transaction: Transaction, fork: InstanceFork) -> tuple[i
     )
     for new_id in new_ids.values():
         require_checkpoint_id(new_id)
-    copied = 0
+    return new_ids, len(recorded)
+
+
+async def _insert(
+    transaction: Transaction, fork: InstanceFork, origin: InstanceState, image_id: str, now_ms: int
+) -> bool:
+    """Insert the rows that every instance has; false when another transaction has taken the id meanwhile."""
+    inserted = await transaction.execute(
+        "insert_instance",
+        instance_id=fork.instance_id,
+        tenant_id=origin.tenant_id,
+        image_id=image_id,
+        epoch=await first_epoch(transaction),
+        now_ms=now_ms,
+        wake_at_ms=now_ms if fork.due else None,
+    )
+    if not inserted:
+        return False
+    await transaction.execute("insert_instance_progress", instance_id=fork.instance_id)
+    await transaction.execute(
+        "copy_input", instance_id=fork.instance_id, origin_id=fork.origin_id, launch_options=fork.launch_options
+    )
+    return True
+
+
+async def _copy_records(transaction: Transaction, fork: InstanceFork, new_ids: dict[str, str]) -> None:
+    """Copy checkpoints, sleeps and attempts under their new ids."""
     pairs = [{"old_id": old_id, "new_id": new_id} for old_id, new_id in new_ids.items()]
     for begin in range(0, len(pairs), _BATCH):
         names = json.dumps(pairs[begin : begin + _BATCH])
         ids = {"instance_id": fork.instance_id, "origin_id": fork.origin_id, "copied": names}
-        copied += await transaction.execute("copy_checkpoints", **ids)
+        await transaction.execute("copy_checkpoints", **ids)
         await transaction.execute("copy_sleeps", **ids)
         await transaction.execute("copy_retry_attempts", **ids)
-    if copied:
+    if pairs:
         await transaction.execute(
             "set_copied_progress",
             instance_id=fork.instance_id,
-            checkpoint_id=list(new_ids.values())[-1],
-            checkpoint_count=copied,
+            checkpoint_id=pairs[-1]["new_id"],
+            checkpoint_count=len(pairs),
         )
-    return copied, len(recorded) - copied

@@ -32,6 +32,7 @@ from runtara_core.models import (
     EventPage,
     ExitDecision,
     ExitReport,
+    ForkedInstance,
     Instance,
     InstanceFilter,
     InstanceFork,
@@ -322,7 +323,7 @@ class SqlStorage(Storage):
     async def retry_instance(self, instance_id: str, *, retry_key: str | None = None, now_ms: int) -> RetriedInstance:
         return await self._write(restarts.retry_instance, instance_id, retry_key=retry_key, now_ms=now_ms)
 
-    async def fork_instance(self, fork: InstanceFork, *, now_ms: int) -> CreatedInstance:
+    async def fork_instance(self, fork: InstanceFork, *, now_ms: int) -> ForkedInstance:
         return await self._write(restarts.fork_instance, fork, now_ms=now_ms)
 
     async def _write(

@@ -23,7 +23,7 @@ from runtara_sdk.models import (
     TerminationReason,
 )
 
-from runtara_core.models import CreatedInstance, EventFilter, ExitReport, InstanceFork, LeaseKey, RetriedInstance
+from runtara_core.models import EventFilter, ExitReport, ForkedInstance, InstanceFork, LeaseKey, RetriedInstance
 from runtara_core.storage import Storage
 from runtara_core.testing.storage_suite.scenario import (
     LIMITS,
@@ -218,7 +218,7 @@ class RestartCases:
     async def test_a_fork_gets_what_was_recorded_before_a_step(self, storage: Storage) -> None:
         await _failed(storage, _key("a"), _key("b"), _key("b", "managed-1", "part", "1"), _key("c"))
         created = await storage.fork_instance(InstanceFork("fork-1", "managed-1", "b"), now_ms=_LATER_MS)
-        assert created == CreatedInstance("fork-1", deduplicated=False)
+        assert created == ForkedInstance("fork-1", False, 1, 3, _key("a"))
         fork, origin = await get(storage, "fork-1"), await get(storage, "managed-1")
         assert (fork.status, fork.wake_at_ms, fork.created_at_ms) == (InstanceStatus.PENDING, _LATER_MS, _LATER_MS)
         assert (fork.tenant_id, fork.image_id, fork.input) == (origin.tenant_id, origin.image_id, origin.input)
@@ -232,7 +232,7 @@ class RestartCases:
         (event,) = (await storage.list_events("fork-1", EventFilter())).events
         assert (event.subtype, json.loads(event.payload or b"")) == (
             "instance_forked",
-            {"origin_id": "managed-1", "from_step": "b", "copied": 1, "left_out": 3},
+            {"origin_id": "managed-1", "from_step": "b", "copied": 1, "left_out": 3, "last_copied": _key("a")},
         )
 
     async def test_a_fork_is_launched_as_a_new_instance_that_has_records(self, storage: Storage) -> None:
@@ -292,6 +292,12 @@ class RestartCases:
         await storage.fork_instance(InstanceFork("fork-1", "managed-1", "b"), now_ms=_LATER_MS)
         assert await _checkpoints(storage, "fork-1") == [_key("a", "fork-1")]
 
+    async def test_a_dry_run_of_a_fork_creates_nothing(self, storage: Storage) -> None:
+        await _failed(storage, "a", "b")
+        forked = await storage.fork_instance(InstanceFork("fork-1", "managed-1", "b", dry_run=True), now_ms=_LATER_MS)
+        assert forked == ForkedInstance("fork-1", False, 1, 1, "a")
+        assert await storage.get_instance("fork-1") is None
+
     async def test_a_fork_with_another_image_that_is_not_due_yet(self, storage: Storage) -> None:
         await _failed(storage, "a")
         fork = InstanceFork("fork-1", "managed-1", "a", "image-2", b'{"digest":"2"}', due=False)
@@ -307,7 +313,8 @@ class RestartCases:
         await _failed(storage, "a", "b")
         fork = InstanceFork("fork-1", "managed-1", "b")
         await storage.fork_instance(fork, now_ms=START_MS)
-        assert (await storage.fork_instance(fork, now_ms=_LATER_MS)).deduplicated
+        again = await storage.fork_instance(fork, now_ms=_LATER_MS)
+        assert again == ForkedInstance("fork-1", True, 1, 1, "a")
         assert (await get(storage, "fork-1")).created_at_ms == START_MS
         for other in (
             InstanceFork("fork-1", "managed-1", "a"),
