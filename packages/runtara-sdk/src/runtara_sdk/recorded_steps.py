@@ -19,6 +19,7 @@ _KINDS = frozenset(
     {"breakpoint", "connection", "delay", "handled", "on_wait", "run", "split", "start_scenario", "while"}
 )
 _AGENT = "agent"
+_MOST_PIECES = 16
 _POSITIONS = re.compile(r"\[[\d,]*\]")
 
 
@@ -62,9 +63,12 @@ def under_another_instance(checkpoint_id: str, instance_id: str, other_id: str) 
 
 
 def _segments(path: str) -> list[str]:
-    """The ids of a path of steps; two underscores join the children of children, or belong to an id."""
-    segments = _POSITIONS.sub("", path).split("/")
-    return [part for segment in segments for part in (*segment.split("__")[:-1], segment.rpartition("__")[2], segment)]
+    """The ids that a path of steps may hold: two underscores join the children of children, or belong to an id."""
+    found: list[str] = []
+    for segment in _POSITIONS.sub("", path).split("/"):
+        pieces = segment.split("__")[:_MOST_PIECES]
+        found += ["__".join(pieces[i:j]) for i in range(len(pieces)) for j in range(i + 1, len(pieces) + 1)]
+    return found
 
 
 def _plain(parts: list[str]) -> tuple[str, ...]:
