@@ -48,7 +48,8 @@ class Workspaces:
             # `shutil` tells of many files at once, each with its reason.
             reason = str(error.args[0])[:500] if error.strerror is None else f"{error.strerror}: {error.filename}"
             raise ServerError(
-                f"the files of instance {origin.instance_id} cannot be copied: {reason}",
+                f"the files of instance {origin.instance_id} cannot be copied: {reason}; its fork {fork.instance_id} "
+                "waits for them: make the same fork again with this id, or cancel it",
                 code="WORKSPACE_COPY_FAILED",
                 retryable=True,
             ) from error
