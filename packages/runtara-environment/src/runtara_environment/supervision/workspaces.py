@@ -39,11 +39,14 @@ class Workspaces:
         source = await self._find(origin)
         if source is None:
             return
-        run_directory = await asyncio.to_thread(
-            choose_run_directory, self._data_dir, fork.tenant_id, fork.instance_id, await self._launches.database_id()
-        )
+        database_id = await self._launches.database_id()
+
+        def copy() -> None:
+            directory = choose_run_directory(self._data_dir, fork.tenant_id, fork.instance_id, database_id)
+            _copy(source, directory / WORKSPACE)
+
         try:
-            await asyncio.to_thread(_copy, source, run_directory / WORKSPACE)
+            await asyncio.to_thread(copy)
         except OSError as error:
             # `shutil` tells of many files at once, each with its reason.
             reason = str(error.args[0])[:500] if error.strerror is None else f"{error.strerror}: {error.filename}"

@@ -75,6 +75,11 @@ class SupervisedHost:
         self.service = ManagementService(storage, clock, limits, due)
         self.instances = InstanceService(storage, clock, limits, due)
 
+    @property
+    def registry(self) -> ImageRegistry:
+        """The images."""
+        return self._registry
+
     async def prepare(self) -> None:
         """Register the image that everything is an instance of."""
         image = await self._registry.register(tenant_id=TENANT, name="program", artifact=b"#!/bin/sh\n")
