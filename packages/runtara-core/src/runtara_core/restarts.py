@@ -28,6 +28,9 @@ FORKED_SUBTYPE = "instance_forked"
 RETRIABLE = frozenset({InstanceStatus.FAILED, InstanceStatus.CANCELLED})
 """A cancelled instance was stopped between two records like a failed one, and somebody asks for each retry."""
 
+MAX_FORKED_CHECKPOINTS = 100_000
+"""Most checkpoints of an instance that can be forked: it is locked while they are copied."""
+
 _MAX_EVENT_ERROR_CHARACTERS = 4 * 1024
 _MAX_STEPS_TOLD = 30
 
@@ -95,12 +98,17 @@ def copied_checkpoints(
 
     Args:
         fork: the request; its `from_step` is a step of the scenario, a function or a checkpoint id.
-        recorded: all checkpoints of the origin, in the order in which they were recorded, and when that was.
+        recorded: all checkpoints of the origin, in the order in which they were recorded, and when that was; of more
+            than `MAX_FORKED_CHECKPOINTS` the first so many and one.
         attempted: calls that were tried again, and when that was first recorded.
         error: of an origin that failed: the step that it names has all that is recorded before it.
 
-    Raises `InvalidInputError` that names the steps which a fork may begin with.
+    Raises `InvalidInputError` that names the steps which a fork may begin with, or the bound.
     """
+    if len(recorded) > MAX_FORKED_CHECKPOINTS:
+        raise InvalidInputError(
+            f"instance {fork.origin_id} has more than {MAX_FORKED_CHECKPOINTS} checkpoints: it cannot be forked"
+        )
     kept = _before(fork, list(recorded.items()), attempted, error)
     origin_ids: dict[str, str] = {}
     for checkpoint_id in kept:

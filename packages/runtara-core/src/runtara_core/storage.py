@@ -392,5 +392,6 @@ class Storage(ABC):
         `runtara_core.restarts.forked_event`. The origin does not change, and nothing is recorded in it meanwhile.
         With `dry_run` it only says what would be copied.
         The same fork again (id, origin, step and image) is deduplicated; `InstanceExistsError` when the id is taken
-        otherwise, `InstanceNotFoundError` without an origin, `InvalidStateError` when no environment manages it.
+        otherwise, `InstanceNotFoundError` without an origin, `InvalidStateError` when no environment manages it,
+        `InvalidInputError` for a step that has no record, or above `MAX_FORKED_CHECKPOINTS`.
         """

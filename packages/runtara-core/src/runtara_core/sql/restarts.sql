@@ -24,7 +24,7 @@ WHERE instance_id = :instance_id AND NOT EXISTS (
 );
 
 -- name: recorded_checkpoints
-SELECT checkpoint_id, created_at_ms FROM checkpoints WHERE instance_id = :instance_id ORDER BY id;
+SELECT checkpoint_id, created_at_ms FROM checkpoints WHERE instance_id = :instance_id ORDER BY id LIMIT :limit;
 
 -- name: first_attempts
 SELECT checkpoint_id, MIN(created_at_ms) AS created_at_ms FROM retry_attempts

@@ -10,6 +10,7 @@ from runtara_sdk.errors import InstanceExistsError, InvalidInputError, InvalidSt
 from runtara_core.database import Transaction
 from runtara_core.models import ForkedInstance, InstanceFork, RetriedInstance
 from runtara_core.restarts import (
+    MAX_FORKED_CHECKPOINTS,
     copied_checkpoints,
     earlier_fork,
     fork_event_key,
@@ -98,7 +99,9 @@ async def fork_instance(transaction: Transaction, fork: InstanceFork, *, now_ms:
 async def _plan(transaction: Transaction, fork: InstanceFork) -> tuple[dict[str, str], int]:
     """The checkpoints to copy, with the ids that they get, and the number of all that the origin has."""
     end = await transaction.fetch_one("load_end", instance_id=fork.origin_id)
-    recorded = await transaction.fetch_all("recorded_checkpoints", instance_id=fork.origin_id)
+    recorded = await transaction.fetch_all(
+        "recorded_checkpoints", instance_id=fork.origin_id, limit=MAX_FORKED_CHECKPOINTS + 1
+    )
     attempted = await transaction.fetch_all("first_attempts", instance_id=fork.origin_id)
     new_ids = copied_checkpoints(
         fork,
