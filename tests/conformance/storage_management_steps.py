@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
@@ -158,30 +159,32 @@ class ManagementSteps(StorageSteps):
         signal = CustomSignal(checkpoint_id, payload)
         self.act("send_custom_signal", lambda storage: storage.send_custom_signal(name, signal, now_ms=self.now_ms))
 
-    @rule(data=st.data(), retry_key=st.sampled_from((None, None, "k", "l")))
-    def retry_ended(self, data: st.DataObject, retry_key: str | None) -> None:
-        name, _ = self.some(data, InstanceStatus.FAILED, InstanceStatus.CANCELLED)
-        self.act(
-            "retry_instance",
-            lambda storage: storage.retry_instance(name, retry_key=retry_key, now_ms=self.now_ms),
-        )
-
     @rule(
         data=st.data(),
-        fork_id=st.sampled_from(MANAGED),
-        step=st.sampled_from((None, None, *CHECKPOINTS, "unknown")),
-        image_id=st.sampled_from((None, None, "other")),
-        due=st.booleans(),
-        dry_run=st.sampled_from((False, False, True)),
+        retry_key=st.sampled_from((None, None, "k", "l")),
+        fork=st.builds(
+            InstanceFork,
+            instance_id=st.sampled_from(("fork-0", "fork-1", MANAGED[-1])),
+            origin_id=st.just(""),
+            from_step=st.sampled_from((None, None, *CHECKPOINTS, "unknown")),
+            image_id=st.sampled_from((None, None, "other")),
+            launch_options=st.sampled_from((None, b'{"timeout_ms":2}')),
+            due=st.booleans(),
+            dry_run=st.sampled_from((False, False, True)),
+        ),
     )
-    def fork(
-        self, data: st.DataObject, fork_id: str, step: str | None, image_id: str | None, due: bool, dry_run: bool
-    ) -> None:
-        origin_id, _ = self.some(data, *InstanceStatus)
-        self.touched.add(fork_id)
-        options = None if image_id is None else b'{"timeout_ms":2}'
-        fork = InstanceFork(fork_id, origin_id, step, image_id, options, due, dry_run)
-        self.act("fork_instance", lambda storage: storage.fork_instance(fork, now_ms=self.now_ms))
+    def restart(self, data: st.DataObject, retry_key: str | None, fork: InstanceFork) -> None:
+        """What has ended goes on, or a new instance begins with what another has recorded."""
+        name, _ = self.some(data, InstanceStatus.FAILED, InstanceStatus.CANCELLED)
+        if data.draw(st.booleans(), label="forked"):
+            fork = replace(fork, origin_id=name)
+            self.touched.add(fork.instance_id)
+            self.act("fork_instance", lambda storage: storage.fork_instance(fork, now_ms=self.now_ms))
+        else:
+            self.act(
+                "retry_instance",
+                lambda storage: storage.retry_instance(name, retry_key=retry_key, now_ms=self.now_ms),
+            )
 
     @rule(age_ms=st.sampled_from((0, 500, 30_000)), limit=st.integers(0, 3))
     def delete(self, age_ms: int, limit: int) -> None:
