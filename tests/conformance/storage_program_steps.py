@@ -131,7 +131,7 @@ class ProgramSteps(StorageSteps):
         # Ends come less often than what leads on.
         event_type=st.sampled_from(
             (EventType.HEARTBEAT, EventType.CUSTOM, EventType.SUSPENDED) * 2
-            + (EventType.STARTED, EventType.COMPLETED, EventType.COMPLETED, EventType.FAILED)
+            + (EventType.STARTED, EventType.COMPLETED, EventType.FAILED)
         ),
         payload=payloads,
         subtype=st.sampled_from(
