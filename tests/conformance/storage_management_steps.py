@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
-from runtara_core.models import EventFilter, ExitReport, InstanceFilter, LeaseKey, NewInstance, PendingCancel
+from runtara_core.models import (
+    EventFilter,
+    ExitReport,
+    InstanceFilter,
+    InstanceFork,
+    LeaseKey,
+    NewInstance,
+    PendingCancel,
+)
 from runtara_core.storage import Storage
 from runtara_sdk.models import CustomSignal, InstanceStatus, SignalType, TerminationReason
 
@@ -160,6 +169,28 @@ class ManagementSteps(StorageSteps):
         name, _ = self.some(data, InstanceStatus.RUNNING, InstanceStatus.SUSPENDED)
         signal = CustomSignal(checkpoint_id, payload)
         self.act("send_custom_signal", lambda storage: storage.send_custom_signal(name, signal, now_ms=self.now_ms))
+
+    def restart_all(self) -> None:
+        """Whatever a sequence has left: some of it is forked, what has ended goes on, and all is launched."""
+        for place, row in enumerate(self.rows()[:3]):
+            step = (None, *CHECKPOINTS, "unknown")[place % 6]
+            fork = InstanceFork(f"fork-{place}", row.instance_id, step, (None, "other")[place % 2], due=place % 3 > 0)
+            for asked in (replace(fork, dry_run=True), fork, fork, replace(fork, image_id="third")):
+                self.act("fork_instance", lambda storage, asked=asked: storage.fork_instance(asked, now_ms=self.now_ms))
+            self._retry(row.instance_id, "k")
+        for row in self.rows():
+            self._retry(row.instance_id, "k")
+            self._retry(row.instance_id, None)
+        self._claim(None, 0, "a")
+        for row in self.rows(InstanceStatus.PENDING):
+            for claimed in self._claim(row.instance_id, 1, "a"):
+                self._register(claimed.instance_id, claimed.tenant_id, claimed.epoch, None)
+
+    def _retry(self, name: str, retry_key: str | None) -> None:
+        self.act(
+            "retry_instance",
+            lambda storage: storage.retry_instance(name, retry_key=retry_key, now_ms=self.now_ms),
+        )
 
     @rule(age_ms=st.sampled_from((0, 500, 30_000)), limit=st.integers(0, 3))
     def delete(self, age_ms: int, limit: int) -> None:

@@ -53,6 +53,7 @@ class StorageMachine(ManagementSteps, ProgramSteps):
             self._all_show_the_same_of(name)
 
     def teardown(self) -> None:
+        self.restart_all()
         for row in self.rows():
             self._all_show_the_same_of(row.instance_id, final=True)
         self.act("check_health", lambda storage: storage.check_health())

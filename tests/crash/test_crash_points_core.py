@@ -58,6 +58,38 @@ async def test_row_1_instance_created_and_the_answer_lost(platform: Platform, se
     assert (await finish(platform, service, "row-1")).epoch == 1
 
 
+async def test_a_retry_is_accepted_and_the_answer_lost(platform: Platform, service: Service) -> None:
+    program = Path(__file__).with_name("programs") / "fails_first.py"
+    instance_id = await platform.start(program, {})
+    assert (await platform.ended(instance_id)).status is InstanceStatus.FAILED
+    await platform.replace("core", at=f"{MANAGEMENT}.retry_instance", when="after")
+    # The retry is repeated with its key until it is answered.
+    task = asyncio.create_task(platform.persist(lambda sdk: sdk.retry_instance(instance_id, retry_key="r")))
+    await platform.died("core")
+    assert await platform.status(instance_id) in ("pending", "running")
+    await platform.start_core()
+    assert (await task).deduplicated
+    info = await platform.ended(instance_id)
+    assert (info.status, info.retry_count, info.output) == (InstanceStatus.COMPLETED, 1, "done")
+    where = f"WHERE instance_id = '{instance_id}' AND subtype = 'instance_retried'"
+    assert len(await platform.fetch(f"SELECT id FROM instance_events {where}")) == 1
+
+
+async def test_a_fork_is_made_and_the_answer_lost(platform: Platform, service: Service) -> None:
+    origin_id = await platform.start_batch(service, orders=ORDERS)
+    await finish(platform, service, origin_id)
+    await platform.replace("core", at=f"{MANAGEMENT}.fork_instance", when="after")
+    fork = {"instance_id": f"{origin_id}-fork"}
+    task = asyncio.create_task(platform.persist(lambda sdk: sdk.fork_instance(origin_id, **fork)))
+    await platform.died("core")
+    await platform.start_core()
+    forked = await task
+    assert (forked.deduplicated, forked.copied) == (True, ORDERS + 1)
+    # All of it was recorded, so the fork does nothing again.
+    info = await finish(platform, service, forked.instance_id)
+    assert info.epoch == 1
+
+
 async def test_row_3_registration(platform: Platform, service: Service) -> None:
     instance_id = await run_through(platform, service, f"{INSTANCE}.register")
     assert (await finish(platform, service, instance_id)).epoch == 1

@@ -214,12 +214,46 @@ def test_unhealthy_is_exit_code_one(command):
         (pb.RpcResponse(resume_instance=pb.ResumeInstanceResponse(success=True)), ["resume", "i"]),
         (pb.RpcResponse(send_custom_signal=pb.SendCustomSignalResponse(success=True)), ["signal", "i", "c"]),
         (pb.RpcResponse(delete_image=pb.DeleteImageResponse(success=True)), ["delete-image", "im", "t"]),
+        (pb.RpcResponse(retry_instance=pb.RetryInstanceResponse(success=True)), ["retry", "i", "--key", "k"]),
     ],
 )
 def test_orders_leave_standard_output_empty(command, answer, words):
     code, out, err = command(answer, *words)
     assert (code, out) == (0, "")
     assert words[1] in err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ((), "name instances, or say which with --status failed"),
+        (("i", "--status", "failed"), "name instances, or give --status; not both"),
+        (("i", "--since", "1h"), "name instances, or give --since; not both"),
+        (("--since", "1h"), "say which with --status"),
+        (("--status", "running"), "is not one of 'failed', 'cancelled'"),
+        (("i", "j", "--key", "k"), "--key is for the retry of one instance"),
+        (("--status", "failed", "--since", "soon"), "--since: 'soon' is no moment"),
+        (("--status", "failed", "--limit", "1001"), "1001 is not in the range"),
+    ],
+)
+def test_which_instances_are_retried_has_to_be_clear(command, words, told):
+    code, out, err = command(pb.RpcResponse(), "retry", *words)
+    assert (code, out) == (2, "")
+    assert told in err
+
+
+def test_a_fork_prints_the_bare_id_and_a_dry_run_what_it_would_have(command):
+    answer = pb.ForkInstanceResponse(success=True, instance_id="f", copied=2, left_out=3, last_copied="x")
+    words = ["fork", "i", "--from", "s", "--image", "im", "--id", "f"]
+    assert command(pb.RpcResponse(fork_instance=answer), *words) == (0, "f\n", "")
+    asked = OneAnswer.request.fork_instance
+    assert (asked.origin_id, asked.from_step, asked.image_id, asked.instance_id) == ("i", "s", "im", "f")
+    planned = command(pb.RpcResponse(fork_instance=answer), *words, "--dry-run", "--table")[1]
+    assert planned == "a fork of i would begin with 2 checkpoints, the last is x; 3 are left out\n"
+    answer.deduplicated = True
+    told = command(pb.RpcResponse(fork_instance=answer), *words)
+    assert told[:2] == (0, "f\n")
+    assert "f was forked before" in told[2]
 
 
 def test_errors(command):

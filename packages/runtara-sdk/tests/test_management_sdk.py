@@ -11,7 +11,9 @@ from runtara_sdk import (
     ImageNotFoundError,
     InstanceExistsError,
     InstanceNotFoundError,
+    InstanceStatus,
     InvalidInputError,
+    InvalidStateError,
     ManagementSdk,
     ManagementSettings,
     ProtocolError,
@@ -296,3 +298,118 @@ def test_settings():
     assert (settings.server_addr, settings.skip_cert_verification, settings.request_timeout_ms) == ("env:1", True, 5)
     with pytest.raises(ConfigurationError, match="RUNTARA_REQUEST_TIMEOUT_MS"):
         ManagementSettings.from_environment(EnvironmentReader({"RUNTARA_REQUEST_TIMEOUT_MS": "x"}))
+
+
+def retried(**fields: object) -> pb.RpcResponse:
+    return pb.RpcResponse(retry_instance=pb.RetryInstanceResponse(**fields))
+
+
+async def test_a_retry_carries_its_key_and_tells_a_refusal(sdk, environment):
+    environment.answers = [
+        retried(success=True),
+        retried(success=True, deduplicated=True),
+        retried(success=False, error="it is running", error_code="INVALID_INSTANCE_STATE"),
+    ]
+    assert not (await sdk.retry_instance("i")).deduplicated
+    assert (await sdk.retry_instance("i", retry_key="k")).deduplicated
+    with pytest.raises(InvalidStateError, match="it is running"):
+        await sdk.retry_instance("i")
+    with pytest.raises(InvalidInputError, match="retry_key is empty"):
+        await sdk.retry_instance("i", retry_key="")
+    sent = [request.retry_instance for request in environment.requests]
+    assert [(call.instance_id, call.tenant_id, call.HasField("retry_key"), call.retry_key) for call in sent] == [
+        ("i", "t", False, ""),
+        ("i", "t", True, "k"),
+        ("i", "t", False, ""),
+    ]
+
+
+def page_of(*ids: str, total_count: int) -> pb.RpcResponse:
+    instances = [pb.InstanceSummary(instance_id=each, status=pb.STATUS_FAILED) for each in ids]
+    return pb.RpcResponse(list_instances=pb.ListInstancesResponse(instances=instances, total_count=total_count))
+
+
+async def test_many_retries_tell_what_came_of_each(sdk, environment):
+    environment.answers = [
+        page_of("a", "b", "c", total_count=7),
+        retried(success=True),
+        retried(success=False, error="its image is gone", error_code="IMAGE_NOT_FOUND"),
+        retried(success=True),
+    ]
+    done = await sdk.retry_instances(created_after_ms=5, limit=3)
+    assert [(each.instance_id, each.accepted, each.code) for each in done.outcomes] == [
+        ("a", True, None),
+        ("b", False, "IMAGE_NOT_FOUND"),
+        ("c", True, None),
+    ]
+    assert as_json(done)["outcomes"][1]["reason"] == "its image is gone"
+    assert (done.total_count, done.dry_run) == (7, False)
+    asked = environment.requests[0].list_instances
+    assert (asked.status, asked.limit, asked.order_by, asked.created_after_ms, asked.tenant_id) == (
+        pb.STATUS_FAILED,
+        3,
+        "created_at_asc",
+        5,
+        "t",
+    )
+
+
+async def test_a_dry_run_of_retries_asks_and_changes_nothing(sdk, environment):
+    environment.answers = [page_of("a", total_count=1), status_of(pb.STATUS_FAILED), status_of(pb.STATUS_RUNNING)]
+    planned = await sdk.retry_instances(dry_run=True)
+    assert ([each.accepted for each in planned.outcomes], planned.dry_run) == ([True], True)
+    named = await sdk.retry_instances(["a", "b", "a"], dry_run=True)
+    assert [(each.instance_id, each.code) for each in named.outcomes] == [("a", None), ("b", "INVALID_INSTANCE_STATE")]
+    kinds = [request.WhichOneof("request") for request in environment.requests]
+    assert kinds == ["list_instances", "get_instance_status", "get_instance_status"]
+
+
+async def test_an_environment_that_is_gone_is_not_asked_for_the_rest(sdk, environment):
+    environment.answers = [retried(success=True), TransportError("gone")]
+    done = await sdk.retry_instances(["a", "b", "c"])
+    assert [(each.accepted, each.code) for each in done.outcomes] == [
+        (True, None),
+        (False, "CONNECTION_ERROR"),
+        (False, "CONNECTION_ERROR"),
+    ]
+    assert len(environment.requests) == 2
+
+
+async def test_bounds_of_many_retries(sdk, environment):
+    for limit in (0, 1_001):
+        with pytest.raises(InvalidInputError, match="1 to 1000"):
+            await sdk.retry_instances(limit=limit)
+    with pytest.raises(InvalidInputError, match="only failed and cancelled"):
+        await sdk.retry_instances(status=InstanceStatus.RUNNING)
+    with pytest.raises(InvalidInputError, match="2 instances are named"):
+        await sdk.retry_instances(["a", "b"], limit=1)
+    assert environment.requests == []
+
+
+async def test_a_fork_tells_what_it_has(sdk, environment):
+    answer = pb.ForkInstanceResponse(success=True, instance_id="f", copied=2, left_out=3, last_copied="x")
+    refusal = pb.ForkInstanceResponse(error="no record of step 's'", error_code="VALIDATION_ERROR")
+    environment.answers = [pb.RpcResponse(fork_instance=each) for each in (answer, refusal)]
+    forked = await sdk.fork_instance("i", from_step="s", image_id="im", instance_id="f")
+    assert as_json(forked) == {
+        "instance_id": "f",
+        "origin_id": "i",
+        "deduplicated": False,
+        "copied": 2,
+        "left_out": 3,
+        "last_copied": "x",
+    }
+    with pytest.raises(InvalidInputError, match="no record of step"):
+        await sdk.fork_instance("i", from_step="s", dry_run=True)
+    with pytest.raises(InvalidInputError, match="from_step is empty"):
+        await sdk.fork_instance("i", from_step="")
+    first, second = (request.fork_instance for request in environment.requests)
+    assert (first.origin_id, first.from_step, first.image_id, first.instance_id, first.tenant_id, first.dry_run) == (
+        "i",
+        "s",
+        "im",
+        "f",
+        "t",
+        False,
+    )
+    assert (second.HasField("image_id"), second.dry_run, len(second.instance_id)) == (False, True, 36)

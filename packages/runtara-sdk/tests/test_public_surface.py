@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 import runtara_sdk
-from runtara_sdk import InstanceSettings, RuntaraSdk
+from runtara_sdk import InstanceSettings, ManagementSdk, RuntaraSdk
 
 METHODS = [
     "acknowledge_signal",
@@ -106,9 +106,15 @@ def examples(documentation: str) -> Iterator[str]:
     return (textwrap.dedent(part).strip() for part in parts)
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_each_method_has_an_example_that_is_python(name: str) -> None:
-    member = inspect.getattr_static(RuntaraSdk, name)
+@pytest.mark.parametrize(
+    ("cls", "name"),
+    [
+        *((RuntaraSdk, name) for name in METHODS),
+        *((ManagementSdk, name) for name in ("retry_instance", "retry_instances", "fork_instance")),
+    ],
+)
+def test_each_method_has_an_example_that_is_python(cls: type, name: str) -> None:
+    member = inspect.getattr_static(cls, name)
     function = getattr(member, "__func__", None) or getattr(member, "fget", None) or member
     (example,) = examples(inspect.getdoc(function) or "")
     tree = ast.parse(f"async def example():\n{textwrap.indent(example, '    ')}")

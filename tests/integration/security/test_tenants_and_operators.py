@@ -63,6 +63,7 @@ def request_of(verb: str, *, instance_id: str, image_id: str) -> environment_pb2
     call.SetInParent()
     given = {
         "instance_id": instance_id,
+        "origin_id": instance_id,
         "image_id": image_id,
         "checkpoint_id": "step",
         "name": "name",

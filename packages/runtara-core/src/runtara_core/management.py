@@ -19,14 +19,17 @@ from runtara_core.models import (
     EventPage,
     ExitDecision,
     ExitReport,
+    ForkedInstance,
     HealthReport,
     Instance,
     InstanceFilter,
+    InstanceFork,
     InstancePage,
     LaunchClaim,
     LeaseKey,
     NewInstance,
     PendingCancel,
+    RetriedInstance,
 )
 
 MAX_IMAGES_WITHOUT = 1_000
@@ -115,3 +118,11 @@ class CoreManagement(ABC):
     @abstractmethod
     async def list_events(self, instance_id: str, where: EventFilter) -> EventPage:
         """A page of events."""
+
+    @abstractmethod
+    async def retry_instance(self, instance_id: str, *, retry_key: str | None = None) -> RetriedInstance:
+        """Let a failed or cancelled instance go on where it ended."""
+
+    @abstractmethod
+    async def fork_instance(self, fork: InstanceFork) -> ForkedInstance:
+        """Create an instance that begins with what another one has recorded before a step, or say what it would get."""

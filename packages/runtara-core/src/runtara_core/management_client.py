@@ -21,14 +21,17 @@ from runtara_core.models import (
     EventRecord,
     ExitDecision,
     ExitReport,
+    ForkedInstance,
     HealthReport,
     Instance,
     InstanceFilter,
+    InstanceFork,
     InstancePage,
     LaunchClaim,
     LeaseKey,
     NewInstance,
     PendingCancel,
+    RetriedInstance,
 )
 from runtara_core.wire.management_codec import (
     decode_model,
@@ -183,3 +186,12 @@ class ManagementClient(CoreManagement):
             events=tuple(decode_model(EventRecord, event) for event in answer.events),
             total_count=answer.total_count,
         )
+
+    async def retry_instance(self, instance_id: str, *, retry_key: str | None = None) -> RetriedInstance:
+        call = pb.RetryInstanceRequest(instance_id=instance_id, retry_key=retry_key)
+        answer = await self._call(pb.RpcRequest(retry_instance=call))
+        return decode_model(RetriedInstance, answer.retry_instance)
+
+    async def fork_instance(self, fork: InstanceFork) -> ForkedInstance:
+        request = pb.RpcRequest(fork_instance=encode_model(fork, pb.ForkInstanceRequest()))
+        return decode_model(ForkedInstance, (await self._call(request)).fork_instance)

@@ -24,14 +24,17 @@ from runtara_core.models import (
     EventPage,
     ExitDecision,
     ExitReport,
+    ForkedInstance,
     HealthReport,
     Instance,
     InstanceFilter,
+    InstanceFork,
     InstancePage,
     LaunchClaim,
     LeaseKey,
     NewInstance,
     PendingCancel,
+    RetriedInstance,
 )
 from runtara_core.security import InstanceToken, TokenAuthority, TokenSecret
 from runtara_core.signal_watch import SignalWatch
@@ -225,6 +228,17 @@ class ManagementService(CoreManagement):
 
     async def list_events(self, instance_id: str, where: EventFilter) -> EventPage:
         return await self._storage.list_events(instance_id, where)
+
+    async def retry_instance(self, instance_id: str, *, retry_key: str | None = None) -> RetriedInstance:
+        retried = await self._storage.retry_instance(instance_id, retry_key=retry_key, now_ms=self._clock.now_ms())
+        self._watch.ring(instance_id)
+        self._due.ring()
+        return retried
+
+    async def fork_instance(self, fork: InstanceFork) -> ForkedInstance:
+        created = await self._storage.fork_instance(fork, now_ms=self._clock.now_ms())
+        self._due.ring()
+        return created
 
 
 def _signed(claim: LaunchClaim, secret: TokenSecret) -> LaunchClaim:

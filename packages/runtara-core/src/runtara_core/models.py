@@ -35,6 +35,57 @@ class CreatedInstance:
 
 
 @dataclass(frozen=True, slots=True)
+class RetriedInstance:
+    """The answer to a retry; `deduplicated` says that the same retry, by its key, had been accepted before."""
+
+    instance_id: str
+    deduplicated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceFork:
+    """A request to create an instance that begins with what another one has recorded.
+
+    Attributes:
+        instance_id: of the new instance; repeating the same fork is harmless.
+        origin_id: whose input and checkpoints it gets, and whose tenant it belongs to.
+        from_step: it gets what was recorded before the first record of this step: a step of the scenario, a function
+            (`module:name` or `name`) or a checkpoint id. None: all that is recorded.
+        image_id: what to launch; None for the image of the origin.
+        launch_options: as of `NewInstance`; None for those of the origin.
+        due: whether it is launched at once; else once it is resumed.
+        dry_run: only say what it would get.
+    """
+
+    instance_id: str
+    origin_id: str
+    from_step: str | None = None
+    image_id: str | None = None
+    launch_options: bytes | None = None
+    due: bool = True
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ForkedInstance:
+    """The answer to a fork.
+
+    Attributes:
+        instance_id: of the new instance.
+        deduplicated: the same fork had been accepted before; nothing was created.
+        copied: checkpoints that it got.
+        left_out: further checkpoints that the origin had.
+        last_copied: id of the last one that it got, as the origin has it; None when it got none.
+    """
+
+    instance_id: str
+    deduplicated: bool
+    copied: int
+    left_out: int
+    last_copied: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Instance:
     """The row of an instance."""
 

@@ -39,13 +39,16 @@ from runtara_core.models import (
     EventPage,
     ExitDecision,
     ExitReport,
+    ForkedInstance,
     Instance,
     InstanceFilter,
+    InstanceFork,
     InstancePage,
     LaunchClaim,
     LeaseKey,
     NewInstance,
     PendingCancel,
+    RetriedInstance,
     WatchedInstance,
 )
 from runtara_core.security.credentials import CredentialStore
@@ -137,7 +140,8 @@ class Storage(ABC):
         Each is answered as `checkpoint` would answer it: one that is there is found, and the others are stored; of two
         with one id the second finds what the first has stored. When one of them is refused, none is stored, and the
         `InvalidInputError` names its place. `AnswerTooLargeError` when what was found has more than `MAX_FOUND_BYTES`;
-        the caller asks for each alone then, with its call key, as some may be stored.
+        the caller asks for each alone then, with its call key, as some may be stored. So may they be when the instance
+        ends, or is launched again, during the call: that refuses it, as it would have refused those that came after.
         """
 
     @abstractmethod
@@ -398,3 +402,31 @@ class Storage(ABC):
     @abstractmethod
     async def list_events(self, instance_id: str, where: EventFilter) -> EventPage:
         """Events, newest first unless `where.ascending`."""
+
+    # Restarts; `runtara_core.restarts` has what is the same for every storage
+
+    @abstractmethod
+    async def retry_instance(self, instance_id: str, *, retry_key: str | None = None, now_ms: int) -> RetriedInstance:
+        """Let a failed or cancelled instance go on where it ended: pending, due now, under a new epoch.
+
+        `InvalidStateError` in any other status, so of two retries at once one is refused. A retry with a `retry_key`
+        that was accepted before changes nothing, whatever the status is by now.
+        Input, checkpoints, sleeps, custom signals and passed deadlines stay. Output, error, termination reason and
+        finished_at are cleared, the counters of recoveries and failed launches begin anew, `attempt` counts the retry.
+        Signals of other kinds are gone. Retry attempts of calls without a result are forgotten, so that the call
+        begins with its first attempt. Appends `runtara_core.restarts.retried_event`, at the new epoch.
+        One that no environment manages becomes pending and is not due: it goes on when its program registers.
+        """
+
+    @abstractmethod
+    async def fork_instance(self, fork: InstanceFork, *, now_ms: int) -> ForkedInstance:
+        """Create a pending instance with input and earlier checkpoints of another, in any status, in one transaction.
+
+        It gets `runtara_core.restarts.copied_checkpoints` in their order, with their times and without their call keys,
+        and the sleeps and retry attempts under the same ids; no signals and no events but
+        `runtara_core.restarts.forked_event`. The origin does not change, and nothing is recorded in it meanwhile.
+        With `dry_run` it only says what would be copied.
+        The same fork again (id, origin, step and image) is deduplicated; `InstanceExistsError` when the id is taken
+        otherwise, `InstanceNotFoundError` without an origin, `InvalidStateError` when no environment manages it,
+        `InvalidInputError` for a step that has no record, or above `MAX_FORKED_CHECKPOINTS`.
+        """

@@ -27,6 +27,7 @@ from runtara_environment.supervision.guest_network import GuestNetwork
 from runtara_environment.supervision.launcher import Launcher
 from runtara_environment.supervision.run_directory_sweep import RunDirectorySweep
 from runtara_environment.supervision.supervisor import Supervisor
+from runtara_environment.supervision.workspaces import Workspaces
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +103,8 @@ class Environment:
         )
         if only_instance is None:
             self._sweep = RunDirectorySweep(self._data_dir, self._core, launches, self._clock)
-        self.service = EnvironmentService(self._core, self.registry, self._supervisor, self._clock)
+        workspaces = Workspaces(self._data_dir, launches)
+        self.service = EnvironmentService(self._core, self.registry, self._supervisor, self._clock, workspaces)
 
     async def start(self) -> None:
         """Take over what dead environments of this host left, launch what is due, and sweep old run directories."""

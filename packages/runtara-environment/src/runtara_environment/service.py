@@ -29,7 +29,9 @@ from runtara_sdk.strict_json import parse_strict_json
 import runtara_environment
 from runtara_environment.launch_options import LaunchOptions, require_acceptable_variables
 from runtara_environment.registry import ImageRegistry
+from runtara_environment.restarts import Restarts
 from runtara_environment.supervision.supervisor import Supervisor
+from runtara_environment.supervision.workspaces import Workspaces
 
 MAX_INPUT_BYTES = 12 * 1024 * 1024
 """Largest input of a start: with the largest output it fits an answer."""
@@ -71,17 +73,30 @@ class StartedInstance:
 class EnvironmentService:
     """Serves products, whichever way their calls come in."""
 
-    def __init__(self, core: CoreManagement, registry: ImageRegistry, supervisor: Supervisor, clock: Clock) -> None:
+    def __init__(
+        self,
+        core: CoreManagement,
+        registry: ImageRegistry,
+        supervisor: Supervisor,
+        clock: Clock,
+        workspaces: Workspaces,
+    ) -> None:
         self._core = core
         self._registry = registry
         self._supervisor = supervisor
         self._clock = clock
+        self._restarts = Restarts(core, registry, workspaces)
         self._started_at_ms = clock.now_ms()
 
     @property
     def registry(self) -> ImageRegistry:
         """The images."""
         return self._registry
+
+    @property
+    def restarts(self) -> Restarts:
+        """Retries and forks."""
+        return self._restarts
 
     async def health_check(self) -> HealthReport:
         """Health of environment and core; `active_instances` counts running ones."""

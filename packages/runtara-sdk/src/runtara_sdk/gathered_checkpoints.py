@@ -202,8 +202,14 @@ def _concerns_all(error: Exception) -> bool:
 def _fail(calls: Sequence[_Call], error: BaseException) -> None:
     for call in calls:
         if not call.answer.done():
-            # One each: a raised error collects the traceback of whoever awaits it.
-            own = copy.copy(error) if len(calls) > 1 else error
-            if own is not error:
-                own.__cause__ = error
-            call.answer.set_exception(own)
+            call.answer.set_exception(_own(error) if len(calls) > 1 else error)
+
+
+def _own(error: BaseException) -> BaseException:
+    """A copy for one caller: a raised error collects the traceback of whoever awaits it."""
+    try:
+        own = copy.copy(error)
+    except Exception:  # noqa: BLE001 - a class with arguments of its own; that each caller hears it matters more
+        return error
+    own.__cause__ = error
+    return own

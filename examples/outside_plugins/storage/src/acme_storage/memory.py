@@ -30,8 +30,8 @@ from runtara_sdk.models import CustomSignal, InstanceStatus, SignalType, Termina
 
 from acme_storage.checks import MAX_PAGE, page, require_name, tail
 from acme_storage.credentials import MemoryCredentialStore
-from acme_storage.programs import ProgramVerbs
 from acme_storage.record import ERROR_CHARACTERS, Record, SentSignal
+from acme_storage.restarts import RestartVerbs
 
 _STDERR_CHARACTERS = 8 * 1024
 _CLAIM_BYTES = 32 * 1024 * 1024
@@ -44,7 +44,7 @@ _EXPLAINED_ENDS = {
 }
 
 
-class MemoryStorage(ProgramVerbs):
+class MemoryStorage(RestartVerbs):
     """State that lives as long as the object is open."""
 
     def __init__(self) -> None:

@@ -60,6 +60,7 @@ class Record:
     checkpoint_count: int = 0
     recovery_attempts: int = 0
     failed_launches: int = 0
+    attempt: int = 1
     started_at_ms: int | None = None
     finished_at_ms: int | None = None
     last_contact_at_ms: int | None = None
@@ -198,6 +199,7 @@ class Record:
             image_id=self.image_id,
             launch_options=self.launch_options if whole else b"{}",
             checkpoint_id=self.checkpoint_id,
+            attempt=self.attempt,
             started_at_ms=self.started_at_ms,
             finished_at_ms=self.finished_at_ms,
             wake_at_ms=self.wake_at_ms,

@@ -7,7 +7,7 @@ from runtara_sdk.protocol import management_pb2 as pb
 
 from runtara_core.management import CoreManagement
 from runtara_core.management_service import MAX_PAGE
-from runtara_core.models import EventFilter, ExitReport, LeaseKey, NewInstance
+from runtara_core.models import EventFilter, ExitReport, InstanceFork, LeaseKey, NewInstance
 from runtara_core.security import KeyRing
 from runtara_core.wire.dispatch import HANDLER_SECONDS, RpcDispatcher
 from runtara_core.wire.management_codec import (
@@ -52,6 +52,8 @@ class ManagementHandler:
                 "list_checkpoints": self.list_checkpoints,
                 "get_checkpoint": self.get_checkpoint,
                 "list_events": self.list_events,
+                "retry_instance": self.retry_instance,
+                "fork_instance": self.fork_instance,
             },
             authorize=self._authorize,
             seconds_of=_seconds_of,
@@ -219,6 +221,19 @@ class ManagementHandler:
                 total_count=page.total_count,
             )
         )
+
+    async def retry_instance(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """Let an ended instance go on."""
+        call = request.retry_instance
+        retried = await self._core.retry_instance(
+            call.instance_id, retry_key=call.retry_key if call.HasField("retry_key") else None
+        )
+        return pb.RpcResponse(retry_instance=encode_model(retried, pb.RetryInstanceResponse()))
+
+    async def fork_instance(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """Create an instance that begins with records of another."""
+        created = await self._core.fork_instance(decode_model(InstanceFork, request.fork_instance))
+        return pb.RpcResponse(fork_instance=encode_model(created, pb.ForkInstanceResponse()))
 
 
 def decode_event_filter(call: pb.ListEventsRequest) -> EventFilter:

@@ -170,6 +170,16 @@ class ImageRegistry:
             raise ImageNotFoundError(f"image {image_id} not found")
         return image
 
+    async def get_version(self, image_id: str, tenant_id: str, digest: str) -> Image:
+        """One image, a deleted one too, at the version of an artifact; raises `ImageNotFoundError`.
+
+        Whether the artifact is on this host matters to the host that launches.
+        """
+        image = await self._find(image_id, tenant_id, digest=digest)
+        if image is None:
+            raise ImageNotFoundError(f"image {image_id} has no version with the artifact {digest[:12]}")
+        return image
+
     async def find_names(self, image_ids: Sequence[str]) -> dict[str, str]:
         """Names by image id, of deleted images too; unknown ids are left out."""
         if not image_ids:

@@ -24,14 +24,23 @@ def choose_run_directory(data_dir: Path, tenant_id: str, instance_id: str, datab
 
     Raises `InvalidInputError` when the names are taken, `OSError` when the data directory cannot be written.
     """
-    runs = data_dir / path_component("tenant_id", tenant_id) / "runs"
-    name = path_component("instance_id", instance_id)
-    for candidate in (runs / name, runs / f"{name}~{database_id[:12]}"):
+    candidates = _candidates(data_dir, tenant_id, instance_id, database_id)
+    for candidate in candidates:
         candidate.mkdir(parents=True, exist_ok=True, mode=0o700)
         if _marked(candidate / _MARKER, database_id) == database_id:
             _marked(candidate / _INSTANCE, instance_id)
             return candidate
-    raise InvalidInputError(f"the run directories of instance {instance_id} in {runs} belong to other databases")
+    raise InvalidInputError(
+        f"the run directories of instance {instance_id} in {candidates[0].parent} belong to other databases"
+    )
+
+
+def find_run_directory(data_dir: Path, tenant_id: str, instance_id: str, database_id: str) -> Path | None:
+    """The directory of an instance of this database, when it has one on this host; raises `InvalidInputError`."""
+    for candidate in _candidates(data_dir, tenant_id, instance_id, database_id):
+        if instance_of(candidate, database_id) == instance_id:
+            return candidate
+    return None
 
 
 def instance_of(directory: Path, database_id: str) -> str | None:
@@ -42,6 +51,12 @@ def instance_of(directory: Path, database_id: str) -> str | None:
         return _read(directory / _INSTANCE) or None
     except (OSError, UnicodeDecodeError):
         return None
+
+
+def _candidates(data_dir: Path, tenant_id: str, instance_id: str, database_id: str) -> tuple[Path, Path]:
+    runs = data_dir / path_component("tenant_id", tenant_id) / "runs"
+    name = path_component("instance_id", instance_id)
+    return (runs / name, runs / f"{name}~{database_id[:12]}")
 
 
 def _marked(marker: Path, value: str) -> str:

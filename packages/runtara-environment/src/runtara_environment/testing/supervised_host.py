@@ -75,6 +75,11 @@ class SupervisedHost:
         self.service = ManagementService(storage, clock, limits, due)
         self.instances = InstanceService(storage, clock, limits, due)
 
+    @property
+    def registry(self) -> ImageRegistry:
+        """The images."""
+        return self._registry
+
     async def prepare(self, artifact: bytes = b"#!/bin/sh\n") -> None:
         """Register the image that everything is an instance of; with another artifact, its next version."""
         image = await self._registry.register(tenant_id=TENANT, name="program", artifact=artifact)

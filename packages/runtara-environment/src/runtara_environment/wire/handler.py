@@ -35,6 +35,7 @@ from runtara_environment.wire.codec import (
 )
 from runtara_environment.wire.image_handler import ImageHandler
 from runtara_environment.wire.refusals import require_final
+from runtara_environment.wire.restart_handler import RestartHandler
 from runtara_environment.wire.tenant_gate import TenantGate
 
 _REQUEST_SECONDS = 60.0
@@ -73,6 +74,7 @@ class EnvironmentHandler:
             {
                 **self._images.verbs,
                 **AgentHandler(agents).verbs,
+                **RestartHandler(service).verbs,
                 "health_check": self.health_check,
                 "start_instance": self.start_instance,
                 "stop_instance": self.stop_instance,

@@ -94,6 +94,67 @@ class StartedInstance:
 
 
 @dataclass(frozen=True, slots=True)
+class RetriedInstance:
+    """An accepted retry; `deduplicated` says that the same retry, by its key, had been accepted before."""
+
+    instance_id: str
+    deduplicated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RetryOutcome:
+    """What came of one retry of several.
+
+    Attributes:
+        instance_id: the instance.
+        accepted: whether it goes on; in a dry run, whether it would.
+        code: of the error that it was refused with.
+        reason: text of that error.
+    """
+
+    instance_id: str
+    accepted: bool
+    code: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RetriedInstances:
+    """What came of several retries.
+
+    Attributes:
+        outcomes: one for each instance that was chosen.
+        total_count: number of all that match; more than `outcomes` when the limit of the call was lower.
+        dry_run: nothing was changed.
+    """
+
+    outcomes: tuple[RetryOutcome, ...]
+    total_count: int
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ForkedInstance:
+    """An accepted fork, or what one would give.
+
+    Attributes:
+        instance_id: of the new instance.
+        origin_id: whose records it begins with.
+        deduplicated: the same fork had been accepted before; nothing was created.
+        copied: checkpoints that it has got.
+        left_out: further checkpoints of the origin, which belong to what is done again.
+        last_copied: id of the last one that it has got, as the origin has it; None when it has none.
+    """
+
+    instance_id: str
+    origin_id: str
+    deduplicated: bool
+    copied: int
+    left_out: int
+    last_copied: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class InstanceInfo:
     """All that is known of an instance."""
 
@@ -201,6 +262,10 @@ Answer = (
     | ImageInfo
     | ImagePage
     | StartedInstance
+    | RetriedInstance
+    | RetryOutcome
+    | RetriedInstances
+    | ForkedInstance
     | InstanceInfo
     | InstanceSummary
     | InstancePage

@@ -5,6 +5,7 @@ What a call that failed does next is `runtara_sdk.durable_call`, the same for st
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -54,7 +55,6 @@ class DurableCalls:
         self.sdk = sdk
         self.rate_limits = rate_limits
         self.longest_result = longest_result
-        self._answered: set[str] = set()  # attempts of at-most-once calls that failed with an answer
 
     async def call(
         self,
@@ -83,18 +83,10 @@ class DurableCalls:
 
         async def attempt(number: int) -> bytes:
             try:
-                if at_most_once:
-                    await self._begin(key, number)
-                return encode_result(await function(), self.longest_result)
+                result = await (self._once(key, number, function) if at_most_once else function())
+                return encode_result(result, self.longest_result)
             except StepFailedError as failure:
                 failure.details["attempts"] = number
-                if at_most_once and failure.code == "TIMEOUT":
-                    text = (
-                        f"attempt {number} took too long, and nothing tells whether it took effect: {failure.message}"
-                    )
-                    raise wrapped(failure, _unknown(text), code=OUTCOME_UNKNOWN, category=PERMANENT) from failure
-                if at_most_once and failure.code != OUTCOME_UNKNOWN:
-                    self._answered.add(f"{key}::begun::{number}")
                 raise
 
         return await call_durably(
@@ -118,13 +110,34 @@ class DurableCalls:
         budget = self.rate_limits
         return budget is None or await budget.draw(key, attempt, wait_ms, record=self.keep_records)
 
-    async def _begin(self, key: str, number: int) -> None:
-        """Record that an attempt begins; raises `StepFailedError` when it has begun before and was cut off."""
-        name = f"{key}::begun::{number}"
-        begun = await self.sdk.checkpoint(name, b"true")
-        if begun.found and name not in self._answered:
-            text = f"attempt {number} was cut off after it had begun, and nothing tells whether it took effect"
-            raise StepFailedError(OUTCOME_UNKNOWN, _unknown(text))
+    async def _once(self, key: str, number: int, function: Callable[[], Awaitable[Any]]) -> Any:
+        """The result of an attempt of which it is known afterwards whether it has ended, and with an answer."""
+        begun = await self._begin(key, number)
+        try:
+            return await function()
+        except StepFailedError as failure:
+            if failure.code == "TIMEOUT":
+                text = f"attempt {number} took too long, and nothing tells whether it took effect: {failure.message}"
+                raise wrapped(failure, _unknown(text), code=OUTCOME_UNKNOWN, category=PERMANENT) from failure
+            if failure.code != OUTCOME_UNKNOWN:
+                await self.sdk.checkpoint(f"{begun}::answered", b"true")
+            raise
+
+    async def _begin(self, key: str, number: int) -> str:
+        """Record that an attempt begins; raises `StepFailedError` when it has begun before and was cut off.
+
+        Attempts are counted from 1 again when somebody retries the instance, or a step around this one. What had begun
+        then has ended with an answer that is recorded, and is followed by a record of its own. Returns its key.
+        """
+        for place in itertools.count():
+            name = f"{key}::begun::{number}" if not place else f"{key}::begun::{number}::{place}"
+            begun = await self.sdk.checkpoint(name, b"true")
+            if not begun.found:
+                return name
+            if await calls_of(self.sdk).state_of(f"{name}::answered") is None:
+                break
+        text = f"attempt {number} was cut off after it had begun, and nothing tells whether it took effect"
+        raise StepFailedError(OUTCOME_UNKNOWN, _unknown(text))
 
     async def sleep(self, key: str, duration_ms: int) -> None:
         """Return once `duration_ms` have passed since the first sleep under `key`."""

@@ -33,13 +33,16 @@ from runtara_core.models import (
     EventPage,
     ExitDecision,
     ExitReport,
+    ForkedInstance,
     Instance,
     InstanceFilter,
+    InstanceFork,
     InstancePage,
     LaunchClaim,
     LeaseKey,
     NewInstance,
     PendingCancel,
+    RetriedInstance,
     WatchedInstance,
 )
 from runtara_core.security.credentials import CredentialStore
@@ -50,6 +53,7 @@ from runtara_core.storages.sql import (
     launches,
     listing,
     registration,
+    restarts,
     retention,
     retries,
     several_checkpoints,
@@ -61,7 +65,7 @@ from runtara_core.storages.sql.credentials import CREDENTIAL_QUERIES, SqlCredent
 P = ParamSpec("P")
 T = TypeVar("T")
 
-CORE_QUERIES = QuerySet.load("runtara_core", "sql/core.sql").merged(CREDENTIAL_QUERIES)
+CORE_QUERIES = QuerySet.load("runtara_core", "sql/core.sql", "sql/restarts.sql").merged(CREDENTIAL_QUERIES)
 """The queries that a `Database` for `SqlStorage` must carry."""
 
 
@@ -337,6 +341,12 @@ class SqlStorage(Storage):
 
     async def list_events(self, instance_id: str, where: EventFilter) -> EventPage:
         return await self._read(events.list_events, instance_id, where)
+
+    async def retry_instance(self, instance_id: str, *, retry_key: str | None = None, now_ms: int) -> RetriedInstance:
+        return await self._write(restarts.retry_instance, instance_id, retry_key=retry_key, now_ms=now_ms)
+
+    async def fork_instance(self, fork: InstanceFork, *, now_ms: int) -> ForkedInstance:
+        return await self._write(restarts.fork_instance, fork, now_ms=now_ms)
 
     async def _write(
         self,

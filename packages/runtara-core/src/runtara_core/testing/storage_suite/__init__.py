@@ -18,6 +18,7 @@ from runtara_core.testing.storage_suite.lease_cases import LeaseCases
 from runtara_core.testing.storage_suite.listing_cases import ListingCases
 from runtara_core.testing.storage_suite.race_cases import RaceCases
 from runtara_core.testing.storage_suite.registration_cases import RegistrationCases
+from runtara_core.testing.storage_suite.restart_cases import RestartCases
 from runtara_core.testing.storage_suite.retention_cases import RetentionCases
 from runtara_core.testing.storage_suite.retry_cases import RetryCases
 from runtara_core.testing.storage_suite.several_checkpoint_cases import SeveralCheckpointCases
@@ -35,6 +36,7 @@ class StorageConformance(
     SeveralCheckpointCases,
     EventCases,
     RetryCases,
+    RestartCases,
     SignalCases,
     ShutdownCases,
     SignalWaitCases,

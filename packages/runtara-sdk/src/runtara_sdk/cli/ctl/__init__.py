@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from runtara_sdk import __version__
-from runtara_sdk.cli.ctl import agents, history, images, instances, signals
+from runtara_sdk.cli.ctl import agents, history, images, instances, restarts, signals
 from runtara_sdk.cli.ctl.target import common_options
 from runtara_sdk.cli.errors import run_program
 
@@ -28,6 +28,8 @@ _COMMANDS = (
     signals.shutdown,
     signals.resume,
     signals.signal,
+    restarts.retry,
+    restarts.fork,
     agents.agents,
 )
 

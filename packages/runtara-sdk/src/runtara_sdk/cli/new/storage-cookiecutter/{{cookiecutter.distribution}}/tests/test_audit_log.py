@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from runtara_core.models import NewInstance
+from runtara_core.models import InstanceFork, NewInstance
 from runtara_core.storages import open_storage
 from runtara_sdk.errors import ConfigurationError
 from runtara_sdk.models import SignalType
@@ -34,9 +34,14 @@ async def test_what_happens_to_an_instance_is_in_the_log(storage: AuditedStorage
     await storage.create_instance(INSTANCE, now_ms=1000)
     await storage.create_instance(INSTANCE, now_ms=1001)  # the same start again starts nothing
     await storage.send_signal("i-1", SignalType.CANCEL, b"", now_ms=1002)
+    await storage.retry_instance("i-1", now_ms=1003)
+    await storage.fork_instance(InstanceFork("i-2", "i-1", dry_run=True), now_ms=1004)
+    await storage.fork_instance(InstanceFork("i-2", "i-1"), now_ms=1005)
     assert lines(storage) == [
         {"at_ms": 1000, "change": "created", "instance_id": "i-1", "tenant_id": "t-1"},
         {"at_ms": 1002, "change": "signal", "instance_id": "i-1", "signal": "cancel"},
+        {"at_ms": 1003, "change": "retried", "instance_id": "i-1"},
+        {"at_ms": 1005, "change": "forked", "instance_id": "i-2", "origin_id": "i-1"},
     ]
     assert storage.audit_path.stat().st_mode & 0o777 == 0o600
 

@@ -4,7 +4,7 @@
 implements all of it on a `Database`. So there are two places to make this storage your own:
 
 * another `Database` keeps the rows somewhere else, and the verbs stay as they are;
-* a verb that is overridden does something more, as three of them do below.
+* a verb that is overridden does something more, as some of them do below.
 
 A storage that is not made of SQL derives from `Storage` itself. `tests/test_conformance.py` holds each of them to the
 same contract.
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from runtara_core.database import Database, DatabaseUrl, create_database
-from runtara_core.models import CreatedInstance, NewInstance
+from runtara_core.models import CreatedInstance, ForkedInstance, InstanceFork, NewInstance, RetriedInstance
 from runtara_core.storages.sql import CORE_QUERIES, SqlStorage
 from runtara_sdk.errors import ConfigurationError
 from runtara_sdk.models import InstanceEvent, InstanceStatus, SignalType
@@ -31,7 +31,7 @@ CLOSE_SECONDS = 60.0
 
 
 class AuditedStorage(SqlStorage):
-    """Durable state in SQLite, with a line in a log for each start, signal and end of an instance.
+    """Durable state in SQLite, with a line in a log for each start, signal, end and restart of an instance.
 
     A line is written after the transaction that it tells of, so the log never tells of something that did not happen.
     A process that is killed between the two loses the line; one that is stopped writes it first. A call that is
@@ -94,6 +94,20 @@ class AuditedStorage(SqlStorage):
         return await self._recorded(
             super().report_event(instance_id, epoch, event, now_ms=now_ms),
             lambda status: line | {"status": str(status)} if status.is_terminal else None,
+        )
+
+    async def retry_instance(self, instance_id: str, *, retry_key: str | None = None, now_ms: int) -> RetriedInstance:
+        line: Line = {"at_ms": now_ms, "change": "retried", "instance_id": instance_id}
+        return await self._recorded(
+            super().retry_instance(instance_id, retry_key=retry_key, now_ms=now_ms),
+            lambda retried: None if retried.deduplicated else line,
+        )
+
+    async def fork_instance(self, fork: InstanceFork, *, now_ms: int) -> ForkedInstance:
+        line: Line = {"at_ms": now_ms, "change": "forked", "instance_id": fork.instance_id, "origin_id": fork.origin_id}
+        return await self._recorded(
+            super().fork_instance(fork, now_ms=now_ms),
+            lambda forked: None if forked.deduplicated or fork.dry_run else line,
         )
 
     async def _recorded(self, change: Coroutine[Any, Any, Result], line_of: Callable[[Result], Line | None]) -> Result:

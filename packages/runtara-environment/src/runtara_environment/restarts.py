@@ -1,0 +1,95 @@
+"""Retries and forks: instances that go on where they ended, and new ones that begin with records of others."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+
+from runtara_core.management import CoreManagement
+from runtara_core.models import ForkedInstance, Instance, InstanceFork, RetriedInstance
+from runtara_sdk.errors import InstanceNotFoundError, InvalidInputError
+from runtara_sdk.identifiers import validate_identifier
+from runtara_sdk.models import InstanceStatus, SignalType
+
+from runtara_environment.launch_options import LaunchOptions
+from runtara_environment.registry import ImageRegistry
+from runtara_environment.supervision.workspaces import Workspaces
+
+
+class Restarts:
+    """The verbs of restarts of one environment."""
+
+    def __init__(self, core: CoreManagement, registry: ImageRegistry, workspaces: Workspaces) -> None:
+        self._core = core
+        self._registry = registry
+        self._workspaces = workspaces
+
+    async def retry_instance(
+        self, instance_id: str, *, retry_key: str | None = None, tenant_id: str | None = None
+    ) -> RetriedInstance:
+        """Let a failed or cancelled instance go on where it ended, with the files of its workspace.
+
+        Raises `InvalidStateError` in another status, `ImageNotFoundError` when its version of its image is gone.
+        """
+        instance = await self._find(instance_id, tenant_id)
+        if instance.status.is_terminal and instance.image_id is not None:
+            options = LaunchOptions.decode(instance.launch_options)
+            await self._registry.get_version(instance.image_id, instance.tenant_id, options.digest)
+        return await self._core.retry_instance(instance_id, retry_key=retry_key)
+
+    async def fork_instance(
+        self,
+        origin_id: str,
+        *,
+        instance_id: str | None = None,
+        from_step: str | None = None,
+        image_id: str | None = None,
+        tenant_id: str | None = None,
+        dry_run: bool = False,
+    ) -> ForkedInstance:
+        """Start an instance with input, options, files and the checkpoints of another before a step.
+
+        The files are those that the workspace of the origin has on this host now: what they were before the step is
+        not known. An `image_id` is launched in the version that it has now, else the origin's image in the origin's
+        version. A fork with an id is idempotent. With `dry_run` nothing is created.
+        Raises `InvalidInputError` naming the steps to fork from, `ImageNotFoundError`, `InstanceExistsError`.
+        """
+        instance_id = validate_identifier("instance_id", instance_id or str(uuid.uuid4()))
+        if image_id == "" or from_step == "":
+            raise InvalidInputError("image_id and from_step must not be empty: leave them out")
+        origin = await self._find(origin_id, tenant_id)
+        options = None
+        if origin.image_id is not None:
+            options = LaunchOptions.decode(origin.launch_options)
+            if image_id is None:
+                await self._registry.get_version(origin.image_id, origin.tenant_id, options.digest)
+            else:
+                image = await self._registry.get(image_id, origin.tenant_id)
+                options = replace(options, digest=image.digest)
+        has_files = not dry_run and await self._workspaces.has_files(origin)
+        fork = InstanceFork(
+            instance_id=instance_id,
+            origin_id=origin_id,
+            from_step=from_step,
+            image_id=image_id,
+            launch_options=None if options is None else options.encode(),
+            due=not has_files,
+            dry_run=dry_run,
+        )
+        forked = await self._core.fork_instance(fork)
+        if has_files:
+            await self._provide_files(origin, instance_id)
+        return forked
+
+    async def _provide_files(self, origin: Instance, instance_id: str) -> None:
+        """Copy the files, then let the fork begin; made again after a death in between."""
+        fork = await self._find(instance_id, origin.tenant_id)
+        if fork.status is InstanceStatus.PENDING and fork.wake_at_ms is None:
+            await self._workspaces.copy(origin, fork)
+            await self._core.send_signal(instance_id, SignalType.RESUME)
+
+    async def _find(self, instance_id: str, tenant_id: str | None) -> Instance:
+        instance = await self._core.get_instance(instance_id, tenant_id=tenant_id)
+        if instance is None:
+            raise InstanceNotFoundError(f"instance {instance_id} not found")
+        return instance
