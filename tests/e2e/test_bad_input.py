@@ -94,7 +94,6 @@ def test_several_errors_take_a_line_each_and_the_compiler_command_tells_the_same
         (("run", "good.json", "--inptu", "{}"), ("--inptu", "--input")),
         (("run",), ("SCENARIO",)),
         (("rnu", "good.json"), ("rnu",)),
-        (("run", "good.json", "--runner", "oci"), ("'oci'", "native")),
         (("run", "good.json", "--runner", "docker"), ("docker", "native")),
         (("run", "good.json", "--child", "a=missing.json"), ("missing.json",)),
         (("run", "good.json", "--child", "good.json"), ("--child", "=")),

@@ -273,7 +273,9 @@ def test_an_impatient_second_ctrl_c_cuts_no_end_short(product, service, order_sc
     assert product.processes() == {}
 
 
-def test_an_instance_whose_image_is_gone_fails_with_the_reason(product, service, order_scenario) -> None:
+def test_an_instance_whose_image_is_gone_gets_it_again_or_says_so(product, service, order_scenario) -> None:
+    scenario = Path(order_scenario)
+    text = scenario.read_text()
     arguments = ("runtara", "run", order_scenario, "--input", order("V-1"), "--instance-id", "v-1")
     service.hold("/notify")
     killed = product.start(*arguments)
@@ -282,9 +284,15 @@ def test_an_instance_whose_image_is_gone_fails_with_the_reason(product, service,
     service.release("/notify")
     for image in (product.data_dir / "images").iterdir():
         shutil.rmtree(image)
-    resumed = product.run(*arguments)
-    assert resumed.exit_code == 1, resumed
-    [line] = resumed.errors
+    # Another version of the scenario is not what the instance was started with.
+    scenario.write_text(json.dumps({**json.loads(text), "description": "of another version"}))
+    refused = product.run(*arguments)
+    assert refused.exit_code == 2, refused
+    [line] = refused.errors
     assert "image" in line
-    assert "Traceback" not in resumed.stderr
+    assert "another id" in line
+    assert "Traceback" not in refused.stderr
+    scenario.write_text(text)
+    resumed = product.run(*arguments)
+    assert resumed.exit_code == 0, resumed
     assert product.processes() == {}

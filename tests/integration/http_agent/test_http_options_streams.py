@@ -82,8 +82,11 @@ async def test_a_large_write_waits_for_a_slow_server() -> None:
 
 
 async def test_a_reset_is_an_error_of_reading_and_of_writing() -> None:
+    is_connected = threading.Event()  # else the reset may come while the client still looks whether it is connected
+
     def reset(listener: socket.socket) -> None:
         connection, _ = listener.accept()
+        is_connected.wait(30)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.close()
 
@@ -91,6 +94,7 @@ async def test_a_reset_is_an_error_of_reading_and_of_writing() -> None:
         thread = threading.Thread(target=reset, args=(listener,))
         thread.start()
         stream = await connected(listener.getsockname()[1])
+        is_connected.set()
         with pytest.raises(httpcore.ReadError):
             await stream.read(10, timeout=30)
         with pytest.raises(httpcore.WriteError):

@@ -35,6 +35,7 @@ from runtara_sdk.written_decimal import dump_json, read_decimal
 from runtara_environment.environment import Environment
 from runtara_environment.event_lines import event_line
 from runtara_environment.launch_options import LaunchOptions
+from runtara_environment.registry import ArtifactUnavailableError, Image
 from runtara_environment.runners.loading import load_runners
 from runtara_environment.settings import SupervisionSettings
 from runtara_environment.sql.queries import environment_queries
@@ -175,6 +176,7 @@ class LocalPlatform:
             if known is None:
                 await self._start(environment, artifact, tenant_id, instance_id, input_envelope)
             else:
+                await _require_artifact(environment, known, artifact)
                 progress(f"resuming instance {instance_id}, {known.checkpoint_count} checkpoints done")
                 if input_envelope is not None and json.loads(known.input or b"{}") != dict(input_envelope):
                     progress("the input given now is ignored: the instance keeps the one it was started with")
@@ -194,13 +196,7 @@ class LocalPlatform:
         instance_id: str,
         input_envelope: Mapping[str, Any] | None,
     ) -> None:
-        image = await environment.registry.register_file(
-            artifact.artifact_path,
-            tenant_id=tenant_id,
-            name=artifact.scenario_id,
-            expected_size=artifact.artifact_bytes,
-            expected_sha256=artifact.artifact_sha256,
-        )
+        image = await _register(environment, artifact, tenant_id)
         await environment.service.start_instance(
             image.image_id,
             tenant_id,
@@ -208,6 +204,33 @@ class LocalPlatform:
             input_json=dump_json(dict(input_envelope or {}), ensure_ascii=False).encode(),
             env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
         )
+
+
+async def _register(environment: Environment, artifact: CompiledScenario, tenant_id: str) -> Image:
+    return await environment.registry.register_file(
+        artifact.artifact_path,
+        tenant_id=tenant_id,
+        name=artifact.scenario_id,
+        expected_size=artifact.artifact_bytes,
+        expected_sha256=artifact.artifact_sha256,
+    )
+
+
+async def _require_artifact(environment: Environment, known: Instance, artifact: CompiledScenario) -> None:
+    """Have what a known instance is launched from, which nobody else will bring while this command waits.
+
+    What was compiled now takes its place when it is the same; else raises `InvalidInputError`.
+    """
+    digest = _artifact_digest(known)
+    try:
+        await environment.registry.resolve(known.image_id or "", known.tenant_id, digest=digest)
+    except ArtifactUnavailableError as error:
+        if digest != artifact.artifact_sha256:
+            raise InvalidInputError(
+                f"the image that instance {known.instance_id} was started with is gone: {error.message}; or give "
+                "another id, for an instance of what the scenario is now"
+            ) from error
+        await _register(environment, artifact, known.tenant_id)
 
 
 async def _require_same_scenario(environment: Environment, known: Instance, scenario_id: str) -> None:

@@ -9,7 +9,6 @@ import uuid
 from pathlib import Path
 
 from runtara_core.models import Instance
-from runtara_sdk.agents.workspace import PARTIAL
 from runtara_sdk.errors import ServerError
 
 from runtara_environment.launch_table import LaunchTable
@@ -68,17 +67,25 @@ class Workspaces:
         return None if run_directory is None else run_directory / WORKSPACE
 
 
+def _partial() -> str:
+    """The directory of half-written files."""
+    from runtara_sdk.agents.workspace import PARTIAL  # with all that agents are made of, which few daemons need
+
+    return PARTIAL
+
+
 def _has_entries(workspace: Path) -> bool:
-    return workspace.is_dir() and any(entry.name != PARTIAL for entry in workspace.iterdir())
+    return workspace.is_dir() and any(entry.name != _partial() for entry in workspace.iterdir())
 
 
 def _copy(source: Path, target: Path) -> None:
     if target.exists():
         return
     aside = target.with_name(f".{WORKSPACE}.{uuid.uuid4().hex}")
+    partial = _partial()
 
     def half_written(directory: str, _names: list[str]) -> list[str]:
-        return [PARTIAL] if Path(directory) == source else []
+        return [partial] if Path(directory) == source else []
 
     try:
         shutil.copytree(source, aside, symlinks=True, ignore=half_written, copy_function=_copy_durably)
