@@ -21,6 +21,7 @@ Service = Any
 
 async def test_instances_run_where_their_artifact_is(own_platform: Platform, service: Service) -> None:
     platform = own_platform
+    platform.lease_ms = 10_000
     await platform.ensure_running()
     await platform.start_other_host(has_images=False)
     envelope = {"orders": ORDERS, "service": service.url, "rest_seconds": 0}
@@ -43,6 +44,7 @@ async def test_instances_run_where_their_artifact_is(own_platform: Platform, ser
 
 async def test_an_instance_whose_host_is_lost_waits_with_the_reason(own_platform: Platform, service: Service) -> None:
     platform = own_platform
+    platform.lease_ms = 10_000
     await platform.ensure_running()
     await platform.start_other_host(has_images=False)
     envelope = {"orders": ORDERS, "service": service.url, "rest_seconds": 0}
