@@ -19,11 +19,16 @@ Platform = Any
 Service = Any
 
 
-async def test_instances_run_where_their_artifact_is(own_platform: Platform, service: Service) -> None:
-    platform = own_platform
+async def two_hosts(platform: Platform) -> Platform:
+    """The platform with a second environment, neither of which has the images of the other."""
     platform.lease_ms = 10_000
     await platform.ensure_running()
     await platform.start_other_host(has_images=False)
+    return platform
+
+
+async def test_instances_run_where_their_artifact_is(own_platform: Platform, service: Service) -> None:
+    platform = await two_hosts(own_platform)
     envelope = {"orders": ORDERS, "service": service.url, "rest_seconds": 0}
     async with platform.sdk() as first, platform.other_sdk() as second:
         here = await first.register_image(TENANT, "here", BATCH)
@@ -39,14 +44,11 @@ async def test_instances_run_where_their_artifact_is(own_platform: Platform, ser
             *(first.wait_for_completion(each.instance_id, poll_interval=0.1, timeout=60) for each in started)
         )
     assert {end.status for end in ends} == {InstanceStatus.COMPLETED}, platform.transcript()
-    assert all(count == len(started) for count in service.counts().values())
+    assert service.counts() == {f"order-{number}": len(started) for number in range(ORDERS)}
 
 
 async def test_an_instance_whose_host_is_lost_waits_with_the_reason(own_platform: Platform, service: Service) -> None:
-    platform = own_platform
-    platform.lease_ms = 10_000
-    await platform.ensure_running()
-    await platform.start_other_host(has_images=False)
+    platform = await two_hosts(own_platform)
     envelope = {"orders": ORDERS, "service": service.url, "rest_seconds": 0}
     async with platform.sdk() as first, platform.other_sdk() as second:
         image = await first.register_image(TENANT, "lost", BATCH)
