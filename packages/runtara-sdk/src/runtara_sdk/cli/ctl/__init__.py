@@ -45,8 +45,9 @@ def ctl() -> None:
     """Operate an environment: images, instances, signals, agents.
 
     `register` and `start` print a bare id. Queries print for people on a terminal and JSON elsewhere, --json and
-    --table say which; events, checkpoints and logs are lines unless --json is given. Errors go to standard error with
-    exit code 1, 2 for wrong usage or input, 130 after Ctrl-C. --address, --ca-file, --json and --table may stand before or after the command.
+    --table say which; events, checkpoints, logs and watch print lines there. Errors go to standard error with exit
+    code 1, 2 for wrong usage or input, 130 after Ctrl-C. --address, --ca-file, --json and --table may stand before or
+    after the command.
 
     \b
     Examples:

@@ -73,17 +73,15 @@ def steps(
                 page_token=token,
             )
 
-        printer, count = ListPrinter("steps", HEADINGS), 0
+        printer, count = ListPrinter("steps", HEADINGS, page_token), 0
         found = pages(page_of, lambda page: page.steps, limit=None if everything else limit, page_token=page_token)
         async for page in found:
             count += len(page.steps)
             printer.print_page(page, page.steps, cells)
         printer.finish()
         if not count and not wants_json():
-            click.echo(
-                f"no such step of {instance_id} was traced: `runtara compile --debug` makes a program that does",
-                err=True,
-            )
+            hint = "`runtara compile --debug` makes a program that traces its steps"
+            click.echo(f"no such step of {instance_id} was traced; {hint}", err=True)
 
     ask(listed)
 

@@ -165,7 +165,8 @@ class _Lines(_Shown):
         self._is_away = False
         states: dict[str, tuple[object, ...]] = {}
         self._unfinished = {each.instance_id for each in found if not each.status.is_terminal}
-        for each in (*gone, *reversed(found)):
+        seen: list[InstanceInfo | InstanceSummary] = [*gone, *reversed(found)]
+        for each in seen:
             state = (each.status, each.termination_reason, each.started_at_ms)
             states[each.instance_id] = state
             if self._states.get(each.instance_id) != state:
