@@ -32,6 +32,10 @@ async def _count(transaction: Transaction) -> int:
     return int(row["total"])
 
 
+async def _wait(transaction: Transaction) -> None:
+    await transaction.fetch_one("wait")
+
+
 async def _insert(transaction: Transaction, number: int, text: str = "") -> int:
     return await transaction.execute("insert", id=number, text=text)
 
@@ -82,7 +86,7 @@ async def test_the_variables_bound_connections_and_statements(
     await database.open()
     try:
         with pytest.raises(StorageError, match="wait: the database did not answer in time") as refusal:
-            await database.run(lambda tx: tx.fetch_one("wait"), operation="wait")
+            await database.run(_wait, operation="wait")
         assert refusal.value.retryable
         await database.run(_create, operation="create")
         await asyncio.gather(*(database.run(_count, operation="count") for _ in range(20)))
