@@ -313,8 +313,8 @@ async def test_agent_outside_of_any_distribution_is_refused(tmp_path):
 
 def test_a_directory_under_two_names_has_one_compiler(monkeypatch, counting_compiler, tmp_path):
     monkeypatch.delenv("CC", raising=False)
-    (tmp_path / "bin").symlink_to(counting_compiler.parent)
-    for directory in (counting_compiler.parent, tmp_path / "bin"):
+    (tmp_path / "also").symlink_to(counting_compiler.parent)
+    for directory in (counting_compiler.parent, tmp_path / "also"):
         monkeypatch.setenv("PATH", f"{directory}:/usr/bin")
         assert find_c_compiler().path == counting_compiler.resolve()
 
