@@ -199,15 +199,13 @@ class StepCases:
         assert [scope.scope_id for scope in await storage.get_scope_ancestors(INSTANCE, "x")] == ["x", "y"]
         assert [scope.scope_id for scope in await storage.get_scope_ancestors(INSTANCE, "z")] == ["z"]
         for number in range(MAX_ANCESTORS + 5):
-            scope = {"scope_id": f"deep-{number}", "parent_scope_id": f"deep-{number + 1}"}
-            await start(storage, key, "d", **scope)
+            await start(storage, key, "d", scope_id=f"deep-{number}", parent_scope_id=f"deep-{number + 1}")
         assert len(await storage.get_scope_ancestors(INSTANCE, "deep-0")) == MAX_ANCESTORS
 
     async def test_events_are_listed_by_scope(self, storage: Storage) -> None:
         key = await launched(storage)
         await run_a_loop(storage, key)
-        where = {"scope_id": "sc_loop_0", "parent_scope_id": "sc_loop"}
-        await trace(storage, key, "breakpoint_hit", "inner", **where)
+        await trace(storage, key, "breakpoint_hit", "inner", scope_id="sc_loop_0", parent_scope_id="sc_loop")
 
         async def subtypes(**where: Any) -> list[str]:
             page = await storage.list_events(INSTANCE, EventFilter(ascending=True, **where))
