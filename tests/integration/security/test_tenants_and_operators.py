@@ -66,6 +66,8 @@ def request_of(verb: str, *, instance_id: str, image_id: str) -> environment_pb2
         "origin_id": instance_id,
         "image_id": image_id,
         "checkpoint_id": "step",
+        "scope_id": "sc_step",
+        "end_time_ms": 86_400_000,
         "name": "name",
         "binary": SLEEPER,
         "runner_type": environment_pb2.RUNNER_NATIVE,
