@@ -66,7 +66,7 @@ def test_what_is_not_a_socket_in_a_private_directory_stays(socket_path: Path, mo
         socket_path.write_text("precious")
     lock = socket_path.with_name(f"{socket_path.name}.lock")
     lock.write_text("precious")
-    remove_stale(socket_path.parent)
+    remove_stale(socket_path.parent, "lasting.sock")
     assert {path.name for path in socket_path.parent.iterdir()} == {socket_path.name, lock.name}
 
 
@@ -75,7 +75,7 @@ def test_no_lock_is_kept_of_what_cannot_be_removed(socket_path: Path) -> None:
     socket_path.parent.chmod(0o700)
     lock = socket_path.with_name(f"{socket_path.name}.lock")
     lock.touch()
-    remove_stale(socket_path.parent)
+    remove_stale(socket_path.parent, "lasting.sock")
     with lock.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
@@ -91,7 +91,7 @@ async def test_a_link_of_somebody_else_is_not_followed(socket_path: Path) -> Non
         await serve_local(answering(echo), SETTINGS, link / "test.sock")
     stale = own / "stale.sock.lock"
     stale.touch()
-    remove_stale(link)
+    remove_stale(link, "lasting.sock")
     assert stale.exists()
 
 

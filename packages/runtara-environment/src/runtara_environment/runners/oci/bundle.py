@@ -8,9 +8,12 @@ directory and two temporary file systems, which count as its memory.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from runtara_sdk.transport.local import guest_directory
 
 from runtara_environment.runner import MEBIBYTE, NetworkMode
 from runtara_environment.runners.oci.host_files import HostFiles
@@ -54,6 +57,7 @@ _PASSWD = f"root:x:0:0:root:/:/bin/sh\nguest:x:{GUEST_ID}:{GUEST_ID}:guest:/:/bi
 _GROUP = f"root:x:0:\nguest:x:{GUEST_ID}:\n"
 _HOSTS = "127.0.0.1 localhost\n::1 localhost\n"
 _NAME_SERVICES = "passwd: files\ngroup: files\nhosts: files dns\n"
+_SETTINGS = {"passwd": _PASSWD, "group": _GROUP, "hosts": _HOSTS, "nsswitch.conf": _NAME_SERVICES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +72,10 @@ class Container:
         run_directory: mounted writable, under its own path.
         host: what else is mounted, read-only.
         files: further files and sockets of the host, read-only, under their own paths.
+        sockets: sockets of the host, by the directories that hold nothing else and outlive their servers.
         init: the file that is mounted as `INIT_PATH`.
-        network: `host` or `none`.
+        network: with `host` and `pasta` the container has the network of the process that makes it.
+        settings: files below `/etc`, by name; those that every container has may be replaced.
         memory_bytes: bound of memory.
         cpu_cores: bound of processor time per wall-clock time.
         processes: bound of processes and threads.
@@ -84,6 +90,8 @@ class Container:
     host: HostFiles
     init: Path
     files: tuple[Path, ...] = ()
+    sockets: tuple[Path, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
     network: NetworkMode = NetworkMode.NONE
     memory_bytes: int = DEFAULT_MEMORY_BYTES
     cpu_cores: float = DEFAULT_CPU_CORES
@@ -95,7 +103,7 @@ class Container:
 def container_configuration(container: Container) -> dict[str, Any]:
     """The content of `config.json`. It holds nothing of the program's environment."""
     namespaces = ["pid", "mount", "ipc", "uts", "cgroup", "user"]
-    if container.network is not NetworkMode.HOST:
+    if container.network is NetworkMode.NONE:
         namespaces.append("network")
     # Root of the container is root of the host for as long as the runtime prepares the mounts; nothing runs as it.
     identities = [
@@ -138,7 +146,7 @@ def write_bundle(container: Container) -> None:
     settings.mkdir(parents=True, mode=0o755)
     for path, target in container.host.links:
         _in_root(root, path).symlink_to(target)
-    for name, content in (("passwd", _PASSWD), ("group", _GROUP), ("hosts", _HOSTS), ("nsswitch.conf", _NAME_SERVICES)):
+    for name, content in {**_SETTINGS, **container.settings}.items():
         (settings / name).write_text(content, encoding="ascii")
         (settings / name).chmod(0o644)
     for directory in (root, settings):
@@ -169,6 +177,7 @@ def _mounts(container: Container) -> list[dict[str, Any]]:
         _bind(container.init, INIT_PATH, "ro", "noexec"),
         _bind(container.run_directory, container.run_directory, "rw"),
         *(_bind(path, path, "ro") for path in (*container.host.mounted, *container.files)),
+        *(_bind(guest_directory(path), path.parent, "ro", "noexec") for path in container.sockets),
     ]
     # What lies in another mount comes after it.
     return sorted(mounts, key=lambda mount: len(Path(mount["destination"]).parts))
