@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 from runtara_environment.runner import Limits, NetworkMode
+from runtara_environment.runners.oci.container_init import STOP_MODE
+from runtara_environment.runners.oci.container_process import EXCHANGE_FILE
 from runtara_environment.runners.oci.runner import OciRunner, guest_user
 from runtara_environment.testing.runner_suite import until
 from runtara_sdk.transport.local.peer import GUEST_USERS
@@ -211,6 +213,15 @@ async def test_nothing_survives_a_killed_shim_or_runtime(tmp_path: Path, victim:
     adopted = await runner.attach(process.state)
     assert adopted is not None
     assert await ended(adopted) == end
+
+
+async def test_a_stop_that_comes_before_process_1_looks_at_signals_is_not_lost(tmp_path: Path) -> None:
+    """The mark that `stop` leaves is enough: whatever signal comes with it, the kernel may drop."""
+    runner = OciRunner()
+    spec = python_program(tmp_path / "run", "import time\nwhile True: time.sleep(60)")
+    process = await runner.launch(spec)
+    (Path(runner.planned_state(spec)["bundle"]) / EXCHANGE_FILE).chmod(0o600 | STOP_MODE)
+    assert (await ended(process)).exit_code == -signal.SIGTERM
 
 
 async def test_no_trace_is_left(tmp_path: Path) -> None:
