@@ -38,9 +38,9 @@ def container_runtime(monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.mark.timeout(600 + 60 * ROUNDS + 30 * INSTANCES)
 async def test_storm_over_containers(own_platform: Platform, tmp_path: Path, container_runtime: str) -> None:
-    """Half of that, on SQLite: runtime, process 1 and program of containers die as well, and nothing is left of them."""
+    """A smaller one on SQLite: runtime, process 1 and program of a container die as well, and nothing is left of it."""
     own_platform.use_containers(container_runtime)
-    storm = Storm(own_platform, tmp_path, SEED, max(1, INSTANCES // 2), None)
+    storm = Storm(own_platform, tmp_path, SEED, max(1, INSTANCES // 4), None)
     await let_it_storm(storm, own_platform, max(1, ROUNDS // 2))
     assert own_platform.left_of_containers() == []
 

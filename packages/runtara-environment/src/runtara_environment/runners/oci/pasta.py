@@ -11,6 +11,7 @@ import contextlib
 import ipaddress
 import json
 import marshal
+import os
 import shutil
 import signal
 import subprocess
@@ -144,7 +145,8 @@ def command_in_network(
         "command": list(command),
         "udp_port": udp_port,
         "unreachable": list(UNREACHABLE),
-        "enter": ["net"],
+        # Whoever is not root has rights over the network only inside of the user namespace that owns it.
+        "enter": ["net"] if os.geteuid() == 0 else ["user", "net"],
     }
     path = directory / _SPECIFICATION_FILE
     path.write_bytes(marshal.dumps(specification))

@@ -15,7 +15,7 @@ import os
 import resource
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -73,6 +73,9 @@ _logger = logging.getLogger(__name__)
 _DEFAULT_OPEN_FILES = 4_096
 _TRIAL_SECONDS = 30.0
 _NAME_DIGITS = 40
+_BOUNDS = {"memory_limit": "memory", "cpu_limit": "cpu", "process_limit": "pids"}
+"""What a control group bounds, by the controller that does it."""
+_NO_BOUNDS = "a daemon that is not root has no control groups"
 # The shell opens descriptor 3 and then becomes the runtime, which makes directories that the program has to pass.
 _WITH_EXCHANGE = ("/bin/sh", "-c", 'umask 022; exec "$@" 3<> "$0"')
 
@@ -125,16 +128,12 @@ class OciRunner(Runner):
         if runtime is None:
             return RunnerProbe(False, "container", reason=text)
         controllers = await asyncio.to_thread(CgroupHierarchy().controllers)
-        capabilities = {
-            name: Capability(True)
-            if controller in controllers
-            else Capability(False, f"the kernel has no cgroup controller {controller}")
-            for name, controller in (("memory_limit", "memory"), ("cpu_limit", "cpu"), ("process_limit", "pids"))
-        }
+        capabilities = {name: _bound(controller, controllers) for name, controller in _BOUNDS.items()}
         for name in ("file_size_limit", "open_files_limit", "network_host", "network_none"):
             capabilities[name] = Capability(True)
         capabilities["network_pasta"] = await self._network_of_pasta()
-        return RunnerProbe(True, f"container, {text}", capabilities)
+        kind = f"container without bounds, as user {os.geteuid()} of the host" if _is_rootless() else "container"
+        return RunnerProbe(True, f"{kind}, {text}", capabilities)
 
     def planned_state(self, spec: LaunchSpec) -> dict[str, Any]:
         return super().planned_state(spec) | self._place(spec, self._expected_runtime()).state()
@@ -270,11 +269,24 @@ async def _last_words(process: LaunchedProcess, ended: ProcessExit) -> str:
     return tail.splitlines()[-1] if tail else f"a program that does nothing ended with {ended.exit_code}"
 
 
+def _is_rootless() -> bool:
+    """Whether containers are made without the rights of root, by the kernel's grace."""
+    return os.geteuid() != 0
+
+
+def _bound(controller: str, controllers: Collection[str]) -> Capability:
+    if _is_rootless():
+        return Capability(False, _NO_BOUNDS)
+    if controller not in controllers:
+        return Capability(False, f"the kernel has no cgroup controller {controller}")
+    return Capability(True)
+
+
 def _unusable_host() -> str | None:
     if sys.platform != "linux":
         return f"containers need Linux, this is {sys.platform}"
-    if os.geteuid() != 0:
-        return "containers need a daemon that runs as root"
+    if _is_rootless() and OciSettings.from_environment().use_systemd:
+        return "USE_SYSTEMD_CGROUP needs a daemon that runs as root"
     if not sys.executable:
         return "the path of the Python interpreter is not known"
     return None
@@ -282,13 +294,17 @@ def _unusable_host() -> str | None:
 
 def _problems(spec: LaunchSpec) -> Iterator[str]:
     yield from spec.malformed()
+    limits = spec.limits
+    if _is_rootless() and any(limit is not None for limit in (limits.memory_bytes, limits.cpu_cores, limits.processes)):
+        yield f"bounds of memory, processor or processes: {_NO_BOUNDS}"
 
 
 def _prepare(spec: LaunchSpec, place: ContainerPlace, directory: LaunchDirectory) -> None:
     """Write everything that the runtime and process 1 of the container read."""
     settings = OciSettings.from_environment()
     hierarchy = CgroupHierarchy(use_systemd=place.runtime.use_systemd)
-    user = guest_user(spec.tenant_id)
+    is_rootless = _is_rootless()
+    user = os.geteuid() if is_rootless else guest_user(spec.tenant_id)
     host = host_files(with_network=spec.network is NetworkMode.HOST)
     exposed = [path for path in host.mounted if spec.run_directory.is_relative_to(path)]
     if exposed:
@@ -303,6 +319,10 @@ def _prepare(spec: LaunchSpec, place: ContainerPlace, directory: LaunchDirectory
             directory=place.bundle,
             cgroup_path=hierarchy.container_path(place.name),
             host_user=user,
+            host_group=os.getegid() if is_rootless else None,
+            is_rootless=is_rootless,
+            # The program is the owner of these files, too; one of root's containers cannot open them.
+            hidden=_launch_directories(spec.run_directory, directory.path) if is_rootless else (),
             argv=(sys.executable, "-I", "-S", str(INIT_PATH)),
             run_directory=spec.run_directory,
             host=host,
@@ -322,7 +342,13 @@ def _prepare(spec: LaunchSpec, place: ContainerPlace, directory: LaunchDirectory
     with os.fdopen(descriptor, "wb") as file:
         file.write(marshal.dumps(_specification(spec)))
     remove_foreign(directory.path)
-    admit(spec.run_directory, user)
+    if not is_rootless:
+        admit(spec.run_directory, user)
+
+
+def _launch_directories(run_directory: Path, new: Path) -> tuple[Path, ...]:
+    earlier = run_directory.glob("launch-*") if run_directory.is_dir() else ()
+    return tuple(sorted({new, *(path for path in earlier if path.is_dir() and not path.is_symlink())}))
 
 
 def _command(spec: LaunchSpec, place: ContainerPlace) -> tuple[str, ...]:
