@@ -92,6 +92,8 @@ class LaunchSpec:
         kill_grace_seconds: time between asking and killing at the timeout.
         files: what else of the host the program reads or connects to, such as its artifact and core's socket. A runner
             that hides the host from programs shows these, under their own paths, read-only.
+        core_address: where the program reaches core, `host:port` or `unix:///path`; a runner that gives it a network of
+            its own lets it through. None when it need not reach core.
         bundles_directory: where a runner may keep files of its own while the program runs; None stands for a place
             beside the run directory.
     """
@@ -108,6 +110,7 @@ class LaunchSpec:
     kill_grace_seconds: float = 5.0
     files: tuple[Path, ...] = ()
     bundles_directory: Path | None = None
+    core_address: str | None = None
 
     def malformed(self) -> Iterator[str]:
         """What no runner can launch, as texts for people."""

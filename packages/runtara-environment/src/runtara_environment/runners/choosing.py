@@ -69,5 +69,7 @@ async def _probe(runner: Runner) -> RunnerProbe:
     """The answer of a runner; one whose probe fails, which is a fault of its plugin, does not work here."""
     try:
         return await runner.probe()
+    except ConfigurationError:
+        raise  # a variable of the runner, which the operator has set
     except Exception as error:  # noqa: BLE001 - plugins may raise anything
         return RunnerProbe(False, "unknown", reason=f"its probe failed: {type(error).__name__}: {error}")
