@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from runtara_core.management import CoreManagement
 from runtara_core.models import (
+    CheckpointFilter,
     CheckpointPage,
     CheckpointRecord,
     EventFilter,
@@ -20,6 +21,8 @@ from runtara_core.models import (
     InstancePage,
     NewInstance,
 )
+from runtara_core.steps import ScopeInfo, StepFilter, StepPage
+from runtara_core.tenant_metrics import MetricsBucket, MetricsGranularity, MetricsRange
 from runtara_sdk.clock import Clock
 from runtara_sdk.errors import InstanceExistsError, InstanceNotFoundError, InvalidInputError, InvalidStateError
 from runtara_sdk.identifiers import validate_identifier
@@ -37,6 +40,7 @@ MAX_INPUT_BYTES = 12 * 1024 * 1024
 """Largest input of a start: with the largest output it fits an answer."""
 
 _MAX_GRACE_SECONDS = 600
+_DAY_MS = 86_400_000
 _UNFINISHED = tuple(status for status in InstanceStatus if not status.is_terminal)
 
 
@@ -68,6 +72,14 @@ class StartedInstance:
     def deduplicated(self) -> bool:
         """Whether nothing was started."""
         return self.earlier is not None
+
+
+@dataclass(frozen=True, slots=True)
+class TenantMetrics:
+    """The range that was counted, and every bucket of it."""
+
+    where: MetricsRange
+    buckets: tuple[MetricsBucket, ...]
 
 
 class EnvironmentService:
@@ -233,11 +245,11 @@ class EnvironmentService:
         await self._core.send_custom_signal(instance_id, signal)
 
     async def list_checkpoints(
-        self, instance_id: str, *, limit: int, offset: int, tenant_id: str | None = None
+        self, instance_id: str, where: CheckpointFilter, *, tenant_id: str | None = None
     ) -> CheckpointPage:
         """A page of checkpoints."""
         await self.get_instance(instance_id, tenant_id=tenant_id)
-        return await self._core.list_checkpoints(instance_id, limit=limit, offset=offset)
+        return await self._core.list_checkpoints(instance_id, where)
 
     async def get_checkpoint(
         self, instance_id: str, checkpoint_id: str, *, tenant_id: str | None = None
@@ -250,6 +262,35 @@ class EnvironmentService:
         """A page of events."""
         await self.get_instance(instance_id, tenant_id=tenant_id)
         return await self._core.list_events(instance_id, where)
+
+    async def list_step_summaries(
+        self, instance_id: str, where: StepFilter, *, tenant_id: str | None = None
+    ) -> StepPage:
+        """A page of the steps that the instance traced in debug mode."""
+        await self.get_instance(instance_id, tenant_id=tenant_id)
+        return await self._core.list_step_summaries(instance_id, where)
+
+    async def get_scope_ancestors(
+        self, instance_id: str, scope_id: str, *, tenant_id: str | None = None
+    ) -> list[ScopeInfo]:
+        """A scope and those around it, the innermost first; empty when no step of it was traced."""
+        if not scope_id:
+            raise InvalidInputError("scope_id is empty: steps and events name the scope that they are in")
+        await self.get_instance(instance_id, tenant_id=tenant_id)
+        return await self._core.get_scope_ancestors(instance_id, scope_id)
+
+    async def get_tenant_metrics(
+        self,
+        tenant_id: str,
+        *,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+        granularity: MetricsGranularity = MetricsGranularity.HOURLY,
+    ) -> TenantMetrics:
+        """What of a tenant has ended in each hour or day; without times, within the last 24 hours."""
+        end_ms = self._clock.now_ms() if end_ms is None else end_ms
+        where = MetricsRange(tenant_id, max(0, end_ms - _DAY_MS) if start_ms is None else start_ms, end_ms, granularity)
+        return TenantMetrics(where, await self._core.get_tenant_metrics(where))
 
 
 def _canonical_json(text: bytes | None) -> str:

@@ -7,7 +7,7 @@ from runtara_environment.registry.artifact_store import (
     StoredArtifact,
 )
 from runtara_environment.registry.image_registry import ImageRegistry
-from runtara_environment.registry.models import Image, ImageArtifact, ImagePage
+from runtara_environment.registry.models import Image, ImageArtifact, ImageKey, ImagePage
 
 __all__ = [
     "MAX_ARTIFACT_BYTES",
@@ -15,6 +15,7 @@ __all__ = [
     "ArtifactUnavailableError",
     "Image",
     "ImageArtifact",
+    "ImageKey",
     "ImagePage",
     "ImageRegistry",
     "StoredArtifact",

@@ -20,7 +20,7 @@ from runtara_sdk.errors import ImageNotFoundError, InvalidInputError, InvalidSta
 from runtara_sdk.identifiers import validate_identifier
 
 from runtara_environment.registry.artifact_store import MAX_ARTIFACT_BYTES, ArtifactStore, StoredArtifact
-from runtara_environment.registry.models import Image, ImageArtifact, ImagePage
+from runtara_environment.registry.models import Image, ImageArtifact, ImageKey, ImagePage
 
 DEFAULT_PAGE = 100
 MAX_PAGE = 1000
@@ -212,17 +212,29 @@ class ImageRegistry:
         return found
 
     async def list_images(
-        self, tenant_id: str | None = None, *, limit: int = DEFAULT_PAGE, offset: int = 0
+        self,
+        tenant_id: str | None = None,
+        *,
+        limit: int = DEFAULT_PAGE,
+        offset: int = 0,
+        after: ImageKey | None = None,
     ) -> ImagePage:
-        """A page of images, newest first; a limit of 0 is the default, and at most `MAX_PAGE` come at once."""
+        """A page of images, newest first; a limit of 0 is the default, and at most `MAX_PAGE` come at once.
+
+        With `after` the page begins behind that image, which need not exist any more.
+        """
         if limit < 0 or offset < 0:
             raise InvalidInputError(f"limit {limit} and offset {offset} must not be negative")
         bounded = min(limit or DEFAULT_PAGE, MAX_PAGE)
+        page = {"tenant_id": tenant_id, "page_limit": bounded, "page_offset": offset}
 
         async def work(transaction: Transaction) -> ImagePage:
-            rows = await transaction.fetch_all(
-                "list_images", tenant_id=tenant_id, page_limit=bounded, page_offset=offset
-            )
+            if after is not None:
+                rows = await transaction.fetch_all(
+                    "list_images_after", **page, after_created_at_ms=after.created_at_ms, after_image_id=after.image_id
+                )
+                return ImagePage(tuple(_image(row) for row in rows), 0)
+            rows = await transaction.fetch_all("list_images", **page)
             total = await transaction.fetch_one("count_images", tenant_id=tenant_id)
             return ImagePage(tuple(_image(row) for row in rows), int(total["total"]) if total is not None else 0)
 

@@ -45,13 +45,23 @@ WHERE images.image_id = :image_id AND images.tenant_id = :tenant_id
     AND (CAST(:digest AS TEXT) IS NULL OR image_versions.digest = :digest)
 ORDER BY image_versions.version DESC LIMIT 1;
 
--- name: list_images
+-- fragment: current_images
 SELECT /*include image_columns*/
 FROM images JOIN image_versions
     ON image_versions.image_id = images.image_id AND image_versions.version = images.current_version
 WHERE images.deleted_at_ms IS NULL AND /*include tenant_matches*/
-ORDER BY images.created_at_ms DESC, images.image_id DESC
-LIMIT :page_limit OFFSET :page_offset;
+
+-- fragment: newest_images
+ORDER BY images.created_at_ms DESC, images.image_id DESC LIMIT :page_limit OFFSET :page_offset
+
+-- name: list_images
+/*include current_images*/ /*include newest_images*/;
+
+-- name: list_images_after
+/*include current_images*/
+    AND (images.created_at_ms, images.image_id)
+        < (CAST(:after_created_at_ms AS BIGINT), CAST(:after_image_id AS TEXT))
+/*include newest_images*/;
 
 -- name: count_images
 SELECT COUNT(*) AS total FROM images WHERE images.deleted_at_ms IS NULL AND /*include tenant_matches*/;

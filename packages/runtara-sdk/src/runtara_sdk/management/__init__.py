@@ -32,6 +32,15 @@ from runtara_sdk.management.models import (
     as_json,
 )
 from runtara_sdk.management.settings import ManagementSettings
+from runtara_sdk.management.step_models import (
+    MetricsBucket,
+    MetricsGranularity,
+    ScopeInfo,
+    StepPage,
+    StepStatus,
+    StepSummary,
+    TenantMetrics,
+)
 
 __all__ = [
     "AgentInfo",
@@ -55,11 +64,18 @@ __all__ = [
     "KnownError",
     "ManagementSdk",
     "ManagementSettings",
+    "MetricsBucket",
+    "MetricsGranularity",
     "RegisteredImage",
     "RetriedInstance",
     "RetriedInstances",
     "RetryOutcome",
     "RunnerType",
+    "ScopeInfo",
     "StartedInstance",
+    "StepPage",
+    "StepStatus",
+    "StepSummary",
+    "TenantMetrics",
     "as_json",
 ]

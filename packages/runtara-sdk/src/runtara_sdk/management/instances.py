@@ -1,4 +1,4 @@
-"""Instances of an environment: started, stopped, listed, sent signals."""
+"""Instances of an environment: started, shown, stopped, sent signals."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from runtara_sdk.errors import InstanceNotFoundError
 from runtara_sdk.identifiers import refuse_empty
 from runtara_sdk.management import codec
 from runtara_sdk.management.connection import EnvironmentConnection
-from runtara_sdk.management.models import InstanceInfo, InstancePage, StartedInstance
-from runtara_sdk.models import InstanceStatus, SignalType
+from runtara_sdk.management.models import InstanceInfo, StartedInstance
+from runtara_sdk.models import SignalType
 from runtara_sdk.outcome import encode_json
 from runtara_sdk.protocol import environment_pb2 as pb
 
@@ -86,44 +86,6 @@ class InstanceVerbs(EnvironmentConnection):
         if not found:
             raise InstanceNotFoundError(f"there is no instance {instance_id}")
         return codec.decode_instance(answer)
-
-    async def list_instances(
-        self,
-        *,
-        tenant_id: str | None = None,
-        status: InstanceStatus | None = None,
-        image_id: str | None = None,
-        image_name_prefix: str | None = None,
-        created_after_ms: int | None = None,
-        created_before_ms: int | None = None,
-        finished_after_ms: int | None = None,
-        finished_before_ms: int | None = None,
-        order_by: str = "created_at_desc",
-        limit: int = 100,
-        offset: int = 0,
-    ) -> InstancePage:
-        """A page of instances. `*_after` is inclusive, `*_before` exclusive.
-
-        `order_by` is created_at_desc, created_at_asc, finished_at_desc or finished_at_asc.
-        """
-        message = pb.ListInstancesRequest(
-            tenant_id=refuse_empty("tenant_id", tenant_id) or self.settings.tenant_id,
-            status=codec.STATUS_NUMBERS[status] if status is not None else None,
-            limit=limit,
-            offset=offset,
-            image_id=refuse_empty("image_id", image_id),
-            created_after_ms=created_after_ms,
-            created_before_ms=created_before_ms,
-            finished_after_ms=finished_after_ms,
-            finished_before_ms=finished_before_ms,
-            order_by=order_by,
-            image_name_prefix=image_name_prefix,
-        )
-        response = await self._call(pb.RpcRequest(list_instances=message), "list_instances")
-        answer = response.list_instances
-        return InstancePage(
-            tuple(codec.decode_instance_summary(instance) for instance in answer.instances), answer.total_count
-        )
 
     # Signals
 

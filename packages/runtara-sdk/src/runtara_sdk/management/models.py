@@ -12,6 +12,7 @@ from typing import Any
 from runtara_sdk.instance_error import InstanceError
 from runtara_sdk.iso_time import iso_time
 from runtara_sdk.management.agent_models import CapabilityTestResult
+from runtara_sdk.management.step_models import MetricsBucket, ScopeInfo, StepPage, StepSummary, TenantMetrics
 from runtara_sdk.models import InstanceStatus
 
 
@@ -55,10 +56,11 @@ class ImageInfo:
 
 @dataclass(frozen=True, slots=True)
 class ImagePage:
-    """A page of images and the number of all that match."""
+    """A page of images, the number of all that match, and the token of the next page; None on the last one."""
 
     images: tuple[ImageInfo, ...]
     total_count: int
+    next_page_token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,10 +202,11 @@ class InstanceSummary:
 
 @dataclass(frozen=True, slots=True)
 class InstancePage:
-    """A page of instances and the number of all that match."""
+    """A page of instances, the number of all that match, and the token of the next page; None on the last one."""
 
     instances: tuple[InstanceSummary, ...]
     total_count: int
+    next_page_token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,10 +221,11 @@ class CheckpointSummary:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointPage:
-    """A page of checkpoints, newest first, and the number of all that match."""
+    """A page of checkpoints, newest first, the number of all that match, and the token of the next page, if any."""
 
     checkpoints: tuple[CheckpointSummary, ...]
     total_count: int
+    next_page_token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,10 +253,11 @@ class EventInfo:
 
 @dataclass(frozen=True, slots=True)
 class EventPage:
-    """A page of events and the number of all that match."""
+    """A page of events, the number of all that match, and the token of the next page; None on the last one."""
 
     events: tuple[EventInfo, ...]
     total_count: int
+    next_page_token: str | None = None
 
 
 Answer = (
@@ -275,17 +280,25 @@ Answer = (
     | EventPage
     | EventInfo
     | CapabilityTestResult
+    | StepPage
+    | StepSummary
+    | ScopeInfo
+    | TenantMetrics
+    | MetricsBucket
 )
 
 
 def as_json(answer: Answer) -> dict[str, Any]:
     """An answer as JSON-ready values, with the names of its fields; the error of an instance is an object or a text.
 
-    Beside each time in milliseconds, such as `created_at_ms`, stands the same in ISO 8601, as `created_at`.
+    Beside each time in milliseconds, such as `created_at_ms`, stands the same in ISO 8601, as `created_at`. The token
+    of a next page is there when there is one.
     """
     document: dict[str, Any] = {}
     for field in fields(answer):
         value = getattr(answer, field.name)
+        if field.name == "next_page_token" and value is None:
+            continue
         if isinstance(value, InstanceError):
             document[field.name] = value.as_json()
         elif isinstance(value, tuple):
@@ -294,6 +307,6 @@ def as_json(answer: Answer) -> dict[str, Any]:
             document[field.name] = as_json(value)
         else:
             document[field.name] = value
-        if field.name.endswith("_at_ms"):
+        if field.name.endswith(("_at_ms", "_time_ms")):
             document[field.name.removesuffix("_ms")] = None if value is None else iso_time(value)
     return document
