@@ -27,11 +27,11 @@ from runtara_sdk.management.models import (
     RetriedInstance,
     RetriedInstances,
     RetryOutcome,
-    RunnerType,
     StartedInstance,
     as_json,
 )
 from runtara_sdk.management.settings import ManagementSettings
+from runtara_sdk.resource_limits import ResourceLimits
 
 __all__ = [
     "AgentInfo",
@@ -56,10 +56,10 @@ __all__ = [
     "ManagementSdk",
     "ManagementSettings",
     "RegisteredImage",
+    "ResourceLimits",
     "RetriedInstance",
     "RetriedInstances",
     "RetryOutcome",
-    "RunnerType",
     "StartedInstance",
     "as_json",
 ]

@@ -42,6 +42,7 @@ from runtara_environment.runners.oci.bundle import (
     DEFAULT_CPU_CORES,
     DEFAULT_MEMORY_BYTES,
     DEFAULT_PROCESSES,
+    DEFAULT_TMP_BYTES,
     INIT_PATH,
     Container,
     write_bundle,
@@ -94,6 +95,13 @@ class OciRunner(Runner):
     """Runs programs in containers."""
 
     runner_type: ClassVar[str] = "oci"
+    default_limits: ClassVar[Limits] = Limits(
+        memory_bytes=DEFAULT_MEMORY_BYTES,
+        cpu_cores=DEFAULT_CPU_CORES,
+        processes=DEFAULT_PROCESSES,
+        open_files=_DEFAULT_OPEN_FILES,
+        tmp_bytes=DEFAULT_TMP_BYTES,
+    )
 
     _tried: ClassVar[dict[OciSettings, tuple[Runtime | None, str]]] = {}
     """What has been found to work in the life of this process, or why nothing does."""
@@ -116,7 +124,7 @@ class OciRunner(Runner):
             else Capability(False, f"the kernel has no cgroup controller {controller}")
             for name, controller in (("memory_limit", "memory"), ("cpu_limit", "cpu"), ("process_limit", "pids"))
         }
-        for name in ("file_size_limit", "open_files_limit", "network_host", "network_none"):
+        for name in ("file_size_limit", "open_files_limit", "tmp_limit", "network_host", "network_none"):
             capabilities[name] = Capability(True)
         capabilities["network_pasta"] = Capability(False, _NO_PASTA)
         return RunnerProbe(True, f"container, {text}", capabilities)
@@ -288,6 +296,7 @@ def _prepare(spec: LaunchSpec, place: ContainerPlace, directory: LaunchDirectory
             memory_bytes=limits.memory_bytes or DEFAULT_MEMORY_BYTES,
             cpu_cores=limits.cpu_cores or DEFAULT_CPU_CORES,
             processes=limits.processes or DEFAULT_PROCESSES,
+            tmp_bytes=limits.tmp_bytes or DEFAULT_TMP_BYTES,
             limits_swap=hierarchy.limits_swap,
         )
     )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
+from runtara_sdk.cli.ctl.limit_options import limit_options, limits_of
 from runtara_sdk.cli.ctl.target import ask, common_options, print_done, print_id, print_json, print_lines, wants_json
 from runtara_sdk.cli.text import table
 from runtara_sdk.iso_time import iso_time
@@ -16,20 +18,22 @@ from runtara_sdk.iso_time import iso_time
 @click.option("--tenant", required=True, help="Owner of the image.")
 @click.option("--name", required=True, help="Name of the image.")
 @click.option("--description", help="Free text.")
-@click.option("--runner", type=click.Choice(["native", "oci"]), default="native", help="What is to run it.")
+@click.option("--runner", metavar="NAME", help="Launch it with this runner alone: oci, native or another one.")
+@limit_options
 @common_options
-def register(binary: Path, tenant: str, name: str, description: str | None, runner: str) -> None:
+def register(binary: Path, tenant: str, name: str, description: str | None, runner: str | None, **limits: Any) -> None:
     """Upload an artifact as an image; prints the image id.
 
-    \b
-    Example:
-      runtara-ctl register --binary order.bin --tenant acme --name order
-    """
-    from runtara_sdk.management import RunnerType
+    Limits hold for every launch of its instances; a start may give others.
 
+    \b
+    Examples:
+      runtara-ctl register --binary order.bin --tenant acme --name order
+      runtara-ctl register --binary order.bin --tenant acme --name order --runner oci --memory 1GiB --cpu 2
+    """
     image = ask(
         lambda sdk: sdk.register_image_stream(
-            tenant, name, binary, description=description, runner_type=RunnerType(runner)
+            tenant, name, binary, description=description, runner=runner, limits=limits_of(limits)
         )
     )
     print_id(image, image.image_id)
@@ -51,7 +55,7 @@ def list_images(tenant: str | None, limit: int) -> None:
         print_json(page)
         return
     rows = [
-        (item.image_id, item.name, item.tenant_id, item.runner_type.value, iso_time(item.created_at_ms))
+        (item.image_id, item.name, item.tenant_id, item.runner or "", iso_time(item.created_at_ms))
         for item in page.images
     ]
     print_lines(table(("IMAGE", "NAME", "TENANT", "RUNNER", "CREATED"), rows))
