@@ -25,14 +25,15 @@ _CAPABILITIES: Mapping[str, str] = {
 }
 """What a runner has to be able to do for a bound. What is kept of outputs every runner bounds."""
 
-_VARIABLES: Mapping[str, str] = {
-    "memory_bytes": "MEMORY_BYTES",
-    "cpu_cores": "CPU_CORES",
-    "processes": "PROCESSES",
-    "tmp_bytes": "TMP_BYTES",
-    "output_bytes": "OUTPUT_BYTES",
+_VARIABLES: Mapping[str, tuple[str, str]] = {
+    "memory_bytes": ("RUNTARA_DEFAULT_MEMORY_BYTES", "RUNTARA_MAX_MEMORY_BYTES"),
+    "cpu_cores": ("RUNTARA_DEFAULT_CPU_CORES", "RUNTARA_MAX_CPU_CORES"),
+    "processes": ("RUNTARA_DEFAULT_PROCESSES", "RUNTARA_MAX_PROCESSES"),
+    "tmp_bytes": ("RUNTARA_DEFAULT_TMP_BYTES", "RUNTARA_MAX_TMP_BYTES"),
+    "output_bytes": ("RUNTARA_DEFAULT_OUTPUT_BYTES", "RUNTARA_MAX_OUTPUT_BYTES"),
 }
-"""Bounds that the operator has a say in: RUNTARA_DEFAULT_NAME and RUNTARA_MAX_NAME."""
+"""Bounds that the operator has a say in: where nobody else names any, and at most."""
+_DEFAULT, _MAX = 0, 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +52,12 @@ class LimitPolicy:
     def from_environment(cls, reader: EnvironmentReader | None = None) -> LimitPolicy:
         """Read the variables; raises `ConfigurationError` naming what is wrong."""
         reader = reader or EnvironmentReader()
-        policy = cls(_read(reader, "DEFAULT"), _read(reader, "MAX"))
+        policy = cls(_read(reader, _DEFAULT), _read(reader, _MAX))
         for name, value in policy.defaults.given().items():
             most = getattr(policy.maxima, name)
             if most is not None and value > most:
-                raise ConfigurationError(
-                    f"RUNTARA_DEFAULT_{_VARIABLES[name]}={value} is more than RUNTARA_MAX_{_VARIABLES[name]}={most}"
-                )
+                default_variable, most_variable = _VARIABLES[name]
+                raise ConfigurationError(f"{default_variable}={value} is more than {most_variable}={most}")
         return policy
 
     def require_allowed(self, asked: ResourceLimits) -> None:
@@ -68,8 +68,7 @@ class LimitPolicy:
             if most is not None and value > most:
                 raise InvalidInputError(
                     f"limits.{name} is {format_limit(name, value)}, and this environment allows at most "
-                    f"{format_limit(name, most)}: ask for less, or let its operator raise "
-                    f"RUNTARA_MAX_{_VARIABLES[name]}"
+                    f"{format_limit(name, most)}: ask for less, or let its operator raise {_VARIABLES[name][_MAX]}"
                 )
 
     def of_launch(self, asked: ResourceLimits, own: Limits, probe: RunnerProbe) -> Limits:
@@ -96,13 +95,8 @@ class LimitPolicy:
         for name in {**self.defaults.given(), **self.maxima.given()}:
             obstacle = _obstacle(name, probe)
             if obstacle is not None:
-                logger.warning(
-                    "RUNTARA_DEFAULT_%s and RUNTARA_MAX_%s bound no launch of the runner %s: %s",
-                    _VARIABLES[name],
-                    _VARIABLES[name],
-                    runner_type,
-                    obstacle,
-                )
+                variables = " and ".join(_VARIABLES[name])
+                logger.warning("%s bound no launch of the runner %s: %s", variables, runner_type, obstacle)
 
 
 def unenforceable(asked: ResourceLimits, runner_type: str, probe: RunnerProbe) -> str | None:
@@ -123,17 +117,17 @@ def _obstacle(name: str, probe: RunnerProbe) -> str | None:
     return None if capability.available else capability.reason
 
 
-def _read(reader: EnvironmentReader, kind: str) -> ResourceLimits:
+def _read(reader: EnvironmentReader, kind: int) -> ResourceLimits:
     bounds: dict[str, Any] = {}
-    for name, variable in _VARIABLES.items():
-        text = reader.optional_text(f"RUNTARA_{kind}_{variable}")
+    for name, variables in _VARIABLES.items():
+        text = reader.optional_text(variables[kind])
         if text is None:
             continue
         try:
             bounds[name] = float(text) if name == "cpu_cores" else int(text)
             ResourceLimits(**{name: bounds[name]}).require_usable()
         except ValueError:
-            raise ConfigurationError(f"RUNTARA_{kind}_{variable}={text!r} is not a number") from None
+            raise ConfigurationError(f"{variables[kind]}={text!r} is not a number") from None
         except InvalidInputError as error:
-            raise ConfigurationError(f"RUNTARA_{kind}_{variable}={text!r}: {error.message}") from None
+            raise ConfigurationError(f"{variables[kind]}={text!r}: {error.message}") from None
     return ResourceLimits(**bounds)
