@@ -231,7 +231,7 @@ class ExitReport:
 
     Attributes:
         reason: CRASHED for any exit nobody asked for (core decides what it means from the state the instance
-            reported itself), TIMEOUT, CANCELLED after a stop, HEARTBEAT_TIMEOUT, ENVIRONMENT_RESTART.
+            reported itself), OUT_OF_MEMORY, TIMEOUT, CANCELLED after a stop, HEARTBEAT_TIMEOUT, ENVIRONMENT_RESTART.
         exit_code: as by `wait`; negative is the number of the signal that killed it; None when unknown.
         stderr_tail: the last lines, at most 8 KiB.
     """

@@ -354,7 +354,10 @@ class Storage(ABC):
     async def report_exit(self, key: LeaseKey, report: ExitReport, *, limits: CoreLimits, now_ms: int) -> ExitDecision:
         """Say that the process of a launch has ended; stores metrics, exit code and stderr and drops the lease.
 
-        A result that the instance reported itself always wins. Running at this epoch: TIMEOUT and HEARTBEAT_TIMEOUT
+        Of an instance are kept the largest memory peak of its launches and the sum of their processor times. A launch
+        counts once, however often its exit is reported and in whatever state the instance is, also when a later launch
+        has begun; of such a one nothing else is kept.
+        A result that the instance reported itself always wins. Running at this epoch: TIMEOUT
         -> failed, CANCELLED -> cancelled; ENVIRONMENT_RESTART and SHUTDOWN_REQUESTED -> suspended and due now; CRASHED
         with exit code 0 -> failed (it never reported a result, and no pause of this launch was withdrawn, which it may
         have obeyed); otherwise suspended and due after a backoff, or failed after too many relaunches without a new

@@ -15,9 +15,11 @@ from runtara_sdk.clock import Clock
 
 from runtara_environment import migrations
 from runtara_environment.data_directory_lock import DataDirectoryLock
+from runtara_environment.launch_rules import LaunchRules
 from runtara_environment.launch_table import LaunchTable
 from runtara_environment.owner import Owner
 from runtara_environment.registry import ImageRegistry
+from runtara_environment.runners.available import AvailableRunners, ReadyRunner
 from runtara_environment.runners.choosing import choose_network, choose_runner
 from runtara_environment.runners.loading import load_runners
 from runtara_environment.service import EnvironmentService
@@ -84,17 +86,28 @@ class Environment:
         self.isolation = probe.isolation
         self.registry = ImageRegistry(self._database, self._data_dir, clock=self._clock)
         launches = LaunchTable(self._database)
+        core_address = self._core_access.address
+        own = ReadyRunner(runner, probe, choose_network(settings.network, runner, probe, core_address))
+        available = AvailableRunners(
+            runners,
+            own,
+            self._clock,
+            network=settings.network,
+            core_address=core_address,
+            nameable=settings.image_runners,
+        )
+        settings.limits.warn_of_unenforced(own.name, probe)
         launcher = Launcher(
             self.registry,
             launches,
             runners,
-            runner,
+            available,
             self._core_access,
             self._data_dir,
             self._clock,
             default_timeout_seconds=settings.default_timeout_seconds,
+            limits=settings.limits,
             network=self._network,
-            network_mode=choose_network(settings.network, runner, probe, self._core_access.address),
             bundles_directory=settings.bundles_directory,
         )
         owner = Owner.of_this_process(self._data_dir)
@@ -104,7 +117,14 @@ class Environment:
         if only_instance is None:
             self._sweep = RunDirectorySweep(self._data_dir, self._core, launches, self._clock)
         workspaces = Workspaces(self._data_dir, launches)
-        self.service = EnvironmentService(self._core, self.registry, self._supervisor, self._clock, workspaces)
+        self.service = EnvironmentService(
+            self._core,
+            self.registry,
+            self._supervisor,
+            self._clock,
+            workspaces,
+            LaunchRules(settings.limits, available),
+        )
 
     async def start(self) -> None:
         """Take over what dead environments of this host left, launch what is due, and sweep old run directories."""

@@ -64,6 +64,7 @@ class Limits:
         processes: processes and threads at once.
         file_size_bytes: size of any one file that the program writes.
         open_files: open file descriptors per process.
+        tmp_bytes: size of `/tmp`, where the program has one of its own.
         output_bytes: what is kept of stdout and of stderr each; older output goes first.
     """
 
@@ -72,6 +73,7 @@ class Limits:
     processes: int | None = None
     file_size_bytes: int | None = None
     open_files: int | None = None
+    tmp_bytes: int | None = None
     output_bytes: int = DEFAULT_OUTPUT_BYTES
 
 
@@ -163,7 +165,8 @@ class RunnerProbe:
 
     Attributes:
         available: it can launch at all; `reason` says why not.
-        capabilities: by name: `memory_limit`, `cpu_limit`, `process_limit`, `network_pasta`, `network_none`, ...
+        capabilities: by name: `memory_limit`, `cpu_limit`, `process_limit`, `file_size_limit`, `open_files_limit`,
+            `tmp_limit`, `network_host`, `network_none`, `network_pasta`, ... What is not there is not offered.
         isolation: a word or two shown wherever the runner is shown (`none`, `container`).
     """
 
@@ -198,9 +201,15 @@ class LaunchedProcess(ABC):
 
 
 class Runner(ABC):
-    """Starts programs and finds them again."""
+    """Starts programs and finds them again.
+
+    Attributes:
+        runner_type: its name, by which settings and images choose it.
+        default_limits: the bounds of a launch whose `Limits` name none.
+    """
 
     runner_type: ClassVar[str]
+    default_limits: ClassVar[Limits] = Limits()
 
     @abstractmethod
     async def probe(self) -> RunnerProbe:

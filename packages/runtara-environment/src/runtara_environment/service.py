@@ -27,10 +27,12 @@ from runtara_sdk.clock import Clock
 from runtara_sdk.errors import InstanceExistsError, InstanceNotFoundError, InvalidInputError, InvalidStateError
 from runtara_sdk.identifiers import validate_identifier
 from runtara_sdk.models import CustomSignal, InstanceStatus, SignalType
+from runtara_sdk.resource_limits import UNLIMITED, ResourceLimits
 from runtara_sdk.strict_json import parse_strict_json
 
 import runtara_environment
 from runtara_environment.launch_options import LaunchOptions, require_acceptable_variables
+from runtara_environment.launch_rules import LaunchRules
 from runtara_environment.registry import ImageRegistry
 from runtara_environment.restarts import Restarts
 from runtara_environment.supervision.supervisor import Supervisor
@@ -92,7 +94,9 @@ class EnvironmentService:
         supervisor: Supervisor,
         clock: Clock,
         workspaces: Workspaces,
+        rules: LaunchRules,
     ) -> None:
+        self._rules = rules
         self._core = core
         self._registry = registry
         self._supervisor = supervisor
@@ -145,6 +149,7 @@ class EnvironmentService:
         timeout_seconds: int | None = None,
         env: Mapping[str, str] | None = None,
         cancel_grace_seconds: int | None = None,
+        limits: ResourceLimits = UNLIMITED,
     ) -> StartedInstance:
         """Accept a start; the instance is launched as soon as a slot is free.
 
@@ -159,7 +164,10 @@ class EnvironmentService:
         require_acceptable_variables(env or {})
         # Whether the artifact is on this host matters to the host that launches, which may be another.
         image = await self._registry.get(image_id, tenant_id)
-        options = LaunchOptions(image.digest, timeout_seconds, dict(env or {}), cancel_grace_seconds)
+        options = LaunchOptions(
+            image.digest, timeout_seconds, dict(env or {}), cancel_grace_seconds, limits, image.limits, image.runner
+        )
+        await self._rules.require_acceptable(options.asked_limits, image.runner)
         new = NewInstance(
             instance_id=instance_id,
             tenant_id=tenant_id,
@@ -174,6 +182,10 @@ class EnvironmentService:
         if not created.deduplicated:
             return StartedInstance(instance_id)
         return StartedInstance(instance_id, await self._earlier_start(new, image.digest))
+
+    async def require_acceptable(self, limits: ResourceLimits, runner: str | None) -> None:
+        """Raise `InvalidInputError` for limits that an image must not ask for here."""
+        await self._rules.require_acceptable(limits, runner)
 
     def expect_artifact(self, image_id: str) -> None:
         """Say that the artifact of an image has come to this host: what waited for it is launched."""

@@ -43,6 +43,7 @@ _ENDS_OF_ENVIRONMENTS = (TerminationReason.ENVIRONMENT_RESTART, TerminationReaso
 _EXPLAINED_ENDS = {
     TerminationReason.TIMEOUT: "the process ran longer than its timeout and was stopped",
     TerminationReason.HEARTBEAT_TIMEOUT: "the process was not heard of for too long and was stopped",
+    TerminationReason.OUT_OF_MEMORY: "the program ran out of memory and was killed",
     TerminationReason.ENVIRONMENT_RESTART: "the process ended with its environment",
     TerminationReason.SHUTDOWN_REQUESTED: "the process was stopped with its environment",
 }
@@ -223,13 +224,13 @@ class MemoryStorage(RestartVerbs):
 
     async def report_exit(self, key: LeaseKey, report: ExitReport, *, limits: CoreLimits, now_ms: int) -> ExitDecision:
         record = self.record(key.instance_id)
+        record.count_usage(key.epoch, report)
         if record.epoch != key.epoch:
             return ExitDecision(record.status, record.wake_at_ms, stale=True)
         stderr = tail(report.stderr_tail, _STDERR_CHARACTERS)
         record.stderr = stderr or record.stderr
-        for name in ("exit_code", "memory_peak_bytes", "cpu_usage_usec"):
-            if getattr(report, name) is not None:
-                setattr(record, name, getattr(report, name))
+        if report.exit_code is not None:
+            record.exit_code = report.exit_code
         if record.is_running:
             _end(record, report, limits.recovery, now_ms)
         return ExitDecision(record.status, record.wake_at_ms)
@@ -368,8 +369,7 @@ def _end(record: Record, report: ExitReport, policy: RecoveryPolicy, now_ms: int
     if reason is TerminationReason.CANCELLED:
         record.become(InstanceStatus.CANCELLED, reason, now_ms)
         return
-    timed_out = reason in (TerminationReason.TIMEOUT, TerminationReason.HEARTBEAT_TIMEOUT)
-    if timed_out and not record.waiting_for(SignalType.CANCEL):
+    if reason is TerminationReason.TIMEOUT and not record.waiting_for(SignalType.CANCEL):
         record.failed_launches = 0
         record.become(InstanceStatus.FAILED, reason, now_ms, error=error)
         return

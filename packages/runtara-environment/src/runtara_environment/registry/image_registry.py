@@ -18,6 +18,7 @@ from runtara_core.database import Database, Row, Transaction
 from runtara_sdk.clock import Clock, SystemClock
 from runtara_sdk.errors import ImageNotFoundError, InvalidInputError, InvalidStateError, StorageError
 from runtara_sdk.identifiers import validate_identifier
+from runtara_sdk.resource_limits import UNLIMITED, ResourceLimits
 
 from runtara_environment.registry.artifact_store import MAX_ARTIFACT_BYTES, ArtifactStore, StoredArtifact
 from runtara_environment.registry.models import Image, ImageArtifact, ImageKey, ImagePage
@@ -55,6 +56,8 @@ class ImageRegistry:
         artifact: bytes | AsyncIterable[bytes],
         description: str | None = None,
         runner_type: str = "native",
+        runner: str | None = None,
+        limits: ResourceLimits = UNLIMITED,
         metadata: Mapping[str, Any] | None = None,
         expected_size: int | None = None,
         expected_sha256: str | None = None,
@@ -66,7 +69,9 @@ class ImageRegistry:
             name: unique within the tenant.
             artifact: the content, whole or in chunks.
             description: free text.
-            runner_type: what is to run it.
+            runner_type: what an original client says of its runner.
+            runner: name of the runner that must launch it; None leaves it to the environment.
+            limits: bounds of its launches, where a start says nothing else.
             metadata: free JSON object.
             expected_size: bytes that the artifact must have.
             expected_sha256: hexadecimal digest that the artifact must have.
@@ -76,6 +81,9 @@ class ImageRegistry:
         validate_identifier("tenant_id", tenant_id)
         validate_identifier("name", name)
         validate_identifier("runner_type", runner_type)
+        if runner is not None:
+            validate_identifier("runner", runner)
+        limits.require_usable()
         if description is not None and len(description) > _MAX_DESCRIPTION_LENGTH:
             raise InvalidInputError(
                 f"description has {len(description)} characters: at most {_MAX_DESCRIPTION_LENGTH} are accepted"
@@ -114,6 +122,8 @@ class ImageRegistry:
                 image_id=image_id,
                 description=description,
                 runner_type=runner_type,
+                runner=runner,
+                limits=limits.encode(),
                 metadata=metadata_json,
                 version=version["version"] if version is not None else None,
                 now_ms=now_ms,
@@ -133,6 +143,8 @@ class ImageRegistry:
         name: str,
         description: str | None = None,
         runner_type: str = "native",
+        runner: str | None = None,
+        limits: ResourceLimits = UNLIMITED,
         metadata: Mapping[str, Any] | None = None,
         expected_size: int | None = None,
         expected_sha256: str | None = None,
@@ -144,6 +156,8 @@ class ImageRegistry:
             artifact=_read(path),
             description=description,
             runner_type=runner_type,
+            runner=runner,
+            limits=limits,
             metadata=metadata,
             expected_size=expected_size,
             expected_sha256=expected_sha256,
@@ -275,7 +289,7 @@ class ImageRegistry:
 
 
 def _image(row: Row) -> Image:
-    metadata = row["metadata"]
+    metadata, limits = row["metadata"], row["limits"]
     return Image(
         image_id=row["image_id"],
         tenant_id=row["tenant_id"],
@@ -290,6 +304,8 @@ def _image(row: Row) -> Image:
         created_at_ms=row["created_at_ms"],
         updated_at_ms=row["updated_at_ms"],
         is_deleted=row["deleted_at_ms"] is not None,
+        limits=UNLIMITED if limits is None else ResourceLimits.from_json(json.loads(limits)),
+        runner=row["runner"],
     )
 
 

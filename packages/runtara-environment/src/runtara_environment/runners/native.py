@@ -42,6 +42,7 @@ _FORCE_TIMEOUT_SECONDS = 5.0
 _UNAVAILABLE = {
     "cpu_limit": "needs a cgroup: use a container runner",
     "process_limit": "RLIMIT_NPROC counts all processes of the user: use a container runner",
+    "tmp_limit": "the program shares the host's /tmp: use a container runner",
     "network_pasta": "the program shares the host's network: use a container runner",
     "network_none": "the program shares the host's network: use a container runner",
 }
@@ -228,6 +229,8 @@ def _problems(spec: LaunchSpec) -> Iterator[str]:
         yield f"cpu limit: {_UNAVAILABLE['cpu_limit']}"
     if spec.limits.processes is not None:
         yield f"process limit: {_UNAVAILABLE['process_limit']}"
+    if spec.limits.tmp_bytes is not None:
+        yield f"limit of /tmp: {_UNAVAILABLE['tmp_limit']}"
     if spec.network is not NetworkMode.HOST:
         yield f"network {spec.network}: {_UNAVAILABLE['network_none']}"
 

@@ -2,6 +2,7 @@
 
 -- fragment: image_columns
 images.image_id, images.tenant_id, images.name, images.description, images.runner_type, images.metadata,
+images.limits, images.runner,
 images.created_at_ms, images.updated_at_ms, images.deleted_at_ms,
 image_versions.version, image_versions.digest, image_versions.size_bytes, image_versions.kind
 
@@ -27,7 +28,8 @@ FROM image_versions WHERE image_id = :image_id;
 
 -- name: point_image
 UPDATE images
-SET description = :description, runner_type = :runner_type, metadata = :metadata, current_version = :version,
+SET description = :description, runner_type = :runner_type, metadata = :metadata, limits = :limits, runner = :runner,
+    current_version = :version,
     updated_at_ms = :now_ms, deleted_at_ms = NULL
 WHERE image_id = :image_id;
 

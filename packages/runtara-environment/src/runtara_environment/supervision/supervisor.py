@@ -252,7 +252,10 @@ class Supervisor:
             reason = ended.error or "the program could not be started"
             await self._give_back(key, reason, permanent=ended.permanent)
             return
-        report = await exit_report(process, ended, live.stop_reason)
+        memory_bytes = None
+        if ended.out_of_memory:
+            memory_bytes = await persist(self._clock, "look up a limit", lambda: self._launcher.memory_limit(key))
+        report = await exit_report(process, ended, live.stop_reason, memory_bytes)
         decision = await persist(self._clock, "report an exit", lambda: self._core.report_exit(key, report))
         logger.info(
             "instance %s epoch %d ended with exit code %s: %s",

@@ -8,9 +8,11 @@ from runtara_core.models import CheckpointSummary, EventRecord, Instance
 from runtara_core.steps import ScopeInfo, StepStatus, StepSummary
 from runtara_core.tenant_metrics import MetricsBucket, MetricsGranularity
 from runtara_sdk.errors import InvalidInputError
+from runtara_sdk.management.codec import encode_limits
 from runtara_sdk.models import InstanceStatus, SignalType, TerminationReason
 from runtara_sdk.protocol import environment_pb2 as pb
 
+from runtara_environment.launch_options import LaunchOptions
 from runtara_environment.registry import Image
 from runtara_environment.service import EarlierStart
 
@@ -122,8 +124,10 @@ def encode_image(image: Image) -> pb.ImageSummary:
         tenant_id=image.tenant_id,
         name=image.name,
         description=image.description,
-        runner_type=_RUNNER_TYPE[image.runner_type],
+        runner_type=_RUNNER_TYPE.get(image.runner or image.runner_type, pb.RUNNER_NATIVE),
         created_at_ms=image.created_at_ms,
+        limits=encode_limits(image.limits),
+        runner=image.runner or "",
     )
 
 
@@ -145,6 +149,7 @@ def encode_instance_summary(instance: Instance, image_name: str) -> pb.InstanceS
 
 def encode_instance_status(instance: Instance, image_name: str) -> pb.GetInstanceStatusResponse:
     """An instance, whole."""
+    options = _options(instance)
     return pb.GetInstanceStatusResponse(
         instance_id=instance.instance_id,
         status=_STATUS[instance.status],
@@ -169,7 +174,16 @@ def encode_instance_status(instance: Instance, image_name: str) -> pb.GetInstanc
         exit_code=instance.exit_code,
         wake_at_ms=instance.wake_at_ms,
         epoch=instance.epoch,
+        limits=encode_limits(options.asked_limits),
+        runner=options.runner or "",
     )
+
+
+def _options(instance: Instance) -> LaunchOptions:
+    try:
+        return LaunchOptions.decode(instance.launch_options)
+    except InvalidInputError:  # of an instance that no environment launches, or of a later version of this daemon
+        return LaunchOptions("")
 
 
 def encode_checkpoint_summary(summary: CheckpointSummary) -> pb.CheckpointSummary:

@@ -12,6 +12,7 @@ from functools import partial
 from google.protobuf.message import DecodeError
 from runtara_core.wire.dispatch import HANDLER_SECONDS, RpcDispatcher
 from runtara_sdk.errors import InstanceNotFoundError, ProtocolError, RuntaraError
+from runtara_sdk.management.codec import decode_limits
 from runtara_sdk.models import CustomSignal
 from runtara_sdk.protocol import environment_pb2 as pb
 from runtara_sdk.protocol.frame import Frame, FrameType
@@ -134,6 +135,7 @@ class EnvironmentHandler:
                 timeout_seconds=call.timeout_seconds if call.HasField("timeout_seconds") else None,
                 env=dict(call.env),
                 cancel_grace_seconds=call.cancel_grace_seconds if call.HasField("cancel_grace_seconds") else None,
+                limits=decode_limits(call.limits),
             )
         except RuntaraError as error:
             require_final(error)

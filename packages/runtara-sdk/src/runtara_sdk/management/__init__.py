@@ -27,7 +27,6 @@ from runtara_sdk.management.models import (
     RetriedInstance,
     RetriedInstances,
     RetryOutcome,
-    RunnerType,
     StartedInstance,
     as_json,
 )
@@ -41,6 +40,7 @@ from runtara_sdk.management.step_models import (
     StepSummary,
     TenantMetrics,
 )
+from runtara_sdk.resource_limits import ResourceLimits
 
 __all__ = [
     "AgentInfo",
@@ -67,10 +67,10 @@ __all__ = [
     "MetricsBucket",
     "MetricsGranularity",
     "RegisteredImage",
+    "ResourceLimits",
     "RetriedInstance",
     "RetriedInstances",
     "RetryOutcome",
-    "RunnerType",
     "ScopeInfo",
     "StartedInstance",
     "StepPage",

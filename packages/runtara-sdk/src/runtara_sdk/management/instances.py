@@ -14,6 +14,7 @@ from runtara_sdk.management.models import InstanceInfo, StartedInstance
 from runtara_sdk.models import SignalType
 from runtara_sdk.outcome import encode_json
 from runtara_sdk.protocol import environment_pb2 as pb
+from runtara_sdk.resource_limits import ResourceLimits
 
 
 class InstanceVerbs(EnvironmentConnection):
@@ -29,6 +30,7 @@ class InstanceVerbs(EnvironmentConnection):
         timeout_seconds: int | None = None,
         env: Mapping[str, str] | None = None,
         cancel_grace_seconds: int | None = None,
+        limits: ResourceLimits | None = None,
     ) -> StartedInstance:
         """Start an instance of an image.
 
@@ -44,6 +46,7 @@ class InstanceVerbs(EnvironmentConnection):
             timeout_seconds: bound of the run; None leaves it to the environment.
             env: further variables of the process.
             cancel_grace_seconds: how long the program has to obey a cancel before it is killed; None is 30 s.
+            limits: bounds of every launch; those that are None are the image's.
         """
         message = pb.StartInstanceRequest(
             image_id=image_id,
@@ -53,6 +56,7 @@ class InstanceVerbs(EnvironmentConnection):
             timeout_seconds=timeout_seconds,
             env=env or {},
             cancel_grace_seconds=cancel_grace_seconds,
+            limits=codec.encode_limits(limits),
         )
         response = await self._call(pb.RpcRequest(start_instance=message), "start_instance")
         answer = response.start_instance

@@ -6,7 +6,6 @@ Stored bytes that are JSON appear as the value; other UTF-8 as text, anything el
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from enum import StrEnum
 from typing import Any
 
 from runtara_sdk.instance_error import InstanceError
@@ -14,14 +13,7 @@ from runtara_sdk.iso_time import iso_time
 from runtara_sdk.management.agent_models import CapabilityTestResult
 from runtara_sdk.management.step_models import MetricsBucket, ScopeInfo, StepPage, StepSummary, TenantMetrics
 from runtara_sdk.models import InstanceStatus
-
-
-class RunnerType(StrEnum):
-    """What runs an image."""
-
-    OCI = "oci"
-    NATIVE = "native"
-    WASM = "wasm"
+from runtara_sdk.resource_limits import UNLIMITED, ResourceLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +36,20 @@ class RegisteredImage:
 
 @dataclass(frozen=True, slots=True)
 class ImageInfo:
-    """An image of the registry."""
+    """An image of the registry.
+
+    Attributes:
+        runner: the runner that must launch it, such as `oci`; None when the environment chooses.
+        limits: bounds of its launches, where a start says nothing else.
+    """
 
     image_id: str
     tenant_id: str
     name: str
     description: str | None
-    runner_type: RunnerType
+    runner: str | None
     created_at_ms: int
+    limits: ResourceLimits = UNLIMITED
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +156,14 @@ class ForkedInstance:
 
 @dataclass(frozen=True, slots=True)
 class InstanceInfo:
-    """All that is known of an instance."""
+    """All that is known of an instance.
+
+    Attributes:
+        memory_peak_bytes: the largest of its ended launches.
+        cpu_usage_usec: the sum of its ended launches, user and system time.
+        limits: bounds of its launches, as start and image gave them; others are the environment's.
+        runner: the runner that must launch it; None when the environment chooses.
+    """
 
     instance_id: str
     tenant_id: str
@@ -182,6 +187,8 @@ class InstanceInfo:
     memory_peak_bytes: int | None = None
     cpu_usage_usec: int | None = None
     epoch: int = 0
+    limits: ResourceLimits = UNLIMITED
+    runner: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +310,8 @@ def as_json(answer: Answer) -> dict[str, Any]:
             document[field.name] = value.as_json()
         elif isinstance(value, tuple):
             document[field.name] = [as_json(item) for item in value]
+        elif isinstance(value, ResourceLimits):
+            document[field.name] = value.given()
         elif isinstance(value, EarlierStart):
             document[field.name] = as_json(value)
         else:

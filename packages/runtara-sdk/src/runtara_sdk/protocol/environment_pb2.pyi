@@ -76,21 +76,43 @@ class HealthCheckResponse(_message.Message):
     active_instances: int
     def __init__(self, healthy: _Optional[bool] = ..., version: _Optional[str] = ..., uptime_ms: _Optional[int] = ..., active_instances: _Optional[int] = ...) -> None: ...
 
+class ResourceLimits(_message.Message):
+    __slots__ = ("memory_bytes", "cpu_cores", "processes", "file_size_bytes", "open_files", "tmp_bytes", "output_bytes")
+    MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CPU_CORES_FIELD_NUMBER: _ClassVar[int]
+    PROCESSES_FIELD_NUMBER: _ClassVar[int]
+    FILE_SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    OPEN_FILES_FIELD_NUMBER: _ClassVar[int]
+    TMP_BYTES_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    memory_bytes: int
+    cpu_cores: float
+    processes: int
+    file_size_bytes: int
+    open_files: int
+    tmp_bytes: int
+    output_bytes: int
+    def __init__(self, memory_bytes: _Optional[int] = ..., cpu_cores: _Optional[float] = ..., processes: _Optional[int] = ..., file_size_bytes: _Optional[int] = ..., open_files: _Optional[int] = ..., tmp_bytes: _Optional[int] = ..., output_bytes: _Optional[int] = ...) -> None: ...
+
 class RegisterImageRequest(_message.Message):
-    __slots__ = ("tenant_id", "name", "description", "binary", "runner_type", "metadata")
+    __slots__ = ("tenant_id", "name", "description", "binary", "runner_type", "metadata", "limits", "runner")
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     BINARY_FIELD_NUMBER: _ClassVar[int]
     RUNNER_TYPE_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    RUNNER_FIELD_NUMBER: _ClassVar[int]
     tenant_id: str
     name: str
     description: str
     binary: bytes
     runner_type: RunnerType
     metadata: bytes
-    def __init__(self, tenant_id: _Optional[str] = ..., name: _Optional[str] = ..., description: _Optional[str] = ..., binary: _Optional[bytes] = ..., runner_type: _Optional[_Union[RunnerType, str]] = ..., metadata: _Optional[bytes] = ...) -> None: ...
+    limits: ResourceLimits
+    runner: str
+    def __init__(self, tenant_id: _Optional[str] = ..., name: _Optional[str] = ..., description: _Optional[str] = ..., binary: _Optional[bytes] = ..., runner_type: _Optional[_Union[RunnerType, str]] = ..., metadata: _Optional[bytes] = ..., limits: _Optional[_Union[ResourceLimits, _Mapping]] = ..., runner: _Optional[str] = ...) -> None: ...
 
 class RegisterImageResponse(_message.Message):
     __slots__ = ("success", "image_id", "error", "error_code", "version")
@@ -107,7 +129,7 @@ class RegisterImageResponse(_message.Message):
     def __init__(self, success: _Optional[bool] = ..., image_id: _Optional[str] = ..., error: _Optional[str] = ..., error_code: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...
 
 class RegisterImageStreamStart(_message.Message):
-    __slots__ = ("tenant_id", "name", "description", "binary_size", "runner_type", "metadata", "sha256")
+    __slots__ = ("tenant_id", "name", "description", "binary_size", "runner_type", "metadata", "sha256", "limits", "runner")
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
@@ -115,6 +137,8 @@ class RegisterImageStreamStart(_message.Message):
     RUNNER_TYPE_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
     SHA256_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    RUNNER_FIELD_NUMBER: _ClassVar[int]
     tenant_id: str
     name: str
     description: str
@@ -122,7 +146,9 @@ class RegisterImageStreamStart(_message.Message):
     runner_type: RunnerType
     metadata: bytes
     sha256: str
-    def __init__(self, tenant_id: _Optional[str] = ..., name: _Optional[str] = ..., description: _Optional[str] = ..., binary_size: _Optional[int] = ..., runner_type: _Optional[_Union[RunnerType, str]] = ..., metadata: _Optional[bytes] = ..., sha256: _Optional[str] = ...) -> None: ...
+    limits: ResourceLimits
+    runner: str
+    def __init__(self, tenant_id: _Optional[str] = ..., name: _Optional[str] = ..., description: _Optional[str] = ..., binary_size: _Optional[int] = ..., runner_type: _Optional[_Union[RunnerType, str]] = ..., metadata: _Optional[bytes] = ..., sha256: _Optional[str] = ..., limits: _Optional[_Union[ResourceLimits, _Mapping]] = ..., runner: _Optional[str] = ...) -> None: ...
 
 class ListImagesRequest(_message.Message):
     __slots__ = ("tenant_id", "limit", "offset", "page_token")
@@ -147,20 +173,24 @@ class ListImagesResponse(_message.Message):
     def __init__(self, images: _Optional[_Iterable[_Union[ImageSummary, _Mapping]]] = ..., total_count: _Optional[int] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class ImageSummary(_message.Message):
-    __slots__ = ("image_id", "tenant_id", "name", "description", "runner_type", "created_at_ms")
+    __slots__ = ("image_id", "tenant_id", "name", "description", "runner_type", "created_at_ms", "limits", "runner")
     IMAGE_ID_FIELD_NUMBER: _ClassVar[int]
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     RUNNER_TYPE_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    RUNNER_FIELD_NUMBER: _ClassVar[int]
     image_id: str
     tenant_id: str
     name: str
     description: str
     runner_type: RunnerType
     created_at_ms: int
-    def __init__(self, image_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., name: _Optional[str] = ..., description: _Optional[str] = ..., runner_type: _Optional[_Union[RunnerType, str]] = ..., created_at_ms: _Optional[int] = ...) -> None: ...
+    limits: ResourceLimits
+    runner: str
+    def __init__(self, image_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., name: _Optional[str] = ..., description: _Optional[str] = ..., runner_type: _Optional[_Union[RunnerType, str]] = ..., created_at_ms: _Optional[int] = ..., limits: _Optional[_Union[ResourceLimits, _Mapping]] = ..., runner: _Optional[str] = ...) -> None: ...
 
 class GetImageRequest(_message.Message):
     __slots__ = ("image_id", "tenant_id")
@@ -197,7 +227,7 @@ class DeleteImageResponse(_message.Message):
     def __init__(self, success: _Optional[bool] = ..., error: _Optional[str] = ..., error_code: _Optional[str] = ...) -> None: ...
 
 class StartInstanceRequest(_message.Message):
-    __slots__ = ("image_id", "tenant_id", "instance_id", "input", "timeout_seconds", "env", "cancel_grace_seconds")
+    __slots__ = ("image_id", "tenant_id", "instance_id", "input", "timeout_seconds", "env", "cancel_grace_seconds", "limits")
     class EnvEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -212,6 +242,7 @@ class StartInstanceRequest(_message.Message):
     TIMEOUT_SECONDS_FIELD_NUMBER: _ClassVar[int]
     ENV_FIELD_NUMBER: _ClassVar[int]
     CANCEL_GRACE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
     image_id: str
     tenant_id: str
     instance_id: str
@@ -219,7 +250,8 @@ class StartInstanceRequest(_message.Message):
     timeout_seconds: int
     env: _containers.ScalarMap[str, str]
     cancel_grace_seconds: int
-    def __init__(self, image_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., instance_id: _Optional[str] = ..., input: _Optional[bytes] = ..., timeout_seconds: _Optional[int] = ..., env: _Optional[_Mapping[str, str]] = ..., cancel_grace_seconds: _Optional[int] = ...) -> None: ...
+    limits: ResourceLimits
+    def __init__(self, image_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., instance_id: _Optional[str] = ..., input: _Optional[bytes] = ..., timeout_seconds: _Optional[int] = ..., env: _Optional[_Mapping[str, str]] = ..., cancel_grace_seconds: _Optional[int] = ..., limits: _Optional[_Union[ResourceLimits, _Mapping]] = ...) -> None: ...
 
 class StartInstanceResponse(_message.Message):
     __slots__ = ("success", "instance_id", "error", "deduplicated", "error_code", "earlier")
@@ -356,7 +388,7 @@ class GetInstanceStatusRequest(_message.Message):
     def __init__(self, instance_id: _Optional[str] = ..., tenant_id: _Optional[str] = ...) -> None: ...
 
 class GetInstanceStatusResponse(_message.Message):
-    __slots__ = ("instance_id", "status", "checkpoint_id", "created_at_ms", "started_at_ms", "finished_at_ms", "output", "error", "image_id", "image_name", "tenant_id", "input", "heartbeat_at_ms", "retry_count", "max_retries", "memory_peak_bytes", "cpu_usage_usec", "found", "stderr", "termination_reason", "exit_code", "wake_at_ms", "epoch")
+    __slots__ = ("instance_id", "status", "checkpoint_id", "created_at_ms", "started_at_ms", "finished_at_ms", "output", "error", "image_id", "image_name", "tenant_id", "input", "heartbeat_at_ms", "retry_count", "max_retries", "memory_peak_bytes", "cpu_usage_usec", "found", "stderr", "termination_reason", "exit_code", "wake_at_ms", "epoch", "limits", "runner")
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -380,6 +412,8 @@ class GetInstanceStatusResponse(_message.Message):
     EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
     WAKE_AT_MS_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    RUNNER_FIELD_NUMBER: _ClassVar[int]
     instance_id: str
     status: InstanceStatus
     checkpoint_id: str
@@ -403,7 +437,9 @@ class GetInstanceStatusResponse(_message.Message):
     exit_code: int
     wake_at_ms: int
     epoch: int
-    def __init__(self, instance_id: _Optional[str] = ..., status: _Optional[_Union[InstanceStatus, str]] = ..., checkpoint_id: _Optional[str] = ..., created_at_ms: _Optional[int] = ..., started_at_ms: _Optional[int] = ..., finished_at_ms: _Optional[int] = ..., output: _Optional[bytes] = ..., error: _Optional[str] = ..., image_id: _Optional[str] = ..., image_name: _Optional[str] = ..., tenant_id: _Optional[str] = ..., input: _Optional[bytes] = ..., heartbeat_at_ms: _Optional[int] = ..., retry_count: _Optional[int] = ..., max_retries: _Optional[int] = ..., memory_peak_bytes: _Optional[int] = ..., cpu_usage_usec: _Optional[int] = ..., found: _Optional[bool] = ..., stderr: _Optional[str] = ..., termination_reason: _Optional[str] = ..., exit_code: _Optional[int] = ..., wake_at_ms: _Optional[int] = ..., epoch: _Optional[int] = ...) -> None: ...
+    limits: ResourceLimits
+    runner: str
+    def __init__(self, instance_id: _Optional[str] = ..., status: _Optional[_Union[InstanceStatus, str]] = ..., checkpoint_id: _Optional[str] = ..., created_at_ms: _Optional[int] = ..., started_at_ms: _Optional[int] = ..., finished_at_ms: _Optional[int] = ..., output: _Optional[bytes] = ..., error: _Optional[str] = ..., image_id: _Optional[str] = ..., image_name: _Optional[str] = ..., tenant_id: _Optional[str] = ..., input: _Optional[bytes] = ..., heartbeat_at_ms: _Optional[int] = ..., retry_count: _Optional[int] = ..., max_retries: _Optional[int] = ..., memory_peak_bytes: _Optional[int] = ..., cpu_usage_usec: _Optional[int] = ..., found: _Optional[bool] = ..., stderr: _Optional[str] = ..., termination_reason: _Optional[str] = ..., exit_code: _Optional[int] = ..., wake_at_ms: _Optional[int] = ..., epoch: _Optional[int] = ..., limits: _Optional[_Union[ResourceLimits, _Mapping]] = ..., runner: _Optional[str] = ...) -> None: ...
 
 class ListInstancesRequest(_message.Message):
     __slots__ = ("tenant_id", "status", "limit", "offset", "image_id", "created_after_ms", "created_before_ms", "finished_after_ms", "finished_before_ms", "order_by", "image_name_prefix", "statuses", "termination_reasons", "page_token")

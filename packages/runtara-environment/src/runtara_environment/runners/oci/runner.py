@@ -44,6 +44,7 @@ from runtara_environment.runners.oci.bundle import (
     DEFAULT_CPU_CORES,
     DEFAULT_MEMORY_BYTES,
     DEFAULT_PROCESSES,
+    DEFAULT_TMP_BYTES,
     INIT_PATH,
     Container,
     write_bundle,
@@ -109,6 +110,13 @@ class OciRunner(Runner):
     """Runs programs in containers."""
 
     runner_type: ClassVar[str] = "oci"
+    default_limits: ClassVar[Limits] = Limits(
+        memory_bytes=DEFAULT_MEMORY_BYTES,
+        cpu_cores=DEFAULT_CPU_CORES,
+        processes=DEFAULT_PROCESSES,
+        open_files=_DEFAULT_OPEN_FILES,
+        tmp_bytes=DEFAULT_TMP_BYTES,
+    )
 
     _tried: ClassVar[dict[OciSettings, tuple[Runtime | None, str]]] = {}
     """What has been found to work in the life of this process, or why nothing does."""
@@ -129,7 +137,7 @@ class OciRunner(Runner):
             return RunnerProbe(False, "container", reason=text)
         controllers = await asyncio.to_thread(CgroupHierarchy().controllers)
         capabilities = {name: _bound(controller, controllers) for name, controller in _BOUNDS.items()}
-        for name in ("file_size_limit", "open_files_limit", "network_host", "network_none"):
+        for name in ("file_size_limit", "open_files_limit", "tmp_limit", "network_host", "network_none"):
             capabilities[name] = Capability(True)
         capabilities["network_pasta"] = await self._network_of_pasta()
         kind = f"container without bounds, as user {os.geteuid()} of the host" if _is_rootless() else "container"
@@ -334,6 +342,7 @@ def _prepare(spec: LaunchSpec, place: ContainerPlace, directory: LaunchDirectory
             memory_bytes=limits.memory_bytes or DEFAULT_MEMORY_BYTES,
             cpu_cores=limits.cpu_cores or DEFAULT_CPU_CORES,
             processes=limits.processes or DEFAULT_PROCESSES,
+            tmp_bytes=limits.tmp_bytes or DEFAULT_TMP_BYTES,
             limits_swap=hierarchy.limits_swap,
         )
     )
