@@ -26,11 +26,12 @@ class LiveScreen:
     def __init__(self) -> None:
         self._shown = 0
 
-    def show(self, lines: list[str]) -> None:
-        """Replace what is shown."""
-        height = max(2, shutil.get_terminal_size().lines)
-        if len(lines) >= height:
-            lines = [*lines[: height - 2], f"... {len(lines) - height + 2} more"]
+    def show(self, lines: list[str], *footer: str) -> None:
+        """Replace what is shown; where not all fits, the end of `lines` is left out."""
+        room = max(2, shutil.get_terminal_size().lines - 1 - len(footer))
+        if len(lines) > room:
+            lines = [*lines[: room - 1], f"... {len(lines) - room + 1} lines more"]
+        lines = [*lines, *footer]
         back = f"\x1b[{self._shown}F" if self._shown else ""
         click.echo(f"{_NO_WRAP}{back}\x1b[J" + "".join(f"{line}\n" for line in lines) + _WRAP, nl=False, color=True)
         self._shown = len(lines)

@@ -128,7 +128,7 @@ class _Screen(_Shown):
 
     def instances(self, found: list[InstanceSummary], gone: list[InstanceInfo], total_count: int) -> None:
         del gone
-        self._show([*table(HEADINGS, [cells(each) for each in found]), "", f"{len(found)} of {total_count}"])
+        self._show(table(HEADINGS, [cells(each) for each in found]), f"{len(found)} of {total_count}, ")
 
     def instance(self, instance: InstanceInfo, steps: list[StepSummary], total_count: int) -> None:
         reason = f" ({instance.termination_reason})" if instance.termination_reason else ""
@@ -136,16 +136,16 @@ class _Screen(_Shown):
         if instance.error is not None:
             lines.append(one_line(" ".join(instance.error.lines())))
         if steps:
-            lines += ["", *table(STEP_HEADINGS, [step_cells(each) for each in steps])]
-            lines.append(f"the latest {len(steps)} of {total_count} steps")
-        self._show(lines)
+            # The latest first, so that a low terminal shows them.
+            lines += ["", *table(STEP_HEADINGS, [step_cells(each) for each in reversed(steps)])]
+        self._show(lines, f"{len(steps)} of {total_count} steps, " if steps else "")
 
     def away(self, reason: str) -> None:
-        self._screen.show([*self._lines, f"the environment does not answer: {one_line(reason)}"])
+        self._screen.show(self._lines, f"the environment does not answer: {one_line(reason)}")
 
-    def _show(self, lines: list[str]) -> None:
-        self._lines = [*lines, f"at {iso_time(SystemClock().now_ms())}, Ctrl-C ends"]
-        self._screen.show(self._lines)
+    def _show(self, lines: list[str], counted: str) -> None:
+        self._lines = lines
+        self._screen.show(lines, f"{counted}at {iso_time(SystemClock().now_ms())}, Ctrl-C ends")
 
 
 class _Lines(_Shown):
