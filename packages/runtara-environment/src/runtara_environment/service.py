@@ -27,6 +27,7 @@ from runtara_sdk.models import CustomSignal, InstanceStatus, SignalType
 from runtara_sdk.strict_json import parse_strict_json
 
 import runtara_environment
+from runtara_environment.hosts.host_service import HostService
 from runtara_environment.launch_options import LaunchOptions, require_acceptable_variables
 from runtara_environment.registry import ImageRegistry
 from runtara_environment.restarts import Restarts
@@ -80,12 +81,14 @@ class EnvironmentService:
         supervisor: Supervisor,
         clock: Clock,
         workspaces: Workspaces,
+        hosts: HostService,
     ) -> None:
         self._core = core
         self._registry = registry
         self._supervisor = supervisor
         self._clock = clock
         self._restarts = Restarts(core, registry, workspaces)
+        self._hosts = hosts
         self._started_at_ms = clock.now_ms()
 
     @property
@@ -97,6 +100,11 @@ class EnvironmentService:
     def restarts(self) -> Restarts:
         """Retries and forks."""
         return self._restarts
+
+    @property
+    def hosts(self) -> HostService:
+        """The hosts of the database."""
+        return self._hosts
 
     async def health_check(self) -> HealthReport:
         """Health of environment and core; `active_instances` counts running ones."""

@@ -105,6 +105,20 @@ class ArtifactStore:
             raise StorageError(f"cannot read artifact {digest}: {error.strerror or error}") from error
         return ArtifactContent(size_bytes, _file_blocks(path, digest))
 
+    async def digests(self) -> frozenset[str]:
+        """Of the artifacts that are on this host. Raises `StorageError` when the disk fails."""
+
+        def look() -> frozenset[str]:
+            try:
+                return frozenset(entry.name for entry in self._images.iterdir() if (entry / "artifact").exists())
+            except FileNotFoundError:
+                return frozenset()
+
+        try:
+            return await asyncio.to_thread(look)
+        except OSError as error:
+            raise StorageError(f"cannot list the artifacts in {self._images}: {error.strerror or error}") from error
+
     async def command(self, stored: StoredArtifact) -> tuple[str, ...]:
         """The arguments that start a stored artifact on this host.
 

@@ -30,6 +30,7 @@ from runtara_environment.owner import Owner
 from runtara_environment.runner import LaunchedProcess, StopError
 from runtara_environment.settings import SupervisionSettings
 from runtara_environment.supervision.adoption import Adoption
+from runtara_environment.supervision.drain import Drain
 from runtara_environment.supervision.ending import STOP_GRACE_SECONDS, Ending
 from runtara_environment.supervision.exit_report import exit_report
 from runtara_environment.supervision.images_elsewhere import ImagesElsewhere
@@ -86,6 +87,8 @@ class Supervisor:
             only_instance=only_instance,
         )
         self._has_adopted = asyncio.Event()
+        self._claiming: asyncio.Task[None] | None = None
+        self._is_drained = False
         self._loops: list[asyncio.Task[None]] = []
         self._elsewhere = ImagesElsewhere(clock)
         self._cancels = OverdueCancels(
@@ -97,20 +100,24 @@ class Supervisor:
         """Number of launches being watched."""
         return len(self._live)
 
-    async def start(self) -> None:
-        """Take over what dead owners of this host left, then claim and renew until closed."""
+    async def start(self, *, claims: bool = True) -> None:
+        """Take over what dead owners of this host left, then claim, unless told not to, and renew until closed."""
         await self._launches.announce_owner(self._owner.name, self._owner.host_id, now_ms=self._clock.now_ms())
+        if claims:
+            self.claim_again()
         self._loops = [
-            asyncio.create_task(self._adopt_then_claim(), name="claim launches"),
+            asyncio.create_task(self._adopt(), name="take over launches"),
             asyncio.create_task(self._leases.keep_renewing(), name="renew leases"),
             asyncio.create_task(self._cancels.keep_looking(), name="look for cancels"),
         ]
 
     async def close(self, *, stop_guests: bool) -> None:
         """Stop claiming. Guests run on and are adopted by the next supervisor, unless `stop_guests`."""
+        claiming = [] if self._claiming is None else [self._claiming]
+        self._stop_claiming()
         for loop in self._loops:
             loop.cancel()
-        await asyncio.gather(*self._loops, return_exceptions=True)
+        await asyncio.gather(*self._loops, *claiming, return_exceptions=True)
         live_now = list(self._live.values())
         tasks = [live.task for live in live_now if live.task is not None]
         if stop_guests and tasks:
@@ -121,10 +128,34 @@ class Supervisor:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if stop_guests and all_reported:
+        if (stop_guests or self._is_drained) and all_reported:
             with contextlib.suppress(RuntaraError):  # else the next supervisor does it
                 await self._core.expire_leases(self._owner.name)
                 await self._launches.forget_owner(self._owner.name)
+
+    async def drain(self, seconds: float) -> int:
+        """Claim no more, and let what runs suspend, for up to `seconds`; what does not obey is ended then.
+
+        Returns how many launches have not ended even so. Instances of what has ended are due at once. May be repeated.
+        """
+        self._stop_claiming()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._has_adopted.wait(), seconds)
+        left = await Drain(self._core, self._live, self._ending, self._clock).run(seconds)
+        self._is_drained = left == 0
+        return left
+
+    def claim_again(self) -> None:
+        """Take a drain back: claim from now on. Does nothing while it claims."""
+        self._is_drained = False
+        if self._claiming is None:
+            self._claiming = asyncio.create_task(self._keep_claiming(), name="claim launches")
+
+    def _stop_claiming(self) -> None:
+        # What core hands out to a call that is given up comes back when its lease ends.
+        if self._claiming is not None:
+            self._claiming.cancel()
+            self._claiming = None
 
     def expect_artifact(self, image_id: str) -> None:
         """Say that the artifact of an image has come: its instances are claimed again."""
@@ -146,9 +177,12 @@ class Supervisor:
 
     # Claiming
 
-    async def _adopt_then_claim(self) -> None:
+    async def _adopt(self) -> None:
         await persist(self._clock, "take over launches", self._adoption.take_over)
         self._has_adopted.set()
+
+    async def _keep_claiming(self) -> None:
+        await self._has_adopted.wait()
         while True:
             try:
                 await self._claim()

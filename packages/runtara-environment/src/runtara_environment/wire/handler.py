@@ -33,6 +33,7 @@ from runtara_environment.wire.codec import (
     page_limit,
     tenant_of,
 )
+from runtara_environment.wire.host_handler import HostHandler
 from runtara_environment.wire.image_handler import ImageHandler
 from runtara_environment.wire.refusals import require_final
 from runtara_environment.wire.restart_handler import RestartHandler
@@ -52,6 +53,7 @@ _QUERIES = frozenset(
         "list_events",
         "list_agents",
         "get_capability",
+        "list_hosts",
     }
 )
 _ENDED_WITH_CALLER = _QUERIES | {"test_capability"}
@@ -75,6 +77,7 @@ class EnvironmentHandler:
                 **self._images.verbs,
                 **AgentHandler(agents).verbs,
                 **RestartHandler(service).verbs,
+                **HostHandler(service.hosts).verbs,
                 "health_check": self.health_check,
                 "start_instance": self.start_instance,
                 "stop_instance": self.stop_instance,
