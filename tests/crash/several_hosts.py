@@ -92,7 +92,13 @@ async def reaches(platform: Platform, sdk: ManagementSdk, name: str, state: Host
 
 
 async def start_patient(
-    sdk: ManagementSdk, image_id: str, directory: Path, number: int, *, steps: int = 100_000, pause_seconds: float = 0.05
+    sdk: ManagementSdk,
+    image_id: str,
+    directory: Path,
+    number: int,
+    *,
+    steps: int = 100_000,
+    pause_seconds: float = 0.05,
 ) -> str:
     """Start an instance of the patient program; its witness is kept in a folder of its id."""
     instance_id = f"patient-{number}-{time.monotonic_ns()}"

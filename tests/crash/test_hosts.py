@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,12 @@ from several_hosts import PATIENT, OtherHost, host_named, launches_of, reaches, 
 
 
 class TwoHosts:
-    """Two hosts, both with the image of the patient program."""
+    """Two hosts, of which neither gets images of the other."""
 
     def __init__(self, platform: Platform) -> None:
         self.platform = platform
-        self.first = OtherHost(platform, "first")
-        self.second = OtherHost(platform, "second")
-        self.image_id = ""
+        self.first = OtherHost(platform, "first", RUNTARA_IMAGE_SOURCES="none")
+        self.second = OtherHost(platform, "second", RUNTARA_IMAGE_SOURCES="none")
 
     async def ensure_running(self) -> None:
         """Start what does not run."""
@@ -35,24 +35,20 @@ class TwoHosts:
         for host in (self.first, self.second):
             if host.daemon is None or not host.daemon.is_alive:
                 await host.start()
-            if not self.image_id or host is self.second:
-                async with host.sdk() as sdk:
-                    self.image_id = (await sdk.register_image_stream(TENANT, "patient", PATIENT)).image_id
 
-    async def running_on(self, host: OtherHost, directory: Path, **more: Any) -> str:
-        """An instance that runs on a host, which the other one leaves to it."""
-        other = self.second if host is self.first else self.first
-        async with host.sdk() as sdk:
-            await sdk.drain_host(other.name)
-            await reaches(self.platform, sdk, other.name, HostState.DRAINED)
-            instance_id = await start_patient(sdk, self.image_id, directory, 0, **more)
+    async def running_on(self, host: OtherHost, directory: Path) -> str:
+        """An instance that runs on a host; the other host gets its image only then."""
+        program = PATIENT.read_bytes() + f"# {directory.name}\n".encode()
+        async with self.first.sdk() as first, self.second.sdk() as second:
+            sdk, other = (first, second) if host is self.first else (second, first)
+            image = await sdk.register_image(TENANT, directory.name, program)
+            instance_id = await start_patient(sdk, image.image_id, directory, 0)
 
             async def runs() -> bool:
                 return host.runs(instance_id)
 
             await self.platform.eventually(runs, f"{instance_id} on {host.name}")
-            await sdk.undrain_host(other.name)
-            await reaches(self.platform, sdk, other.name, HostState.ACTIVE)
+            await other.register_image(TENANT, directory.name, program)
         return instance_id
 
     async def ctl(self, host: OtherHost, *argv: str) -> tuple[int, Any, str]:
@@ -115,7 +111,7 @@ async def test_hosts_are_listed_with_what_they_hold(hosts: TwoHosts) -> None:
     code, shown, said = await hosts.ctl(hosts.first, "hosts", "--artifacts", "--json")
     assert code == 0, said
     found = {host["host_name"]: host for host in shown["hosts"]}
-    assert found["first"]["artifact_digests"] == found["second"]["artifact_digests"] != []
+    assert set(found["first"]["artifact_digests"]) & set(found["second"]["artifact_digests"])
     assert found["first"]["address"] == f"127.0.0.1:{hosts.first.port}"
     async with hosts.first.sdk() as sdk:
         with pytest.raises(InvalidInputError, match="there is no host 'third'"):
@@ -128,4 +124,36 @@ async def test_the_end_of_a_daemon_hands_its_instances_on(hosts: TwoHosts, tmp_p
     assert not hosts.second.runs(instance_id)
     async with hosts.first.sdk() as sdk:
         assert (await host_named(sdk, "second")).state is HostState.STOPPED
+        await completes(sdk, tmp_path, instance_id)
+
+
+async def test_a_stop_is_carried_out_where_the_program_runs(hosts: TwoHosts) -> None:
+    stubborn = PATIENT.with_name("stubborn.py")
+    async with hosts.first.sdk() as first, hosts.second.sdk() as second:
+        image = await second.register_image_stream(TENANT, "stubborn", stubborn)
+        started = await first.start_instance(image.image_id, TENANT)
+
+        async def runs() -> bool:
+            return hosts.second.runs(started.instance_id)
+
+        await hosts.platform.eventually(runs, "a program on the second host")
+        began = time.monotonic()
+        await first.stop_instance(started.instance_id, grace_period_seconds=2)
+        assert not hosts.second.runs(started.instance_id), "it was confirmed dead"
+        assert time.monotonic() - began < 12, hosts.platform.transcript()
+        end = await first.get_instance_status(started.instance_id)
+        assert (end.status, end.termination_reason) == (InstanceStatus.CANCELLED, "cancelled")
+
+
+async def test_a_pause_and_a_resume_reach_the_other_host(hosts: TwoHosts, tmp_path: Path) -> None:
+    instance_id = await hosts.running_on(hosts.second, tmp_path)
+    async with hosts.first.sdk() as sdk:
+        await sdk.pause_instance(instance_id)
+
+        async def is_paused() -> bool:
+            info = await sdk.get_instance_status(instance_id)
+            return info.status is InstanceStatus.SUSPENDED and not hosts.second.runs(instance_id)
+
+        await hosts.platform.eventually(is_paused, "a paused instance")
+        await sdk.resume_instance(instance_id)
         await completes(sdk, tmp_path, instance_id)

@@ -19,6 +19,7 @@ from runtara_environment.data_directory_lock import DataDirectoryLock
 from runtara_environment.hosts import HostIdentity, HostTable
 from runtara_environment.hosts.host_service import HostService
 from runtara_environment.hosts.presence import HostPresence
+from runtara_environment.hosts.remote_stop import RemoteStop
 from runtara_environment.launch_table import LaunchTable
 from runtara_environment.owner import Owner
 from runtara_environment.registry import ImageRegistry
@@ -131,6 +132,7 @@ class Environment:
             self._clock,
             workspaces,
             HostService(hosts, self._presence, self._clock),
+            RemoteStop(self._core, launches, hosts, self._clock),
         )
 
     async def start(self, address: str | None = None) -> None:

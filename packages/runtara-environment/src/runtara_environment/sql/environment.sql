@@ -187,8 +187,10 @@ INSERT INTO stop_requests (instance_id, epoch, grace_ms, requested_at_ms)
 VALUES (:instance_id, :epoch, :grace_ms, :now_ms)
 ON CONFLICT (instance_id, epoch) DO UPDATE SET grace_ms = EXCLUDED.grace_ms, requested_at_ms = EXCLUDED.requested_at_ms;
 
--- name: get_stop_grace
-SELECT grace_ms FROM stop_requests WHERE instance_id = :instance_id AND epoch = :epoch;
+-- name: list_stop_requests
+SELECT instance_id, epoch, grace_ms FROM stop_requests
+WHERE instance_id IN (
+    SELECT value FROM /*sqlite json_each(:instance_ids)*/ /*postgres json_array_elements_text(CAST(:instance_ids AS json))*/);
 
 -- name: forget_stop_requests
 DELETE FROM stop_requests WHERE requested_at_ms < :requested_before_ms;

@@ -44,6 +44,7 @@ from runtara_environment.supervision.persistence import persist
 logger = logging.getLogger(__name__)
 
 _CLAIM_AGAIN_SECONDS = 1.0
+_LOOK_FOR_CANCELS_SECONDS = 1.0
 
 
 class Supervisor:
@@ -92,7 +93,13 @@ class Supervisor:
         self._loops: list[asyncio.Task[None]] = []
         self._elsewhere = ImagesElsewhere(clock)
         self._cancels = OverdueCancels(
-            core, owner.name, clock, self._ending.begin_cancelled, interval_seconds=settings.lease_ms / 3000
+            core,
+            owner.name,
+            clock,
+            self._ending.begin_cancelled,
+            launches.requested_stops,
+            is_needed=lambda: bool(self._live),
+            interval_seconds=_LOOK_FOR_CANCELS_SECONDS,
         )
 
     @property
