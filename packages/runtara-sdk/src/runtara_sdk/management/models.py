@@ -284,7 +284,7 @@ class HostInfo:
 
     Attributes:
         host_id: random id that is kept in the data directory.
-        host_name: name of the machine, or as RUNTARA_HOST_NAME says.
+        host_name: name of the machine, or the one that its environment was given.
         state: what it does now.
         address: where its environment answers calls; None when it does not say.
         version: of its environment.
