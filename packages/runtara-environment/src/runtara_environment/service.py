@@ -31,6 +31,8 @@ from runtara_sdk.resource_limits import UNLIMITED, ResourceLimits
 from runtara_sdk.strict_json import parse_strict_json
 
 import runtara_environment
+from runtara_environment.hosts.host_service import HostService
+from runtara_environment.hosts.remote_stop import RemoteStop
 from runtara_environment.launch_options import LaunchOptions, require_acceptable_variables
 from runtara_environment.launch_rules import LaunchRules
 from runtara_environment.registry import ImageRegistry
@@ -95,6 +97,8 @@ class EnvironmentService:
         clock: Clock,
         workspaces: Workspaces,
         rules: LaunchRules,
+        hosts: HostService,
+        remote_stop: RemoteStop,
     ) -> None:
         self._rules = rules
         self._core = core
@@ -102,6 +106,8 @@ class EnvironmentService:
         self._supervisor = supervisor
         self._clock = clock
         self._restarts = Restarts(core, registry, workspaces)
+        self._hosts = hosts
+        self._remote_stop = remote_stop
         self._started_at_ms = clock.now_ms()
 
     @property
@@ -113,6 +119,11 @@ class EnvironmentService:
     def restarts(self) -> Restarts:
         """Retries and forks."""
         return self._restarts
+
+    @property
+    def hosts(self) -> HostService:
+        """The hosts of the database."""
+        return self._hosts
 
     async def health_check(self) -> HealthReport:
         """Health of environment and core; `active_instances` counts running ones."""
@@ -214,11 +225,18 @@ class EnvironmentService:
         )
 
     async def stop_instance(self, instance_id: str, *, grace_seconds: int, tenant_id: str | None = None) -> None:
-        """Cancel an instance and end its process: asked first, killed after the grace, confirmed dead."""
+        """Cancel an instance and end its process: asked first, killed after the grace, confirmed dead.
+
+        It does not matter which environment of the database watches the process. Raises `StopError` when its death
+        cannot be confirmed; the cancel stays.
+        """
         await self.get_instance(instance_id, tenant_id=tenant_id)
         status = await self._core.send_signal(instance_id, SignalType.CANCEL)
-        if not status.is_terminal:
-            await self._supervisor.stop_process(instance_id, min(max(grace_seconds, 1), _MAX_GRACE_SECONDS))
+        if status.is_terminal:
+            return
+        grace_seconds = min(max(grace_seconds, 1), _MAX_GRACE_SECONDS)
+        if not await self._supervisor.stop_process(instance_id, grace_seconds):
+            await self._remote_stop.confirm(instance_id, grace_seconds)
 
     async def resume_instance(self, instance_id: str, *, tenant_id: str | None = None) -> InstanceStatus:
         """Make a suspended instance due now."""

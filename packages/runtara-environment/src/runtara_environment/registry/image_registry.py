@@ -48,6 +48,11 @@ class ImageRegistry:
         self._store = ArtifactStore(data_dir, max_artifact_bytes=max_artifact_bytes)
         self._clock = clock or SystemClock()
 
+    @property
+    def artifacts(self) -> ArtifactStore:
+        """The artifacts of this host, by their digests."""
+        return self._store
+
     async def register(
         self,
         *,

@@ -27,6 +27,7 @@ from runtara_environment.wire.codec import (
     encode_instance_status,
     tenant_of,
 )
+from runtara_environment.wire.host_handler import HostHandler
 from runtara_environment.wire.image_handler import ImageHandler
 from runtara_environment.wire.list_handler import ListHandler
 from runtara_environment.wire.refusals import require_final
@@ -50,6 +51,7 @@ _QUERIES = frozenset(
         "get_tenant_metrics",
         "get_scope_ancestors",
         "list_step_summaries",
+        "list_hosts",
     }
 )
 _ENDED_WITH_CALLER = _QUERIES | {"test_capability"}
@@ -74,6 +76,7 @@ class EnvironmentHandler:
                 **AgentHandler(agents).verbs,
                 **RestartHandler(service).verbs,
                 **ListHandler(service).verbs,
+                **HostHandler(service.hosts).verbs,
                 "health_check": self.health_check,
                 "start_instance": self.start_instance,
                 "stop_instance": self.stop_instance,

@@ -9,6 +9,7 @@ from runtara_sdk.management.agent_models import (
     KnownError,
 )
 from runtara_sdk.management.client import ManagementSdk
+from runtara_sdk.management.host_models import HostInfo, HostState
 from runtara_sdk.management.models import (
     CheckpointDetail,
     CheckpointPage,
@@ -55,6 +56,8 @@ __all__ = [
     "EventPage",
     "ForkedInstance",
     "HealthReport",
+    "HostInfo",
+    "HostState",
     "ImageInfo",
     "ImagePage",
     "InstanceError",

@@ -140,7 +140,8 @@ def _runner_number(runner: str | None) -> pb.RunnerType:
 
 def _registered(response: pb.RpcResponse) -> RegisteredImage:
     codec.require_success(response.register_image, "register_image")
-    return RegisteredImage(response.register_image.image_id, response.register_image.version)
+    answer = response.register_image
+    return RegisteredImage(answer.image_id, answer.version, answer.warning or None)
 
 
 def _optional_json(value: Mapping[str, Any] | None, what: str) -> bytes | None:

@@ -16,6 +16,9 @@ from runtara_sdk.outcome import encode_json
 from runtara_sdk.protocol import environment_pb2 as pb
 from runtara_sdk.resource_limits import ResourceLimits
 
+_CONFIRMATION_MS = 45_000
+"""What the death of a process may take beyond its grace: its host may be gone, with a lease that has to end."""
+
 
 class InstanceVerbs(EnvironmentConnection):
     """The part of `ManagementSdk` that starts, shows and signals instances."""
@@ -65,14 +68,18 @@ class InstanceVerbs(EnvironmentConnection):
         return StartedInstance(answer.instance_id, answer.deduplicated, earlier)
 
     async def stop_instance(self, instance_id: str, *, grace_period_seconds: int = 5, reason: str = "") -> None:
-        """End an instance as cancelled: its process is told, given the grace period, then killed."""
+        """End an instance as cancelled: its process is told, given the grace period, then killed.
+
+        Returns once the process is dead, on whichever host of the environment's database it ran.
+        """
         message = pb.StopInstanceRequest(
             instance_id=instance_id,
             grace_period_seconds=grace_period_seconds,
             reason=reason,
             tenant_id=self.settings.tenant_id,
         )
-        response = await self._call(pb.RpcRequest(stop_instance=message), "stop_instance")
+        timeout_ms = self.settings.request_timeout_ms + grace_period_seconds * 1000 + _CONFIRMATION_MS
+        response = await self._call(pb.RpcRequest(stop_instance=message), "stop_instance", timeout_ms=timeout_ms)
         codec.require_success(response.stop_instance, "stop_instance")
 
     async def resume_instance(self, instance_id: str) -> None:

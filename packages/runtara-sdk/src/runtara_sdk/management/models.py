@@ -11,6 +11,7 @@ from typing import Any
 from runtara_sdk.instance_error import InstanceError
 from runtara_sdk.iso_time import iso_time
 from runtara_sdk.management.agent_models import CapabilityTestResult
+from runtara_sdk.management.host_models import HostInfo
 from runtara_sdk.management.step_models import MetricsBucket, ScopeInfo, StepPage, StepSummary, TenantMetrics
 from runtara_sdk.models import InstanceStatus
 from runtara_sdk.resource_limits import UNLIMITED, ResourceLimits
@@ -28,10 +29,17 @@ class HealthReport:
 
 @dataclass(frozen=True, slots=True)
 class RegisteredImage:
-    """A registered image; `version` counts what was registered under its name, 0 when the server does not say."""
+    """A registered image.
+
+    Attributes:
+        image_id: its id.
+        version: counts what was registered under its name; 0 when the server does not say.
+        warning: why it is not kept on as many hosts as the environment was told to; None when it is.
+    """
 
     image_id: str
     version: int = 0
+    warning: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +277,7 @@ class EventPage:
 
 Answer = (
     HealthReport
+    | HostInfo
     | EarlierStart
     | RegisteredImage
     | ImageInfo
@@ -309,7 +318,7 @@ def as_json(answer: Answer) -> dict[str, Any]:
         if isinstance(value, InstanceError):
             document[field.name] = value.as_json()
         elif isinstance(value, tuple):
-            document[field.name] = [as_json(item) for item in value]
+            document[field.name] = [item if isinstance(item, str) else as_json(item) for item in value]
         elif isinstance(value, ResourceLimits):
             document[field.name] = value.given()
         elif isinstance(value, EarlierStart):

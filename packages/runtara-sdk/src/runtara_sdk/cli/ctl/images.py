@@ -41,6 +41,8 @@ def register(binary: Path, tenant: str, name: str, description: str | None, runn
             tenant, name, binary, description=description, runner=runner, limits=limits_of(limits)
         )
     )
+    if image.warning is not None:
+        click.echo(f"warning: {image.warning}", err=True)
     print_id(image, image.image_id)
 
 
