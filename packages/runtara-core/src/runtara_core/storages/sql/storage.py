@@ -49,6 +49,7 @@ from runtara_core.security.credentials import CredentialStore
 from runtara_core.storage import Storage
 from runtara_core.storages.sql import (
     checkpoints,
+    claims,
     events,
     launches,
     listing,
@@ -61,11 +62,14 @@ from runtara_core.storages.sql import (
     signals,
 )
 from runtara_core.storages.sql.credentials import CREDENTIAL_QUERIES, SqlCredentialStore
+from runtara_core.storages.sql.turns import START
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-CORE_QUERIES = QuerySet.load("runtara_core", "sql/core.sql", "sql/restarts.sql").merged(CREDENTIAL_QUERIES)
+CORE_QUERIES = QuerySet.load("runtara_core", "sql/core.sql", "sql/claims.sql", "sql/restarts.sql").merged(
+    CREDENTIAL_QUERIES
+)
 """The queries that a `Database` for `SqlStorage` must carry."""
 
 
@@ -79,6 +83,7 @@ class SqlStorage(Storage):
     def __init__(self, database: Database) -> None:
         self._database = database
         self._credentials = SqlCredentialStore(database)
+        self._claim_position = START
 
     @property
     def database(self) -> Database:
@@ -281,8 +286,8 @@ class SqlStorage(Storage):
         now_ms: int,
         without_images: Sequence[str] = (),
     ) -> list[LaunchClaim]:
-        return await self._write(
-            launches.claim_launches,
+        claimed = await self._write(
+            claims.claim_launches,
             owner,
             instance_id=instance_id,
             limit=limit,
@@ -290,7 +295,10 @@ class SqlStorage(Storage):
             limits=limits,
             now_ms=now_ms,
             without_images=without_images,
+            position=self._claim_position,
         )
+        self._claim_position = claimed.position
+        return claimed.claims
 
     async def renew_leases(self, owner: str, keys: Sequence[LeaseKey], *, lease_ms: int, now_ms: int) -> list[LeaseKey]:
         return await self._write(launches.renew_leases, owner, keys, lease_ms=lease_ms, now_ms=now_ms)
@@ -325,7 +333,7 @@ class SqlStorage(Storage):
         )
 
     async def next_wake_at_ms(self, *, without_images: Sequence[str] = ()) -> int | None:
-        return await self._read(launches.next_wake_at_ms, without_images=without_images)
+        return await self._read(claims.next_wake_at_ms, without_images=without_images)
 
     async def delete_finished(self, *, finished_before_ms: int, limit: int) -> int:
         deleted = await self._write(retention.delete_finished, finished_before_ms=finished_before_ms, limit=limit)

@@ -25,6 +25,7 @@ from runtara_core.testing.storage_suite.several_checkpoint_cases import SeveralC
 from runtara_core.testing.storage_suite.shutdown_cases import ShutdownCases
 from runtara_core.testing.storage_suite.signal_cases import SignalCases
 from runtara_core.testing.storage_suite.signal_wait_cases import SignalWaitCases
+from runtara_core.testing.storage_suite.turn_cases import TurnCases
 from runtara_core.testing.storage_suite.watch_cases import WatchCases
 
 __all__ = ["StorageConformance"]
@@ -42,6 +43,7 @@ class StorageConformance(
     SignalWaitCases,
     WatchCases,
     LaunchCases,
+    TurnCases,
     LeaseCases,
     ExitCases,
     ListingCases,
