@@ -24,7 +24,7 @@ PROGRAM = Path(__file__).with_name("programs") / "short.py"
 INSTANCES = int(os.environ.get("RUNTARA_MANY_INSTANCES", "60"))
 LIMIT = int(os.environ.get("RUNTARA_MANY_LIMIT", "6"))
 SMALL = INSTANCES // 5
-MOST_GROWTH_KIB = 24 * 1024
+MOST_GROWTH_KIB = 16 * 1024
 """Of a daemon's memory, while all are started, run and end: it holds none of them but those that run."""
 
 
