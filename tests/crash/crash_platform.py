@@ -237,7 +237,7 @@ class Platform:
 
     def guest(self, instance_id: str) -> Guest | None:
         """The processes of the newest launch, as its files name them."""
-        launches = sorted(self.directory.glob(f"*/{TENANT}/runs/{instance_id}/launch-*"), key=launch_epoch)
+        launches = sorted(self.directory.glob(f"*/*/runs/{instance_id}/launch-*"), key=launch_epoch)
         return next((guest for launch in reversed(launches) if (guest := guest_of(launch)) is not None), None)
 
     async def running_guest(self, instance_id: str, *, above_epoch: int = 0) -> Guest:
@@ -336,7 +336,7 @@ class Platform:
         """End what is left: the daemons, then the launches that the folder names."""
         for daemon in self._daemons:
             daemon.kill()
-        for path in self.directory.glob(f"*/{TENANT}/runs/*"):
+        for path in self.directory.glob("*/*/runs/*"):
             guest = self.guest(path.name)
             if guest is not None:
                 guest.kill_shim()

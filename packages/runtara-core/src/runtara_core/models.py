@@ -388,7 +388,14 @@ class RecoveryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class CoreLimits:
-    """Bounds enforced by the storage in the transaction that they concern."""
+    """Bounds enforced by the storage in the transaction that they concern.
+
+    Attributes:
+        max_concurrent_instances: how many instances run at a time.
+        recovery: how often and when a crashed instance is launched again.
+        max_concurrent_instances_of_tenant: how many instances of one tenant run at a time; 0 is no bound.
+    """
 
     max_concurrent_instances: int = 32
     recovery: RecoveryPolicy = field(default_factory=RecoveryPolicy)
+    max_concurrent_instances_of_tenant: int = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Sequence
 
 from runtara_core.event_texts import payload_contains
@@ -169,7 +170,6 @@ class MemoryStorage(RestartVerbs):
         now_ms: int,
         without_images: Sequence[str] = (),
     ) -> list[LaunchClaim]:
-        room = max(0, limits.max_concurrent_instances - self.running_count())
         due = [
             record
             for record in self.records.values()
@@ -178,11 +178,9 @@ class MemoryStorage(RestartVerbs):
             and record.due_at_ms is not None
             and record.due_at_ms <= now_ms
         ]
-        due.sort(key=lambda record: (record.due_at_ms, not record.is_running))
         limit = max(0, min(limit, MAX_PAGE))
-        expired = [record for record in due if record.is_running][:limit]
-        waiting = [record for record in due if not record.is_running][: min(limit, room)]
-        chosen = [record for record in due if record in expired or record in waiting][:limit]
+        chosen = self._by_turns(due, limit, limits)
+        chosen.sort(key=lambda record: (record.due_at_ms, not record.is_running))
         claims: list[LaunchClaim] = []
         for record in chosen:
             claim = _claim(record, owner, now_ms + lease_ms, limits.recovery, now_ms)
@@ -191,6 +189,19 @@ class MemoryStorage(RestartVerbs):
             if sum(len(each.input) for each in claims) > _CLAIM_BYTES:
                 break
         return claims
+
+    def _by_turns(self, due: list[Record], limit: int, limits: CoreLimits) -> list[Record]:
+        """What has a place already, then those with the fewest of their tenant that run or come before them."""
+        due.sort(key=lambda record: record.due_at_ms or 0)
+        expired = [record for record in due if record.is_running][:limit]
+        tenants = Counter(record.tenant_id for record in self.records.values() if record.is_running)
+        placed: list[tuple[int, int, Record]] = []
+        for number, record in enumerate(record for record in due if not record.is_running):
+            tenants[record.tenant_id] += 1
+            if tenants[record.tenant_id] <= (limits.max_concurrent_instances_of_tenant or len(self.records)):
+                placed.append((tenants[record.tenant_id], number, record))
+        room = max(0, min(limit - len(expired), limits.max_concurrent_instances - self.running_count()))
+        return expired + [record for *_, record in sorted(placed)[:room]]
 
     async def renew_leases(self, owner: str, keys: Sequence[LeaseKey], *, lease_ms: int, now_ms: int) -> list[LeaseKey]:
         lost = []

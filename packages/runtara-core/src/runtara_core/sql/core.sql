@@ -355,9 +355,9 @@ AND image_id NOT IN (
 /*include due_wakes*/
 ORDER BY wake_at_ms LIMIT :limit /*postgres FOR UPDATE SKIP LOCKED*/;
 
--- name: lock_due_wakes_elsewhere
-/*include due_wakes*/ /*include of_other_images*/
-ORDER BY wake_at_ms LIMIT :limit /*postgres FOR UPDATE SKIP LOCKED*/;
+-- name: lock_due_wake
+/*include due_wakes*/ AND instances.instance_id = :instance_id
+LIMIT 1 /*postgres FOR UPDATE SKIP LOCKED*/;
 
 -- name: lock_expired_leases
 /*include expired_leases*/
@@ -414,15 +414,9 @@ SELECT MIN(due_at_ms) AS due_at_ms FROM (
     SELECT MIN(lease_until_ms) FROM instances WHERE status = 'running' AND image_id IS NOT NULL
 ) AS due;
 
--- name: next_wake_elsewhere
-SELECT MIN(due_at_ms) AS due_at_ms FROM (
-    SELECT MIN(wake_at_ms) AS due_at_ms FROM instances
-    WHERE status IN ('pending', 'suspended') AND wake_at_ms IS NOT NULL AND image_id IS NOT NULL
-      /*include of_other_images*/
-    UNION ALL
-    SELECT MIN(lease_until_ms) FROM instances
-    WHERE status = 'running' AND image_id IS NOT NULL /*include of_other_images*/
-) AS due;
+-- name: next_lease_elsewhere
+SELECT MIN(lease_until_ms) AS due_at_ms FROM instances
+WHERE status = 'running' AND image_id IS NOT NULL /*include of_other_images*/;
 
 -- Retention
 

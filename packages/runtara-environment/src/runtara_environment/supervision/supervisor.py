@@ -248,10 +248,9 @@ class Supervisor:
             await self._left.end_older_than(key)
             live.process = await self._launcher.launch(claim, self._owner)
         except LaunchRefused as refusal:
-            if refusal.is_elsewhere:
-                # Before the claim is given back: it is due at once, and would come back here.
-                self._elsewhere.add(claim.image_id)
-            await self._give_back(key, str(refusal), permanent=refusal.permanent, is_due=refusal.is_elsewhere)
+            # Before the claim is given back: what is due at once would come back here.
+            is_due = refusal.is_elsewhere and self._elsewhere.add(claim.image_id)
+            await self._give_back(key, str(refusal), permanent=refusal.permanent, is_due=is_due)
             return
         except RuntaraError as error:
             await self._give_back(key, f"an older launch cannot be ended: {error}", permanent=False)
