@@ -20,8 +20,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+from runtara_core.guest_users import GuestUsers
 from runtara_sdk.settings import EnvironmentReader
-from runtara_sdk.transport.local.peer import GUEST_USERS
 
 from runtara_environment.hookspecs import hookimpl
 from runtara_environment.runner import (
@@ -55,8 +55,8 @@ from runtara_environment.runners.oci.container_process import (
     remove_stale,
 )
 from runtara_environment.runners.oci.host_files import host_files, without_nested
-from runtara_environment.runners.oci.run_directory_access import admit, remove_foreign
 from runtara_environment.runners.oci.runtime import Runtime, find_runtimes, runtime_environment
+from runtara_environment.runners.run_directory_access import admit, remove_foreign
 
 _logger = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ class OciRunner(Runner):
     """Directories of bundles in which this process has looked for stale ones."""
 
     def __init__(self) -> None:
-        self._shims = NativeRunner()
+        self._shims = NativeRunner(for_guests=False)  # the runtime itself needs root
 
     async def probe(self) -> RunnerProbe:
         settings = OciSettings.from_environment()
@@ -296,7 +296,7 @@ def _prepare(spec: LaunchSpec, place: ContainerPlace, directory: LaunchDirectory
     with os.fdopen(descriptor, "wb") as file:
         file.write(marshal.dumps(_specification(spec)))
     remove_foreign(directory.path)
-    admit(spec.run_directory, user)
+    admit(spec.run_directory, GuestUsers().of_tenant(spec.tenant_id))
 
 
 def _specification(spec: LaunchSpec) -> dict[str, Any]:
@@ -314,8 +314,7 @@ def _specification(spec: LaunchSpec) -> dict[str, Any]:
 
 def guest_user(tenant_id: str) -> int:
     """The user of the host that a tenant's programs run as."""
-    number = int.from_bytes(hashlib.sha256(tenant_id.encode()).digest()[:8], "big")
-    return GUEST_USERS[number % len(GUEST_USERS)]
+    return GuestUsers().of_tenant(tenant_id).user_id
 
 
 @hookimpl
