@@ -20,10 +20,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+from runtara_core.guest_users import GuestUsers
 from runtara_sdk.errors import ConfigurationError
 from runtara_sdk.settings import EnvironmentReader
 from runtara_sdk.transport.local import guest_directory
-from runtara_sdk.transport.local.peer import GUEST_USERS
 
 from runtara_environment.hookspecs import hookimpl
 from runtara_environment.runner import (
@@ -66,8 +66,8 @@ from runtara_environment.runners.oci.pasta import (
     forwarded_port,
     try_pasta,
 )
-from runtara_environment.runners.oci.run_directory_access import admit, remove_foreign
 from runtara_environment.runners.oci.runtime import Runtime, find_runtimes, runtime_environment
+from runtara_environment.runners.run_directory_access import admit, remove_foreign
 
 _logger = logging.getLogger(__name__)
 
@@ -128,7 +128,7 @@ class OciRunner(Runner):
     """Directories of bundles in which this process has looked for stale ones."""
 
     def __init__(self) -> None:
-        self._shims = NativeRunner()
+        self._shims = NativeRunner(for_guests=False)  # the runtime itself needs root
 
     async def probe(self) -> RunnerProbe:
         settings = OciSettings.from_environment()
@@ -352,7 +352,7 @@ def _prepare(spec: LaunchSpec, place: ContainerPlace, directory: LaunchDirectory
         file.write(marshal.dumps(_specification(spec)))
     remove_foreign(directory.path)
     if not is_rootless:
-        admit(spec.run_directory, user)
+        admit(spec.run_directory, GuestUsers().of_tenant(spec.tenant_id))
 
 
 def _launch_directories(run_directory: Path, new: Path) -> tuple[Path, ...]:
@@ -392,8 +392,7 @@ def _specification(spec: LaunchSpec) -> dict[str, Any]:
 
 def guest_user(tenant_id: str) -> int:
     """The user of the host that a tenant's programs run as."""
-    number = int.from_bytes(hashlib.sha256(tenant_id.encode()).digest()[:8], "big")
-    return GUEST_USERS[number % len(GUEST_USERS)]
+    return GuestUsers().of_tenant(tenant_id).user_id
 
 
 @hookimpl
