@@ -21,14 +21,20 @@ from runtara_core.models import (
     NewInstance,
 )
 from runtara_sdk.clock import Clock
-from runtara_sdk.errors import InstanceExistsError, InstanceNotFoundError, InvalidInputError, InvalidStateError
+from runtara_sdk.errors import (
+    InputRefusedError,
+    InstanceExistsError,
+    InstanceNotFoundError,
+    InvalidInputError,
+    InvalidStateError,
+)
 from runtara_sdk.identifiers import validate_identifier
 from runtara_sdk.models import CustomSignal, InstanceStatus, SignalType
-from runtara_sdk.strict_json import parse_strict_json
 
 import runtara_environment
+from runtara_environment.inputs import InputJudge
 from runtara_environment.launch_options import LaunchOptions, require_acceptable_variables
-from runtara_environment.registry import ImageRegistry
+from runtara_environment.registry import Image, ImageRegistry
 from runtara_environment.restarts import Restarts
 from runtara_environment.supervision.supervisor import Supervisor
 from runtara_environment.supervision.workspaces import Workspaces
@@ -86,6 +92,7 @@ class EnvironmentService:
         self._supervisor = supervisor
         self._clock = clock
         self._restarts = Restarts(core, registry, workspaces)
+        self._judge = InputJudge()
         self._started_at_ms = clock.now_ms()
 
     @property
@@ -138,21 +145,25 @@ class EnvironmentService:
 
         A start with an id is idempotent: the same id, tenant and image again starts nothing and tells of the earlier
         start.
-        Raises `ImageNotFoundError`, `InvalidInputError`, `InstanceExistsError`.
+        An input that does not fit the schema of a scenario is refused before anything exists, as the program would.
+        Raises `ImageNotFoundError`, `InvalidInputError`, `InputRefusedError`, `InstanceExistsError`.
         """
         if not image_id:
             raise InvalidInputError("image_id is empty")
         validate_identifier("tenant_id", tenant_id)
         instance_id = validate_identifier("instance_id", instance_id or str(uuid.uuid4()))
         require_acceptable_variables(env or {})
+        require_size(input_json)
         # Whether the artifact is on this host matters to the host that launches, which may be another.
         image = await self._registry.get(image_id, tenant_id)
+        input_json = input_json.removeprefix(codecs.BOM_UTF8) or b"{}"
+        await self._require_acceptable(image, input_json, instance_id)
         options = LaunchOptions(image.digest, timeout_seconds, dict(env or {}), cancel_grace_seconds)
         new = NewInstance(
             instance_id=instance_id,
             tenant_id=tenant_id,
             image_id=image_id,
-            input=checked_input(input_json),
+            input=input_json,
             launch_options=options.encode(),
         )
         try:
@@ -162,6 +173,16 @@ class EnvironmentService:
         if not created.deduplicated:
             return StartedInstance(instance_id)
         return StartedInstance(instance_id, await self._earlier_start(new, image.digest))
+
+    async def _require_acceptable(self, image: Image, input_json: bytes, instance_id: str) -> None:
+        schema_json = await self._registry.input_schema(image.image_id, image.digest)
+        try:
+            await self._judge.require_acceptable(input_json, schema_json, image.tenant_id)
+        except InputRefusedError:
+            # The same start may have been accepted when the image had another version: then it is told so.
+            known = await self._core.get_instance(instance_id, tenant_id=image.tenant_id)
+            if known is None or known.image_id != image.image_id:
+                raise
 
     def expect_artifact(self, image_id: str) -> None:
         """Say that the artifact of an image has come to this host: what waited for it is launched."""
@@ -262,13 +283,9 @@ def _number(text: str) -> int | float:
     return int(number) if number.is_integer() else number
 
 
-def checked_input(input_json: bytes) -> bytes:
-    """The input as it is stored: JSON text, absent input as `{}`."""
-    if not input_json:
-        return b"{}"
+def require_size(input_json: bytes) -> None:
+    """Refuse an input that is larger than a start may have."""
     if len(input_json) > MAX_INPUT_BYTES:
         raise InvalidInputError(
             f"the input has {len(input_json)} bytes, more than {MAX_INPUT_BYTES}; pass a reference to large data"
         )
-    parse_strict_json(input_json, "the input")
-    return input_json.removeprefix(codecs.BOM_UTF8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runtara_core.models import CheckpointSummary, EventFilter, EventRecord, Instance
-from runtara_sdk.errors import InvalidInputError
+from runtara_sdk.errors import InputRefusedError, InvalidInputError, RuntaraError
 from runtara_sdk.models import InstanceStatus, SignalType
 from runtara_sdk.protocol import environment_pb2 as pb
 
@@ -118,6 +118,15 @@ def encode_instance_status(instance: Instance, image_name: str) -> pb.GetInstanc
         wake_at_ms=instance.wake_at_ms,
         epoch=instance.epoch,
     )
+
+
+def encode_refused_start(error: RuntaraError) -> pb.StartInstanceResponse:
+    """Why nothing was started."""
+    answer = pb.StartInstanceResponse(success=False, error=error.message, error_code=error.code)
+    if isinstance(error, InputRefusedError):
+        answer.violations.extend(pb.InputViolation(**each) for each in error.violations)
+        answer.violation_count = error.violation_count
+    return answer
 
 
 def encode_checkpoint_summary(summary: CheckpointSummary) -> pb.CheckpointSummary:

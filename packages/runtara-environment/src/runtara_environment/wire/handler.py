@@ -30,6 +30,7 @@ from runtara_environment.wire.codec import (
     encode_event,
     encode_instance_status,
     encode_instance_summary,
+    encode_refused_start,
     page_limit,
     tenant_of,
 )
@@ -143,9 +144,7 @@ class EnvironmentHandler:
             )
         except RuntaraError as error:
             require_final(error)
-            return pb.RpcResponse(
-                start_instance=pb.StartInstanceResponse(success=False, error=error.message, error_code=error.code)
-            )
+            return pb.RpcResponse(start_instance=encode_refused_start(error))
         return pb.RpcResponse(
             start_instance=pb.StartInstanceResponse(
                 success=True,

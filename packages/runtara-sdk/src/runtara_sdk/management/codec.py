@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from google.protobuf.message import DecodeError
 
-from runtara_sdk.errors import ProtocolError, error_from_code
+from runtara_sdk.errors import InputRefusedError, ProtocolError, error_from_code
 from runtara_sdk.instance_error import InstanceError
 from runtara_sdk.management import models
 from runtara_sdk.models import InstanceStatus, SignalType
@@ -66,6 +66,14 @@ def require_success(answer: Acknowledgement, verb: str) -> None:
     if not answer.success:
         code = answer.error_code or f"{verb.upper()}_ERROR"
         raise error_from_code(code, answer.error or f"the environment refused {verb}")
+
+
+def require_started(answer: pb.StartInstanceResponse) -> None:
+    """Raise the typed error of a start that was refused."""
+    if not answer.success and answer.violations:
+        violations = [{"path": each.path, "message": each.message} for each in answer.violations]
+        raise InputRefusedError(answer.error, violations, answer.violation_count)
+    require_success(answer, "start_instance")
 
 
 def decode_value(data: bytes) -> Any:

@@ -209,20 +209,32 @@ class StartInstanceRequest(_message.Message):
     def __init__(self, image_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., instance_id: _Optional[str] = ..., input: _Optional[bytes] = ..., timeout_seconds: _Optional[int] = ..., env: _Optional[_Mapping[str, str]] = ..., cancel_grace_seconds: _Optional[int] = ...) -> None: ...
 
 class StartInstanceResponse(_message.Message):
-    __slots__ = ("success", "instance_id", "error", "deduplicated", "error_code", "earlier")
+    __slots__ = ("success", "instance_id", "error", "deduplicated", "error_code", "earlier", "violations", "violation_count")
     SUCCESS_FIELD_NUMBER: _ClassVar[int]
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     DEDUPLICATED_FIELD_NUMBER: _ClassVar[int]
     ERROR_CODE_FIELD_NUMBER: _ClassVar[int]
     EARLIER_FIELD_NUMBER: _ClassVar[int]
+    VIOLATIONS_FIELD_NUMBER: _ClassVar[int]
+    VIOLATION_COUNT_FIELD_NUMBER: _ClassVar[int]
     success: bool
     instance_id: str
     error: str
     deduplicated: bool
     error_code: str
     earlier: EarlierStart
-    def __init__(self, success: _Optional[bool] = ..., instance_id: _Optional[str] = ..., error: _Optional[str] = ..., deduplicated: _Optional[bool] = ..., error_code: _Optional[str] = ..., earlier: _Optional[_Union[EarlierStart, _Mapping]] = ...) -> None: ...
+    violations: _containers.RepeatedCompositeFieldContainer[InputViolation]
+    violation_count: int
+    def __init__(self, success: _Optional[bool] = ..., instance_id: _Optional[str] = ..., error: _Optional[str] = ..., deduplicated: _Optional[bool] = ..., error_code: _Optional[str] = ..., earlier: _Optional[_Union[EarlierStart, _Mapping]] = ..., violations: _Optional[_Iterable[_Union[InputViolation, _Mapping]]] = ..., violation_count: _Optional[int] = ...) -> None: ...
+
+class InputViolation(_message.Message):
+    __slots__ = ("path", "message")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    message: str
+    def __init__(self, path: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class EarlierStart(_message.Message):
     __slots__ = ("image_id", "status", "other_version", "other_input")
