@@ -16,6 +16,7 @@ from runtara_sdk.clock import Clock
 from runtara_environment import migrations
 from runtara_environment.data_directory_lock import DataDirectoryLock
 from runtara_environment.launch_table import LaunchTable
+from runtara_environment.logs import InstanceLogs
 from runtara_environment.owner import Owner
 from runtara_environment.registry import ImageRegistry
 from runtara_environment.runners.choosing import choose_network, choose_runner
@@ -104,7 +105,8 @@ class Environment:
         if only_instance is None:
             self._sweep = RunDirectorySweep(self._data_dir, self._core, launches, self._clock)
         workspaces = Workspaces(self._data_dir, launches)
-        self.service = EnvironmentService(self._core, self.registry, self._supervisor, self._clock, workspaces)
+        logs = InstanceLogs(self._core, launches, self._data_dir, owner.host_id, self._clock)
+        self.service = EnvironmentService(self._core, self.registry, self._supervisor, self._clock, workspaces, logs)
 
     async def start(self) -> None:
         """Take over what dead environments of this host left, launch what is due, and sweep old run directories."""

@@ -34,6 +34,7 @@ from runtara_sdk.models import CustomSignal, InstanceStatus, SignalType
 import runtara_environment
 from runtara_environment.inputs import InputJudge
 from runtara_environment.launch_options import LaunchOptions, require_acceptable_variables
+from runtara_environment.logs import InstanceLogs
 from runtara_environment.registry import Image, ImageRegistry
 from runtara_environment.restarts import Restarts
 from runtara_environment.supervision.supervisor import Supervisor
@@ -86,6 +87,7 @@ class EnvironmentService:
         supervisor: Supervisor,
         clock: Clock,
         workspaces: Workspaces,
+        logs: InstanceLogs,
     ) -> None:
         self._core = core
         self._registry = registry
@@ -93,6 +95,7 @@ class EnvironmentService:
         self._clock = clock
         self._restarts = Restarts(core, registry, workspaces)
         self._judge = InputJudge()
+        self._logs = logs
         self._started_at_ms = clock.now_ms()
 
     @property
@@ -104,6 +107,11 @@ class EnvironmentService:
     def restarts(self) -> Restarts:
         """Retries and forks."""
         return self._restarts
+
+    @property
+    def logs(self) -> InstanceLogs:
+        """What launched programs have written."""
+        return self._logs
 
     async def health_check(self) -> HealthReport:
         """Health of environment and core; `active_instances` counts running ones."""

@@ -145,6 +145,28 @@ class AnswerTooLargeError(ServerError):
     code = "ANSWER_TOO_LARGE"
 
 
+class LogsNotFoundError(ServerError):
+    """The output of a launch is not there: there was none, it is kept no more, or not on this host."""
+
+    code = "LOGS_NOT_FOUND"
+
+
+class LogsOnOtherHostError(LogsNotFoundError):
+    """The output of a launch is on another host, whose environment has to be asked.
+
+    Attributes:
+        host_id: id of that host; None when it is only known from the message.
+    """
+
+    code = "LOGS_ON_OTHER_HOST"
+
+    def __init__(
+        self, message: str, *, host_id: str | None = None, code: str | None = None, retryable: bool | None = None
+    ) -> None:
+        super().__init__(message, code=code, retryable=retryable)
+        self.host_id = host_id
+
+
 class CapabilityNotFoundError(ServerError):
     """There is no such agent or capability."""
 
@@ -181,6 +203,8 @@ _BY_CODE: dict[str, type[RuntaraError]] = {
         CheckpointNotFoundError,
         AnswerTooLargeError,
         CapabilityNotFoundError,
+        LogsNotFoundError,
+        LogsOnOtherHostError,
         StorageError,
     )
 }

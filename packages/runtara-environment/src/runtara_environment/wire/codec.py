@@ -47,6 +47,11 @@ def decode_status(number: int) -> InstanceStatus:
     return status
 
 
+def encode_status(status: InstanceStatus) -> pb.InstanceStatus:
+    """The wire number of a status."""
+    return _STATUS[status]
+
+
 def decode_signal_type(number: int) -> SignalType:
     """The signal type of a wire number; an unknown number is an error, never a cancel."""
     signal_type = _SIGNAL_OF_NUMBER.get(number)

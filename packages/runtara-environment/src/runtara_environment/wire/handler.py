@@ -35,6 +35,7 @@ from runtara_environment.wire.codec import (
     tenant_of,
 )
 from runtara_environment.wire.image_handler import ImageHandler
+from runtara_environment.wire.log_handler import LogHandler
 from runtara_environment.wire.refusals import require_final
 from runtara_environment.wire.restart_handler import RestartHandler
 from runtara_environment.wire.tenant_gate import TenantGate
@@ -53,6 +54,7 @@ _QUERIES = frozenset(
         "list_events",
         "list_agents",
         "get_capability",
+        "read_logs",
     }
 )
 _ENDED_WITH_CALLER = _QUERIES | {"test_capability"}
@@ -76,6 +78,7 @@ class EnvironmentHandler:
                 **self._images.verbs,
                 **AgentHandler(agents).verbs,
                 **RestartHandler(service).verbs,
+                **LogHandler(service.logs).verbs,
                 "health_check": self.health_check,
                 "start_instance": self.start_instance,
                 "stop_instance": self.stop_instance,

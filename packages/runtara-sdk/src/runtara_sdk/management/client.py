@@ -13,13 +13,14 @@ from runtara_sdk.management.completion import await_end
 from runtara_sdk.management.connection import EnvironmentClient
 from runtara_sdk.management.history import HistoryVerbs
 from runtara_sdk.management.images import ImageVerbs
+from runtara_sdk.management.logs import LogVerbs
 from runtara_sdk.management.models import HealthReport, InstanceInfo
 from runtara_sdk.management.restarts import RestartVerbs
 from runtara_sdk.management.settings import ManagementSettings
 from runtara_sdk.protocol import environment_pb2 as pb
 
 
-class ManagementSdk(ImageVerbs, RestartVerbs, HistoryVerbs, AgentVerbs):
+class ManagementSdk(ImageVerbs, RestartVerbs, HistoryVerbs, LogVerbs, AgentVerbs):
     """Images, instances and agents of an environment.
 
     Every method makes one call and raises the `RuntaraError` that the environment named (`ImageNotFoundError`,

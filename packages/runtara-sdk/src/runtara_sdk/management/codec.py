@@ -167,6 +167,21 @@ def decode_instance_summary(message: pb.InstanceSummary) -> models.InstanceSumma
     )
 
 
+def decode_log_piece(message: pb.ReadLogsResponse, instance_id: str, stream: str) -> models.LogPiece:
+    """A part of the output of a launch."""
+    return models.LogPiece(
+        instance_id=instance_id,
+        stream=stream,
+        epoch=message.epoch,
+        offset=message.offset,
+        data=message.data,
+        dropped=message.dropped,
+        ended=message.ended,
+        next_epoch=_present(message, "next_epoch"),
+        status=decode_status(message.status) if message.HasField("status") else None,
+    )
+
+
 def decode_checkpoint_summary(message: pb.CheckpointSummary) -> models.CheckpointSummary:
     """A checkpoint without its state."""
     return models.CheckpointSummary(
@@ -187,5 +202,7 @@ def decode_event(message: pb.EventSummary) -> models.EventInfo:
     )
 
 
-def _present(message: pb.GetInstanceStatusResponse | pb.InstanceSummary | pb.EventSummary, field: str) -> Any:
+def _present(
+    message: pb.GetInstanceStatusResponse | pb.InstanceSummary | pb.EventSummary | pb.ReadLogsResponse, field: str
+) -> Any:
     return getattr(message, field) if message.HasField(field) else None
