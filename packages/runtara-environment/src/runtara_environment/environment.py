@@ -22,6 +22,7 @@ from runtara_environment.hosts.presence import HostPresence
 from runtara_environment.hosts.remote_stop import RemoteStop
 from runtara_environment.launch_rules import LaunchRules
 from runtara_environment.launch_table import LaunchTable
+from runtara_environment.logs import InstanceLogs
 from runtara_environment.owner import Owner
 from runtara_environment.registry import ImageRegistry
 from runtara_environment.runners.available import AvailableRunners, ReadyRunner
@@ -147,6 +148,7 @@ class Environment:
             LaunchRules(settings.limits, available),
             HostService(hosts, self._presence, self._clock),
             RemoteStop(self._core, launches, hosts, self._clock),
+            InstanceLogs(self._core, launches, self._data_dir, owner.host_id, self._clock),
         )
 
     async def start(self, address: str | None = None) -> None:

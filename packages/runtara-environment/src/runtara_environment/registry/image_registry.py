@@ -122,6 +122,10 @@ class ImageRegistry:
                     now_ms=now_ms,
                 )
                 version = await transaction.fetch_one("find_image_version", image_id=image_id, digest=stored.digest)
+            if stored.input_schema is not None:
+                await transaction.execute(
+                    "set_input_schema", image_id=image_id, digest=stored.digest, input_schema=stored.input_schema
+                )
             await transaction.execute(
                 "point_image",
                 image_id=image_id,
@@ -198,6 +202,15 @@ class ImageRegistry:
         if image is None:
             raise ImageNotFoundError(f"image {image_id} has no version with the artifact {digest[:12]}")
         return image
+
+    async def input_schema(self, image_id: str, digest: str) -> str | None:
+        """The schema that inputs of a version must fit, JSON; None when its manifest tells none."""
+
+        async def work(transaction: Transaction) -> Row | None:
+            return await transaction.fetch_one("load_input_schema", image_id=image_id, digest=digest)
+
+        row = await self._database.run(work, operation="input schema", read_only=True)
+        return None if row is None else row["input_schema"]
 
     async def find_names(self, image_ids: Sequence[str]) -> dict[str, str]:
         """Names by image id, of deleted images too; unknown ids are left out."""

@@ -26,6 +26,13 @@ SELECT CAST(:image_id AS TEXT), COALESCE(MAX(version), 0) + 1, CAST(:digest AS T
     CAST(:kind AS TEXT), CAST(:now_ms AS BIGINT)
 FROM image_versions WHERE image_id = :image_id;
 
+-- name: set_input_schema
+UPDATE image_versions SET input_schema = :input_schema
+WHERE image_id = :image_id AND digest = :digest AND input_schema IS NULL;
+
+-- name: load_input_schema
+SELECT input_schema FROM image_versions WHERE image_id = :image_id AND digest = :digest;
+
 -- name: point_image
 UPDATE images
 SET description = :description, runner_type = :runner_type, metadata = :metadata, limits = :limits, runner = :runner,

@@ -7,7 +7,7 @@ from typing import Any
 from runtara_core.models import CheckpointSummary, EventRecord, Instance
 from runtara_core.steps import ScopeInfo, StepStatus, StepSummary
 from runtara_core.tenant_metrics import MetricsBucket, MetricsGranularity
-from runtara_sdk.errors import InvalidInputError
+from runtara_sdk.errors import InputRefusedError, InvalidInputError, RuntaraError
 from runtara_sdk.management.codec import encode_limits
 from runtara_sdk.models import InstanceStatus, SignalType, TerminationReason
 from runtara_sdk.protocol import environment_pb2 as pb
@@ -101,6 +101,11 @@ def optional(call: Any, field: str) -> Any:
     return getattr(call, field) if call.HasField(field) else None
 
 
+def encode_status(status: InstanceStatus) -> pb.InstanceStatus:
+    """The wire number of a status."""
+    return _STATUS[status]
+
+
 def decode_signal_type(number: int) -> SignalType:
     """The signal type of a wire number; an unknown number is an error, never a cancel."""
     signal_type = _SIGNAL_OF_NUMBER.get(number)
@@ -184,6 +189,15 @@ def _options(instance: Instance) -> LaunchOptions:
         return LaunchOptions.decode(instance.launch_options)
     except InvalidInputError:  # of an instance that no environment launches, or of a later version of this daemon
         return LaunchOptions("")
+
+
+def encode_refused_start(error: RuntaraError) -> pb.StartInstanceResponse:
+    """Why nothing was started."""
+    answer = pb.StartInstanceResponse(success=False, error=error.message, error_code=error.code)
+    if isinstance(error, InputRefusedError):
+        answer.violations.extend(pb.InputViolation(**each) for each in error.violations)
+        answer.violation_count = error.violation_count
+    return answer
 
 
 def encode_checkpoint_summary(summary: CheckpointSummary) -> pb.CheckpointSummary:

@@ -25,11 +25,13 @@ from runtara_environment.wire.codec import (
     decode_signal_type,
     encode_earlier_start,
     encode_instance_status,
+    encode_refused_start,
     tenant_of,
 )
 from runtara_environment.wire.host_handler import HostHandler
 from runtara_environment.wire.image_handler import ImageHandler
 from runtara_environment.wire.list_handler import ListHandler
+from runtara_environment.wire.log_handler import LogHandler
 from runtara_environment.wire.refusals import require_final
 from runtara_environment.wire.restart_handler import RestartHandler
 from runtara_environment.wire.tenant_gate import TenantGate
@@ -52,6 +54,7 @@ _QUERIES = frozenset(
         "get_scope_ancestors",
         "list_step_summaries",
         "list_hosts",
+        "read_logs",
     }
 )
 _ENDED_WITH_CALLER = _QUERIES | {"test_capability"}
@@ -77,6 +80,7 @@ class EnvironmentHandler:
                 **RestartHandler(service).verbs,
                 **ListHandler(service).verbs,
                 **HostHandler(service.hosts).verbs,
+                **LogHandler(service.logs).verbs,
                 "health_check": self.health_check,
                 "start_instance": self.start_instance,
                 "stop_instance": self.stop_instance,
@@ -142,9 +146,7 @@ class EnvironmentHandler:
             )
         except RuntaraError as error:
             require_final(error)
-            return pb.RpcResponse(
-                start_instance=pb.StartInstanceResponse(success=False, error=error.message, error_code=error.code)
-            )
+            return pb.RpcResponse(start_instance=encode_refused_start(error))
         return pb.RpcResponse(
             start_instance=pb.StartInstanceResponse(
                 success=True,

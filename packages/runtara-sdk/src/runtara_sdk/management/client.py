@@ -14,6 +14,7 @@ from runtara_sdk.management.connection import EnvironmentClient
 from runtara_sdk.management.history import HistoryVerbs
 from runtara_sdk.management.hosts import HostVerbs
 from runtara_sdk.management.images import ImageVerbs
+from runtara_sdk.management.logs import LogVerbs
 from runtara_sdk.management.models import HealthReport, InstanceInfo
 from runtara_sdk.management.restarts import RestartVerbs
 from runtara_sdk.management.settings import ManagementSettings
@@ -21,7 +22,7 @@ from runtara_sdk.management.steps import StepVerbs
 from runtara_sdk.protocol import environment_pb2 as pb
 
 
-class ManagementSdk(ImageVerbs, RestartVerbs, HistoryVerbs, StepVerbs, AgentVerbs, HostVerbs):
+class ManagementSdk(ImageVerbs, RestartVerbs, HistoryVerbs, LogVerbs, StepVerbs, AgentVerbs, HostVerbs):
     """Images, instances, agents and hosts of an environment.
 
     Every method makes one call and raises the `RuntaraError` that the environment named (`ImageNotFoundError`,

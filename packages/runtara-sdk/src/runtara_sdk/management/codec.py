@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from google.protobuf.message import DecodeError, Message
 
-from runtara_sdk.errors import ProtocolError, error_from_code
+from runtara_sdk.errors import InputRefusedError, ProtocolError, error_from_code
 from runtara_sdk.instance_error import InstanceError
 from runtara_sdk.management import models
 from runtara_sdk.management.step_models import (
@@ -79,6 +79,14 @@ def require_success(answer: Acknowledgement, verb: str) -> None:
     if not answer.success:
         code = answer.error_code or f"{verb.upper()}_ERROR"
         raise error_from_code(code, answer.error or f"the environment refused {verb}")
+
+
+def require_started(answer: pb.StartInstanceResponse) -> None:
+    """Raise the typed error of a start that was refused."""
+    if not answer.success and answer.violations:
+        violations = [{"path": each.path, "message": each.message} for each in answer.violations]
+        raise InputRefusedError(answer.error, violations, answer.violation_count)
+    require_success(answer, "start_instance")
 
 
 def decode_value(data: bytes) -> Any:
@@ -182,6 +190,21 @@ def decode_instance_summary(message: pb.InstanceSummary) -> models.InstanceSumma
         finished_at_ms=_present(message, "finished_at_ms"),
         has_error=message.has_error,
         termination_reason=message.termination_reason or None,
+    )
+
+
+def decode_log_piece(message: pb.ReadLogsResponse, instance_id: str, stream: str) -> models.LogPiece:
+    """A part of the output of a launch."""
+    return models.LogPiece(
+        instance_id=instance_id,
+        stream=stream,
+        epoch=message.epoch,
+        offset=message.offset,
+        data=message.data,
+        dropped=message.dropped,
+        ended=message.ended,
+        next_epoch=_present(message, "next_epoch"),
+        status=decode_status(message.status) if message.HasField("status") else None,
     )
 
 

@@ -50,6 +50,9 @@ class InstanceVerbs(EnvironmentConnection):
             env: further variables of the process.
             cancel_grace_seconds: how long the program has to obey a cancel before it is killed; None is 30 s.
             limits: bounds of every launch; those that are None are the image's.
+
+        Raises `InputRefusedError`, which lists the violations, when the input does not fit the schema of the scenario;
+        then nothing was started.
         """
         message = pb.StartInstanceRequest(
             image_id=image_id,
@@ -63,7 +66,7 @@ class InstanceVerbs(EnvironmentConnection):
         )
         response = await self._call(pb.RpcRequest(start_instance=message), "start_instance")
         answer = response.start_instance
-        codec.require_success(answer, "start_instance")
+        codec.require_started(answer)
         earlier = codec.decode_earlier_start(answer.earlier) if answer.HasField("earlier") else None
         return StartedInstance(answer.instance_id, answer.deduplicated, earlier)
 

@@ -200,6 +200,38 @@ class InstanceInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class LogPiece:
+    """A part of what one launch of an instance has written to one of its streams.
+
+    Attributes:
+        instance_id: whose output it is.
+        stream: `stdout` or `stderr`.
+        epoch: of the launch; 0 when there has been none.
+        offset: bytes of the stream before `data`.
+        data: the bytes, which need not end with a line or a character.
+        dropped: output before `offset` that was asked for is not kept any more.
+        ended: the launch has ended, and nothing follows `data`.
+        next_epoch: of the launch after it; None when there has been none.
+        status: of the instance; None while the launch runs.
+    """
+
+    instance_id: str
+    stream: str
+    epoch: int
+    offset: int
+    data: bytes
+    dropped: bool
+    ended: bool
+    next_epoch: int | None
+    status: InstanceStatus | None
+
+    @property
+    def next_offset(self) -> int:
+        """Where the stream goes on."""
+        return self.offset + len(self.data)
+
+
+@dataclass(frozen=True, slots=True)
 class InstanceSummary:
     """An instance in a list."""
 
