@@ -21,7 +21,10 @@ INDEX_OF = {
     "load_signals_at_checkpoint": "sqlite_autoindex_(pending|custom)_signals_1",
     "count_running": "instances_running",
     "lock_due_wakes": "instances_wake",
-    "lock_due_wakes_elsewhere": "instances_wake",
+    "lock_due_wake": "sqlite_autoindex_instances_1",
+    "count_admission": "instances_(running|wake)",
+    "count_running_by_tenant": "instances_running",
+    "count_running_of_tenant": "instances_running",
     "lock_expired_leases": "instances_lease",
     "lock_expired_leases_elsewhere": "instances_lease",
     "expire_leases": "instances_lease",
@@ -33,7 +36,9 @@ INDEX_OF = {
     "load_custom_signal": "sqlite_autoindex_custom_signals_1",
     "load_custom_signals": "sqlite_autoindex_custom_signals_1",
     "next_wake": "instances_(wake|lease)",
-    "next_wake_elsewhere": "instances_(wake|lease)",
+    "next_lease_elsewhere": "instances_lease",
+    "find_waiting_heads": "(instances_turns|sqlite_autoindex_instances_1)",
+    "find_due_by_turns": "(instances_turns|sqlite_autoindex_instances_1)",
     "find_news": "sqlite_autoindex_(instances|pending_signals|custom_signals)_1",
     "record_contacts": "(sqlite_autoindex_instances_1|instances_running)",
 }
@@ -53,6 +58,9 @@ PAGES = {
     "first_step_of_scope": "instance_steps_scope",
     "count_ended": "instances_tenant_finished",
 }
+SORTS_FEW = {"load_signals_at_checkpoint", "count_running_by_tenant", "find_due_by_turns"}
+"""Three rows, those that run, and as many as are wanted of each tenant."""
+
 LISTS = [
     f"list_{kind}_{column}_{way}"
     for kind in ("instances", "tenant_instances")
@@ -116,8 +124,9 @@ def test_a_frequent_query_walks_its_index(connection: sqlite3.Connection, name: 
     assert tables
     for step in tables:
         assert re.search(rf"INDEX {INDEX_OF[name]}\b", step), plan
-        assert name == "count_running" or step.startswith("SEARCH"), plan
-    if name != "load_signals_at_checkpoint":  # which sorts three rows at most
+        # As many as the limit lets run.
+        assert step.startswith(("SEARCH", "SCAN instances USING INDEX instances_running")), plan
+    if name not in SORTS_FEW:
         assert not any("TEMP B-TREE" in step for step in plan if "RIGHT PART" not in step), plan
 
 
@@ -154,3 +163,10 @@ def test_a_total_reads_no_row(connection: sqlite3.Connection, name: str) -> None
     assert "USING COVERING INDEX" in steps[0]
     if "tenant" in name:
         assert steps[0].startswith("SEARCH instances USING COVERING INDEX instances_tenant_listing (tenant_id=?)")
+
+
+def test_the_walk_over_tenants_steps_over_what_waits_for_each(connection: sqlite3.Connection) -> None:
+    plan = _plan(connection, "find_waiting_heads")
+    # A step by the first column alone would read all that waits for the tenant.
+    for step in ("(tenant_id,image_id)>(?,?)", "tenant_id=? AND image_id>?", "tenant_id>?"):
+        assert f"SEARCH instances USING INDEX instances_turns ({step})" in plan

@@ -231,7 +231,7 @@ class ExitReport:
 
     Attributes:
         reason: CRASHED for any exit nobody asked for (core decides what it means from the state the instance
-            reported itself), TIMEOUT, CANCELLED after a stop, HEARTBEAT_TIMEOUT, ENVIRONMENT_RESTART.
+            reported itself), OUT_OF_MEMORY, TIMEOUT, CANCELLED after a stop, HEARTBEAT_TIMEOUT, ENVIRONMENT_RESTART.
         exit_code: as by `wait`; negative is the number of the signal that killed it; None when unknown.
         stderr_tail: the last lines, at most 8 KiB.
     """
@@ -388,7 +388,14 @@ class RecoveryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class CoreLimits:
-    """Bounds enforced by the storage in the transaction that they concern."""
+    """Bounds enforced by the storage in the transaction that they concern.
+
+    Attributes:
+        max_concurrent_instances: how many instances run at a time.
+        recovery: how often and when a crashed instance is launched again.
+        max_concurrent_instances_of_tenant: how many instances of one tenant run at a time; 0 is no bound.
+    """
 
     max_concurrent_instances: int = 32
     recovery: RecoveryPolicy = field(default_factory=RecoveryPolicy)
+    max_concurrent_instances_of_tenant: int = 0

@@ -322,13 +322,19 @@ class Storage(ABC):
         now_ms: int,
         without_images: Sequence[str] = (),
     ) -> list[LaunchClaim]:
-        """Claim up to `limit` due launches, oldest first: each becomes running, with a new epoch and a lease.
+        """Claim up to `limit` due launches: each becomes running, with a new epoch and a lease. Given oldest first.
+
+        Tenants take turns when not all that is due is claimed. Running instances whose lease has expired come first,
+        since they hold a place already; then those with the lowest number of instances of their tenant that run or are
+        due before them, of equal numbers the oldest. Of very many tenants and images a storage may look at some
+        hundreds at a time, as long as each comes round.
 
         Instances of `without_images`, which the owner knows that it cannot launch, are left to others.
 
         Due are managed instances that are pending or suspended with a wake time not after `now_ms`, and running ones
-        whose lease has expired. Never more than `limits.max_concurrent_instances` run; ones over it stay due. So do
-        those whose inputs would make the answer longer than a frame holds.
+        whose lease has expired. Never more than `limits.max_concurrent_instances` run, nor more of one tenant than
+        `limits.max_concurrent_instances_of_tenant` (0: no bound); ones over it stay due. So do those whose inputs would
+        make the answer longer than a frame holds.
 
         A running one whose lease has expired is not launched again when an unacknowledged cancel or pause waits, which
         takes effect, nor after too many launches in a row without a new checkpoint: -> failed (reason orphaned). An
@@ -354,7 +360,10 @@ class Storage(ABC):
     async def report_exit(self, key: LeaseKey, report: ExitReport, *, limits: CoreLimits, now_ms: int) -> ExitDecision:
         """Say that the process of a launch has ended; stores metrics, exit code and stderr and drops the lease.
 
-        A result that the instance reported itself always wins. Running at this epoch: TIMEOUT and HEARTBEAT_TIMEOUT
+        Of an instance are kept the largest memory peak of its launches and the sum of their processor times. A launch
+        counts once, however often its exit is reported and in whatever state the instance is, also when a later launch
+        has begun; of such a one nothing else is kept.
+        A result that the instance reported itself always wins. Running at this epoch: TIMEOUT
         -> failed, CANCELLED -> cancelled; ENVIRONMENT_RESTART and SHUTDOWN_REQUESTED -> suspended and due now; CRASHED
         with exit code 0 -> failed (it never reported a result, and no pause of this launch was withdrawn, which it may
         have obeyed); otherwise suspended and due after a backoff, or failed after too many relaunches without a new

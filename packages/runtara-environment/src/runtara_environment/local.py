@@ -102,7 +102,7 @@ async def local_environment(
     )
     if only_instance is not None:
         # Of runs that were killed; each had a name of its own.
-        await asyncio.to_thread(remove_stale, socket_path(data_dir, CORE_SOCKET).parent)
+        await asyncio.to_thread(remove_stale, socket_path(data_dir, CORE_SOCKET).parent, CORE_SOCKET)
     await core.start()
     try:
         environment = Environment(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Sequence
 
 from runtara_core.event_texts import payload_contains
@@ -43,6 +44,7 @@ _ENDS_OF_ENVIRONMENTS = (TerminationReason.ENVIRONMENT_RESTART, TerminationReaso
 _EXPLAINED_ENDS = {
     TerminationReason.TIMEOUT: "the process ran longer than its timeout and was stopped",
     TerminationReason.HEARTBEAT_TIMEOUT: "the process was not heard of for too long and was stopped",
+    TerminationReason.OUT_OF_MEMORY: "the program ran out of memory and was killed",
     TerminationReason.ENVIRONMENT_RESTART: "the process ended with its environment",
     TerminationReason.SHUTDOWN_REQUESTED: "the process was stopped with its environment",
 }
@@ -168,7 +170,6 @@ class MemoryStorage(RestartVerbs):
         now_ms: int,
         without_images: Sequence[str] = (),
     ) -> list[LaunchClaim]:
-        room = max(0, limits.max_concurrent_instances - self.running_count())
         due = [
             record
             for record in self.records.values()
@@ -177,11 +178,9 @@ class MemoryStorage(RestartVerbs):
             and record.due_at_ms is not None
             and record.due_at_ms <= now_ms
         ]
-        due.sort(key=lambda record: (record.due_at_ms, not record.is_running))
         limit = max(0, min(limit, MAX_PAGE))
-        expired = [record for record in due if record.is_running][:limit]
-        waiting = [record for record in due if not record.is_running][: min(limit, room)]
-        chosen = [record for record in due if record in expired or record in waiting][:limit]
+        chosen = self._by_turns(due, limit, limits)
+        chosen.sort(key=lambda record: (record.due_at_ms, not record.is_running))
         claims: list[LaunchClaim] = []
         for record in chosen:
             claim = _claim(record, owner, now_ms + lease_ms, limits.recovery, now_ms)
@@ -190,6 +189,19 @@ class MemoryStorage(RestartVerbs):
             if sum(len(each.input) for each in claims) > _CLAIM_BYTES:
                 break
         return claims
+
+    def _by_turns(self, due: list[Record], limit: int, limits: CoreLimits) -> list[Record]:
+        """What has a place already, then those with the fewest of their tenant that run or come before them."""
+        due.sort(key=lambda record: record.due_at_ms or 0)
+        expired = [record for record in due if record.is_running][:limit]
+        tenants = Counter(record.tenant_id for record in self.records.values() if record.is_running)
+        placed: list[tuple[int, int, Record]] = []
+        for number, record in enumerate(record for record in due if not record.is_running):
+            tenants[record.tenant_id] += 1
+            if tenants[record.tenant_id] <= (limits.max_concurrent_instances_of_tenant or len(self.records)):
+                placed.append((tenants[record.tenant_id], number, record))
+        room = max(0, min(limit - len(expired), limits.max_concurrent_instances - self.running_count()))
+        return expired + [record for *_, record in sorted(placed)[:room]]
 
     async def renew_leases(self, owner: str, keys: Sequence[LeaseKey], *, lease_ms: int, now_ms: int) -> list[LeaseKey]:
         lost = []
@@ -223,13 +235,13 @@ class MemoryStorage(RestartVerbs):
 
     async def report_exit(self, key: LeaseKey, report: ExitReport, *, limits: CoreLimits, now_ms: int) -> ExitDecision:
         record = self.record(key.instance_id)
+        record.count_usage(key.epoch, report)
         if record.epoch != key.epoch:
             return ExitDecision(record.status, record.wake_at_ms, stale=True)
         stderr = tail(report.stderr_tail, _STDERR_CHARACTERS)
         record.stderr = stderr or record.stderr
-        for name in ("exit_code", "memory_peak_bytes", "cpu_usage_usec"):
-            if getattr(report, name) is not None:
-                setattr(record, name, getattr(report, name))
+        if report.exit_code is not None:
+            record.exit_code = report.exit_code
         if record.is_running:
             _end(record, report, limits.recovery, now_ms)
         return ExitDecision(record.status, record.wake_at_ms)
@@ -368,8 +380,7 @@ def _end(record: Record, report: ExitReport, policy: RecoveryPolicy, now_ms: int
     if reason is TerminationReason.CANCELLED:
         record.become(InstanceStatus.CANCELLED, reason, now_ms)
         return
-    timed_out = reason in (TerminationReason.TIMEOUT, TerminationReason.HEARTBEAT_TIMEOUT)
-    if timed_out and not record.waiting_for(SignalType.CANCEL):
+    if reason is TerminationReason.TIMEOUT and not record.waiting_for(SignalType.CANCEL):
         record.failed_launches = 0
         record.become(InstanceStatus.FAILED, reason, now_ms, error=error)
         return

@@ -1,7 +1,11 @@
 -- Queries of runtara-core, for both databases.
 
+-- Running out of memory is a crash to processes of an earlier version, which read the column.
+
 -- fragment: state_columns
-instances.instance_id, instances.tenant_id, instances.image_id, instances.status, instances.termination_reason,
+instances.instance_id, instances.tenant_id, instances.image_id, instances.status,
+CASE WHEN instances.termination_reason = 'crashed' AND instances.out_of_memory_epoch = instances.epoch
+     THEN 'out_of_memory' ELSE instances.termination_reason END AS termination_reason,
 instances.epoch, progress.checkpoint_id, progress.checkpoint_count, progress.recovery_attempts,
 instances.failed_launches, instances.created_at_ms, instances.started_at_ms, instances.finished_at_ms,
 instances.wake_at_ms, progress.last_contact_at_ms, instances.lease_owner, instances.lease_until_ms
@@ -351,9 +355,9 @@ AND image_id NOT IN (
 /*include due_wakes*/
 ORDER BY wake_at_ms LIMIT :limit /*postgres FOR UPDATE SKIP LOCKED*/;
 
--- name: lock_due_wakes_elsewhere
-/*include due_wakes*/ /*include of_other_images*/
-ORDER BY wake_at_ms LIMIT :limit /*postgres FOR UPDATE SKIP LOCKED*/;
+-- name: lock_due_wake
+/*include due_wakes*/ AND instances.instance_id = :instance_id
+LIMIT 1 /*postgres FOR UPDATE SKIP LOCKED*/;
 
 -- name: lock_expired_leases
 /*include expired_leases*/
@@ -384,10 +388,23 @@ WHERE status = 'running' AND image_id IS NOT NULL AND lease_owner = :owner AND l
 
 -- name: store_exit
 UPDATE instances
-SET exit_code = COALESCE(:exit_code, exit_code), stderr = COALESCE(:stderr, stderr),
-    memory_peak_bytes = COALESCE(:memory_peak_bytes, memory_peak_bytes),
-    cpu_usage_usec = COALESCE(:cpu_usage_usec, cpu_usage_usec)
+SET exit_code = COALESCE(:exit_code, exit_code), stderr = COALESCE(:stderr, stderr)
 WHERE instance_id = :instance_id;
+
+-- name: insert_launch_usage
+INSERT INTO launch_usage (instance_id, epoch, memory_peak_bytes, cpu_usage_usec)
+VALUES (:instance_id, :epoch, :memory_peak_bytes, :cpu_usage_usec)
+ON CONFLICT (instance_id, epoch) DO NOTHING;
+
+-- name: add_usage
+UPDATE instances
+SET memory_peak_bytes = /*postgres GREATEST*/ /*sqlite MAX*/(
+        COALESCE(memory_peak_bytes, :memory_peak_bytes), COALESCE(:memory_peak_bytes, memory_peak_bytes)),
+    cpu_usage_usec = COALESCE(cpu_usage_usec + :cpu_usage_usec, cpu_usage_usec, :cpu_usage_usec)
+WHERE instance_id = :instance_id;
+
+-- name: mark_out_of_memory
+UPDATE instances SET out_of_memory_epoch = epoch WHERE instance_id = :instance_id;
 
 -- name: next_wake
 SELECT MIN(due_at_ms) AS due_at_ms FROM (
@@ -397,15 +414,9 @@ SELECT MIN(due_at_ms) AS due_at_ms FROM (
     SELECT MIN(lease_until_ms) FROM instances WHERE status = 'running' AND image_id IS NOT NULL
 ) AS due;
 
--- name: next_wake_elsewhere
-SELECT MIN(due_at_ms) AS due_at_ms FROM (
-    SELECT MIN(wake_at_ms) AS due_at_ms FROM instances
-    WHERE status IN ('pending', 'suspended') AND wake_at_ms IS NOT NULL AND image_id IS NOT NULL
-      /*include of_other_images*/
-    UNION ALL
-    SELECT MIN(lease_until_ms) FROM instances
-    WHERE status = 'running' AND image_id IS NOT NULL /*include of_other_images*/
-) AS due;
+-- name: next_lease_elsewhere
+SELECT MIN(lease_until_ms) AS due_at_ms FROM instances
+WHERE status = 'running' AND image_id IS NOT NULL /*include of_other_images*/;
 
 -- Retention
 

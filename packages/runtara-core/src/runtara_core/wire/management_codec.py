@@ -39,6 +39,8 @@ _SIGNAL_NUMBER: dict[SignalType, pb.SignalType] = {
     SignalType.SHUTDOWN: pb.SIGNAL_SHUTDOWN,
 }
 _SIGNAL: dict[int, SignalType] = {number: signal for signal, number in _SIGNAL_NUMBER.items()}
+_OUT_OF_MEMORY = "out_of_memory"
+"""The field of messages with a termination reason that says more of a crash."""
 
 
 def encode_status(status: InstanceStatus) -> pb.InstanceStatus:
@@ -77,6 +79,10 @@ def encode_model(model: Any, message: MessageT) -> MessageT:
             continue
         if isinstance(value, InstanceStatus):
             value = _STATUS_NUMBER[value]
+        elif value is TerminationReason.OUT_OF_MEMORY:
+            # A peer of an earlier version reads a crash, which it was for that one.
+            setattr(message, _OUT_OF_MEMORY, True)
+            value = str(TerminationReason.CRASHED)
         elif isinstance(value, StrEnum):
             value = str(value)
         setattr(message, field.name, value)
@@ -96,6 +102,8 @@ def decode_model(model_type: type[ModelT], message: Message) -> ModelT:
             value = decode_status(value)
         elif field.name in ("termination_reason", "reason"):
             value = _decode_reason(value)
+            if value is TerminationReason.CRASHED and getattr(message, _OUT_OF_MEMORY):
+                value = TerminationReason.OUT_OF_MEMORY
         values[field.name] = value
     return model_type(**values)
 

@@ -2,6 +2,7 @@
 
 from runtara_environment.registry.artifact_store import (
     MAX_ARTIFACT_BYTES,
+    ArtifactContent,
     ArtifactStore,
     ArtifactUnavailableError,
     StoredArtifact,
@@ -11,6 +12,7 @@ from runtara_environment.registry.models import Image, ImageArtifact, ImageKey, 
 
 __all__ = [
     "MAX_ARTIFACT_BYTES",
+    "ArtifactContent",
     "ArtifactStore",
     "ArtifactUnavailableError",
     "Image",

@@ -7,10 +7,12 @@ from typing import Any
 from runtara_core.models import CheckpointSummary, EventRecord, Instance
 from runtara_core.steps import ScopeInfo, StepStatus, StepSummary
 from runtara_core.tenant_metrics import MetricsBucket, MetricsGranularity
-from runtara_sdk.errors import InvalidInputError
+from runtara_sdk.errors import InputRefusedError, InvalidInputError, RuntaraError
+from runtara_sdk.management.codec import encode_limits
 from runtara_sdk.models import InstanceStatus, SignalType, TerminationReason
 from runtara_sdk.protocol import environment_pb2 as pb
 
+from runtara_environment.launch_options import LaunchOptions
 from runtara_environment.registry import Image
 from runtara_environment.service import EarlierStart
 
@@ -99,6 +101,11 @@ def optional(call: Any, field: str) -> Any:
     return getattr(call, field) if call.HasField(field) else None
 
 
+def encode_status(status: InstanceStatus) -> pb.InstanceStatus:
+    """The wire number of a status."""
+    return _STATUS[status]
+
+
 def decode_signal_type(number: int) -> SignalType:
     """The signal type of a wire number; an unknown number is an error, never a cancel."""
     signal_type = _SIGNAL_OF_NUMBER.get(number)
@@ -122,8 +129,10 @@ def encode_image(image: Image) -> pb.ImageSummary:
         tenant_id=image.tenant_id,
         name=image.name,
         description=image.description,
-        runner_type=_RUNNER_TYPE[image.runner_type],
+        runner_type=_RUNNER_TYPE.get(image.runner or image.runner_type, pb.RUNNER_NATIVE),
         created_at_ms=image.created_at_ms,
+        limits=encode_limits(image.limits),
+        runner=image.runner or "",
     )
 
 
@@ -145,6 +154,7 @@ def encode_instance_summary(instance: Instance, image_name: str) -> pb.InstanceS
 
 def encode_instance_status(instance: Instance, image_name: str) -> pb.GetInstanceStatusResponse:
     """An instance, whole."""
+    options = _options(instance)
     return pb.GetInstanceStatusResponse(
         instance_id=instance.instance_id,
         status=_STATUS[instance.status],
@@ -169,7 +179,25 @@ def encode_instance_status(instance: Instance, image_name: str) -> pb.GetInstanc
         exit_code=instance.exit_code,
         wake_at_ms=instance.wake_at_ms,
         epoch=instance.epoch,
+        limits=encode_limits(options.asked_limits),
+        runner=options.runner or "",
     )
+
+
+def _options(instance: Instance) -> LaunchOptions:
+    try:
+        return LaunchOptions.decode(instance.launch_options)
+    except InvalidInputError:  # of an instance that no environment launches, or of a later version of this daemon
+        return LaunchOptions("")
+
+
+def encode_refused_start(error: RuntaraError) -> pb.StartInstanceResponse:
+    """Why nothing was started."""
+    answer = pb.StartInstanceResponse(success=False, error=error.message, error_code=error.code)
+    if isinstance(error, InputRefusedError):
+        answer.violations.extend(pb.InputViolation(**each) for each in error.violations)
+        answer.violation_count = error.violation_count
+    return answer
 
 
 def encode_checkpoint_summary(summary: CheckpointSummary) -> pb.CheckpointSummary:

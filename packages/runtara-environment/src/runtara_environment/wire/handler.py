@@ -12,6 +12,7 @@ from functools import partial
 from google.protobuf.message import DecodeError
 from runtara_core.wire.dispatch import HANDLER_SECONDS, RpcDispatcher
 from runtara_sdk.errors import InstanceNotFoundError, ProtocolError, RuntaraError
+from runtara_sdk.management.codec import decode_limits
 from runtara_sdk.models import CustomSignal
 from runtara_sdk.protocol import environment_pb2 as pb
 from runtara_sdk.protocol.frame import Frame, FrameType
@@ -24,10 +25,13 @@ from runtara_environment.wire.codec import (
     decode_signal_type,
     encode_earlier_start,
     encode_instance_status,
+    encode_refused_start,
     tenant_of,
 )
+from runtara_environment.wire.host_handler import HostHandler
 from runtara_environment.wire.image_handler import ImageHandler
 from runtara_environment.wire.list_handler import ListHandler
+from runtara_environment.wire.log_handler import LogHandler
 from runtara_environment.wire.refusals import require_final
 from runtara_environment.wire.restart_handler import RestartHandler
 from runtara_environment.wire.tenant_gate import TenantGate
@@ -49,6 +53,8 @@ _QUERIES = frozenset(
         "get_tenant_metrics",
         "get_scope_ancestors",
         "list_step_summaries",
+        "list_hosts",
+        "read_logs",
     }
 )
 _ENDED_WITH_CALLER = _QUERIES | {"test_capability"}
@@ -73,6 +79,8 @@ class EnvironmentHandler:
                 **AgentHandler(agents).verbs,
                 **RestartHandler(service).verbs,
                 **ListHandler(service).verbs,
+                **HostHandler(service.hosts).verbs,
+                **LogHandler(service.logs).verbs,
                 "health_check": self.health_check,
                 "start_instance": self.start_instance,
                 "stop_instance": self.stop_instance,
@@ -134,12 +142,11 @@ class EnvironmentHandler:
                 timeout_seconds=call.timeout_seconds if call.HasField("timeout_seconds") else None,
                 env=dict(call.env),
                 cancel_grace_seconds=call.cancel_grace_seconds if call.HasField("cancel_grace_seconds") else None,
+                limits=decode_limits(call.limits),
             )
         except RuntaraError as error:
             require_final(error)
-            return pb.RpcResponse(
-                start_instance=pb.StartInstanceResponse(success=False, error=error.message, error_code=error.code)
-            )
+            return pb.RpcResponse(start_instance=encode_refused_start(error))
         return pb.RpcResponse(
             start_instance=pb.StartInstanceResponse(
                 success=True,

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 from runtara_sdk.errors import ImageNotFoundError, InvalidInputError, RuntaraError
+from runtara_sdk.management.codec import decode_limits
 from runtara_sdk.protocol import environment_pb2 as pb
 
 from runtara_environment.registry import ImageKey
@@ -55,12 +56,16 @@ class ImageHandler:
         size: int | None,
         sha256: str | None,
     ) -> pb.RpcResponse:
+        limits, runner = decode_limits(call.limits), call.runner or None
         try:
+            await self._service.require_acceptable(limits, runner)
             image = await self._service.registry.register(
                 tenant_id=call.tenant_id,
                 name=call.name,
                 artifact=content,
                 runner_type=decode_runner_type(call.runner_type),
+                runner=runner,
+                limits=limits,
                 description=call.description if call.HasField("description") else None,
                 metadata=_decode_metadata(call.metadata) if call.HasField("metadata") else None,
                 expected_size=size,

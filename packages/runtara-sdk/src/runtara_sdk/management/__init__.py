@@ -9,6 +9,7 @@ from runtara_sdk.management.agent_models import (
     KnownError,
 )
 from runtara_sdk.management.client import ManagementSdk
+from runtara_sdk.management.host_models import HostInfo, HostState
 from runtara_sdk.management.models import (
     CheckpointDetail,
     CheckpointPage,
@@ -27,7 +28,6 @@ from runtara_sdk.management.models import (
     RetriedInstance,
     RetriedInstances,
     RetryOutcome,
-    RunnerType,
     StartedInstance,
     as_json,
 )
@@ -41,6 +41,7 @@ from runtara_sdk.management.step_models import (
     StepSummary,
     TenantMetrics,
 )
+from runtara_sdk.resource_limits import ResourceLimits
 
 __all__ = [
     "AgentInfo",
@@ -55,6 +56,8 @@ __all__ = [
     "EventPage",
     "ForkedInstance",
     "HealthReport",
+    "HostInfo",
+    "HostState",
     "ImageInfo",
     "ImagePage",
     "InstanceError",
@@ -67,10 +70,10 @@ __all__ = [
     "MetricsBucket",
     "MetricsGranularity",
     "RegisteredImage",
+    "ResourceLimits",
     "RetriedInstance",
     "RetriedInstances",
     "RetryOutcome",
-    "RunnerType",
     "ScopeInfo",
     "StartedInstance",
     "StepPage",

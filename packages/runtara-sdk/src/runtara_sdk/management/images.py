@@ -10,11 +10,12 @@ from runtara_sdk.errors import ImageNotFoundError
 from runtara_sdk.identifiers import refuse_empty
 from runtara_sdk.management import codec
 from runtara_sdk.management.connection import EnvironmentConnection
-from runtara_sdk.management.models import ImageInfo, ImagePage, RegisteredImage, RunnerType
+from runtara_sdk.management.models import ImageInfo, ImagePage, RegisteredImage
 from runtara_sdk.management.paging import iterate
 from runtara_sdk.management.upload import digest_file, read_chunks
 from runtara_sdk.outcome import encode_json
 from runtara_sdk.protocol import environment_pb2 as pb
+from runtara_sdk.resource_limits import ResourceLimits
 
 UPLOAD_TIMEOUT_MS = 600_000
 
@@ -29,16 +30,22 @@ class ImageVerbs(EnvironmentConnection):
         binary: bytes,
         *,
         description: str | None = None,
-        runner_type: RunnerType = RunnerType.NATIVE,
+        runner: str | None = None,
+        limits: ResourceLimits | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> RegisteredImage:
-        """Register a small artifact (under 16 MB, else use `register_image_stream`) in one message."""
+        """Register a small artifact (under 16 MB, else use `register_image_stream`) in one message.
+
+        The arguments are those of `register_image_stream`.
+        """
         message = pb.RegisterImageRequest(
             tenant_id=tenant_id,
             name=name,
             description=description,
             binary=binary,
-            runner_type=codec.RUNNER_NUMBERS[runner_type],
+            runner_type=_runner_number(runner),
+            runner=refuse_empty("runner", runner) or "",
+            limits=codec.encode_limits(limits),
             metadata=_optional_json(metadata, "metadata"),
         )
         payload = self._encode(pb.RpcRequest(register_image=message))
@@ -54,7 +61,8 @@ class ImageVerbs(EnvironmentConnection):
         binary_size: int | None = None,
         sha256: str | None = None,
         description: str | None = None,
-        runner_type: RunnerType = RunnerType.NATIVE,
+        runner: str | None = None,
+        limits: ResourceLimits | None = None,
         metadata: Mapping[str, Any] | None = None,
         timeout_ms: int = UPLOAD_TIMEOUT_MS,
     ) -> RegisteredImage:
@@ -67,7 +75,8 @@ class ImageVerbs(EnvironmentConnection):
             binary_size: bytes that will come; the environment refuses the upload when another number came.
             sha256: digest of the bytes, lower-case hex; refused likewise.
             description: free text.
-            runner_type: what is to run it.
+            runner: name of the runner that must launch it, such as `oci`; None leaves it to the environment.
+            limits: bounds of its launches, where a start says nothing else.
             metadata: JSON object kept with the image.
             timeout_ms: bound of the whole upload, milliseconds.
         """
@@ -83,7 +92,9 @@ class ImageVerbs(EnvironmentConnection):
             name=name,
             description=description,
             binary_size=binary_size or 0,
-            runner_type=codec.RUNNER_NUMBERS[runner_type],
+            runner_type=_runner_number(runner),
+            runner=refuse_empty("runner", runner) or "",
+            limits=codec.encode_limits(limits),
             metadata=_optional_json(metadata, "metadata"),
             sha256=sha256,
         )
@@ -122,9 +133,15 @@ class ImageVerbs(EnvironmentConnection):
         codec.require_success(response.delete_image, "delete_image")
 
 
+def _runner_number(runner: str | None) -> pb.RunnerType:
+    """What a server that reads no names of runners understands."""
+    return pb.RUNNER_OCI if runner == "oci" else pb.RUNNER_NATIVE
+
+
 def _registered(response: pb.RpcResponse) -> RegisteredImage:
     codec.require_success(response.register_image, "register_image")
-    return RegisteredImage(response.register_image.image_id, response.register_image.version)
+    answer = response.register_image
+    return RegisteredImage(answer.image_id, answer.version, answer.warning or None)
 
 
 def _optional_json(value: Mapping[str, Any] | None, what: str) -> bytes | None:

@@ -270,7 +270,7 @@ class GetInstanceResponse(_message.Message):
     def __init__(self, instance: _Optional[_Union[Instance, _Mapping]] = ...) -> None: ...
 
 class Instance(_message.Message):
-    __slots__ = ("instance_id", "tenant_id", "status", "epoch", "created_at_ms", "image_id", "launch_options", "checkpoint_id", "attempt", "max_attempts", "started_at_ms", "finished_at_ms", "wake_at_ms", "last_contact_at_ms", "input", "output", "error", "stderr", "termination_reason", "exit_code", "memory_peak_bytes", "cpu_usage_usec", "lease_owner", "lease_until_ms", "recovery_attempts", "checkpoint_count")
+    __slots__ = ("instance_id", "tenant_id", "status", "epoch", "created_at_ms", "image_id", "launch_options", "checkpoint_id", "attempt", "max_attempts", "started_at_ms", "finished_at_ms", "wake_at_ms", "last_contact_at_ms", "input", "output", "error", "stderr", "termination_reason", "exit_code", "memory_peak_bytes", "cpu_usage_usec", "lease_owner", "lease_until_ms", "recovery_attempts", "checkpoint_count", "out_of_memory")
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -297,6 +297,7 @@ class Instance(_message.Message):
     LEASE_UNTIL_MS_FIELD_NUMBER: _ClassVar[int]
     RECOVERY_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    OUT_OF_MEMORY_FIELD_NUMBER: _ClassVar[int]
     instance_id: str
     tenant_id: str
     status: InstanceStatus
@@ -323,7 +324,8 @@ class Instance(_message.Message):
     lease_until_ms: int
     recovery_attempts: int
     checkpoint_count: int
-    def __init__(self, instance_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., status: _Optional[_Union[InstanceStatus, str]] = ..., epoch: _Optional[int] = ..., created_at_ms: _Optional[int] = ..., image_id: _Optional[str] = ..., launch_options: _Optional[bytes] = ..., checkpoint_id: _Optional[str] = ..., attempt: _Optional[int] = ..., max_attempts: _Optional[int] = ..., started_at_ms: _Optional[int] = ..., finished_at_ms: _Optional[int] = ..., wake_at_ms: _Optional[int] = ..., last_contact_at_ms: _Optional[int] = ..., input: _Optional[bytes] = ..., output: _Optional[bytes] = ..., error: _Optional[str] = ..., stderr: _Optional[str] = ..., termination_reason: _Optional[str] = ..., exit_code: _Optional[int] = ..., memory_peak_bytes: _Optional[int] = ..., cpu_usage_usec: _Optional[int] = ..., lease_owner: _Optional[str] = ..., lease_until_ms: _Optional[int] = ..., recovery_attempts: _Optional[int] = ..., checkpoint_count: _Optional[int] = ...) -> None: ...
+    out_of_memory: bool
+    def __init__(self, instance_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., status: _Optional[_Union[InstanceStatus, str]] = ..., epoch: _Optional[int] = ..., created_at_ms: _Optional[int] = ..., image_id: _Optional[str] = ..., launch_options: _Optional[bytes] = ..., checkpoint_id: _Optional[str] = ..., attempt: _Optional[int] = ..., max_attempts: _Optional[int] = ..., started_at_ms: _Optional[int] = ..., finished_at_ms: _Optional[int] = ..., wake_at_ms: _Optional[int] = ..., last_contact_at_ms: _Optional[int] = ..., input: _Optional[bytes] = ..., output: _Optional[bytes] = ..., error: _Optional[str] = ..., stderr: _Optional[str] = ..., termination_reason: _Optional[str] = ..., exit_code: _Optional[int] = ..., memory_peak_bytes: _Optional[int] = ..., cpu_usage_usec: _Optional[int] = ..., lease_owner: _Optional[str] = ..., lease_until_ms: _Optional[int] = ..., recovery_attempts: _Optional[int] = ..., checkpoint_count: _Optional[int] = ..., out_of_memory: _Optional[bool] = ...) -> None: ...
 
 class ClaimLaunchesRequest(_message.Message):
     __slots__ = ("owner", "limit", "lease_ms", "wait_ms", "instance_id", "without_images")
@@ -432,18 +434,20 @@ class ExpireLeasesResponse(_message.Message):
     def __init__(self, expired: _Optional[int] = ...) -> None: ...
 
 class ExitReport(_message.Message):
-    __slots__ = ("reason", "exit_code", "stderr_tail", "memory_peak_bytes", "cpu_usage_usec")
+    __slots__ = ("reason", "exit_code", "stderr_tail", "memory_peak_bytes", "cpu_usage_usec", "out_of_memory")
     REASON_FIELD_NUMBER: _ClassVar[int]
     EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
     STDERR_TAIL_FIELD_NUMBER: _ClassVar[int]
     MEMORY_PEAK_BYTES_FIELD_NUMBER: _ClassVar[int]
     CPU_USAGE_USEC_FIELD_NUMBER: _ClassVar[int]
+    OUT_OF_MEMORY_FIELD_NUMBER: _ClassVar[int]
     reason: str
     exit_code: int
     stderr_tail: str
     memory_peak_bytes: int
     cpu_usage_usec: int
-    def __init__(self, reason: _Optional[str] = ..., exit_code: _Optional[int] = ..., stderr_tail: _Optional[str] = ..., memory_peak_bytes: _Optional[int] = ..., cpu_usage_usec: _Optional[int] = ...) -> None: ...
+    out_of_memory: bool
+    def __init__(self, reason: _Optional[str] = ..., exit_code: _Optional[int] = ..., stderr_tail: _Optional[str] = ..., memory_peak_bytes: _Optional[int] = ..., cpu_usage_usec: _Optional[int] = ..., out_of_memory: _Optional[bool] = ...) -> None: ...
 
 class ExitDecision(_message.Message):
     __slots__ = ("status", "wake_at_ms", "stale")

@@ -51,6 +51,7 @@ from runtara_core.steps import ScopeInfo, StepFilter, StepPage
 from runtara_core.storage import Storage
 from runtara_core.storages.sql import (
     checkpoints,
+    claims,
     event_lists,
     events,
     launches,
@@ -65,14 +66,15 @@ from runtara_core.storages.sql import (
     steps,
 )
 from runtara_core.storages.sql.credentials import CREDENTIAL_QUERIES, SqlCredentialStore
+from runtara_core.storages.sql.turns import START
 from runtara_core.tenant_metrics import MetricsBucket, MetricsRange
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-CORE_QUERIES = QuerySet.load("runtara_core", "sql/core.sql", "sql/restarts.sql", "sql/steps.sql").merged(
-    CREDENTIAL_QUERIES
-)
+CORE_QUERIES = QuerySet.load(
+    "runtara_core", "sql/core.sql", "sql/claims.sql", "sql/restarts.sql", "sql/steps.sql"
+).merged(CREDENTIAL_QUERIES)
 """The queries that a `Database` for `SqlStorage` must carry."""
 
 
@@ -86,6 +88,7 @@ class SqlStorage(Storage):
     def __init__(self, database: Database) -> None:
         self._database = database
         self._credentials = SqlCredentialStore(database)
+        self._claim_position = START
 
     @property
     def database(self) -> Database:
@@ -288,8 +291,8 @@ class SqlStorage(Storage):
         now_ms: int,
         without_images: Sequence[str] = (),
     ) -> list[LaunchClaim]:
-        return await self._write(
-            launches.claim_launches,
+        claimed = await self._write(
+            claims.claim_launches,
             owner,
             instance_id=instance_id,
             limit=limit,
@@ -297,7 +300,10 @@ class SqlStorage(Storage):
             limits=limits,
             now_ms=now_ms,
             without_images=without_images,
+            position=self._claim_position,
         )
+        self._claim_position = claimed.position
+        return claimed.claims
 
     async def renew_leases(self, owner: str, keys: Sequence[LeaseKey], *, lease_ms: int, now_ms: int) -> list[LeaseKey]:
         return await self._write(launches.renew_leases, owner, keys, lease_ms=lease_ms, now_ms=now_ms)
@@ -332,7 +338,7 @@ class SqlStorage(Storage):
         )
 
     async def next_wake_at_ms(self, *, without_images: Sequence[str] = ()) -> int | None:
-        return await self._read(launches.next_wake_at_ms, without_images=without_images)
+        return await self._read(claims.next_wake_at_ms, without_images=without_images)
 
     async def delete_finished(self, *, finished_before_ms: int, limit: int) -> int:
         deleted = await self._write(retention.delete_finished, finished_before_ms=finished_before_ms, limit=limit)

@@ -27,6 +27,7 @@ from runtara_core.testing.storage_suite.signal_cases import SignalCases
 from runtara_core.testing.storage_suite.signal_wait_cases import SignalWaitCases
 from runtara_core.testing.storage_suite.step_cases import StepCases
 from runtara_core.testing.storage_suite.tenant_metrics_cases import TenantMetricsCases
+from runtara_core.testing.storage_suite.turn_cases import TurnCases
 from runtara_core.testing.storage_suite.watch_cases import WatchCases
 
 __all__ = ["StorageConformance"]
@@ -44,6 +45,7 @@ class StorageConformance(
     SignalWaitCases,
     WatchCases,
     LaunchCases,
+    TurnCases,
     LeaseCases,
     ExitCases,
     ListingCases,

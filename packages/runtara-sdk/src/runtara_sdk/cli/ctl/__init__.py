@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from runtara_sdk import __version__
-from runtara_sdk.cli.ctl import agents, history, images, instances, lists, restarts, signals, steps, watch
+from runtara_sdk.cli.ctl import agents, history, hosts, images, instances, lists, restarts, signals, steps, watch
 from runtara_sdk.cli.ctl.target import common_options
 from runtara_sdk.cli.errors import run_program
 
@@ -35,6 +35,8 @@ _COMMANDS = (
     restarts.fork,
     steps.metrics,
     agents.agents,
+    hosts.hosts,
+    hosts.drain,
 )
 
 
@@ -42,7 +44,7 @@ _COMMANDS = (
 @click.version_option(__version__, prog_name="runtara-ctl")
 @common_options
 def ctl() -> None:
-    """Operate an environment: images, instances, signals, agents.
+    """Operate an environment: images, instances, signals, agents, hosts.
 
     `register` and `start` print a bare id. Queries print for people on a terminal and JSON elsewhere, --json and
     --table say which; events, checkpoints, logs and watch print lines there. Errors go to standard error with exit

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from runtara_sdk.cli.ctl.limit_options import limit_options, limits_of
 from runtara_sdk.cli.ctl.pages import ListPrinter, page_options, pages
 from runtara_sdk.cli.ctl.target import ask, common_options, print_done, print_id, print_json, print_lines, wants_json
 from runtara_sdk.cli.text import fields, one_line
@@ -22,22 +23,26 @@ if TYPE_CHECKING:
 @click.option("--tenant", required=True, help="Owner of the image.")
 @click.option("--name", required=True, help="Name of the image.")
 @click.option("--description", help="Free text.")
-@click.option("--runner", type=click.Choice(["native", "oci"]), default="native", help="What is to run it.")
+@click.option("--runner", metavar="NAME", help="Launch it with this runner alone: oci, native or another one.")
+@limit_options
 @common_options
-def register(binary: Path, tenant: str, name: str, description: str | None, runner: str) -> None:
+def register(binary: Path, tenant: str, name: str, description: str | None, runner: str | None, **limits: Any) -> None:
     """Upload an artifact as an image; prints the image id.
 
-    \b
-    Example:
-      runtara-ctl register --binary order.bin --tenant acme --name order
-    """
-    from runtara_sdk.management import RunnerType
+    Limits hold for every launch of its instances; a start may give others.
 
+    \b
+    Examples:
+      runtara-ctl register --binary order.bin --tenant acme --name order
+      runtara-ctl register --binary order.bin --tenant acme --name order --runner oci --memory 1GiB --cpu 2
+    """
     image = ask(
         lambda sdk: sdk.register_image_stream(
-            tenant, name, binary, description=description, runner_type=RunnerType(runner)
+            tenant, name, binary, description=description, runner=runner, limits=limits_of(limits)
         )
     )
+    if image.warning is not None:
+        click.echo(f"warning: {image.warning}", err=True)
     print_id(image, image.image_id)
 
 
@@ -68,7 +73,7 @@ def list_images(tenant: str | None, limit: int, page_token: str | None, *, every
 
 
 def _cells(item: ImageInfo) -> tuple[str, ...]:
-    return (item.image_id, item.name, item.tenant_id, item.runner_type.value, iso_time(item.created_at_ms))
+    return (item.image_id, item.name, item.tenant_id, item.runner or "", iso_time(item.created_at_ms))
 
 
 @click.command("get-image")
@@ -93,7 +98,7 @@ def get_image(image_id: str, tenant: str) -> None:
                 ("name", image.name),
                 ("tenant", image.tenant_id),
                 ("description", None if image.description is None else one_line(image.description)),
-                ("runner", image.runner_type.value),
+                ("runner", image.runner),
                 ("created", iso_time(image.created_at_ms)),
             )
         )

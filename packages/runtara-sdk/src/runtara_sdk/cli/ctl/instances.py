@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from runtara_sdk.cli.ctl.limit_options import limit_options, limits_of
 from runtara_sdk.cli.ctl.lists import took
 from runtara_sdk.cli.ctl.target import ask, common_options, print_id, print_json, print_lines, wants_json
 from runtara_sdk.cli.errors import EXIT_FAILED
 from runtara_sdk.cli.text import duration, fields, one_line
 from runtara_sdk.iso_time import iso_time
 from runtara_sdk.json_argument import read_json
+from runtara_sdk.resource_limits import ResourceLimits, format_limit
 
 if TYPE_CHECKING:
     from runtara_sdk.management.models import InstanceInfo, StartedInstance
@@ -77,6 +79,7 @@ def health() -> None:
     callback=read_variables,
     help="A further variable of the process; may be repeated.",
 )
+@limit_options
 @common_options
 def start(
     image: str,
@@ -86,17 +89,20 @@ def start(
     timeout: int | None,
     cancel_grace: int | None,
     variables: dict[str, str],
+    **limits: Any,
 ) -> None:
     """Start an instance; prints its id.
 
     A start whose id exists starts nothing. When version or input differ from
-    those of then, a line on standard error says so.
+    those of then, a line on standard error says so. Limits hold for every
+    launch of the instance and come before those of its image.
 
     \b
     Examples:
       runtara-ctl start --image 3f2a --tenant acme --input '{"data": {"orderId": "A-1"}}'
       runtara-ctl start --image 3f2a --tenant acme --input @input.json --instance-id order-A-1
       runtara-ctl start --image 3f2a --tenant acme --env LOG_LEVEL=debug --env REGION=eu
+      runtara-ctl start --image 3f2a --tenant acme --memory 1GiB --cpu 2
     """
     document = None if input_text is None else read_json(input_text, "--input")
     started = ask(
@@ -108,6 +114,7 @@ def start(
             timeout_seconds=timeout,
             env=variables,
             cancel_grace_seconds=cancel_grace,
+            limits=limits_of(limits),
         )
     )
     if started.deduplicated:
@@ -167,11 +174,30 @@ def _show(instance: InstanceInfo) -> None:
                 ("launches", str(instance.epoch - instance.retry_count)),
                 ("retries", str(instance.retry_count) if instance.retry_count else None),
                 ("exit code", None if instance.exit_code is None else str(instance.exit_code)),
+                ("memory peak", None if instance.memory_peak_bytes is None else _mebibytes(instance.memory_peak_bytes)),
+                (
+                    "processor time",
+                    None if instance.cpu_usage_usec is None else f"{instance.cpu_usage_usec / 1e6:.2f} s",
+                ),
+                ("runner", instance.runner),
+                ("limits", _limits(instance.limits)),
                 ("error", error),
                 ("output", None if instance.output is None else one_line(instance.output, longest=2_000)),
             )
         )
     )
+
+
+def _mebibytes(size: int | None) -> str | None:
+    return None if size is None else f"{size / 1024**2:.1f} MiB"
+
+
+def _seconds(microseconds: int | None) -> str | None:
+    return None if microseconds is None else f"{microseconds / 1e6:.2f} s"
+
+
+def _limits(limits: ResourceLimits) -> str | None:
+    return ", ".join(f"{name} {format_limit(name, value)}" for name, value in limits.given().items()) or None
 
 
 def _time(milliseconds: int | None) -> str | None:
