@@ -273,7 +273,10 @@ async def measure_all(options: argparse.Namespace) -> list[Row]:
             address = core.address if options.quic else core.local_address
             rows = []
             for runner, started in (("native", "started"), *([("oci", "container")] if options.oci else ())):
-                async with core.environment(RUNTARA_CORE_ADDR=address, RUNTARA_RUNNER=runner) as environment:
+                variables = {"RUNTARA_CORE_ADDR": address, "RUNTARA_RUNNER": runner}
+                if chosen := os.environ.get("RUNTARA_OCI_RUNTIME"):
+                    variables["RUNTARA_OCI_RUNTIME"] = chosen
+                async with core.environment(**variables) as environment:
                     for kind, artifact in artifacts.items():
                         rows += await measure(core, environment.sdk, kind, artifact, options.starts, address, started)
             return rows
