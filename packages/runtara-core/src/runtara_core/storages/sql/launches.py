@@ -71,6 +71,8 @@ async def report_exit(
 ) -> ExitDecision:
     """Decide what the end of a launched process means."""
     state = await lock_instance(transaction, key.instance_id)
+    if key.epoch <= state.epoch:
+        await _add_usage(transaction, key, report)
     if state.epoch != key.epoch:
         return ExitDecision(state.status, state.wake_at_ms, stale=True)
     await transaction.execute(
@@ -78,8 +80,6 @@ async def report_exit(
         instance_id=key.instance_id,
         exit_code=report.exit_code,
         stderr=storable_text(report.stderr_tail, MAX_STDERR_CHARACTERS) or None,
-        memory_peak_bytes=report.memory_peak_bytes,
-        cpu_usage_usec=report.cpu_usage_usec,
     )
     if state.status is not InstanceStatus.RUNNING:
         return ExitDecision(state.status, state.wake_at_ms)
@@ -91,8 +91,8 @@ async def report_exit(
             status = InstanceStatus.CANCELLED
             await change_state(transaction, state, status, TerminationReason.CANCELLED, now_ms=now_ms)
             return ExitDecision(status, None)
-        # One that hung, and was cancelled for it, did not fail. A pause excuses nothing.
-        case TerminationReason.TIMEOUT | TerminationReason.HEARTBEAT_TIMEOUT if not cancelled:
+        # One that took too long, and was cancelled for it, did not fail. A pause excuses nothing.
+        case TerminationReason.TIMEOUT if not cancelled:
             return await fail(transaction, state, report.reason, error, now_ms)
     if report.reason in _ENVIRONMENT_REASONS:
         status, wake_at_ms = await park(
@@ -123,6 +123,15 @@ async def report_exit(
         error=error,
     )
     return ExitDecision(status, wake_at_ms)
+
+
+async def _add_usage(transaction: Transaction, key: LeaseKey, report: ExitReport) -> None:
+    """Count what a launch has used, once, also when a later launch has begun by now."""
+    used = {"memory_peak_bytes": report.memory_peak_bytes, "cpu_usage_usec": report.cpu_usage_usec}
+    if all(value is None for value in used.values()):
+        return
+    if await transaction.execute("insert_launch_usage", instance_id=key.instance_id, epoch=key.epoch, **used):
+        await transaction.execute("add_usage", instance_id=key.instance_id, **used)
 
 
 async def _obeyed_withdrawn_pause(transaction: Transaction, state: InstanceState) -> bool:
@@ -198,6 +207,8 @@ def _describe_exit(report: ExitReport) -> str:
             text = "the process was not heard of for too long and was stopped"
         case TerminationReason.ENVIRONMENT_RESTART:
             text = "the process ended with its environment"
+        case TerminationReason.OUT_OF_MEMORY:
+            text = "the program ran out of memory and was killed"
         case TerminationReason.SHUTDOWN_REQUESTED:
             text = "the process was stopped with its environment"
         case _ if code is None:
