@@ -14,6 +14,8 @@ from pathlib import Path
 from runtara_core.management_client import ManagementClient
 from runtara_sdk import ManagementSdk
 from runtara_sdk.management import ManagementSettings
+from runtara_sdk.transport.address import format_local_address
+from runtara_sdk.transport.places import CORE_SOCKET, socket_path
 from runtara_sdk.transport.quic import QuicClient
 
 _START_SECONDS = 60.0
@@ -64,14 +66,20 @@ class Core:
         finally:
             await client.close()
 
+    @property
+    def local_address(self) -> str:
+        """Where instances reach it by its socket."""
+        return format_local_address(socket_path(self.directory, CORE_SOCKET))
+
     @asynccontextmanager
-    async def environment(self) -> AsyncIterator[Environment]:
-        """An environment on this core as long as the block lasts."""
+    async def environment(self, **further: str) -> AsyncIterator[Environment]:
+        """An environment on this core as long as the block lasts, with `further` variables."""
         variables = {
             "RUNTARA_DATABASE_URL": self.database_url,
             "RUNTARA_CORE_ADDR": self.address,
             "RUNTARA_CORE_ADMIN_ADDR": f"127.0.0.1:{self.management_port}",
             "RUNTARA_ENV_QUIC_PORT": "0",
+            **further,
         }
         async with (
             _daemon("runtara-environment", self.directory, variables, _ENVIRONMENT_LINE) as (said, process_id),
