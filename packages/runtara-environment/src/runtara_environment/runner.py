@@ -248,6 +248,10 @@ class Runner(ABC):
         still on its way gives up.
         """
 
+    def core_obstacle(self, network: NetworkMode, core_address: str) -> str | None:
+        """Why programs with this network could not reach core at an address, with the remedy; None when they can."""
+        return None
+
     def planned_state(self, spec: LaunchSpec) -> dict[str, Any]:
         """What to persist before `launch`, so that `attach` can settle a launch whose outcome is not known."""
         return {"run_directory": str(spec.run_directory), "epoch": spec.epoch}
