@@ -32,7 +32,7 @@ from runtara_environment.runner import (
     StopError,
 )
 from runtara_environment.runners.launch_directory import LaunchDirectory
-from runtara_environment.runners.leftovers import kill_leftovers
+from runtara_environment.runners.leftovers import kill_leftovers, session_time_usec
 from runtara_environment.runners.process_identity import ProcessHandle, ProcessIdentity, current_boot_id
 
 _SHIM_LOG = "shim.log"
@@ -88,8 +88,15 @@ class NativeProcess(LaunchedProcess):
         pid = self._identity.pid if self._identity else "?"
         raise StopError(f"process {pid} in {self._directory.path} does not die: see `ps {pid}`")
 
+    async def cpu_usage_usec(self) -> int | None:
+        return await asyncio.to_thread(self._session_time)
+
     async def output_tail(self, stream: Literal["stdout", "stderr"], *, limit_bytes: int = DEFAULT_TAIL_BYTES) -> str:
         return await asyncio.to_thread(self._directory.read_tail, f"{stream}.log", limit_bytes)
+
+    def _session_time(self) -> int | None:
+        claim = self._directory.read_claim()
+        return None if claim is None or claim.program is None else session_time_usec(claim.program)
 
     def _watching(self) -> asyncio.Task[ProcessExit]:
         if self._watch is None:

@@ -36,6 +36,7 @@ from runtara_environment.supervision.launcher import Launcher, LaunchRefused
 from runtara_environment.supervision.left_launches import LeftLaunches, is_dead
 from runtara_environment.supervision.overdue_cancels import OverdueCancels
 from runtara_environment.supervision.persistence import persist
+from runtara_environment.supervision.silent_launches import SilentLaunches
 
 logger = logging.getLogger(__name__)
 
@@ -93,6 +94,15 @@ class Supervisor:
             core, owner.name, clock, self._end_cancelled, interval_seconds=settings.lease_ms / 3000
         )
 
+        self._silent = SilentLaunches(
+            core,
+            owner.name,
+            clock,
+            self._cpu_usage_usec,
+            self._end_silent,
+            timeout_ms=settings.heartbeat_timeout_seconds * 1000,
+        )
+
     @property
     def live_count(self) -> int:
         """Number of launches being watched."""
@@ -106,6 +116,8 @@ class Supervisor:
             asyncio.create_task(self._renew_loop(), name="renew leases"),
             asyncio.create_task(self._cancels.keep_looking(), name="look for cancels"),
         ]
+        if self._settings.heartbeat_timeout_seconds:
+            self._loops.append(asyncio.create_task(self._silent.keep_looking(), name="look for silent launches"))
 
     async def close(self, *, stop_guests: bool) -> None:
         """Stop claiming. Guests run on and are adopted by the next supervisor, unless `stop_guests`."""
@@ -295,6 +307,18 @@ class Supervisor:
         live.stop_reason = TerminationReason.CANCELLED
         self._end(live, _LAST_GRACE_SECONDS)
         return True
+
+    async def _end_silent(self, key: LeaseKey) -> bool:
+        live = self._live.get(key.instance_id)
+        if live is None or live.key != key or live.process is None or live.stop_reason is not None:
+            return False
+        live.stop_reason = TerminationReason.HEARTBEAT_TIMEOUT
+        self._end(live, _LAST_GRACE_SECONDS)
+        return True
+
+    async def _cpu_usage_usec(self, key: LeaseKey) -> int | None:
+        live = self._live.get(key.instance_id)
+        return None if live is None or live.process is None else await live.process.cpu_usage_usec()
 
     async def _end_process(self, live: _Live, grace_seconds: float) -> None:
         await live.started.wait()
