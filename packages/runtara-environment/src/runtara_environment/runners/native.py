@@ -94,9 +94,9 @@ class NativeProcess(LaunchedProcess):
     async def output_tail(self, stream: Literal["stdout", "stderr"], *, limit_bytes: int = DEFAULT_TAIL_BYTES) -> str:
         return await asyncio.to_thread(self._directory.read_tail, f"{stream}.log", limit_bytes)
 
-    def _session_time(self) -> int | None:
+    def _session_time(self) -> int:
         claim = self._directory.read_claim()
-        return None if claim is None or claim.program is None else session_time_usec(claim.program)
+        return 0 if claim is None or claim.program is None else session_time_usec(claim.program)
 
     def _watching(self) -> asyncio.Task[ProcessExit]:
         if self._watch is None:
