@@ -59,9 +59,9 @@ class Limits:
     """Bounds of one launch; None means the runner's default, which may be no bound.
 
     Attributes:
-        memory_bytes: memory of the program.
+        memory_bytes: memory of the program; a runner without containers bounds that of each process.
         cpu_cores: processor time per wall-clock time, 0.5 = half a core.
-        processes: processes and threads at once.
+        processes: processes and threads at once; a runner without containers counts all of the program's user.
         file_size_bytes: size of any one file that the program writes.
         open_files: open file descriptors per process.
         tmp_bytes: size of `/tmp`, where the program has one of its own.
@@ -94,6 +94,8 @@ class LaunchSpec:
         kill_grace_seconds: time between asking and killing at the timeout.
         files: what else of the host the program reads or connects to, such as its artifact and core's socket. A runner
             that hides the host from programs shows these, under their own paths, read-only.
+        core_address: where the program reaches core, `host:port` or `unix:///path`; a runner that gives it a network of
+            its own lets it through. None when it need not reach core.
         bundles_directory: where a runner may keep files of its own while the program runs; None stands for a place
             beside the run directory.
     """
@@ -110,6 +112,7 @@ class LaunchSpec:
     kill_grace_seconds: float = 5.0
     files: tuple[Path, ...] = ()
     bundles_directory: Path | None = None
+    core_address: str | None = None
 
     def malformed(self) -> Iterator[str]:
         """What no runner can launch, as texts for people."""
@@ -164,13 +167,28 @@ class RunnerProbe:
         available: it can launch at all; `reason` says why not.
         capabilities: by name: `memory_limit`, `cpu_limit`, `process_limit`, `file_size_limit`, `open_files_limit`,
             `tmp_limit`, `network_host`, `network_none`, `network_pasta`, ... What is not there is not offered.
-        isolation: a word or two shown wherever the runner is shown (`none`, `container`).
+        isolation: what keeps programs from the host and from each other, shown wherever the runner is shown. It begins
+            with `none`, with `user` where programs run as users of their own, or with `container`; details may follow
+            behind a comma.
     """
 
     available: bool
     isolation: str
     capabilities: Mapping[str, Capability] = field(default_factory=dict)
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerHost:
+    """What an environment tells a runner of itself, before it asks for anything.
+
+    Attributes:
+        data_directory: where run directories, artifacts and core's socket are; absolute, and there already.
+        trusts_programs: the programs are the operator's own, as with `runtara run`: they may do what the operator may.
+    """
+
+    data_directory: Path
+    trusts_programs: bool = False
 
 
 class LaunchedProcess(ABC):
@@ -211,6 +229,9 @@ class Runner(ABC):
 
     runner_type: ClassVar[str]
     default_limits: ClassVar[Limits] = Limits()
+
+    def prepare(self, host: RunnerHost) -> None:  # noqa: B027 - most runners need not know
+        """Hear of the environment that launches, once and before `probe`; never called where there is none."""
 
     @abstractmethod
     async def probe(self) -> RunnerProbe:

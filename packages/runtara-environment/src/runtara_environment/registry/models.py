@@ -51,8 +51,16 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageKey:
+    """The place of an image in a list: when it was registered first, then its id."""
+
+    created_at_ms: int
+    image_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class ImagePage:
-    """A page of images, newest first, and the number of all that match."""
+    """A page of images, newest first, and the number of all that match; behind a key they are not counted: 0."""
 
     images: tuple[Image, ...]
     total_count: int

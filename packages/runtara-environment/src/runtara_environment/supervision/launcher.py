@@ -195,4 +195,5 @@ class Launcher:
             timeout_seconds=options.timeout_seconds or self._default_timeout_seconds,
             files=(*artifact.files(), *self._core.files()),
             bundles_directory=self._bundles_directory,
+            core_address=self._core.address,
         )

@@ -18,7 +18,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from runtara_core.database import create_database
+from runtara_core.database import Database, create_database
 from runtara_core.due import DueBell
 from runtara_core.instance_service import InstanceService
 from runtara_core.management import CoreManagement
@@ -56,13 +56,14 @@ class SupervisedHost:
         storage: core's storage, to look at it and to change it behind the supervisor's back.
         service: core's management verbs, what supervisors use unless told otherwise.
         instances: core's instance verbs, to play the guest.
+        database: with the tables of the environment.
         launches: the launch table.
         runner: the mock runner.
         clock: the clock of core and supervisors.
     """
 
     def __init__(
-        self, data_dir: Path, storage: Storage, launches: LaunchTable, registry: ImageRegistry, clock: ManualClock
+        self, data_dir: Path, storage: Storage, database: Database, registry: ImageRegistry, clock: ManualClock
     ) -> None:
         self._data_dir = data_dir
         self._registry = registry
@@ -70,7 +71,8 @@ class SupervisedHost:
         self._digest = ""
         self._supervisors: list[Supervisor] = []
         self.storage = storage
-        self.launches = launches
+        self.database = database
+        self.launches = LaunchTable(database)
         self.clock = clock
         self.runner = MockRunner()
         self._mock_runners = [self.runner]
@@ -242,9 +244,7 @@ async def supervised_host(data_dir: Path) -> AsyncIterator[SupervisedHost]:
     try:
         await database.open()
         await migrations.run(database)
-        host = SupervisedHost(
-            data_dir, storage, LaunchTable(database), ImageRegistry(database, data_dir, clock=clock), clock
-        )
+        host = SupervisedHost(data_dir, storage, database, ImageRegistry(database, data_dir, clock=clock), clock)
         await host.prepare()
         try:
             yield host

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from runtara_sdk.identifiers import refuse_empty
 from runtara_sdk.management import codec
 from runtara_sdk.management.connection import EnvironmentConnection
 from runtara_sdk.management.models import ImageInfo, ImagePage, RegisteredImage
+from runtara_sdk.management.paging import iterate
 from runtara_sdk.management.upload import digest_file, read_chunks
 from runtara_sdk.outcome import encode_json
 from runtara_sdk.protocol import environment_pb2 as pb
@@ -101,13 +102,21 @@ class ImageVerbs(EnvironmentConnection):
         answer = await self._client.call_streaming(payload, chunks, timeout_ms=timeout_ms)
         return _registered(codec.decode_response(answer, "register_image"))
 
-    async def list_images(self, tenant_id: str | None = None, *, limit: int = 100, offset: int = 0) -> ImagePage:
-        """A page of images."""
+    async def list_images(
+        self, tenant_id: str | None = None, *, limit: int = 100, offset: int = 0, page_token: str | None = None
+    ) -> ImagePage:
+        """A page of images, newest first; `page_token` is that of the page before, for the same tenant."""
         tenant_id = refuse_empty("tenant_id", tenant_id) or self.settings.tenant_id
-        message = pb.ListImagesRequest(tenant_id=tenant_id, limit=limit, offset=offset)
-        response = await self._call(pb.RpcRequest(list_images=message), "list_images")
-        images = tuple(codec.decode_image(image) for image in response.list_images.images)
-        return ImagePage(images, response.list_images.total_count)
+        message = pb.ListImagesRequest(tenant_id=tenant_id, limit=limit, offset=offset, page_token=page_token or "")
+        answer = (await self._call(pb.RpcRequest(list_images=message), "list_images")).list_images
+        images = tuple(codec.decode_image(image) for image in answer.images)
+        return ImagePage(images, answer.total_count, answer.next_page_token or None)
+
+    def iterate_images(self, tenant_id: str | None = None, *, page_size: int = 100) -> AsyncIterator[ImageInfo]:
+        """Every image, newest first, fetched a page at a time; what is registered meanwhile moves no other."""
+        return iterate(
+            lambda token: self.list_images(tenant_id, limit=page_size, page_token=token), lambda page: page.images
+        )
 
     async def get_image(self, image_id: str, tenant_id: str) -> ImageInfo:
         """One image; raises `ImageNotFoundError`."""
@@ -131,7 +140,8 @@ def _runner_number(runner: str | None) -> pb.RunnerType:
 
 def _registered(response: pb.RpcResponse) -> RegisteredImage:
     codec.require_success(response.register_image, "register_image")
-    return RegisteredImage(response.register_image.image_id, response.register_image.version)
+    answer = response.register_image
+    return RegisteredImage(answer.image_id, answer.version, answer.warning or None)
 
 
 def _optional_json(value: Mapping[str, Any] | None, what: str) -> bytes | None:

@@ -11,6 +11,8 @@ from typing import Any
 from runtara_sdk.instance_error import InstanceError
 from runtara_sdk.iso_time import iso_time
 from runtara_sdk.management.agent_models import CapabilityTestResult
+from runtara_sdk.management.host_models import HostInfo
+from runtara_sdk.management.step_models import MetricsBucket, ScopeInfo, StepPage, StepSummary, TenantMetrics
 from runtara_sdk.models import InstanceStatus
 from runtara_sdk.resource_limits import UNLIMITED, ResourceLimits
 
@@ -27,10 +29,17 @@ class HealthReport:
 
 @dataclass(frozen=True, slots=True)
 class RegisteredImage:
-    """A registered image; `version` counts what was registered under its name, 0 when the server does not say."""
+    """A registered image.
+
+    Attributes:
+        image_id: its id.
+        version: counts what was registered under its name; 0 when the server does not say.
+        warning: why it is not kept on as many hosts as the environment was told to; None when it is.
+    """
 
     image_id: str
     version: int = 0
+    warning: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +62,11 @@ class ImageInfo:
 
 @dataclass(frozen=True, slots=True)
 class ImagePage:
-    """A page of images and the number of all that match."""
+    """A page of images, the number of all that match, and the token of the next page; None on the last one."""
 
     images: tuple[ImageInfo, ...]
     total_count: int
+    next_page_token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +200,38 @@ class InstanceInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class LogPiece:
+    """A part of what one launch of an instance has written to one of its streams.
+
+    Attributes:
+        instance_id: whose output it is.
+        stream: `stdout` or `stderr`.
+        epoch: of the launch; 0 when there has been none.
+        offset: bytes of the stream before `data`.
+        data: the bytes, which need not end with a line or a character.
+        dropped: output before `offset` that was asked for is not kept any more.
+        ended: the launch has ended, and nothing follows `data`.
+        next_epoch: of the launch after it; None when there has been none.
+        status: of the instance; None while the launch runs.
+    """
+
+    instance_id: str
+    stream: str
+    epoch: int
+    offset: int
+    data: bytes
+    dropped: bool
+    ended: bool
+    next_epoch: int | None
+    status: InstanceStatus | None
+
+    @property
+    def next_offset(self) -> int:
+        """Where the stream goes on."""
+        return self.offset + len(self.data)
+
+
+@dataclass(frozen=True, slots=True)
 class InstanceSummary:
     """An instance in a list."""
 
@@ -207,10 +249,11 @@ class InstanceSummary:
 
 @dataclass(frozen=True, slots=True)
 class InstancePage:
-    """A page of instances and the number of all that match."""
+    """A page of instances, the number of all that match, and the token of the next page; None on the last one."""
 
     instances: tuple[InstanceSummary, ...]
     total_count: int
+    next_page_token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,10 +268,11 @@ class CheckpointSummary:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointPage:
-    """A page of checkpoints, newest first, and the number of all that match."""
+    """A page of checkpoints, newest first, the number of all that match, and the token of the next page, if any."""
 
     checkpoints: tuple[CheckpointSummary, ...]
     total_count: int
+    next_page_token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,14 +300,16 @@ class EventInfo:
 
 @dataclass(frozen=True, slots=True)
 class EventPage:
-    """A page of events and the number of all that match."""
+    """A page of events, the number of all that match, and the token of the next page; None on the last one."""
 
     events: tuple[EventInfo, ...]
     total_count: int
+    next_page_token: str | None = None
 
 
 Answer = (
     HealthReport
+    | HostInfo
     | EarlierStart
     | RegisteredImage
     | ImageInfo
@@ -282,27 +328,35 @@ Answer = (
     | EventPage
     | EventInfo
     | CapabilityTestResult
+    | StepPage
+    | StepSummary
+    | ScopeInfo
+    | TenantMetrics
+    | MetricsBucket
 )
 
 
 def as_json(answer: Answer) -> dict[str, Any]:
     """An answer as JSON-ready values, with the names of its fields; the error of an instance is an object or a text.
 
-    Beside each time in milliseconds, such as `created_at_ms`, stands the same in ISO 8601, as `created_at`.
+    Beside each time in milliseconds, such as `created_at_ms`, stands the same in ISO 8601, as `created_at`. The token
+    of a next page is there when there is one.
     """
     document: dict[str, Any] = {}
     for field in fields(answer):
         value = getattr(answer, field.name)
+        if field.name == "next_page_token" and value is None:
+            continue
         if isinstance(value, InstanceError):
             document[field.name] = value.as_json()
         elif isinstance(value, tuple):
-            document[field.name] = [as_json(item) for item in value]
+            document[field.name] = [item if isinstance(item, str) else as_json(item) for item in value]
         elif isinstance(value, ResourceLimits):
             document[field.name] = value.given()
         elif isinstance(value, EarlierStart):
             document[field.name] = as_json(value)
         else:
             document[field.name] = value
-        if field.name.endswith("_at_ms"):
+        if field.name.endswith(("_at_ms", "_time_ms")):
             document[field.name.removesuffix("_ms")] = None if value is None else iso_time(value)
     return document
