@@ -77,6 +77,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "find_news": {
         "watched": '[{"position": 0, "instance_id": "instance-7", "epoch": 1, "signal_id": 0, "checkpoint_id": "step"}]'
     },
+    "last_contacts": {"owner": "owner", "after_instance_id": "instance-7", "limit": 500},
     "record_contacts": {"watched": '[{"instance_id": "instance-7", "epoch": 1}]', "now_ms": START_MS},
     "checkpoint_batch": {
         "instance_ids": ["instance-7", "instance-8"],

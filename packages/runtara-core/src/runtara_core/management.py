@@ -26,6 +26,7 @@ from runtara_core.models import (
     InstanceFilter,
     InstanceFork,
     InstancePage,
+    LastContact,
     LaunchClaim,
     LeaseKey,
     NewInstance,
@@ -89,6 +90,10 @@ class CoreManagement(ABC):
     @abstractmethod
     async def pending_cancels(self, owner: str, *, limit: int = 100) -> list[PendingCancel]:
         """Cancels that the launches of this owner have not obeyed yet, longest waiting first."""
+
+    @abstractmethod
+    async def last_contacts(self, owner: str, *, after_instance_id: str = "", limit: int = 100) -> list[LastContact]:
+        """When the launches of this owner were heard of last, in the order of instance ids."""
 
     @abstractmethod
     async def expire_leases(self, owner: str) -> int:

@@ -28,6 +28,7 @@ from runtara_core.models import (
     InstanceFilter,
     InstanceFork,
     InstancePage,
+    LastContact,
     LaunchClaim,
     LeaseKey,
     NewInstance,
@@ -151,6 +152,11 @@ class ManagementClient(CoreManagement):
     async def pending_cancels(self, owner: str, *, limit: int = 100) -> list[PendingCancel]:
         answer = await self._call(pb.RpcRequest(pending_cancels=pb.PendingCancelsRequest(owner=owner, limit=limit)))
         return [decode_model(PendingCancel, cancel) for cancel in answer.pending_cancels.cancels]
+
+    async def last_contacts(self, owner: str, *, after_instance_id: str = "", limit: int = 100) -> list[LastContact]:
+        call = pb.LastContactsRequest(owner=owner, after_instance_id=after_instance_id, limit=limit)
+        answer = await self._call(pb.RpcRequest(last_contacts=call))
+        return [decode_model(LastContact, contact) for contact in answer.last_contacts.contacts]
 
     async def expire_leases(self, owner: str) -> int:
         answer = await self._call(pb.RpcRequest(expire_leases=pb.ExpireLeasesRequest(owner=owner)))

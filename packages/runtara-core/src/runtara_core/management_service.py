@@ -31,6 +31,7 @@ from runtara_core.models import (
     InstanceFilter,
     InstanceFork,
     InstancePage,
+    LastContact,
     LaunchClaim,
     LeaseKey,
     NewInstance,
@@ -194,6 +195,9 @@ class ManagementService(CoreManagement):
 
     async def pending_cancels(self, owner: str, *, limit: int = 100) -> list[PendingCancel]:
         return await self._storage.pending_cancels(owner, limit=limit, now_ms=self._clock.now_ms())
+
+    async def last_contacts(self, owner: str, *, after_instance_id: str = "", limit: int = 100) -> list[LastContact]:
+        return await self._storage.last_contacts(owner, after_instance_id=after_instance_id, limit=limit)
 
     async def expire_leases(self, owner: str) -> int:
         self._retired_owners.append(owner)

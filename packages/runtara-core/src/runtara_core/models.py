@@ -210,6 +210,27 @@ class PendingCancel:
 
 
 @dataclass(frozen=True, slots=True)
+class LastContact:
+    """When a running launch was heard of last.
+
+    Attributes:
+        instance_id: the instance.
+        epoch: of the launch.
+        at_ms: the last sign of life by core's clock, the claim of the launch to begin with. A program that gives signs
+            all the time has one of the last 40 s.
+    """
+
+    instance_id: str
+    epoch: int
+    at_ms: int | None
+
+    @property
+    def key(self) -> LeaseKey:
+        """The launch."""
+        return LeaseKey(self.instance_id, self.epoch)
+
+
+@dataclass(frozen=True, slots=True)
 class WatchedInstance:
     """What a process that waits for signals knows of its instance: news is whatever differs from it.
 

@@ -46,6 +46,7 @@ from runtara_core.models import (
     InstanceFilter,
     InstanceFork,
     InstancePage,
+    LastContact,
     LaunchClaim,
     LeaseKey,
     NewInstance,
@@ -348,6 +349,10 @@ class Storage(ABC):
     @abstractmethod
     async def pending_cancels(self, owner: str, *, limit: int, now_ms: int) -> list[PendingCancel]:
         """Unacknowledged cancels of the running launches that `owner` holds, longest waiting first."""
+
+    @abstractmethod
+    async def last_contacts(self, owner: str, *, after_instance_id: str = "", limit: int) -> list[LastContact]:
+        """When the running launches that `owner` holds were heard of last, in the order of instance ids."""
 
     @abstractmethod
     async def expire_leases(self, owner: str, *, now_ms: int) -> int:

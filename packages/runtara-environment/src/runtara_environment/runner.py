@@ -210,6 +210,10 @@ class LaunchedProcess(ABC):
         Raises `StopError` when the death cannot be confirmed. Stopping a dead process is harmless.
         """
 
+    async def cpu_usage_usec(self) -> int | None:
+        """Processor time that its processes have used so far; None when nobody can say."""
+        return None
+
     @abstractmethod
     async def output_tail(self, stream: Literal["stdout", "stderr"], *, limit_bytes: int = DEFAULT_TAIL_BYTES) -> str:
         """The newest output, at most `limit_bytes` of it, undecodable bytes replaced."""

@@ -25,6 +25,7 @@ from runtara_sdk.transport.places import (
 from runtara_environment.limit_policy import LimitPolicy
 from runtara_environment.runner import NetworkMode
 
+_LEAST_HEARTBEAT_TIMEOUT_SECONDS = 60
 _CORE_PORT_ADDRESS = "127.0.0.1:8001"
 
 
@@ -43,6 +44,8 @@ class SupervisionSettings:
         bundles_directory: where containers have their files; None stands for `bundles` under the data directory
             (BUNDLES_DIR).
         skip_certificate_verification: handed to instances (RUNTARA_SKIP_CERT_VERIFICATION).
+        heartbeat_timeout_seconds: how long a launch may be silent and idle before it is taken for hung; 0 looks for
+            none (RUNTARA_HEARTBEAT_TIMEOUT_SECS).
         limits: what launches may use (RUNTARA_DEFAULT_*, RUNTARA_MAX_*).
         image_runners: the runners that images may name, beside the environment's own (RUNTARA_IMAGE_RUNNERS). Images
             are a tenant's, so a runner that isolates less than the environment's own is not among them unasked.
@@ -56,6 +59,7 @@ class SupervisionSettings:
     network: NetworkMode | None = None
     bundles_directory: Path | None = None
     skip_certificate_verification: bool = False
+    heartbeat_timeout_seconds: int = 120
     limits: LimitPolicy = field(default_factory=LimitPolicy)
     image_runners: tuple[str, ...] = ("oci",)
 
@@ -74,6 +78,7 @@ class SupervisionSettings:
             network=_network_mode(reader.optional_text("RUNTARA_NETWORK_MODE")),
             bundles_directory=None if bundles is None else Path(bundles).absolute(),
             skip_certificate_verification=reader.boolean("RUNTARA_SKIP_CERT_VERIFICATION", default=False),
+            heartbeat_timeout_seconds=_heartbeat_timeout_seconds(reader),
             limits=LimitPolicy.from_environment(reader),
             image_runners=tuple(
                 name.strip() for name in reader.text("RUNTARA_IMAGE_RUNNERS", "oci").split(",") if name.strip()
@@ -237,6 +242,16 @@ class EnvironmentSettings:
             host=HostSettings.from_environment(reader),
             agent_testing=AgentTestingSettings.from_environment(reader),
         )
+
+
+def _heartbeat_timeout_seconds(reader: EnvironmentReader) -> int:
+    seconds = reader.integer("RUNTARA_HEARTBEAT_TIMEOUT_SECS", 120, maximum=2**31)
+    if 0 < seconds < _LEAST_HEARTBEAT_TIMEOUT_SECONDS:
+        raise ConfigurationError(
+            f"RUNTARA_HEARTBEAT_TIMEOUT_SECS={seconds} is too short, for signs of life may be 40 s apart: "
+            f"set it to {_LEAST_HEARTBEAT_TIMEOUT_SECONDS} or more, or to 0 to look for no program that hangs"
+        )
+    return seconds
 
 
 def _network_mode(text: str | None) -> NetworkMode | None:

@@ -382,6 +382,13 @@ WHERE instances.status = 'running' AND instances.image_id IS NOT NULL AND instan
   AND pending_signals.signal_type = 'cancel' AND pending_signals.acknowledged_at_ms IS NULL
 ORDER BY pending_signals.created_at_ms LIMIT :limit;
 
+-- name: last_contacts
+SELECT instances.instance_id, instances.epoch, progress.last_contact_at_ms
+FROM instances /*sqlite INDEXED BY instances_running*/ /*include progress_of_instances*/
+WHERE instances.status = 'running' AND instances.image_id IS NOT NULL AND instances.lease_owner = :owner
+  AND instances.instance_id > :after_instance_id
+ORDER BY instances.instance_id LIMIT :limit;
+
 -- name: expire_leases
 UPDATE instances SET lease_until_ms = :now_ms
 WHERE status = 'running' AND image_id IS NOT NULL AND lease_owner = :owner AND lease_until_ms > :now_ms;

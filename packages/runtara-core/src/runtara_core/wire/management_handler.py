@@ -50,6 +50,7 @@ class ManagementHandler:
                 "claim_launches": self.claim_launches,
                 "renew_leases": self.renew_leases,
                 "pending_cancels": self.pending_cancels,
+                "last_contacts": self.last_contacts,
                 "expire_leases": self.expire_leases,
                 "report_exit": self.report_exit,
                 "report_launch_failure": self.report_launch_failure,
@@ -173,6 +174,18 @@ class ManagementHandler:
         return pb.RpcResponse(
             pending_cancels=pb.PendingCancelsResponse(
                 cancels=[encode_model(cancel, pb.PendingCancel()) for cancel in cancels]
+            )
+        )
+
+    async def last_contacts(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """Signs of life."""
+        call = request.last_contacts
+        contacts = await self._core.last_contacts(
+            call.owner, after_instance_id=call.after_instance_id, limit=call.limit
+        )
+        return pb.RpcResponse(
+            last_contacts=pb.LastContactsResponse(
+                contacts=[encode_model(contact, pb.LastContact()) for contact in contacts]
             )
         )
 

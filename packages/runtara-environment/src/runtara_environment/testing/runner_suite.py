@@ -160,6 +160,17 @@ class RunnerConformance:
         assert end.cpu_usage_usec is not None
         assert end.cpu_usage_usec > 10_000
 
+    async def test_processor_time_of_a_running_program(
+        self, runner: Runner, run_directory: Path, launched: list[LaunchedProcess]
+    ) -> None:
+        launched.append(await runner.launch(self.spec(run_directory, "while True: pass")))
+        process = launched[0]
+        if await process.cpu_usage_usec() is None:
+            pytest.skip("this runner cannot say it: a program that is silent counts as idle")
+        async with asyncio.timeout(WAIT_SECONDS):
+            while (await process.cpu_usage_usec() or 0) < 50_000:  # noqa: ASYNC110 - nothing announces it
+                await asyncio.sleep(0.02)
+
     async def test_death_by_signal(self, runner: Runner, run_directory: Path) -> None:
         code = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
         process = await runner.launch(self.spec(run_directory, code))

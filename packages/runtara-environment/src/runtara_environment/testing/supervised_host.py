@@ -129,14 +129,14 @@ class SupervisedHost:
         only_instance: str | None = None,
         **settings: Any,
     ) -> Supervisor:
-        """A started supervisor."""
+        """A started supervisor, which takes no program for hung unless a setting says when."""
         supervisor = Supervisor(
             core or self.service,
             self.launcher(core_address),
             self.launches,
             owner or self.owner(),
             self.clock,
-            SupervisionSettings(**settings),
+            SupervisionSettings(**{"heartbeat_timeout_seconds": 0, **settings}),
             only_instance=only_instance,
         )
         self._supervisors.append(supervisor)

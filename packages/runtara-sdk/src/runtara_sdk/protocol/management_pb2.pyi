@@ -421,6 +421,32 @@ class PendingCancelsResponse(_message.Message):
     cancels: _containers.RepeatedCompositeFieldContainer[PendingCancel]
     def __init__(self, cancels: _Optional[_Iterable[_Union[PendingCancel, _Mapping]]] = ...) -> None: ...
 
+class LastContact(_message.Message):
+    __slots__ = ("instance_id", "epoch", "at_ms")
+    INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    AT_MS_FIELD_NUMBER: _ClassVar[int]
+    instance_id: str
+    epoch: int
+    at_ms: int
+    def __init__(self, instance_id: _Optional[str] = ..., epoch: _Optional[int] = ..., at_ms: _Optional[int] = ...) -> None: ...
+
+class LastContactsRequest(_message.Message):
+    __slots__ = ("owner", "after_instance_id", "limit")
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    AFTER_INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    owner: str
+    after_instance_id: str
+    limit: int
+    def __init__(self, owner: _Optional[str] = ..., after_instance_id: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class LastContactsResponse(_message.Message):
+    __slots__ = ("contacts",)
+    CONTACTS_FIELD_NUMBER: _ClassVar[int]
+    contacts: _containers.RepeatedCompositeFieldContainer[LastContact]
+    def __init__(self, contacts: _Optional[_Iterable[_Union[LastContact, _Mapping]]] = ...) -> None: ...
+
 class ExpireLeasesRequest(_message.Message):
     __slots__ = ("owner",)
     OWNER_FIELD_NUMBER: _ClassVar[int]
@@ -750,7 +776,7 @@ class RpcError(_message.Message):
     def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ..., retryable: _Optional[bool] = ...) -> None: ...
 
 class RpcRequest(_message.Message):
-    __slots__ = ("health_check", "send_signal", "get_instance_status", "list_instances", "list_checkpoints", "get_checkpoint", "send_custom_signal", "create_instance", "get_instance", "claim_launches", "renew_leases", "report_exit", "report_launch_failure", "list_events", "expire_leases", "pending_cancels", "retry_instance", "fork_instance", "list_step_summaries", "get_scope_ancestors", "get_tenant_metrics", "api_key")
+    __slots__ = ("health_check", "send_signal", "get_instance_status", "list_instances", "list_checkpoints", "get_checkpoint", "send_custom_signal", "create_instance", "get_instance", "claim_launches", "renew_leases", "report_exit", "report_launch_failure", "list_events", "expire_leases", "pending_cancels", "last_contacts", "retry_instance", "fork_instance", "list_step_summaries", "get_scope_ancestors", "get_tenant_metrics", "api_key")
     HEALTH_CHECK_FIELD_NUMBER: _ClassVar[int]
     SEND_SIGNAL_FIELD_NUMBER: _ClassVar[int]
     GET_INSTANCE_STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -767,6 +793,7 @@ class RpcRequest(_message.Message):
     LIST_EVENTS_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_LEASES_FIELD_NUMBER: _ClassVar[int]
     PENDING_CANCELS_FIELD_NUMBER: _ClassVar[int]
+    LAST_CONTACTS_FIELD_NUMBER: _ClassVar[int]
     RETRY_INSTANCE_FIELD_NUMBER: _ClassVar[int]
     FORK_INSTANCE_FIELD_NUMBER: _ClassVar[int]
     LIST_STEP_SUMMARIES_FIELD_NUMBER: _ClassVar[int]
@@ -789,16 +816,17 @@ class RpcRequest(_message.Message):
     list_events: ListEventsRequest
     expire_leases: ExpireLeasesRequest
     pending_cancels: PendingCancelsRequest
+    last_contacts: LastContactsRequest
     retry_instance: RetryInstanceRequest
     fork_instance: ForkInstanceRequest
     list_step_summaries: ListStepSummariesRequest
     get_scope_ancestors: GetScopeAncestorsRequest
     get_tenant_metrics: GetTenantMetricsRequest
     api_key: str
-    def __init__(self, health_check: _Optional[_Union[HealthCheckRequest, _Mapping]] = ..., send_signal: _Optional[_Union[SendSignalRequest, _Mapping]] = ..., get_instance_status: _Optional[_Union[GetInstanceStatusRequest, _Mapping]] = ..., list_instances: _Optional[_Union[ListInstancesRequest, _Mapping]] = ..., list_checkpoints: _Optional[_Union[ListCheckpointsRequest, _Mapping]] = ..., get_checkpoint: _Optional[_Union[GetCheckpointRequest, _Mapping]] = ..., send_custom_signal: _Optional[_Union[SendCustomSignalRequest, _Mapping]] = ..., create_instance: _Optional[_Union[CreateInstanceRequest, _Mapping]] = ..., get_instance: _Optional[_Union[GetInstanceRequest, _Mapping]] = ..., claim_launches: _Optional[_Union[ClaimLaunchesRequest, _Mapping]] = ..., renew_leases: _Optional[_Union[RenewLeasesRequest, _Mapping]] = ..., report_exit: _Optional[_Union[ReportExitRequest, _Mapping]] = ..., report_launch_failure: _Optional[_Union[ReportLaunchFailureRequest, _Mapping]] = ..., list_events: _Optional[_Union[ListEventsRequest, _Mapping]] = ..., expire_leases: _Optional[_Union[ExpireLeasesRequest, _Mapping]] = ..., pending_cancels: _Optional[_Union[PendingCancelsRequest, _Mapping]] = ..., retry_instance: _Optional[_Union[RetryInstanceRequest, _Mapping]] = ..., fork_instance: _Optional[_Union[ForkInstanceRequest, _Mapping]] = ..., list_step_summaries: _Optional[_Union[ListStepSummariesRequest, _Mapping]] = ..., get_scope_ancestors: _Optional[_Union[GetScopeAncestorsRequest, _Mapping]] = ..., get_tenant_metrics: _Optional[_Union[GetTenantMetricsRequest, _Mapping]] = ..., api_key: _Optional[str] = ...) -> None: ...
+    def __init__(self, health_check: _Optional[_Union[HealthCheckRequest, _Mapping]] = ..., send_signal: _Optional[_Union[SendSignalRequest, _Mapping]] = ..., get_instance_status: _Optional[_Union[GetInstanceStatusRequest, _Mapping]] = ..., list_instances: _Optional[_Union[ListInstancesRequest, _Mapping]] = ..., list_checkpoints: _Optional[_Union[ListCheckpointsRequest, _Mapping]] = ..., get_checkpoint: _Optional[_Union[GetCheckpointRequest, _Mapping]] = ..., send_custom_signal: _Optional[_Union[SendCustomSignalRequest, _Mapping]] = ..., create_instance: _Optional[_Union[CreateInstanceRequest, _Mapping]] = ..., get_instance: _Optional[_Union[GetInstanceRequest, _Mapping]] = ..., claim_launches: _Optional[_Union[ClaimLaunchesRequest, _Mapping]] = ..., renew_leases: _Optional[_Union[RenewLeasesRequest, _Mapping]] = ..., report_exit: _Optional[_Union[ReportExitRequest, _Mapping]] = ..., report_launch_failure: _Optional[_Union[ReportLaunchFailureRequest, _Mapping]] = ..., list_events: _Optional[_Union[ListEventsRequest, _Mapping]] = ..., expire_leases: _Optional[_Union[ExpireLeasesRequest, _Mapping]] = ..., pending_cancels: _Optional[_Union[PendingCancelsRequest, _Mapping]] = ..., last_contacts: _Optional[_Union[LastContactsRequest, _Mapping]] = ..., retry_instance: _Optional[_Union[RetryInstanceRequest, _Mapping]] = ..., fork_instance: _Optional[_Union[ForkInstanceRequest, _Mapping]] = ..., list_step_summaries: _Optional[_Union[ListStepSummariesRequest, _Mapping]] = ..., get_scope_ancestors: _Optional[_Union[GetScopeAncestorsRequest, _Mapping]] = ..., get_tenant_metrics: _Optional[_Union[GetTenantMetricsRequest, _Mapping]] = ..., api_key: _Optional[str] = ...) -> None: ...
 
 class RpcResponse(_message.Message):
-    __slots__ = ("health_check", "send_signal", "get_instance_status", "list_instances", "list_checkpoints", "get_checkpoint", "send_custom_signal", "error", "create_instance", "get_instance", "claim_launches", "renew_leases", "report_exit", "report_launch_failure", "list_events", "expire_leases", "pending_cancels", "retry_instance", "fork_instance", "list_step_summaries", "get_scope_ancestors", "get_tenant_metrics")
+    __slots__ = ("health_check", "send_signal", "get_instance_status", "list_instances", "list_checkpoints", "get_checkpoint", "send_custom_signal", "error", "create_instance", "get_instance", "claim_launches", "renew_leases", "report_exit", "report_launch_failure", "list_events", "expire_leases", "pending_cancels", "last_contacts", "retry_instance", "fork_instance", "list_step_summaries", "get_scope_ancestors", "get_tenant_metrics")
     HEALTH_CHECK_FIELD_NUMBER: _ClassVar[int]
     SEND_SIGNAL_FIELD_NUMBER: _ClassVar[int]
     GET_INSTANCE_STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -816,6 +844,7 @@ class RpcResponse(_message.Message):
     LIST_EVENTS_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_LEASES_FIELD_NUMBER: _ClassVar[int]
     PENDING_CANCELS_FIELD_NUMBER: _ClassVar[int]
+    LAST_CONTACTS_FIELD_NUMBER: _ClassVar[int]
     RETRY_INSTANCE_FIELD_NUMBER: _ClassVar[int]
     FORK_INSTANCE_FIELD_NUMBER: _ClassVar[int]
     LIST_STEP_SUMMARIES_FIELD_NUMBER: _ClassVar[int]
@@ -838,9 +867,10 @@ class RpcResponse(_message.Message):
     list_events: ListEventsResponse
     expire_leases: ExpireLeasesResponse
     pending_cancels: PendingCancelsResponse
+    last_contacts: LastContactsResponse
     retry_instance: RetryInstanceResponse
     fork_instance: ForkInstanceResponse
     list_step_summaries: ListStepSummariesResponse
     get_scope_ancestors: GetScopeAncestorsResponse
     get_tenant_metrics: GetTenantMetricsResponse
-    def __init__(self, health_check: _Optional[_Union[HealthCheckResponse, _Mapping]] = ..., send_signal: _Optional[_Union[SendSignalResponse, _Mapping]] = ..., get_instance_status: _Optional[_Union[GetInstanceStatusResponse, _Mapping]] = ..., list_instances: _Optional[_Union[ListInstancesResponse, _Mapping]] = ..., list_checkpoints: _Optional[_Union[ListCheckpointsResponse, _Mapping]] = ..., get_checkpoint: _Optional[_Union[GetCheckpointResponse, _Mapping]] = ..., send_custom_signal: _Optional[_Union[SendCustomSignalResponse, _Mapping]] = ..., error: _Optional[_Union[RpcError, _Mapping]] = ..., create_instance: _Optional[_Union[CreateInstanceResponse, _Mapping]] = ..., get_instance: _Optional[_Union[GetInstanceResponse, _Mapping]] = ..., claim_launches: _Optional[_Union[ClaimLaunchesResponse, _Mapping]] = ..., renew_leases: _Optional[_Union[RenewLeasesResponse, _Mapping]] = ..., report_exit: _Optional[_Union[ReportExitResponse, _Mapping]] = ..., report_launch_failure: _Optional[_Union[ReportLaunchFailureResponse, _Mapping]] = ..., list_events: _Optional[_Union[ListEventsResponse, _Mapping]] = ..., expire_leases: _Optional[_Union[ExpireLeasesResponse, _Mapping]] = ..., pending_cancels: _Optional[_Union[PendingCancelsResponse, _Mapping]] = ..., retry_instance: _Optional[_Union[RetryInstanceResponse, _Mapping]] = ..., fork_instance: _Optional[_Union[ForkInstanceResponse, _Mapping]] = ..., list_step_summaries: _Optional[_Union[ListStepSummariesResponse, _Mapping]] = ..., get_scope_ancestors: _Optional[_Union[GetScopeAncestorsResponse, _Mapping]] = ..., get_tenant_metrics: _Optional[_Union[GetTenantMetricsResponse, _Mapping]] = ...) -> None: ...
+    def __init__(self, health_check: _Optional[_Union[HealthCheckResponse, _Mapping]] = ..., send_signal: _Optional[_Union[SendSignalResponse, _Mapping]] = ..., get_instance_status: _Optional[_Union[GetInstanceStatusResponse, _Mapping]] = ..., list_instances: _Optional[_Union[ListInstancesResponse, _Mapping]] = ..., list_checkpoints: _Optional[_Union[ListCheckpointsResponse, _Mapping]] = ..., get_checkpoint: _Optional[_Union[GetCheckpointResponse, _Mapping]] = ..., send_custom_signal: _Optional[_Union[SendCustomSignalResponse, _Mapping]] = ..., error: _Optional[_Union[RpcError, _Mapping]] = ..., create_instance: _Optional[_Union[CreateInstanceResponse, _Mapping]] = ..., get_instance: _Optional[_Union[GetInstanceResponse, _Mapping]] = ..., claim_launches: _Optional[_Union[ClaimLaunchesResponse, _Mapping]] = ..., renew_leases: _Optional[_Union[RenewLeasesResponse, _Mapping]] = ..., report_exit: _Optional[_Union[ReportExitResponse, _Mapping]] = ..., report_launch_failure: _Optional[_Union[ReportLaunchFailureResponse, _Mapping]] = ..., list_events: _Optional[_Union[ListEventsResponse, _Mapping]] = ..., expire_leases: _Optional[_Union[ExpireLeasesResponse, _Mapping]] = ..., pending_cancels: _Optional[_Union[PendingCancelsResponse, _Mapping]] = ..., last_contacts: _Optional[_Union[LastContactsResponse, _Mapping]] = ..., retry_instance: _Optional[_Union[RetryInstanceResponse, _Mapping]] = ..., fork_instance: _Optional[_Union[ForkInstanceResponse, _Mapping]] = ..., list_step_summaries: _Optional[_Union[ListStepSummariesResponse, _Mapping]] = ..., get_scope_ancestors: _Optional[_Union[GetScopeAncestorsResponse, _Mapping]] = ..., get_tenant_metrics: _Optional[_Union[GetTenantMetricsResponse, _Mapping]] = ...) -> None: ...

@@ -39,6 +39,7 @@ from runtara_core.models import (
     InstanceFilter,
     InstanceFork,
     InstancePage,
+    LastContact,
     LaunchClaim,
     LeaseKey,
     NewInstance,
@@ -310,6 +311,9 @@ class SqlStorage(Storage):
 
     async def pending_cancels(self, owner: str, *, limit: int, now_ms: int) -> list[PendingCancel]:
         return await self._read(launches.pending_cancels, owner, limit=limit, now_ms=now_ms)
+
+    async def last_contacts(self, owner: str, *, after_instance_id: str = "", limit: int) -> list[LastContact]:
+        return await self._read(launches.last_contacts, owner, after_instance_id=after_instance_id, limit=limit)
 
     async def expire_leases(self, owner: str, *, now_ms: int) -> int:
         return await self._write(launches.expire_leases, owner, now_ms=now_ms)
