@@ -12,13 +12,17 @@ from pathlib import Path
 from runtara_core.database import Database
 from runtara_core.management import CoreManagement
 from runtara_sdk.clock import Clock
+from runtara_sdk.errors import ConfigurationError
 
 from runtara_environment import migrations
 from runtara_environment.data_directory_lock import DataDirectoryLock
+from runtara_environment.data_directory_modes import secure_data_directory
 from runtara_environment.launch_table import LaunchTable
 from runtara_environment.owner import Owner
 from runtara_environment.registry import ImageRegistry
+from runtara_environment.runner import RunnerHost
 from runtara_environment.runners.choosing import choose_network, choose_runner
+from runtara_environment.runners.guest_user_choice import may_have_users
 from runtara_environment.runners.loading import load_runners
 from runtara_environment.service import EnvironmentService
 from runtara_environment.settings import SupervisionSettings
@@ -55,7 +59,12 @@ class Environment:
         settings: SupervisionSettings,
         *,
         network: GuestNetwork | None = None,
+        trusts_programs: bool = False,
     ) -> None:
+        """Of the arguments one is not obvious.
+
+        trusts_programs: the programs are those of whoever runs this process, and need not be kept from its files.
+        """
         self._database = database
         self._core = core
         self._core_access = core_access
@@ -63,6 +72,7 @@ class Environment:
         self._clock = clock
         self._settings = settings
         self._network = network
+        self._host = RunnerHost(data_dir, trusts_programs)
         self._supervisor: Supervisor | None = None
         self._sweep: RunDirectorySweep | None = None
         self._sweeping: asyncio.Task[None] | None = None
@@ -78,9 +88,12 @@ class Environment:
             self._lock = DataDirectoryLock.acquire(self._data_dir)
         await self._database.open()
         await migrations.run(self._database)
+        await asyncio.to_thread(self._secure_data_directory)
         runners = load_runners()
         settings = self._settings
-        runner, probe = await choose_runner(settings.runner, runners, prefer_containers=settings.network is not None)
+        runner, probe = await choose_runner(
+            settings.runner, runners, prefer_containers=settings.network is not None, host=self._host
+        )
         self.isolation = probe.isolation
         self.registry = ImageRegistry(self._database, self._data_dir, clock=self._clock)
         launches = LaunchTable(self._database)
@@ -105,6 +118,15 @@ class Environment:
             self._sweep = RunDirectorySweep(self._data_dir, self._core, launches, self._clock)
         workspaces = Workspaces(self._data_dir, launches)
         self.service = EnvironmentService(self._core, self.registry, self._supervisor, self._clock, workspaces)
+
+    def _secure_data_directory(self) -> None:
+        try:
+            self._data_dir.mkdir(parents=True, exist_ok=True)
+            secure_data_directory(self._data_dir, has_guest_users=may_have_users(self._host))
+        except OSError as error:
+            raise ConfigurationError(
+                f"the modes of {error.filename} in the data directory (DATA_DIR) cannot be set: {error.strerror}"
+            ) from error
 
     async def start(self) -> None:
         """Take over what dead environments of this host left, launch what is due, and sweep old run directories."""

@@ -217,7 +217,8 @@ def _become_program(spec: Spec, libc: ctypes.CDLL, shim_pid: int, status_file: i
             resource.setrlimit(number, (value, value))
         stage = 4
         if spec["user"] is not None:
-            _become_user(*spec["user"], libc)
+            user, group = spec["user"]
+            _become_user(user, group, libc)
         stage = 0
         libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)  # a set-uid program would also lose the next setting
         libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)  # which a change of the user takes back

@@ -76,7 +76,7 @@ def _hand_over(directory: int, user: GuestUser, depth: int = 0) -> None:
     """Give a directory to the user after what is in it, so that one whose owner is right needs no second look."""
     if depth > _DEEPEST:
         raise OSError(errno.ELOOP, "directories are nested too deeply to be given to another user")
-    for name in os.listdir(directory):  # noqa: PTH208 - of a descriptor
+    for name in os.listdir(directory):
         descriptor = _open_entry(directory, name)
         if descriptor is None:
             continue
