@@ -162,7 +162,9 @@ class CoreDaemon:
 
         await self._listening.open_port(make_handler, port, setting)
         path = socket_path(self._settings.data_dir, socket_name)
-        await self._listening.open_socket(make_handler, path, for_guests=for_guests)
+        await self._listening.open_socket(
+            make_handler, path, for_guests=for_guests, guest_users=self._settings.guest_users
+        )
 
     async def close(self) -> None:
         """Stop serving, let calls in flight finish for a moment, close the database."""

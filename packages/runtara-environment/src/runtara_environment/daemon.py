@@ -94,6 +94,8 @@ class EnvironmentDaemon:
             await self._agents.open()
             if environment.isolation == "none":
                 logger.warning("instances run as plain processes of this user, isolation: none")
+            else:
+                logger.info("instances are isolated by: %s", environment.isolation)
             exposed = await require_key_when_exposed(settings.bind_address, credentials)
             keys = KeyRing(credentials, self._clock, always_required=exposed)
             handler = EnvironmentHandler(environment.service, self._agents, TenantGate(keys)).handle_stream

@@ -12,10 +12,12 @@ from pathlib import Path
 from runtara_core.database import Database
 from runtara_core.management import CoreManagement
 from runtara_sdk.clock import Clock
+from runtara_sdk.errors import ConfigurationError
 
 import runtara_environment
 from runtara_environment import migrations
 from runtara_environment.data_directory_lock import DataDirectoryLock
+from runtara_environment.data_directory_modes import secure_data_directory
 from runtara_environment.hosts import HostIdentity, HostTable
 from runtara_environment.hosts.host_service import HostService
 from runtara_environment.hosts.presence import HostPresence
@@ -25,8 +27,10 @@ from runtara_environment.launch_table import LaunchTable
 from runtara_environment.logs import InstanceLogs
 from runtara_environment.owner import Owner
 from runtara_environment.registry import ImageRegistry
+from runtara_environment.runner import RunnerHost
 from runtara_environment.runners.available import AvailableRunners, ReadyRunner
 from runtara_environment.runners.choosing import choose_network, choose_runner
+from runtara_environment.runners.guest_user_choice import may_have_users
 from runtara_environment.runners.loading import load_runners
 from runtara_environment.service import EnvironmentService
 from runtara_environment.settings import HostSettings, SupervisionSettings
@@ -63,8 +67,13 @@ class Environment:
         settings: SupervisionSettings,
         *,
         network: GuestNetwork | None = None,
+        trusts_programs: bool = False,
         host: HostSettings | None = None,
     ) -> None:
+        """Of the arguments one is not obvious.
+
+        trusts_programs: the programs are those of whoever runs this process, and need not be kept from its files.
+        """
         self._database = database
         self._core = core
         self._core_access = core_access
@@ -72,6 +81,7 @@ class Environment:
         self._clock = clock
         self._settings = settings
         self._network = network
+        self._runner_host = RunnerHost(data_dir, trusts_programs)
         self._host = host or HostSettings()
         self._presence: HostPresence | None = None
         self._supervisor: Supervisor | None = None
@@ -89,9 +99,12 @@ class Environment:
             self._lock = DataDirectoryLock.acquire(self._data_dir)
         await self._database.open()
         await migrations.run(self._database)
+        await asyncio.to_thread(self._secure_data_directory)
         runners = load_runners()
         settings = self._settings
-        runner, probe = await choose_runner(settings.runner, runners, prefer_containers=settings.network is not None)
+        runner, probe = await choose_runner(
+            settings.runner, runners, prefer_containers=settings.network is not None, host=self._runner_host
+        )
         self.isolation = probe.isolation
         self.registry = ImageRegistry(self._database, self._data_dir, clock=self._clock)
         launches = LaunchTable(self._database)
@@ -104,6 +117,7 @@ class Environment:
             network=settings.network,
             core_address=core_address,
             nameable=settings.image_runners,
+            host=self._runner_host,
         )
         settings.limits.warn_of_unenforced(own.name, probe)
         launcher = Launcher(
@@ -150,6 +164,15 @@ class Environment:
             RemoteStop(self._core, launches, hosts, self._clock),
             InstanceLogs(self._core, launches, self._data_dir, owner.host_id, self._clock),
         )
+
+    def _secure_data_directory(self) -> None:
+        try:
+            self._data_dir.mkdir(parents=True, exist_ok=True)
+            secure_data_directory(self._data_dir, has_guest_users=may_have_users(self._runner_host))
+        except OSError as error:
+            raise ConfigurationError(
+                f"the modes of {error.filename} in the data directory (DATA_DIR) cannot be set: {error.strerror}"
+            ) from error
 
     async def start(self, address: str | None = None) -> None:
         """Take over what dead environments of this host left, launch what is due, and sweep old run directories.

@@ -112,6 +112,7 @@ async def local_environment(
             data_dir.absolute(),
             clock,
             settings,
+            trusts_programs=True,
         )
         try:
             await environment.open(only_instance=only_instance)
