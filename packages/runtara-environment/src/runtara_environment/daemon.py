@@ -83,6 +83,7 @@ class EnvironmentDaemon:
             self._clock,
             settings.supervision,
             network=network,
+            max_input_bytes=settings.max_input_bytes,
         )
         self._environment = environment
         self._agents = AgentServices(settings.data_dir, network, settings.agent_testing)

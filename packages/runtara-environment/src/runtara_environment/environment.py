@@ -22,7 +22,7 @@ from runtara_environment.registry import ImageRegistry
 from runtara_environment.runners.choosing import choose_network, choose_runner
 from runtara_environment.runners.loading import load_runners
 from runtara_environment.service import EnvironmentService
-from runtara_environment.settings import SupervisionSettings
+from runtara_environment.settings import DEFAULT_MAX_INPUT_BYTES, SupervisionSettings
 from runtara_environment.supervision.guest import CoreAccess
 from runtara_environment.supervision.guest_network import GuestNetwork
 from runtara_environment.supervision.launcher import Launcher
@@ -56,6 +56,7 @@ class Environment:
         settings: SupervisionSettings,
         *,
         network: GuestNetwork | None = None,
+        max_input_bytes: int = DEFAULT_MAX_INPUT_BYTES,
     ) -> None:
         self._database = database
         self._core = core
@@ -64,6 +65,7 @@ class Environment:
         self._clock = clock
         self._settings = settings
         self._network = network
+        self._max_input_bytes = max_input_bytes
         self._supervisor: Supervisor | None = None
         self._sweep: RunDirectorySweep | None = None
         self._sweeping: asyncio.Task[None] | None = None
@@ -97,6 +99,7 @@ class Environment:
             network=self._network,
             network_mode=choose_network(settings.network, runner, probe, self._core_access.address),
             bundles_directory=settings.bundles_directory,
+            read_input=self._core.read_input,
         )
         owner = Owner.of_this_process(self._data_dir)
         self._supervisor = Supervisor(
@@ -106,7 +109,15 @@ class Environment:
             self._sweep = RunDirectorySweep(self._data_dir, self._core, launches, self._clock)
         workspaces = Workspaces(self._data_dir, launches)
         logs = InstanceLogs(self._core, launches, self._data_dir, owner.host_id, self._clock)
-        self.service = EnvironmentService(self._core, self.registry, self._supervisor, self._clock, workspaces, logs)
+        self.service = EnvironmentService(
+            self._core,
+            self.registry,
+            self._supervisor,
+            self._clock,
+            workspaces,
+            logs,
+            max_input_bytes=self._max_input_bytes,
+        )
 
     async def start(self) -> None:
         """Take over what dead environments of this host left, launch what is due, and sweep old run directories."""

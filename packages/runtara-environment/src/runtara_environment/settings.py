@@ -7,6 +7,7 @@ from pathlib import Path
 
 from runtara_core.database import is_sql_url
 from runtara_core.database.urls import url_scheme
+from runtara_core.models import MAX_STORED_INPUT_BYTES
 from runtara_core.server_identity import given_identity
 from runtara_sdk.errors import ConfigurationError
 from runtara_sdk.instance_settings import ca_file_from_environment
@@ -23,6 +24,9 @@ from runtara_sdk.transport.places import (
 from runtara_environment.runner import NetworkMode
 
 _CORE_PORT_ADDRESS = "127.0.0.1:8001"
+
+DEFAULT_MAX_INPUT_BYTES = 64 * 1024 * 1024
+"""Longest input of a start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,7 @@ class EnvironmentSettings:
         api_key: operator key for core's management port, needed where core has keys (RUNTARA_API_KEY).
         supervision: how launches are claimed and watched.
         agent_testing: whether capabilities of agents are tested.
+        max_input_bytes: longest input of a start (RUNTARA_MAX_INPUT_BYTES).
     """
 
     database_url: str
@@ -135,6 +140,7 @@ class EnvironmentSettings:
     api_key: str | None = field(default=None, repr=False)
     supervision: SupervisionSettings = SupervisionSettings()
     agent_testing: AgentTestingSettings = AgentTestingSettings()
+    max_input_bytes: int = DEFAULT_MAX_INPUT_BYTES
 
     @classmethod
     def from_environment(cls, reader: EnvironmentReader | None = None) -> EnvironmentSettings:
@@ -177,7 +183,15 @@ class EnvironmentSettings:
             ),
             supervision=SupervisionSettings.from_environment(reader),
             agent_testing=AgentTestingSettings.from_environment(reader),
+            max_input_bytes=max_input_bytes(reader),
         )
+
+
+def max_input_bytes(reader: EnvironmentReader) -> int:
+    """The longest input of a start; raises `ConfigurationError`."""
+    return reader.integer(
+        "RUNTARA_MAX_INPUT_BYTES", DEFAULT_MAX_INPUT_BYTES, minimum=1024, maximum=MAX_STORED_INPUT_BYTES
+    )
 
 
 def _network_mode(text: str | None) -> NetworkMode | None:

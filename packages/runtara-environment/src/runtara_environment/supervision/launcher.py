@@ -18,8 +18,9 @@ from runtara_environment.registry import ArtifactUnavailableError, ImageRegistry
 from runtara_environment.runner import LaunchedProcess, LaunchError, LaunchSpec, NetworkMode, Runner
 from runtara_environment.runners.launch_directory import old_launches, remove_launches
 from runtara_environment.runners.loading import LoadedRunners
-from runtara_environment.supervision.guest import CoreAccess, guest_environment, write_input
+from runtara_environment.supervision.guest import CoreAccess, guest_environment
 from runtara_environment.supervision.guest_network import GuestNetwork
+from runtara_environment.supervision.input_file import ReadInput, write_input
 from runtara_environment.supervision.run_directory import choose_run_directory
 
 logger = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ class Launcher:
         network: GuestNetwork | None = None,
         network_mode: NetworkMode = NetworkMode.HOST,
         bundles_directory: Path | None = None,
+        read_input: ReadInput | None = None,
     ) -> None:
         self._registry = registry
         self._launches = launches
@@ -67,6 +69,7 @@ class Launcher:
         self._default_timeout_seconds = default_timeout_seconds
         self._network = network or GuestNetwork()
         self._network_mode = network_mode
+        self._read_input = read_input
         self._bundles_directory = bundles_directory or data_dir / "bundles"
 
     async def launch(self, claim: LaunchClaim, owner: Owner) -> LaunchedProcess:
@@ -151,7 +154,7 @@ class Launcher:
             claim.instance_id,
             await self._launches.database_id(),
         )
-        input_path = await asyncio.to_thread(write_input, run_directory, claim.input)
+        input_path = await write_input(run_directory, claim, self._read_input)
         return LaunchSpec(
             instance_id=claim.instance_id,
             tenant_id=claim.tenant_id,

@@ -148,6 +148,7 @@ def decode_instance(message: pb.GetInstanceStatusResponse) -> models.InstanceInf
         memory_peak_bytes=_present(message, "memory_peak_bytes"),
         cpu_usage_usec=_present(message, "cpu_usage_usec"),
         epoch=message.epoch,
+        input_bytes=_present(message, "input_bytes"),
     )
 
 

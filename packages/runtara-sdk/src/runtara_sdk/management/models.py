@@ -156,7 +156,12 @@ class ForkedInstance:
 
 @dataclass(frozen=True, slots=True)
 class InstanceInfo:
-    """All that is known of an instance."""
+    """All that is known of an instance.
+
+    Attributes:
+        input_bytes: size of an input that is left out, because it is longer than 12 MiB: `ManagementSdk.read_input`
+            gives it; None when `input` is all of it.
+    """
 
     instance_id: str
     tenant_id: str
@@ -180,6 +185,7 @@ class InstanceInfo:
     memory_peak_bytes: int | None = None
     cpu_usage_usec: int | None = None
     epoch: int = 0
+    input_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

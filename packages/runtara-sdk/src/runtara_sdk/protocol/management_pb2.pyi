@@ -210,18 +210,20 @@ class GetCheckpointResponse(_message.Message):
     def __init__(self, found: _Optional[bool] = ..., checkpoint_id: _Optional[str] = ..., instance_id: _Optional[str] = ..., created_at_ms: _Optional[int] = ..., state: _Optional[bytes] = ...) -> None: ...
 
 class CreateInstanceRequest(_message.Message):
-    __slots__ = ("instance_id", "tenant_id", "image_id", "input", "launch_options")
+    __slots__ = ("instance_id", "tenant_id", "image_id", "input", "launch_options", "input_bytes")
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     IMAGE_ID_FIELD_NUMBER: _ClassVar[int]
     INPUT_FIELD_NUMBER: _ClassVar[int]
     LAUNCH_OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    INPUT_BYTES_FIELD_NUMBER: _ClassVar[int]
     instance_id: str
     tenant_id: str
     image_id: str
     input: bytes
     launch_options: bytes
-    def __init__(self, instance_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., image_id: _Optional[str] = ..., input: _Optional[bytes] = ..., launch_options: _Optional[bytes] = ...) -> None: ...
+    input_bytes: int
+    def __init__(self, instance_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., image_id: _Optional[str] = ..., input: _Optional[bytes] = ..., launch_options: _Optional[bytes] = ..., input_bytes: _Optional[int] = ...) -> None: ...
 
 class CreateInstanceResponse(_message.Message):
     __slots__ = ("instance_id", "deduplicated")
@@ -246,7 +248,7 @@ class GetInstanceResponse(_message.Message):
     def __init__(self, instance: _Optional[_Union[Instance, _Mapping]] = ...) -> None: ...
 
 class Instance(_message.Message):
-    __slots__ = ("instance_id", "tenant_id", "status", "epoch", "created_at_ms", "image_id", "launch_options", "checkpoint_id", "attempt", "max_attempts", "started_at_ms", "finished_at_ms", "wake_at_ms", "last_contact_at_ms", "input", "output", "error", "stderr", "termination_reason", "exit_code", "memory_peak_bytes", "cpu_usage_usec", "lease_owner", "lease_until_ms", "recovery_attempts", "checkpoint_count")
+    __slots__ = ("instance_id", "tenant_id", "status", "epoch", "created_at_ms", "image_id", "launch_options", "checkpoint_id", "attempt", "max_attempts", "started_at_ms", "finished_at_ms", "wake_at_ms", "last_contact_at_ms", "input", "output", "error", "stderr", "termination_reason", "exit_code", "memory_peak_bytes", "cpu_usage_usec", "lease_owner", "lease_until_ms", "recovery_attempts", "checkpoint_count", "input_bytes")
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -273,6 +275,7 @@ class Instance(_message.Message):
     LEASE_UNTIL_MS_FIELD_NUMBER: _ClassVar[int]
     RECOVERY_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    INPUT_BYTES_FIELD_NUMBER: _ClassVar[int]
     instance_id: str
     tenant_id: str
     status: InstanceStatus
@@ -299,7 +302,8 @@ class Instance(_message.Message):
     lease_until_ms: int
     recovery_attempts: int
     checkpoint_count: int
-    def __init__(self, instance_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., status: _Optional[_Union[InstanceStatus, str]] = ..., epoch: _Optional[int] = ..., created_at_ms: _Optional[int] = ..., image_id: _Optional[str] = ..., launch_options: _Optional[bytes] = ..., checkpoint_id: _Optional[str] = ..., attempt: _Optional[int] = ..., max_attempts: _Optional[int] = ..., started_at_ms: _Optional[int] = ..., finished_at_ms: _Optional[int] = ..., wake_at_ms: _Optional[int] = ..., last_contact_at_ms: _Optional[int] = ..., input: _Optional[bytes] = ..., output: _Optional[bytes] = ..., error: _Optional[str] = ..., stderr: _Optional[str] = ..., termination_reason: _Optional[str] = ..., exit_code: _Optional[int] = ..., memory_peak_bytes: _Optional[int] = ..., cpu_usage_usec: _Optional[int] = ..., lease_owner: _Optional[str] = ..., lease_until_ms: _Optional[int] = ..., recovery_attempts: _Optional[int] = ..., checkpoint_count: _Optional[int] = ...) -> None: ...
+    input_bytes: int
+    def __init__(self, instance_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., status: _Optional[_Union[InstanceStatus, str]] = ..., epoch: _Optional[int] = ..., created_at_ms: _Optional[int] = ..., image_id: _Optional[str] = ..., launch_options: _Optional[bytes] = ..., checkpoint_id: _Optional[str] = ..., attempt: _Optional[int] = ..., max_attempts: _Optional[int] = ..., started_at_ms: _Optional[int] = ..., finished_at_ms: _Optional[int] = ..., wake_at_ms: _Optional[int] = ..., last_contact_at_ms: _Optional[int] = ..., input: _Optional[bytes] = ..., output: _Optional[bytes] = ..., error: _Optional[str] = ..., stderr: _Optional[str] = ..., termination_reason: _Optional[str] = ..., exit_code: _Optional[int] = ..., memory_peak_bytes: _Optional[int] = ..., cpu_usage_usec: _Optional[int] = ..., lease_owner: _Optional[str] = ..., lease_until_ms: _Optional[int] = ..., recovery_attempts: _Optional[int] = ..., checkpoint_count: _Optional[int] = ..., input_bytes: _Optional[int] = ...) -> None: ...
 
 class ClaimLaunchesRequest(_message.Message):
     __slots__ = ("owner", "limit", "lease_ms", "wait_ms", "instance_id", "without_images")
@@ -324,7 +328,7 @@ class ClaimLaunchesResponse(_message.Message):
     def __init__(self, claims: _Optional[_Iterable[_Union[LaunchClaim, _Mapping]]] = ...) -> None: ...
 
 class LaunchClaim(_message.Message):
-    __slots__ = ("instance_id", "tenant_id", "epoch", "image_id", "input", "launch_options", "checkpoint_id", "lease_until_ms", "failed_launches", "token")
+    __slots__ = ("instance_id", "tenant_id", "epoch", "image_id", "input", "launch_options", "checkpoint_id", "lease_until_ms", "failed_launches", "token", "input_bytes")
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
@@ -335,6 +339,7 @@ class LaunchClaim(_message.Message):
     LEASE_UNTIL_MS_FIELD_NUMBER: _ClassVar[int]
     FAILED_LAUNCHES_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
+    INPUT_BYTES_FIELD_NUMBER: _ClassVar[int]
     instance_id: str
     tenant_id: str
     epoch: int
@@ -345,7 +350,8 @@ class LaunchClaim(_message.Message):
     lease_until_ms: int
     failed_launches: int
     token: str
-    def __init__(self, instance_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., epoch: _Optional[int] = ..., image_id: _Optional[str] = ..., input: _Optional[bytes] = ..., launch_options: _Optional[bytes] = ..., checkpoint_id: _Optional[str] = ..., lease_until_ms: _Optional[int] = ..., failed_launches: _Optional[int] = ..., token: _Optional[str] = ...) -> None: ...
+    input_bytes: int
+    def __init__(self, instance_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., epoch: _Optional[int] = ..., image_id: _Optional[str] = ..., input: _Optional[bytes] = ..., launch_options: _Optional[bytes] = ..., checkpoint_id: _Optional[str] = ..., lease_until_ms: _Optional[int] = ..., failed_launches: _Optional[int] = ..., token: _Optional[str] = ..., input_bytes: _Optional[int] = ...) -> None: ...
 
 class LeaseKey(_message.Message):
     __slots__ = ("instance_id", "epoch")
@@ -559,6 +565,26 @@ class ForkInstanceResponse(_message.Message):
     last_copied: str
     def __init__(self, instance_id: _Optional[str] = ..., deduplicated: _Optional[bool] = ..., copied: _Optional[int] = ..., left_out: _Optional[int] = ..., last_copied: _Optional[str] = ...) -> None: ...
 
+class ReadInputRequest(_message.Message):
+    __slots__ = ("instance_id", "offset", "limit_bytes")
+    INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    instance_id: str
+    offset: int
+    limit_bytes: int
+    def __init__(self, instance_id: _Optional[str] = ..., offset: _Optional[int] = ..., limit_bytes: _Optional[int] = ...) -> None: ...
+
+class ReadInputResponse(_message.Message):
+    __slots__ = ("found", "data", "total_bytes")
+    FOUND_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    found: bool
+    data: bytes
+    total_bytes: int
+    def __init__(self, found: _Optional[bool] = ..., data: _Optional[bytes] = ..., total_bytes: _Optional[int] = ...) -> None: ...
+
 class RpcError(_message.Message):
     __slots__ = ("code", "message", "retryable")
     CODE_FIELD_NUMBER: _ClassVar[int]
@@ -570,7 +596,7 @@ class RpcError(_message.Message):
     def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ..., retryable: _Optional[bool] = ...) -> None: ...
 
 class RpcRequest(_message.Message):
-    __slots__ = ("health_check", "send_signal", "get_instance_status", "list_instances", "list_checkpoints", "get_checkpoint", "send_custom_signal", "create_instance", "get_instance", "claim_launches", "renew_leases", "report_exit", "report_launch_failure", "list_events", "expire_leases", "pending_cancels", "retry_instance", "fork_instance", "api_key")
+    __slots__ = ("health_check", "send_signal", "get_instance_status", "list_instances", "list_checkpoints", "get_checkpoint", "send_custom_signal", "create_instance", "get_instance", "claim_launches", "renew_leases", "report_exit", "report_launch_failure", "list_events", "expire_leases", "pending_cancels", "retry_instance", "fork_instance", "read_input", "create_instance_stream", "api_key")
     HEALTH_CHECK_FIELD_NUMBER: _ClassVar[int]
     SEND_SIGNAL_FIELD_NUMBER: _ClassVar[int]
     GET_INSTANCE_STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -589,6 +615,8 @@ class RpcRequest(_message.Message):
     PENDING_CANCELS_FIELD_NUMBER: _ClassVar[int]
     RETRY_INSTANCE_FIELD_NUMBER: _ClassVar[int]
     FORK_INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    READ_INPUT_FIELD_NUMBER: _ClassVar[int]
+    CREATE_INSTANCE_STREAM_FIELD_NUMBER: _ClassVar[int]
     API_KEY_FIELD_NUMBER: _ClassVar[int]
     health_check: HealthCheckRequest
     send_signal: SendSignalRequest
@@ -608,11 +636,13 @@ class RpcRequest(_message.Message):
     pending_cancels: PendingCancelsRequest
     retry_instance: RetryInstanceRequest
     fork_instance: ForkInstanceRequest
+    read_input: ReadInputRequest
+    create_instance_stream: CreateInstanceRequest
     api_key: str
-    def __init__(self, health_check: _Optional[_Union[HealthCheckRequest, _Mapping]] = ..., send_signal: _Optional[_Union[SendSignalRequest, _Mapping]] = ..., get_instance_status: _Optional[_Union[GetInstanceStatusRequest, _Mapping]] = ..., list_instances: _Optional[_Union[ListInstancesRequest, _Mapping]] = ..., list_checkpoints: _Optional[_Union[ListCheckpointsRequest, _Mapping]] = ..., get_checkpoint: _Optional[_Union[GetCheckpointRequest, _Mapping]] = ..., send_custom_signal: _Optional[_Union[SendCustomSignalRequest, _Mapping]] = ..., create_instance: _Optional[_Union[CreateInstanceRequest, _Mapping]] = ..., get_instance: _Optional[_Union[GetInstanceRequest, _Mapping]] = ..., claim_launches: _Optional[_Union[ClaimLaunchesRequest, _Mapping]] = ..., renew_leases: _Optional[_Union[RenewLeasesRequest, _Mapping]] = ..., report_exit: _Optional[_Union[ReportExitRequest, _Mapping]] = ..., report_launch_failure: _Optional[_Union[ReportLaunchFailureRequest, _Mapping]] = ..., list_events: _Optional[_Union[ListEventsRequest, _Mapping]] = ..., expire_leases: _Optional[_Union[ExpireLeasesRequest, _Mapping]] = ..., pending_cancels: _Optional[_Union[PendingCancelsRequest, _Mapping]] = ..., retry_instance: _Optional[_Union[RetryInstanceRequest, _Mapping]] = ..., fork_instance: _Optional[_Union[ForkInstanceRequest, _Mapping]] = ..., api_key: _Optional[str] = ...) -> None: ...
+    def __init__(self, health_check: _Optional[_Union[HealthCheckRequest, _Mapping]] = ..., send_signal: _Optional[_Union[SendSignalRequest, _Mapping]] = ..., get_instance_status: _Optional[_Union[GetInstanceStatusRequest, _Mapping]] = ..., list_instances: _Optional[_Union[ListInstancesRequest, _Mapping]] = ..., list_checkpoints: _Optional[_Union[ListCheckpointsRequest, _Mapping]] = ..., get_checkpoint: _Optional[_Union[GetCheckpointRequest, _Mapping]] = ..., send_custom_signal: _Optional[_Union[SendCustomSignalRequest, _Mapping]] = ..., create_instance: _Optional[_Union[CreateInstanceRequest, _Mapping]] = ..., get_instance: _Optional[_Union[GetInstanceRequest, _Mapping]] = ..., claim_launches: _Optional[_Union[ClaimLaunchesRequest, _Mapping]] = ..., renew_leases: _Optional[_Union[RenewLeasesRequest, _Mapping]] = ..., report_exit: _Optional[_Union[ReportExitRequest, _Mapping]] = ..., report_launch_failure: _Optional[_Union[ReportLaunchFailureRequest, _Mapping]] = ..., list_events: _Optional[_Union[ListEventsRequest, _Mapping]] = ..., expire_leases: _Optional[_Union[ExpireLeasesRequest, _Mapping]] = ..., pending_cancels: _Optional[_Union[PendingCancelsRequest, _Mapping]] = ..., retry_instance: _Optional[_Union[RetryInstanceRequest, _Mapping]] = ..., fork_instance: _Optional[_Union[ForkInstanceRequest, _Mapping]] = ..., read_input: _Optional[_Union[ReadInputRequest, _Mapping]] = ..., create_instance_stream: _Optional[_Union[CreateInstanceRequest, _Mapping]] = ..., api_key: _Optional[str] = ...) -> None: ...
 
 class RpcResponse(_message.Message):
-    __slots__ = ("health_check", "send_signal", "get_instance_status", "list_instances", "list_checkpoints", "get_checkpoint", "send_custom_signal", "error", "create_instance", "get_instance", "claim_launches", "renew_leases", "report_exit", "report_launch_failure", "list_events", "expire_leases", "pending_cancels", "retry_instance", "fork_instance")
+    __slots__ = ("health_check", "send_signal", "get_instance_status", "list_instances", "list_checkpoints", "get_checkpoint", "send_custom_signal", "error", "create_instance", "get_instance", "claim_launches", "renew_leases", "report_exit", "report_launch_failure", "list_events", "expire_leases", "pending_cancels", "retry_instance", "fork_instance", "read_input")
     HEALTH_CHECK_FIELD_NUMBER: _ClassVar[int]
     SEND_SIGNAL_FIELD_NUMBER: _ClassVar[int]
     GET_INSTANCE_STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -632,6 +662,7 @@ class RpcResponse(_message.Message):
     PENDING_CANCELS_FIELD_NUMBER: _ClassVar[int]
     RETRY_INSTANCE_FIELD_NUMBER: _ClassVar[int]
     FORK_INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    READ_INPUT_FIELD_NUMBER: _ClassVar[int]
     health_check: HealthCheckResponse
     send_signal: SendSignalResponse
     get_instance_status: GetInstanceStatusResponse
@@ -651,4 +682,5 @@ class RpcResponse(_message.Message):
     pending_cancels: PendingCancelsResponse
     retry_instance: RetryInstanceResponse
     fork_instance: ForkInstanceResponse
-    def __init__(self, health_check: _Optional[_Union[HealthCheckResponse, _Mapping]] = ..., send_signal: _Optional[_Union[SendSignalResponse, _Mapping]] = ..., get_instance_status: _Optional[_Union[GetInstanceStatusResponse, _Mapping]] = ..., list_instances: _Optional[_Union[ListInstancesResponse, _Mapping]] = ..., list_checkpoints: _Optional[_Union[ListCheckpointsResponse, _Mapping]] = ..., get_checkpoint: _Optional[_Union[GetCheckpointResponse, _Mapping]] = ..., send_custom_signal: _Optional[_Union[SendCustomSignalResponse, _Mapping]] = ..., error: _Optional[_Union[RpcError, _Mapping]] = ..., create_instance: _Optional[_Union[CreateInstanceResponse, _Mapping]] = ..., get_instance: _Optional[_Union[GetInstanceResponse, _Mapping]] = ..., claim_launches: _Optional[_Union[ClaimLaunchesResponse, _Mapping]] = ..., renew_leases: _Optional[_Union[RenewLeasesResponse, _Mapping]] = ..., report_exit: _Optional[_Union[ReportExitResponse, _Mapping]] = ..., report_launch_failure: _Optional[_Union[ReportLaunchFailureResponse, _Mapping]] = ..., list_events: _Optional[_Union[ListEventsResponse, _Mapping]] = ..., expire_leases: _Optional[_Union[ExpireLeasesResponse, _Mapping]] = ..., pending_cancels: _Optional[_Union[PendingCancelsResponse, _Mapping]] = ..., retry_instance: _Optional[_Union[RetryInstanceResponse, _Mapping]] = ..., fork_instance: _Optional[_Union[ForkInstanceResponse, _Mapping]] = ...) -> None: ...
+    read_input: ReadInputResponse
+    def __init__(self, health_check: _Optional[_Union[HealthCheckResponse, _Mapping]] = ..., send_signal: _Optional[_Union[SendSignalResponse, _Mapping]] = ..., get_instance_status: _Optional[_Union[GetInstanceStatusResponse, _Mapping]] = ..., list_instances: _Optional[_Union[ListInstancesResponse, _Mapping]] = ..., list_checkpoints: _Optional[_Union[ListCheckpointsResponse, _Mapping]] = ..., get_checkpoint: _Optional[_Union[GetCheckpointResponse, _Mapping]] = ..., send_custom_signal: _Optional[_Union[SendCustomSignalResponse, _Mapping]] = ..., error: _Optional[_Union[RpcError, _Mapping]] = ..., create_instance: _Optional[_Union[CreateInstanceResponse, _Mapping]] = ..., get_instance: _Optional[_Union[GetInstanceResponse, _Mapping]] = ..., claim_launches: _Optional[_Union[ClaimLaunchesResponse, _Mapping]] = ..., renew_leases: _Optional[_Union[RenewLeasesResponse, _Mapping]] = ..., report_exit: _Optional[_Union[ReportExitResponse, _Mapping]] = ..., report_launch_failure: _Optional[_Union[ReportLaunchFailureResponse, _Mapping]] = ..., list_events: _Optional[_Union[ListEventsResponse, _Mapping]] = ..., expire_leases: _Optional[_Union[ExpireLeasesResponse, _Mapping]] = ..., pending_cancels: _Optional[_Union[PendingCancelsResponse, _Mapping]] = ..., retry_instance: _Optional[_Union[RetryInstanceResponse, _Mapping]] = ..., fork_instance: _Optional[_Union[ForkInstanceResponse, _Mapping]] = ..., read_input: _Optional[_Union[ReadInputResponse, _Mapping]] = ...) -> None: ...
