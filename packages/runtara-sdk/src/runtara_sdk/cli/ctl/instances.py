@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -132,7 +133,7 @@ def show_input(instance_id: str) -> None:
     Example:
       runtara-ctl input order-A-1 > input.json
     """
-    output = click.get_binary_stream("stdout")
+    output = sys.stdout.buffer
 
     async def write(sdk: ManagementSdk) -> None:
         async for part in sdk.read_input(instance_id):
