@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 from runtara_sdk.errors import InputRefusedError, InstanceNotFoundError, InvalidInputError
+from runtara_sdk.transport.address import format_local_address
+from runtara_sdk.transport.places import ENVIRONMENT_SOCKET, socket_path
 
 TENANT = "demo"
 GREETING: dict[str, Any] = {
@@ -33,6 +35,7 @@ MISFIT = {"data": {"who": "ada", "tags": ["a", *range(12)]}}
 SENTENCE = "the input does not fit its schema: data.who must match the pattern '^[A-Z]', found \"ada\"; data.tags[1] "
 
 
+@pytest.mark.parametrize("daemons", ["sqlite"], indirect=True)
 async def test_an_input_that_does_not_fit_starts_nothing(daemons) -> None:
     product = daemons.product
     scenario = product.write("greeting.json", GREETING)
@@ -101,7 +104,8 @@ async def test_an_input_of_64_mib_reaches_its_program(daemons) -> None:
     file.write_bytes(content)
     async with daemons.sdk() as sdk:
         image = await sdk.register_image(TENANT, "echo", ECHO.encode())
-        words = ("start", "--image", image.image_id, "--tenant", TENANT, "--input-file", file)
+        socket = format_local_address(socket_path(product.data_dir, ENVIRONMENT_SOCKET))
+        words = ("start", "--image", image.image_id, "--tenant", TENANT, "--input-file", file, "--address", socket)
         started = await asyncio.to_thread(product.ctl, *words)
         ended = await sdk.wait_for_completion(started, poll_interval=0.05, timeout=60)
         assert ended.output == {"bytes": LARGEST, "sha256": hashlib.sha256(content).hexdigest()}
@@ -112,6 +116,7 @@ async def test_an_input_of_64_mib_reaches_its_program(daemons) -> None:
     assert peak_bytes(daemons.core) < 512 * 2**20
 
 
+@pytest.mark.parametrize("daemons", ["sqlite"], indirect=True)
 async def test_an_input_that_no_answer_holds_is_read_in_parts(daemons) -> None:
     content = b'{"data": "' + b"0123456789" * 1_300_000 + b'"}'
     async with daemons.sdk() as sdk:

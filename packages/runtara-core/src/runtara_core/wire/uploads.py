@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from runtara_sdk.errors import InvalidInputError, ServerError
 
-UPLOAD_SECONDS = 600.0
-"""Time that an upload may take."""
+UPLOAD_SECONDS = 120.0
+"""Time that an upload may take: one that stands still holds room that others wait for."""
 
 _WAIT_SECONDS = 30.0
 
@@ -18,23 +19,23 @@ class UploadRoom:
     """How many bytes of uploads are held at a time.
 
     Args:
-        total_bytes: the bound. One upload alone may be larger.
+        total_bytes: the bound, half of it for one sender that is named. One upload alone may be larger.
         wait_seconds: how long an upload waits for room. What it has not read, its sender holds.
     """
 
     def __init__(self, total_bytes: int, *, wait_seconds: float = _WAIT_SECONDS) -> None:
         self._total_bytes = total_bytes
         self._wait_seconds = wait_seconds
-        self._held_bytes = 0
+        self._held: Counter[str] = Counter()
         self._freed = asyncio.Condition()
 
     @asynccontextmanager
-    async def take(self, size: int) -> AsyncIterator[None]:
+    async def take(self, size: int, sender: str = "") -> AsyncIterator[None]:
         """Hold room for an upload. Raises `ServerError`, retryable, when there is none in time."""
         try:
             async with asyncio.timeout(self._wait_seconds), self._freed:
-                await self._freed.wait_for(lambda: not self._held_bytes or self._held_bytes + size <= self._total_bytes)
-                self._held_bytes += size
+                await self._freed.wait_for(lambda: self._has_room(size, sender))
+                self._held[sender] += size
         except TimeoutError:
             raise ServerError(
                 f"inputs of {self._total_bytes} bytes are being received already: start again in a while",
@@ -44,9 +45,16 @@ class UploadRoom:
         try:
             yield
         finally:
-            self._held_bytes -= size
+            self._held[sender] -= size
+            self._held += Counter()  # forgets those that hold nothing
             async with self._freed:
                 self._freed.notify_all()
+
+    def _has_room(self, size: int, sender: str) -> bool:
+        own, total = self._held[sender], self._held.total()
+        if sender and own and own + size > self._total_bytes // 2:
+            return False
+        return not total or total + size <= self._total_bytes
 
 
 async def receive(chunks: AsyncIterator[bytes], size: int) -> bytes:

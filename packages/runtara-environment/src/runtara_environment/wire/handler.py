@@ -43,6 +43,7 @@ from runtara_environment.wire.restart_handler import RestartHandler
 from runtara_environment.wire.tenant_gate import TenantGate
 
 _REQUEST_SECONDS = 60.0
+_IMAGE_UPLOAD_SECONDS = 600.0
 _UPLOAD_BYTES = 128 * 1024 * 1024
 """Bytes of inputs that are received at a time; what is above waits with its sender."""
 _QUERIES = frozenset(
@@ -112,7 +113,7 @@ class EnvironmentHandler:
             raise ProtocolError(f"not a runtara.environment.RpcRequest: {error}") from error
         verb = request.WhichOneof("request")
         if verb == "register_image_stream":
-            chunks = stream.read_chunks(now() + UPLOAD_SECONDS)
+            chunks = stream.read_chunks(now() + _IMAGE_UPLOAD_SECONDS)
             answer = await self.dispatcher.answer(request, partial(self._images.register_image_stream, chunks=chunks))
         elif verb == "start_instance_stream":
             chunks = stream.read_chunks(now() + UPLOAD_SECONDS)
@@ -150,7 +151,7 @@ class EnvironmentHandler:
         call = request.start_instance_stream
         try:
             self._service.require_input_size(call.input_bytes)
-            async with self._room.take(call.input_bytes):
+            async with self._room.take(call.input_bytes, call.tenant_id):
                 return await self._start(call, await receive(chunks, call.input_bytes))
         except InvalidInputError as error:
             return pb.RpcResponse(start_instance=encode_refused_start(error))
