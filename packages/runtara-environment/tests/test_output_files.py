@@ -54,9 +54,9 @@ def test_a_part_is_no_longer_than_asked(launch: Path) -> None:
     write(launch, b"0123456789")
     files.check()
     write(launch, b"abc")
-    assert read(launch, limit=3) == OutputPart(2, b"234", 13, 2)
-    assert read(launch, 9, limit=3) == OutputPart(9, b"9ab", 13, 2)
-    assert read(launch, 13) == OutputPart(13, b"", 13, 2)
+    assert read(launch, limit=3) == OutputPart(4, b"456", 13, 4)
+    assert read(launch, 9, limit=3) == OutputPart(9, b"9ab", 13, 4)
+    assert read(launch, 13) == OutputPart(13, b"", 13, 4)
 
 
 @pytest.mark.parametrize(

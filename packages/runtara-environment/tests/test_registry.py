@@ -285,3 +285,12 @@ async def test_python_archive_and_file(registry: ImageRegistry, tmp_path: Path) 
     assert artifact.argv[-1].endswith(f"{image.digest}/artifact")
     with pytest.raises(InvalidInputError, match="cannot be read"):
         await registry.register_file(tmp_path / "missing", tenant_id="t-1", name="workflow")
+
+
+async def test_an_artifact_is_given_out_as_it_was_put(registry: ImageRegistry) -> None:
+    image = await registry.register(tenant_id="t-1", name="orders", artifact=SCRIPT * 50_000)
+    content = await registry.artifacts.open(image.digest)
+    received = b"".join([block async for block in content.blocks])
+    assert (content.size_bytes, received) == (image.size_bytes, SCRIPT * 50_000)
+    with pytest.raises(ArtifactUnavailableError, match="missing on this host"):
+        await registry.artifacts.open("0" * 64)

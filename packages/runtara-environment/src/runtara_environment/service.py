@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from runtara_core.management import CoreManagement
 from runtara_core.models import (
     MAX_INPUT_PART_BYTES,
+    CheckpointFilter,
     CheckpointPage,
     CheckpointRecord,
     EventFilter,
@@ -22,6 +23,8 @@ from runtara_core.models import (
     InstancePage,
     NewInstance,
 )
+from runtara_core.steps import ScopeInfo, StepFilter, StepPage
+from runtara_core.tenant_metrics import MetricsBucket, MetricsGranularity, MetricsRange
 from runtara_sdk.clock import Clock
 from runtara_sdk.errors import (
     InputRefusedError,
@@ -32,10 +35,14 @@ from runtara_sdk.errors import (
 )
 from runtara_sdk.identifiers import validate_identifier
 from runtara_sdk.models import CustomSignal, InstanceStatus, SignalType
+from runtara_sdk.resource_limits import UNLIMITED, ResourceLimits
 
 import runtara_environment
+from runtara_environment.hosts.host_service import HostService
+from runtara_environment.hosts.remote_stop import RemoteStop
 from runtara_environment.inputs import InputJudge
 from runtara_environment.launch_options import LaunchOptions, require_acceptable_variables
+from runtara_environment.launch_rules import LaunchRules
 from runtara_environment.logs import InstanceLogs
 from runtara_environment.registry import Image, ImageRegistry
 from runtara_environment.restarts import Restarts
@@ -44,6 +51,7 @@ from runtara_environment.supervision.supervisor import Supervisor
 from runtara_environment.supervision.workspaces import Workspaces
 
 _MAX_GRACE_SECONDS = 600
+_DAY_MS = 86_400_000
 _UNFINISHED = tuple(status for status in InstanceStatus if not status.is_terminal)
 
 
@@ -77,6 +85,14 @@ class StartedInstance:
         return self.earlier is not None
 
 
+@dataclass(frozen=True, slots=True)
+class TenantMetrics:
+    """The range that was counted, and every bucket of it."""
+
+    where: MetricsRange
+    buckets: tuple[MetricsBucket, ...]
+
+
 class EnvironmentService:
     """Serves products, whichever way their calls come in."""
 
@@ -87,15 +103,21 @@ class EnvironmentService:
         supervisor: Supervisor,
         clock: Clock,
         workspaces: Workspaces,
+        rules: LaunchRules,
+        hosts: HostService,
+        remote_stop: RemoteStop,
         logs: InstanceLogs,
         *,
         max_input_bytes: int = DEFAULT_MAX_INPUT_BYTES,
     ) -> None:
+        self._rules = rules
         self._core = core
         self._registry = registry
         self._supervisor = supervisor
         self._clock = clock
         self._restarts = Restarts(core, registry, workspaces)
+        self._hosts = hosts
+        self._remote_stop = remote_stop
         self._judge = InputJudge()
         self._logs = logs
         self._max_input_bytes = max_input_bytes
@@ -110,6 +132,11 @@ class EnvironmentService:
     def restarts(self) -> Restarts:
         """Retries and forks."""
         return self._restarts
+
+    @property
+    def hosts(self) -> HostService:
+        """The hosts of the database."""
+        return self._hosts
 
     @property
     def logs(self) -> InstanceLogs:
@@ -151,6 +178,7 @@ class EnvironmentService:
         timeout_seconds: int | None = None,
         env: Mapping[str, str] | None = None,
         cancel_grace_seconds: int | None = None,
+        limits: ResourceLimits = UNLIMITED,
     ) -> StartedInstance:
         """Accept a start; the instance is launched as soon as a slot is free.
 
@@ -167,9 +195,12 @@ class EnvironmentService:
         self.require_input_size(len(input_json))
         # Whether the artifact is on this host matters to the host that launches, which may be another.
         image = await self._registry.get(image_id, tenant_id)
+        options = LaunchOptions(
+            image.digest, timeout_seconds, dict(env or {}), cancel_grace_seconds, limits, image.limits, image.runner
+        )
+        await self._rules.require_acceptable(options.asked_limits, image.runner)
         input_json = input_json.removeprefix(codecs.BOM_UTF8) or b"{}"
-        await self._require_acceptable(image, input_json, instance_id)
-        options = LaunchOptions(image.digest, timeout_seconds, dict(env or {}), cancel_grace_seconds)
+        await self._require_acceptable_input(image, input_json, instance_id)
         new = NewInstance(
             instance_id=instance_id,
             tenant_id=tenant_id,
@@ -185,7 +216,11 @@ class EnvironmentService:
             return StartedInstance(instance_id)
         return StartedInstance(instance_id, await self._earlier_start(new, image.digest))
 
-    async def _require_acceptable(self, image: Image, input_json: bytes, instance_id: str) -> None:
+    async def require_acceptable(self, limits: ResourceLimits, runner: str | None) -> None:
+        """Raise `InvalidInputError` for limits that an image must not ask for here."""
+        await self._rules.require_acceptable(limits, runner)
+
+    async def _require_acceptable_input(self, image: Image, input_json: bytes, instance_id: str) -> None:
         schema_json = await self._registry.input_schema(image.image_id, image.digest)
         try:
             await self._judge.require_acceptable(input_json, schema_json, image.tenant_id)
@@ -250,11 +285,18 @@ class EnvironmentService:
         )
 
     async def stop_instance(self, instance_id: str, *, grace_seconds: int, tenant_id: str | None = None) -> None:
-        """Cancel an instance and end its process: asked first, killed after the grace, confirmed dead."""
+        """Cancel an instance and end its process: asked first, killed after the grace, confirmed dead.
+
+        It does not matter which environment of the database watches the process. Raises `StopError` when its death
+        cannot be confirmed; the cancel stays.
+        """
         await self.get_instance(instance_id, tenant_id=tenant_id)
         status = await self._core.send_signal(instance_id, SignalType.CANCEL)
-        if not status.is_terminal:
-            await self._supervisor.stop_process(instance_id, min(max(grace_seconds, 1), _MAX_GRACE_SECONDS))
+        if status.is_terminal:
+            return
+        grace_seconds = min(max(grace_seconds, 1), _MAX_GRACE_SECONDS)
+        if not await self._supervisor.stop_process(instance_id, grace_seconds):
+            await self._remote_stop.confirm(instance_id, grace_seconds)
 
     async def resume_instance(self, instance_id: str, *, tenant_id: str | None = None) -> InstanceStatus:
         """Make a suspended instance due now."""
@@ -293,11 +335,11 @@ class EnvironmentService:
         await self._core.send_custom_signal(instance_id, signal)
 
     async def list_checkpoints(
-        self, instance_id: str, *, limit: int, offset: int, tenant_id: str | None = None
+        self, instance_id: str, where: CheckpointFilter, *, tenant_id: str | None = None
     ) -> CheckpointPage:
         """A page of checkpoints."""
         await self.get_instance(instance_id, tenant_id=tenant_id)
-        return await self._core.list_checkpoints(instance_id, limit=limit, offset=offset)
+        return await self._core.list_checkpoints(instance_id, where)
 
     async def get_checkpoint(
         self, instance_id: str, checkpoint_id: str, *, tenant_id: str | None = None
@@ -310,6 +352,35 @@ class EnvironmentService:
         """A page of events."""
         await self.get_instance(instance_id, tenant_id=tenant_id)
         return await self._core.list_events(instance_id, where)
+
+    async def list_step_summaries(
+        self, instance_id: str, where: StepFilter, *, tenant_id: str | None = None
+    ) -> StepPage:
+        """A page of the steps that the instance traced in debug mode."""
+        await self.get_instance(instance_id, tenant_id=tenant_id)
+        return await self._core.list_step_summaries(instance_id, where)
+
+    async def get_scope_ancestors(
+        self, instance_id: str, scope_id: str, *, tenant_id: str | None = None
+    ) -> list[ScopeInfo]:
+        """A scope and those around it, the innermost first; empty when no step of it was traced."""
+        if not scope_id:
+            raise InvalidInputError("scope_id is empty: steps and events name the scope that they are in")
+        await self.get_instance(instance_id, tenant_id=tenant_id)
+        return await self._core.get_scope_ancestors(instance_id, scope_id)
+
+    async def get_tenant_metrics(
+        self,
+        tenant_id: str,
+        *,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+        granularity: MetricsGranularity = MetricsGranularity.HOURLY,
+    ) -> TenantMetrics:
+        """What of a tenant has ended in each hour or day; without times, within the last 24 hours."""
+        end_ms = self._clock.now_ms() if end_ms is None else end_ms
+        where = MetricsRange(tenant_id, max(0, end_ms - _DAY_MS) if start_ms is None else start_ms, end_ms, granularity)
+        return TenantMetrics(where, await self._core.get_tenant_metrics(where))
 
 
 def _canonical_json(text: bytes | None) -> str:

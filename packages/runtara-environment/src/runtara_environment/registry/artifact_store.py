@@ -43,6 +43,14 @@ class StoredArtifact:
     """JSON of the schema that inputs must fit, when the manifest was read just now and tells one."""
 
 
+@dataclass(frozen=True, slots=True)
+class ArtifactContent:
+    """An artifact to be given out: its size, and its bytes in blocks, which are read as they are asked for."""
+
+    size_bytes: int
+    blocks: AsyncIterator[bytes]
+
+
 class ArtifactStore:
     """The artifacts below one data directory."""
 
@@ -84,6 +92,35 @@ class ArtifactStore:
             raise StorageError(f"cannot store the artifact in {self._images}: {error.strerror or error}") from error
         finally:
             await asyncio.to_thread(upload.unlink, missing_ok=True)
+
+    async def open(self, digest: str) -> ArtifactContent:
+        """The whole artifact, byte for byte as it was put. Whoever receives it compares its SHA-256 with the digest.
+
+        Raises `ArtifactUnavailableError` when it is not on this host, `StorageError` when the disk fails; so do the
+        blocks, when it is removed meanwhile.
+        """
+        path = self.path(digest)
+        try:
+            size_bytes = (await asyncio.to_thread(path.stat)).st_size
+        except FileNotFoundError:
+            raise _missing(digest) from None
+        except OSError as error:
+            raise StorageError(f"cannot read artifact {digest}: {error.strerror or error}") from error
+        return ArtifactContent(size_bytes, _file_blocks(path, digest))
+
+    async def digests(self) -> frozenset[str]:
+        """Of the artifacts that are on this host. Raises `StorageError` when the disk fails."""
+
+        def look() -> frozenset[str]:
+            try:
+                return frozenset(entry.name for entry in self._images.iterdir() if (entry / "artifact").exists())
+            except FileNotFoundError:
+                return frozenset()
+
+        try:
+            return await asyncio.to_thread(look)
+        except OSError as error:
+            raise StorageError(f"cannot list the artifacts in {self._images}: {error.strerror or error}") from error
 
     async def command(self, stored: StoredArtifact) -> tuple[str, ...]:
         """The arguments that start a stored artifact on this host.
@@ -197,6 +234,22 @@ async def _blocks(content: bytes | AsyncIterable[bytes]) -> AsyncIterator[bytes]
             gathered.clear()
     if gathered:
         yield bytes(gathered)
+
+
+async def _file_blocks(path: Path, digest: str) -> AsyncIterator[bytes]:
+    try:
+        file = await asyncio.to_thread(path.open, "rb")
+        with file:
+            while block := await asyncio.to_thread(file.read, _BUFFER_BYTES):
+                yield block
+    except FileNotFoundError:
+        raise _missing(digest) from None
+    except OSError as error:
+        raise StorageError(f"cannot read artifact {digest}: {error.strerror or error}") from error
+
+
+def _missing(digest: str) -> ArtifactUnavailableError:
+    return ArtifactUnavailableError(f"artifact {digest} is missing on this host: register the image here again")
 
 
 def _flush_directory(path: Path) -> None:

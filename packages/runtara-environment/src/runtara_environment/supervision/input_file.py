@@ -28,13 +28,16 @@ async def write_input(run_directory: Path, claim: LaunchClaim, read_input: ReadI
     path = run_directory / "input.json"
     descriptor, temporary = await asyncio.to_thread(_begin, run_directory)
     try:
-        if claim.input_bytes is None:
-            await asyncio.to_thread(_write, descriptor, claim.input)
-        else:
-            await _write_parts(descriptor, claim.instance_id, claim.input_bytes, read_input)
+        try:
+            if claim.input_bytes is None:
+                await asyncio.to_thread(_write, descriptor, claim.input)
+            else:
+                await _write_parts(descriptor, claim.instance_id, claim.input_bytes, read_input)
+        finally:
+            os.close(descriptor)
+        await asyncio.to_thread(temporary.replace, path)
     finally:
-        os.close(descriptor)
-    await asyncio.to_thread(temporary.replace, path)
+        temporary.unlink(missing_ok=True)  # half-written, on a full disk
     return path
 
 
