@@ -31,7 +31,9 @@ STEPS = {"instance_id": "instance-7", "status": None, "step_type": None, "parent
 STEPS_PAGE = {**STEPS, "after_position": 0, "limit": 50, "offset": 0}
 CALLS: dict[str, dict[str, Any]] = {
     "lock_instance": {"instance_id": "instance-7"},
-    "get_instance": {"instance_id": "instance-7"},
+    "get_instance": {"instance_id": "instance-7", "max_input_bytes": 1_000},
+    "load_instance_input": {"instance_id": "instance-7", "max_input_bytes": 1_000},
+    "read_input": {"instance_id": "instance-7", "start": 1, "count": 1_000},
     "count_running": {},
     "lock_due_wakes": {"now_ms": START_MS, "limit": 50},
     "lock_expired_leases": {"now_ms": START_MS, "limit": 50},

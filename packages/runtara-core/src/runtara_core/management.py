@@ -22,6 +22,7 @@ from runtara_core.models import (
     ExitReport,
     ForkedInstance,
     HealthReport,
+    InputPart,
     Instance,
     InstanceFilter,
     InstanceFork,
@@ -54,6 +55,10 @@ class CoreManagement(ABC):
     @abstractmethod
     async def get_instance(self, instance_id: str, *, tenant_id: str | None = None) -> Instance | None:
         """One instance, or None."""
+
+    @abstractmethod
+    async def read_input(self, instance_id: str, *, offset: int, limit_bytes: int) -> InputPart | None:
+        """A part of the input of an instance, at most 4 MiB; None when the instance is unknown."""
 
     @abstractmethod
     async def list_instances(self, where: InstanceFilter) -> InstancePage:

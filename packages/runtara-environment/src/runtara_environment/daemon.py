@@ -85,6 +85,7 @@ class EnvironmentDaemon:
             self._clock,
             settings.supervision,
             network=network,
+            max_input_bytes=settings.max_input_bytes,
             host=settings.host,
         )
         self._environment = environment

@@ -33,7 +33,7 @@ from runtara_environment.runners.choosing import choose_network, choose_runner
 from runtara_environment.runners.guest_user_choice import may_have_users
 from runtara_environment.runners.loading import load_runners
 from runtara_environment.service import EnvironmentService
-from runtara_environment.settings import HostSettings, SupervisionSettings
+from runtara_environment.settings import DEFAULT_MAX_INPUT_BYTES, HostSettings, SupervisionSettings
 from runtara_environment.supervision.guest import CoreAccess
 from runtara_environment.supervision.guest_network import GuestNetwork
 from runtara_environment.supervision.launcher import Launcher
@@ -68,6 +68,7 @@ class Environment:
         *,
         network: GuestNetwork | None = None,
         trusts_programs: bool = False,
+        max_input_bytes: int = DEFAULT_MAX_INPUT_BYTES,
         host: HostSettings | None = None,
     ) -> None:
         """Of the arguments one is not obvious.
@@ -82,6 +83,7 @@ class Environment:
         self._settings = settings
         self._network = network
         self._runner_host = RunnerHost(data_dir, trusts_programs)
+        self._max_input_bytes = max_input_bytes
         self._host = host or HostSettings()
         self._presence: HostPresence | None = None
         self._supervisor: Supervisor | None = None
@@ -132,6 +134,7 @@ class Environment:
             limits=settings.limits,
             network=self._network,
             bundles_directory=settings.bundles_directory,
+            read_input=self._core.read_input,
         )
         owner = Owner.of_this_process(self._data_dir)
         self._supervisor = Supervisor(
@@ -163,6 +166,7 @@ class Environment:
             HostService(hosts, self._presence, self._clock),
             RemoteStop(self._core, launches, hosts, self._clock),
             InstanceLogs(self._core, launches, self._data_dir, owner.host_id, self._clock),
+            max_input_bytes=self._max_input_bytes,
         )
 
     def _secure_data_directory(self) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from runtara_core.database import is_sql_url
 from runtara_core.database.urls import url_scheme
+from runtara_core.models import MAX_STORED_INPUT_BYTES
 from runtara_core.server_identity import given_identity
 from runtara_sdk.errors import ConfigurationError
 from runtara_sdk.instance_settings import ca_file_from_environment
@@ -27,6 +28,9 @@ from runtara_environment.runner import NetworkMode
 
 _LEAST_HEARTBEAT_TIMEOUT_SECONDS = 60
 _CORE_PORT_ADDRESS = "127.0.0.1:8001"
+
+DEFAULT_MAX_INPUT_BYTES = 64 * 1024 * 1024
+"""Longest input of a start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +185,7 @@ class EnvironmentSettings:
         supervision: how launches are claimed and watched.
         host: what this environment tells others of its host, and how it leaves.
         agent_testing: whether capabilities of agents are tested.
+        max_input_bytes: longest input of a start (RUNTARA_MAX_INPUT_BYTES).
     """
 
     database_url: str
@@ -198,6 +203,7 @@ class EnvironmentSettings:
     supervision: SupervisionSettings = SupervisionSettings()
     host: HostSettings = field(default_factory=HostSettings)
     agent_testing: AgentTestingSettings = AgentTestingSettings()
+    max_input_bytes: int = DEFAULT_MAX_INPUT_BYTES
 
     @classmethod
     def from_environment(cls, reader: EnvironmentReader | None = None) -> EnvironmentSettings:
@@ -241,6 +247,7 @@ class EnvironmentSettings:
             supervision=SupervisionSettings.from_environment(reader),
             host=HostSettings.from_environment(reader),
             agent_testing=AgentTestingSettings.from_environment(reader),
+            max_input_bytes=max_input_bytes(reader),
         )
 
 
@@ -252,6 +259,13 @@ def _heartbeat_timeout_seconds(reader: EnvironmentReader) -> int:
             f"set it to {_LEAST_HEARTBEAT_TIMEOUT_SECONDS} or more, or to 0 to look for no program that hangs"
         )
     return seconds
+
+
+def max_input_bytes(reader: EnvironmentReader) -> int:
+    """The longest input of a start; raises `ConfigurationError`."""
+    return reader.integer(
+        "RUNTARA_MAX_INPUT_BYTES", DEFAULT_MAX_INPUT_BYTES, minimum=1024, maximum=MAX_STORED_INPUT_BYTES
+    )
 
 
 def _network_mode(text: str | None) -> NetworkMode | None:

@@ -20,8 +20,9 @@ from runtara_environment.runner import LaunchedProcess, LaunchError, LaunchSpec
 from runtara_environment.runners.available import AvailableRunners, ReadyRunner, RunnerUnavailableError
 from runtara_environment.runners.launch_directory import old_launches, remove_launches
 from runtara_environment.runners.loading import LoadedRunners
-from runtara_environment.supervision.guest import CoreAccess, guest_environment, write_input
+from runtara_environment.supervision.guest import CoreAccess, guest_environment
 from runtara_environment.supervision.guest_network import GuestNetwork
+from runtara_environment.supervision.input_file import ReadInput, write_input
 from runtara_environment.supervision.run_directory import choose_run_directory
 
 logger = logging.getLogger(__name__)
@@ -58,6 +59,7 @@ class Launcher:
         limits: LimitPolicy | None = None,
         network: GuestNetwork | None = None,
         bundles_directory: Path | None = None,
+        read_input: ReadInput | None = None,
     ) -> None:
         self._registry = registry
         self._launches = launches
@@ -69,6 +71,7 @@ class Launcher:
         self._default_timeout_seconds = default_timeout_seconds
         self._network = network or GuestNetwork()
         self._limits = limits or LimitPolicy()
+        self._read_input = read_input
         self._bundles_directory = bundles_directory or data_dir / "bundles"
 
     async def launch(self, claim: LaunchClaim, owner: Owner) -> LaunchedProcess:
@@ -179,7 +182,7 @@ class Launcher:
             claim.instance_id,
             await self._launches.database_id(),
         )
-        input_path = await asyncio.to_thread(write_input, run_directory, claim.input)
+        input_path = await write_input(run_directory, claim, self._read_input)
         return LaunchSpec(
             instance_id=claim.instance_id,
             tenant_id=claim.tenant_id,

@@ -35,6 +35,7 @@ from runtara_core.models import (
     ExitDecision,
     ExitReport,
     ForkedInstance,
+    InputPart,
     Instance,
     InstanceFilter,
     InstanceFork,
@@ -266,6 +267,9 @@ class SqlStorage(Storage):
 
     async def get_instance(self, instance_id: str, *, tenant_id: str | None = None) -> Instance | None:
         return await self._read(listing.get_instance, instance_id, tenant_id=tenant_id)
+
+    async def read_input(self, instance_id: str, *, offset: int, limit_bytes: int) -> InputPart | None:
+        return await self._read(listing.read_input, instance_id, offset=offset, limit_bytes=limit_bytes)
 
     async def list_instances(self, where: InstanceFilter) -> InstancePage:
         return await self._read(listing.list_instances, where)
