@@ -37,7 +37,7 @@ from runtara_environment.event_lines import event_line
 from runtara_environment.launch_options import LaunchOptions
 from runtara_environment.registry import ArtifactUnavailableError, Image
 from runtara_environment.runners.loading import load_runners
-from runtara_environment.settings import SupervisionSettings
+from runtara_environment.settings import HostSettings, ImageSettings, SupervisionSettings
 from runtara_environment.sql.queries import environment_queries
 from runtara_environment.supervision.guest import CoreAccess
 
@@ -112,6 +112,8 @@ async def local_environment(
             data_dir.absolute(),
             clock,
             settings,
+            host=HostSettings.from_environment(),
+            images=ImageSettings.from_environment(),
         )
         try:
             await environment.open(only_instance=only_instance)

@@ -27,6 +27,7 @@ from runtara_sdk.models import CustomSignal, InstanceStatus, SignalType
 from runtara_sdk.strict_json import parse_strict_json
 
 import runtara_environment
+from runtara_environment.fetching.exchange import ArtifactExchange
 from runtara_environment.hosts.host_service import HostService
 from runtara_environment.hosts.remote_stop import RemoteStop
 from runtara_environment.launch_options import LaunchOptions, require_acceptable_variables
@@ -84,6 +85,7 @@ class EnvironmentService:
         workspaces: Workspaces,
         hosts: HostService,
         remote_stop: RemoteStop,
+        exchange: ArtifactExchange,
     ) -> None:
         self._core = core
         self._registry = registry
@@ -92,6 +94,7 @@ class EnvironmentService:
         self._restarts = Restarts(core, registry, workspaces)
         self._hosts = hosts
         self._remote_stop = remote_stop
+        self._exchange = exchange
         self._started_at_ms = clock.now_ms()
 
     @property
@@ -108,6 +111,11 @@ class EnvironmentService:
     def hosts(self) -> HostService:
         """The hosts of the database."""
         return self._hosts
+
+    @property
+    def exchange(self) -> ArtifactExchange:
+        """What hosts ask of each other about artifacts."""
+        return self._exchange
 
     async def health_check(self) -> HealthReport:
         """Health of environment and core; `active_instances` counts running ones."""

@@ -30,6 +30,7 @@ from runtara_sdk.models import EventType, InstanceEvent, InstanceStatus
 from runtara_sdk.testing.clock import ManualClock
 
 from runtara_environment import migrations
+from runtara_environment.fetching import ArtifactFetcher, ArtifactSource
 from runtara_environment.launch_options import LaunchOptions
 from runtara_environment.launch_table import Launch, LaunchTable
 from runtara_environment.owner import Owner, read_host_id
@@ -68,6 +69,7 @@ class SupervisedHost:
         self._image_id = ""
         self._digest = ""
         self._supervisors: list[Supervisor] = []
+        self._fetcher: ArtifactFetcher | None = None
         self.storage = storage
         self.database = database
         self.launches = LaunchTable(database)
@@ -105,7 +107,16 @@ class SupervisedHost:
             self._data_dir,
             self.clock,
             default_timeout_seconds=300,
+            fetcher=self._fetcher,
         )
+
+    def fetch_from(self, *sources: ArtifactSource) -> None:
+        """Let supervisors that are made from now on fetch artifacts that this host lacks."""
+
+        async def tell_nobody() -> None:
+            pass
+
+        self._fetcher = ArtifactFetcher(self._registry.artifacts, sources, tell_nobody)
 
     async def supervise(
         self,

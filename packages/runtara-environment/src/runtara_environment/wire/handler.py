@@ -54,6 +54,7 @@ _QUERIES = frozenset(
         "list_agents",
         "get_capability",
         "list_hosts",
+        "read_artifact",
     }
 )
 _ENDED_WITH_CALLER = _QUERIES | {"test_capability"}
@@ -77,7 +78,7 @@ class EnvironmentHandler:
                 **self._images.verbs,
                 **AgentHandler(agents).verbs,
                 **RestartHandler(service).verbs,
-                **HostHandler(service.hosts).verbs,
+                **HostHandler(service.hosts, service.exchange).verbs,
                 "health_check": self.health_check,
                 "start_instance": self.start_instance,
                 "stop_instance": self.stop_instance,
