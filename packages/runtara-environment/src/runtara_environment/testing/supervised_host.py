@@ -125,9 +125,10 @@ class SupervisedHost:
         core: CoreManagement | None = None,
         core_address: str = "127.0.0.1:8001",
         only_instance: str | None = None,
+        starts: bool = True,
         **settings: Any,
     ) -> Supervisor:
-        """A started supervisor."""
+        """A supervisor, started unless told otherwise."""
         supervisor = Supervisor(
             core or self.service,
             self.launcher(core_address),
@@ -138,7 +139,8 @@ class SupervisedHost:
             only_instance=only_instance,
         )
         self._supervisors.append(supervisor)
-        await supervisor.start()
+        if starts:
+            await supervisor.start()
         return supervisor
 
     async def create(
