@@ -134,6 +134,21 @@ class Guest:
         """SIGKILL to the shim; the kernel takes the program with it."""
         return _send(self.shim, signal.SIGKILL)
 
+    def inside(self) -> list[ProcessIdentity]:
+        """The runtime of a container and what descends from it, the program last."""
+        found = [] if self.program is None else [self.program]
+        for each in found:
+            with contextlib.suppress(OSError):
+                for task in Path(f"/proc/{each.pid}/task").iterdir():
+                    pids = map(int, (task / "children").read_text().split())
+                    found += [child for pid in pids if (child := ProcessIdentity.of_pid(pid)) is not None]
+        return found
+
+    def kill_one(self, place: int) -> bool:
+        """SIGKILL to one process `inside`; whichever it is, nothing of the container stays."""
+        found = self.inside()
+        return bool(found) and _send(found[place % len(found)], signal.SIGKILL)
+
     def send(self, number: signal.Signals) -> bool:
         """A signal to the program."""
         return self.program is not None and _send(self.program, number)

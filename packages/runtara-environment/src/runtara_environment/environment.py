@@ -28,9 +28,12 @@ from runtara_environment.hosts import HostIdentity, HostTable
 from runtara_environment.hosts.host_service import HostService
 from runtara_environment.hosts.presence import HostPresence
 from runtara_environment.hosts.remote_stop import RemoteStop
+from runtara_environment.launch_rules import LaunchRules
 from runtara_environment.launch_table import LaunchTable
+from runtara_environment.logs import InstanceLogs
 from runtara_environment.owner import Owner
 from runtara_environment.registry import ImageRegistry
+from runtara_environment.runners.available import AvailableRunners, ReadyRunner
 from runtara_environment.runners.choosing import choose_network, choose_runner
 from runtara_environment.runners.loading import load_runners
 from runtara_environment.service import EnvironmentService
@@ -110,17 +113,28 @@ class Environment:
         sources = () if only_instance is not None else self._sources(hosts, owner)
         fetcher = ArtifactFetcher(self.registry.artifacts, sources, self._publish_artifacts)
         self._fetcher = fetcher
+        core_address = self._core_access.address
+        own = ReadyRunner(runner, probe, choose_network(settings.network, runner, probe, core_address))
+        available = AvailableRunners(
+            runners,
+            own,
+            self._clock,
+            network=settings.network,
+            core_address=core_address,
+            nameable=settings.image_runners,
+        )
+        settings.limits.warn_of_unenforced(own.name, probe)
         launcher = Launcher(
             self.registry,
             launches,
             runners,
-            runner,
+            available,
             self._core_access,
             self._data_dir,
             self._clock,
             default_timeout_seconds=settings.default_timeout_seconds,
+            limits=settings.limits,
             network=self._network,
-            network_mode=choose_network(settings.network, runner, probe, self._core_access.address),
             bundles_directory=settings.bundles_directory,
             fetcher=fetcher if only_instance is None else None,
         )
@@ -148,6 +162,7 @@ class Environment:
             self._supervisor,
             self._clock,
             workspaces,
+            LaunchRules(settings.limits, available),
             HostService(hosts, self._presence, self._clock),
             RemoteStop(self._core, launches, hosts, self._clock),
             ArtifactExchange(
@@ -164,6 +179,7 @@ class Environment:
                     copies=self._images.copies,
                 ),
             ),
+            InstanceLogs(self._core, launches, self._data_dir, owner.host_id, self._clock),
         )
 
     def _sources(self, hosts: HostTable, owner: Owner) -> tuple[ArtifactSource, ...]:

@@ -22,6 +22,7 @@ from runtara_sdk.transport.places import (
     socket_path,
 )
 
+from runtara_environment.limit_policy import LimitPolicy
 from runtara_environment.runner import NetworkMode
 
 _CORE_PORT_ADDRESS = "127.0.0.1:8001"
@@ -42,6 +43,9 @@ class SupervisionSettings:
         bundles_directory: where containers have their files; None stands for `bundles` under the data directory
             (BUNDLES_DIR).
         skip_certificate_verification: handed to instances (RUNTARA_SKIP_CERT_VERIFICATION).
+        limits: what launches may use (RUNTARA_DEFAULT_*, RUNTARA_MAX_*).
+        image_runners: the runners that images may name, beside the environment's own (RUNTARA_IMAGE_RUNNERS). Images
+            are a tenant's, so a runner that isolates less than the environment's own is not among them unasked.
     """
 
     lease_ms: int = 30_000
@@ -52,6 +56,8 @@ class SupervisionSettings:
     network: NetworkMode | None = None
     bundles_directory: Path | None = None
     skip_certificate_verification: bool = False
+    limits: LimitPolicy = field(default_factory=LimitPolicy)
+    image_runners: tuple[str, ...] = ("oci",)
 
     @classmethod
     def from_environment(
@@ -68,6 +74,10 @@ class SupervisionSettings:
             network=_network_mode(reader.optional_text("RUNTARA_NETWORK_MODE")),
             bundles_directory=None if bundles is None else Path(bundles).absolute(),
             skip_certificate_verification=reader.boolean("RUNTARA_SKIP_CERT_VERIFICATION", default=False),
+            limits=LimitPolicy.from_environment(reader),
+            image_runners=tuple(
+                name.strip() for name in reader.text("RUNTARA_IMAGE_RUNNERS", "oci").split(",") if name.strip()
+            ),
         )
 
 

@@ -8,7 +8,7 @@ from runtara_environment.registry.artifact_store import (
     StoredArtifact,
 )
 from runtara_environment.registry.image_registry import ImageRegistry
-from runtara_environment.registry.models import Image, ImageArtifact, ImagePage
+from runtara_environment.registry.models import Image, ImageArtifact, ImageKey, ImagePage
 
 __all__ = [
     "MAX_ARTIFACT_BYTES",
@@ -17,6 +17,7 @@ __all__ = [
     "ArtifactUnavailableError",
     "Image",
     "ImageArtifact",
+    "ImageKey",
     "ImagePage",
     "ImageRegistry",
     "StoredArtifact",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import os
 import sys
 import time
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runtara_sdk.artifact import inspect_artifact, unpack_native_artifact
-from runtara_sdk.artifact.inspection import ArtifactKind
+from runtara_sdk.artifact.inspection import ArtifactInfo, ArtifactKind
 from runtara_sdk.errors import InvalidInputError, StorageError
 
 MAX_ARTIFACT_BYTES = 1024 * 1024 * 1024
@@ -38,6 +39,8 @@ class StoredArtifact:
     digest: str
     size_bytes: int
     kind: ArtifactKind
+    input_schema: str | None = None
+    """JSON of the schema that inputs must fit, when the manifest was read just now and tells one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +177,8 @@ class ArtifactStore:
 
     def _keep(self, upload: Path, digest: str, size: int) -> StoredArtifact:
         try:
-            kind = inspect_artifact(upload).kind
-            if kind == "native":
+            info = inspect_artifact(upload)
+            if info.kind == "native":
                 unpack_native_artifact(upload, self._layers)
         except InvalidInputError as error:
             raise InvalidInputError(error.message.replace(str(upload), "the artifact")) from None
@@ -185,7 +188,7 @@ class ArtifactStore:
         upload.rename(target)
         for directory in (target.parent, self._images):
             _flush_directory(directory)
-        return StoredArtifact(digest, size, kind)
+        return StoredArtifact(digest, size, info.kind, _input_schema(info))
 
     def _command(self, stored: StoredArtifact) -> tuple[str, ...]:
         path = self.path(stored.digest)
@@ -210,6 +213,11 @@ class ArtifactStore:
 
     def _too_big(self, size: int) -> InvalidInputError:
         return InvalidInputError(f"the artifact has {size} bytes or more: at most {self._max_bytes} are accepted")
+
+
+def _input_schema(info: ArtifactInfo) -> str | None:
+    document = None if info.manifest is None else info.manifest.get("inputSchema")
+    return json.dumps(document) if isinstance(document, dict) else None
 
 
 async def _blocks(content: bytes | AsyncIterable[bytes]) -> AsyncIterator[bytes]:

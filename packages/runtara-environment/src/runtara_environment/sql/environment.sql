@@ -2,6 +2,7 @@
 
 -- fragment: image_columns
 images.image_id, images.tenant_id, images.name, images.description, images.runner_type, images.metadata,
+images.limits, images.runner,
 images.created_at_ms, images.updated_at_ms, images.deleted_at_ms,
 image_versions.version, image_versions.digest, image_versions.size_bytes, image_versions.kind
 
@@ -25,9 +26,17 @@ SELECT CAST(:image_id AS TEXT), COALESCE(MAX(version), 0) + 1, CAST(:digest AS T
     CAST(:kind AS TEXT), CAST(:now_ms AS BIGINT)
 FROM image_versions WHERE image_id = :image_id;
 
+-- name: set_input_schema
+UPDATE image_versions SET input_schema = :input_schema
+WHERE image_id = :image_id AND digest = :digest AND input_schema IS NULL;
+
+-- name: load_input_schema
+SELECT input_schema FROM image_versions WHERE image_id = :image_id AND digest = :digest;
+
 -- name: point_image
 UPDATE images
-SET description = :description, runner_type = :runner_type, metadata = :metadata, current_version = :version,
+SET description = :description, runner_type = :runner_type, metadata = :metadata, limits = :limits, runner = :runner,
+    current_version = :version,
     updated_at_ms = :now_ms, deleted_at_ms = NULL
 WHERE image_id = :image_id;
 
@@ -45,13 +54,23 @@ WHERE images.image_id = :image_id AND images.tenant_id = :tenant_id
     AND (CAST(:digest AS TEXT) IS NULL OR image_versions.digest = :digest)
 ORDER BY image_versions.version DESC LIMIT 1;
 
--- name: list_images
+-- fragment: current_images
 SELECT /*include image_columns*/
 FROM images JOIN image_versions
     ON image_versions.image_id = images.image_id AND image_versions.version = images.current_version
 WHERE images.deleted_at_ms IS NULL AND /*include tenant_matches*/
-ORDER BY images.created_at_ms DESC, images.image_id DESC
-LIMIT :page_limit OFFSET :page_offset;
+
+-- fragment: newest_images
+ORDER BY images.created_at_ms DESC, images.image_id DESC LIMIT :page_limit OFFSET :page_offset
+
+-- name: list_images
+/*include current_images*/ /*include newest_images*/;
+
+-- name: list_images_after
+/*include current_images*/
+    AND (images.created_at_ms, images.image_id)
+        < (CAST(:after_created_at_ms AS BIGINT), CAST(:after_image_id AS TEXT))
+/*include newest_images*/;
 
 -- name: count_images
 SELECT COUNT(*) AS total FROM images WHERE images.deleted_at_ms IS NULL AND /*include tenant_matches*/;

@@ -249,10 +249,9 @@ class Supervisor:
             await self._left.end_older_than(key)
             live.process = await self._launcher.launch(claim, self._owner)
         except LaunchRefused as refusal:
-            if refusal.is_elsewhere:
-                # Before the claim is given back: it is due at once, and would come back here.
-                self._elsewhere.add(claim.image_id)
-            await self._give_back(key, str(refusal), permanent=refusal.permanent, is_due=refusal.is_elsewhere)
+            # Before the claim is given back: what is due at once would come back here.
+            is_due = refusal.is_elsewhere and self._elsewhere.add(claim.image_id)
+            await self._give_back(key, str(refusal), permanent=refusal.permanent, is_due=is_due)
             return
         except RuntaraError as error:
             await self._give_back(key, f"an older launch cannot be ended: {error}", permanent=False)
@@ -273,7 +272,10 @@ class Supervisor:
             reason = ended.error or "the program could not be started"
             await self._give_back(key, reason, permanent=ended.permanent)
             return
-        report = await exit_report(process, ended, live.stop_reason)
+        memory_bytes = None
+        if ended.out_of_memory:
+            memory_bytes = await persist(self._clock, "look up a limit", lambda: self._launcher.memory_limit(key))
+        report = await exit_report(process, ended, live.stop_reason, memory_bytes)
         decision = await persist(self._clock, "report an exit", lambda: self._core.report_exit(key, report))
         logger.info(
             "instance %s epoch %d ended with exit code %s: %s",

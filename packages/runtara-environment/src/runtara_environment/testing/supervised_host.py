@@ -35,6 +35,8 @@ from runtara_environment.launch_options import LaunchOptions
 from runtara_environment.launch_table import Launch, LaunchTable
 from runtara_environment.owner import Owner, read_host_id
 from runtara_environment.registry import ImageRegistry
+from runtara_environment.runner import NetworkMode, RunnerProbe
+from runtara_environment.runners.available import AvailableRunners, ReadyRunner
 from runtara_environment.runners.loading import LoadedRunners
 from runtara_environment.runners.process_identity import ProcessIdentity
 from runtara_environment.settings import SupervisionSettings
@@ -75,6 +77,7 @@ class SupervisedHost:
         self.launches = LaunchTable(database)
         self.clock = clock
         self.runner = MockRunner()
+        self._mock_runners = [self.runner]
         due, limits = DueBell(), CoreLimits()
         self.service = ManagementService(storage, clock, limits, due)
         self.instances = InstanceService(storage, clock, limits, due)
@@ -89,6 +92,10 @@ class SupervisedHost:
         image = await self._registry.register(tenant_id=TENANT, name="program", artifact=artifact)
         self._image_id, self._digest = image.image_id, image.digest
 
+    def use(self, runner: MockRunner) -> None:
+        """Install a further mock runner, of another type, for the supervisors that follow."""
+        self._mock_runners.append(runner)
+
     def owner(self, *, dead: bool = False) -> Owner:
         """An owner on this host: this process, or one that is no more."""
         if not dead:
@@ -98,11 +105,17 @@ class SupervisedHost:
 
     def launcher(self, core_address: str = "127.0.0.1:8001") -> Launcher:
         """A launcher with the mock runner."""
+        installed = LoadedRunners({runner.runner_type: runner for runner in self._mock_runners}, ())
         return Launcher(
             self._registry,
             self.launches,
-            LoadedRunners({self.runner.runner_type: self.runner}, ()),
-            self.runner,
+            installed,
+            AvailableRunners(
+                installed,
+                ReadyRunner(self.runner, RunnerProbe(True, "mock"), NetworkMode.HOST),
+                self.clock,
+                core_address="unix:///core.sock",
+            ),
             CoreAccess(core_address, self._data_dir / "tls" / "ca.pem"),
             self._data_dir,
             self.clock,
@@ -143,11 +156,9 @@ class SupervisedHost:
             await supervisor.start()
         return supervisor
 
-    async def create(
-        self, instance_id: str = "instance-1", *, quietly: bool = False, cancel_grace_seconds: int | None = None
-    ) -> str:
+    async def create(self, instance_id: str = "instance-1", *, quietly: bool = False, **launch_options: Any) -> str:
         """A pending instance; `quietly` leaves it to be found, as one created through another core."""
-        options = LaunchOptions(self._digest, cancel_grace_seconds=cancel_grace_seconds)
+        options = LaunchOptions(self._digest, **launch_options)
         new = NewInstance(instance_id, TENANT, self._image_id, b'{"data": 1}', options.encode())
         if quietly:
             await self.storage.create_instance(new, now_ms=self.clock.now_ms())
@@ -173,7 +184,8 @@ class SupervisedHost:
             return next(
                 (
                     process
-                    for process in self.runner.processes.values()
+                    for runner in self._mock_runners
+                    for process in runner.processes.values()
                     if (process.spec.instance_id, process.spec.epoch) == (instance_id, epoch)
                 ),
                 None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.management.connection import EnvironmentConnection
-from runtara_sdk.management.models import HostInfo, HostState
+from runtara_sdk.management.host_models import HostInfo, HostState
 from runtara_sdk.protocol import environment_pb2 as pb
 
 MAX_SUSPEND_SECONDS = 86_400
