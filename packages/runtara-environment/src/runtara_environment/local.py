@@ -38,7 +38,7 @@ from runtara_environment.event_lines import event_line
 from runtara_environment.launch_options import LaunchOptions
 from runtara_environment.registry import ArtifactUnavailableError, Image
 from runtara_environment.runners.loading import load_runners
-from runtara_environment.settings import SupervisionSettings, max_input_bytes
+from runtara_environment.settings import HostSettings, ImageSettings, SupervisionSettings, max_input_bytes
 from runtara_environment.sql.queries import environment_queries
 from runtara_environment.supervision.guest import CoreAccess
 
@@ -115,6 +115,8 @@ async def local_environment(
             settings,
             trusts_programs=True,
             max_input_bytes=max_input_bytes(EnvironmentReader()),
+            host=HostSettings.from_environment(),
+            images=ImageSettings.from_environment(),
         )
         try:
             await environment.open(only_instance=only_instance)

@@ -38,6 +38,7 @@ from runtara_sdk.models import CustomSignal, InstanceStatus, SignalType
 from runtara_sdk.resource_limits import UNLIMITED, ResourceLimits
 
 import runtara_environment
+from runtara_environment.fetching.exchange import ArtifactExchange
 from runtara_environment.hosts.host_service import HostService
 from runtara_environment.hosts.remote_stop import RemoteStop
 from runtara_environment.inputs import InputJudge
@@ -106,6 +107,7 @@ class EnvironmentService:
         rules: LaunchRules,
         hosts: HostService,
         remote_stop: RemoteStop,
+        exchange: ArtifactExchange,
         logs: InstanceLogs,
         *,
         max_input_bytes: int = DEFAULT_MAX_INPUT_BYTES,
@@ -118,6 +120,7 @@ class EnvironmentService:
         self._restarts = Restarts(core, registry, workspaces)
         self._hosts = hosts
         self._remote_stop = remote_stop
+        self._exchange = exchange
         self._judge = InputJudge()
         self._logs = logs
         self._max_input_bytes = max_input_bytes
@@ -137,6 +140,11 @@ class EnvironmentService:
     def hosts(self) -> HostService:
         """The hosts of the database."""
         return self._hosts
+
+    @property
+    def exchange(self) -> ArtifactExchange:
+        """What hosts ask of each other about artifacts."""
+        return self._exchange
 
     @property
     def logs(self) -> InstanceLogs:

@@ -135,6 +135,35 @@ class HostSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageSettings:
+    """Where artifacts are fetched from that this host lacks, and where new ones are kept.
+
+    Attributes:
+        sources: places, the first to be asked first: `hosts`, `database`, or `directory:/path` (RUNTARA_IMAGE_SOURCES,
+            comma-separated; `none` stands for no place). New artifacts are put into directories and the database, too.
+        copies: on how many hosts a new artifact is kept before its registration is answered (RUNTARA_IMAGE_COPIES).
+    """
+
+    sources: tuple[str, ...] = ("hosts",)
+    copies: int = 1
+
+    @classmethod
+    def from_environment(cls, reader: EnvironmentReader | None = None) -> ImageSettings:
+        """Read the variables; raises `ConfigurationError` naming what is wrong."""
+        reader = reader or EnvironmentReader()
+        text = reader.text("RUNTARA_IMAGE_SOURCES", "hosts")
+        sources = () if text.strip() == "none" else tuple(each.strip() for each in text.split(",") if each.strip())
+        for source in sources:
+            kind, _, path = source.partition(":")
+            if source not in ("hosts", "database") and not (kind == "directory" and path.startswith("/")):
+                raise ConfigurationError(
+                    f"RUNTARA_IMAGE_SOURCES={text!r}: {source!r} is no place of images; name hosts, database, "
+                    "directory:/path with an absolute path, or none alone"
+                )
+        return cls(sources, reader.integer("RUNTARA_IMAGE_COPIES", 1, minimum=1, maximum=100))
+
+
+@dataclass(frozen=True, slots=True)
 class AgentTestingSettings:
     """Whether the environment calls capabilities of agents for those who ask it to.
 
@@ -184,6 +213,7 @@ class EnvironmentSettings:
         api_key: operator key for core's management port, needed where core has keys (RUNTARA_API_KEY).
         supervision: how launches are claimed and watched.
         host: what this environment tells others of its host, and how it leaves.
+        images: where artifacts are fetched from, and where new ones are kept.
         agent_testing: whether capabilities of agents are tested.
         max_input_bytes: longest input of a start (RUNTARA_MAX_INPUT_BYTES).
     """
@@ -202,6 +232,7 @@ class EnvironmentSettings:
     api_key: str | None = field(default=None, repr=False)
     supervision: SupervisionSettings = SupervisionSettings()
     host: HostSettings = field(default_factory=HostSettings)
+    images: ImageSettings = ImageSettings()
     agent_testing: AgentTestingSettings = AgentTestingSettings()
     max_input_bytes: int = DEFAULT_MAX_INPUT_BYTES
 
@@ -246,6 +277,7 @@ class EnvironmentSettings:
             ),
             supervision=SupervisionSettings.from_environment(reader),
             host=HostSettings.from_environment(reader),
+            images=ImageSettings.from_environment(reader),
             agent_testing=AgentTestingSettings.from_environment(reader),
             max_input_bytes=max_input_bytes(reader),
         )

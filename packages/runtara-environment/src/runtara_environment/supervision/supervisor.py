@@ -88,6 +88,7 @@ class Supervisor:
             self._watch,
             only_instance=only_instance,
         )
+        launcher.on_arrival(self.expect_artifact)
         self._has_adopted = asyncio.Event()
         self._claiming: asyncio.Task[None] | None = None
         self._is_drained = False

@@ -58,6 +58,7 @@ _QUERIES = frozenset(
         "get_scope_ancestors",
         "list_step_summaries",
         "list_hosts",
+        "read_artifact",
         "read_logs",
         "read_input",
     }
@@ -85,7 +86,7 @@ class EnvironmentHandler:
                 **AgentHandler(agents).verbs,
                 **RestartHandler(service).verbs,
                 **ListHandler(service).verbs,
-                **HostHandler(service.hosts).verbs,
+                **HostHandler(service.hosts, service.exchange).verbs,
                 **LogHandler(service.logs).verbs,
                 "health_check": self.health_check,
                 "start_instance": self.start_instance,
