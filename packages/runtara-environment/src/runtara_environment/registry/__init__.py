@@ -4,10 +4,10 @@ from runtara_environment.registry.artifact_store import (
     MAX_ARTIFACT_BYTES,
     ArtifactContent,
     ArtifactStore,
-    ArtifactUnavailableError,
     StoredArtifact,
 )
 from runtara_environment.registry.image_registry import ImageRegistry
+from runtara_environment.registry.layer_store import ArtifactUnavailableError
 from runtara_environment.registry.models import Image, ImageArtifact, ImagePage
 
 __all__ = [

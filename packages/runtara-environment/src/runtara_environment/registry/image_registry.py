@@ -19,6 +19,7 @@ from runtara_sdk.clock import Clock, SystemClock
 from runtara_sdk.errors import ImageNotFoundError, InvalidInputError, InvalidStateError, StorageError
 from runtara_sdk.identifiers import validate_identifier
 
+from runtara_environment.database_identity import DatabaseIdentity
 from runtara_environment.registry.artifact_store import MAX_ARTIFACT_BYTES, ArtifactStore, StoredArtifact
 from runtara_environment.registry.models import Image, ImageArtifact, ImagePage
 
@@ -44,7 +45,9 @@ class ImageRegistry:
         max_artifact_bytes: int = MAX_ARTIFACT_BYTES,
     ) -> None:
         self._database = database
-        self._store = ArtifactStore(data_dir, max_artifact_bytes=max_artifact_bytes)
+        self._store = ArtifactStore(
+            data_dir, max_artifact_bytes=max_artifact_bytes, database_id=DatabaseIdentity(database).get
+        )
         self._clock = clock or SystemClock()
 
     @property
@@ -86,11 +89,10 @@ class ImageRegistry:
                 f"description has {len(description)} characters: at most {_MAX_DESCRIPTION_LENGTH} are accepted"
             )
         metadata_json = _encode_metadata(metadata)
-        stored = await self._store.put(artifact, expected_size=expected_size, expected_sha256=expected_sha256)
         new_image_id = str(uuid.uuid4())
         now_ms = self._clock.now_ms()
 
-        async def work(transaction: Transaction) -> Row | None:
+        async def work(transaction: Transaction, stored: StoredArtifact) -> Row | None:
             await transaction.execute(
                 "insert_image",
                 image_id=new_image_id,
@@ -125,7 +127,10 @@ class ImageRegistry:
             )
             return await transaction.fetch_one("get_image", image_id=image_id, tenant_id=tenant_id)
 
-        row = await self._database.run(work, operation="register image")
+        async with self._store.putting(
+            artifact, expected_size=expected_size, expected_sha256=expected_sha256
+        ) as stored:
+            row = await self._database.run(lambda transaction: work(transaction, stored), operation="register image")
         if row is None:
             raise StorageError("register image: its row vanished; try again")
         return _image(row)
