@@ -1,6 +1,7 @@
 """Native artifacts in the registry: layers that are there once, bytes that flip, files of earlier versions."""
 
 import asyncio
+import gzip
 import hashlib
 import io
 import os
@@ -26,13 +27,13 @@ BASE = {"runtara-base": b"#!/bin/sh\necho ran $1\n", "packages/library.py": LIBR
 
 def packed_layer(files: Mapping[str, bytes]) -> bytes:
     packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+    with tarfile.open(fileobj=packed, mode="w") as archive:
         for name, content in files.items():
             member = tarfile.TarInfo(name)
             member.size = len(content)
             member.mode = 0o755 if name == "runtara-base" else 0o644
             archive.addfile(member, io.BytesIO(content))
-    return packed.getvalue()
+    return gzip.compress(packed.getvalue(), mtime=0)
 
 
 PACKED_BASE = packed_layer(BASE)

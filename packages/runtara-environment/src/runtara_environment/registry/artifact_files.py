@@ -1,7 +1,7 @@
 """How an artifact lies in its directory, `DATA_DIR/images/SHA256/`.
 
-* `artifact`: the whole file, of an executable or a python archive. Earlier versions kept native artifacts so, too; one of
-  these is taken apart when it is launched.
+* `artifact`: the whole file, of an executable or a python archive. Earlier versions kept native artifacts so, too. Such
+  an artifact is taken apart when it is launched.
 * `remainder`: of a native artifact all bytes outside of its layers, in their order. Its index, which lies at the
   beginning, says which layers belong where; these are in the layer store. Together they are the artifact, byte for
   byte. The last 64 bytes of this file are the SHA-256 of the rest.

@@ -2,8 +2,8 @@
 
 An upload is written beside its place, bounded and hashed on the way, and checked. Then the layers of a native artifact
 go to the layer store, where each is once however many artifacts have it, and what is left to a directory of the
-artifact (`artifact_files`); a file of another kind goes there as a whole. Killed in the middle, this leaves hidden files
-that a later upload sweeps, or layers that no artifact has. The same content again lands on itself, which mends damage.
+artifact (`artifact_files`); a file of another kind goes there as a whole. Killed in the middle, this leaves hidden
+files that a later upload sweeps, or layers that no artifact has. The same content again mends what is damaged.
 """
 
 from __future__ import annotations

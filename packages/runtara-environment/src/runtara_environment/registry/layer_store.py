@@ -70,7 +70,7 @@ class LayerStore:
         self._verified = verified
         self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
         self._files: dict[str, _Files] = {}
-        self._directories: dict[str, dict[str, Fingerprint | None]] = {}
+        self._seen: dict[str, list[tuple[str, Fingerprint]]] = {}
 
     def packed(self, digest: str) -> Path:
         """The file of a compressed layer."""
@@ -140,7 +140,7 @@ class LayerStore:
 
     def _forget(self, digest: str) -> None:
         self._files.pop(digest, None)
-        self._directories.pop(digest, None)
+        self._seen.pop(digest, None)
 
     def _listing(self, digest: str) -> Path:
         return self.directory / f"sha256-{digest}.files"
@@ -157,18 +157,24 @@ class LayerStore:
             self._forget(digest)
             self._unpack(digest, name)
             return place
+        seen = self._seen.get(digest)
+        if seen is not None and _is_unchanged(seen):
+            return place
         files = self._files.get(digest) or self._read_listing(digest) or self._make_listing(digest, name)
         self._files[digest] = files
-        wrong = [relative for relative, file in files.items() if not self._is_as_listed(place / relative, file)]
-        if wrong:
-            self._mend(digest, wrong, name)
-        known = self._directories.get(digest)
-        if known is None or known != {each: _fingerprint_or_none(each) for each in known}:
-            for foreign in sorted(_walk(place) - files.keys()):
-                logger.warning("%s does not belong there and is removed", place / foreign)
-                (place / foreign).unlink(missing_ok=True)
-            self._directories[digest] = _directories(place)
-        return place
+        while True:
+            # Seen before it is looked into: what is written to meanwhile is looked into again the next time.
+            seen = _all_below(place)
+            wrong = [relative for relative, file in files.items() if not self._is_as_listed(place / relative, file)]
+            foreign = _walk(place) - files.keys()
+            if not wrong and not foreign:
+                self._seen[digest] = seen
+                return place
+            if wrong:
+                self._mend(digest, wrong, name)
+            for each in sorted(foreign):
+                logger.warning("%s does not belong there and is removed", place / each)
+                (place / each).unlink(missing_ok=True)
 
     def _is_as_listed(self, path: Path, file: _UnpackedFile) -> bool:
         try:
@@ -205,7 +211,7 @@ class LayerStore:
             for relative, file in files.items():
                 self._verified.note(place / relative, file.sha256)
             self._files[digest] = files
-            self._directories[digest] = _directories(place)
+            self._seen[digest] = _all_below(place)
             flush_directory(self.directory)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -273,11 +279,11 @@ class LayerStore:
             return None
 
 
-def _fingerprint_or_none(path: str) -> Fingerprint | None:
+def _is_unchanged(seen: list[tuple[str, Fingerprint]]) -> bool:
     try:
-        return fingerprint(path)
-    except FileNotFoundError:
-        return None
+        return all(fingerprint(path) == before for path, before in seen)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def _walk(place: Path) -> set[str]:
@@ -289,6 +295,10 @@ def _walk(place: Path) -> set[str]:
     }
 
 
-def _directories(place: Path) -> dict[str, Fingerprint | None]:
-    """All directories of a layer with what changes when an entry of theirs comes or goes."""
-    return {parent: fingerprint(parent) for parent, _, _ in os.walk(place)}
+def _all_below(place: Path) -> list[tuple[str, Fingerprint]]:
+    """All files of a layer with what tells a change, and its directories, which change when an entry comes or goes."""
+    return [
+        (path, fingerprint(path))
+        for parent, _, names in os.walk(place)
+        for path in (parent, *(f"{parent}/{name}" for name in names))
+    ]
