@@ -83,6 +83,7 @@ class EnvironmentDaemon:
             self._clock,
             settings.supervision,
             network=network,
+            registry_settings=settings.registry,
         )
         self._environment = environment
         self._agents = AgentServices(settings.data_dir, network, settings.agent_testing)

@@ -17,11 +17,11 @@ from runtara_environment import migrations
 from runtara_environment.data_directory_lock import DataDirectoryLock
 from runtara_environment.launch_table import LaunchTable
 from runtara_environment.owner import Owner
-from runtara_environment.registry import ImageRegistry
+from runtara_environment.registry import ImageRegistry, SignaturePolicy
 from runtara_environment.runners.choosing import choose_network, choose_runner
 from runtara_environment.runners.loading import load_runners
 from runtara_environment.service import EnvironmentService
-from runtara_environment.settings import SupervisionSettings
+from runtara_environment.settings import RegistrySettings, SupervisionSettings
 from runtara_environment.supervision.guest import CoreAccess
 from runtara_environment.supervision.guest_network import GuestNetwork
 from runtara_environment.supervision.launcher import Launcher
@@ -55,6 +55,7 @@ class Environment:
         settings: SupervisionSettings,
         *,
         network: GuestNetwork | None = None,
+        registry_settings: RegistrySettings | None = None,
     ) -> None:
         self._database = database
         self._core = core
@@ -63,6 +64,7 @@ class Environment:
         self._clock = clock
         self._settings = settings
         self._network = network
+        self._registry_settings = registry_settings or RegistrySettings()
         self._supervisor: Supervisor | None = None
         self._sweep: RunDirectorySweep | None = None
         self._sweeping: asyncio.Task[None] | None = None
@@ -82,7 +84,13 @@ class Environment:
         settings = self._settings
         runner, probe = await choose_runner(settings.runner, runners, prefer_containers=settings.network is not None)
         self.isolation = probe.isolation
-        self.registry = ImageRegistry(self._database, self._data_dir, clock=self._clock)
+        self.registry = ImageRegistry(
+            self._database,
+            self._data_dir,
+            clock=self._clock,
+            max_artifact_bytes=self._registry_settings.max_image_bytes,
+            signatures=await asyncio.to_thread(SignaturePolicy.of, self._registry_settings.public_keys),
+        )
         launches = LaunchTable(self._database)
         launcher = Launcher(
             self.registry,

@@ -37,7 +37,7 @@ from runtara_environment.event_lines import event_line
 from runtara_environment.launch_options import LaunchOptions
 from runtara_environment.registry import ArtifactUnavailableError, Image
 from runtara_environment.runners.loading import load_runners
-from runtara_environment.settings import SupervisionSettings
+from runtara_environment.settings import RegistrySettings, SupervisionSettings
 from runtara_environment.sql.queries import environment_queries
 from runtara_environment.supervision.guest import CoreAccess
 
@@ -77,6 +77,7 @@ async def local_environment(
     bind_address: str | None = None,
     core_port: int = 0,
     only_instance: str | None = None,
+    registry_settings: RegistrySettings | None = None,
 ) -> AsyncIterator[tuple[CoreDaemon, Environment]]:
     """A core and an environment, on one database if it can be; the environment does not claim before its `start`.
 
@@ -112,6 +113,7 @@ async def local_environment(
             data_dir.absolute(),
             clock,
             settings,
+            registry_settings=registry_settings,
         )
         try:
             await environment.open(only_instance=only_instance)

@@ -133,11 +133,12 @@ class EnvironmentService:
         timeout_seconds: int | None = None,
         env: Mapping[str, str] | None = None,
         cancel_grace_seconds: int | None = None,
+        image_version: int | None = None,
     ) -> StartedInstance:
         """Accept a start; the instance is launched as soon as a slot is free.
 
         A start with an id is idempotent: the same id, tenant and image again starts nothing and tells of the earlier
-        start.
+        start. `image_version` takes another version of the image than the current one.
         Raises `ImageNotFoundError`, `InvalidInputError`, `InstanceExistsError`.
         """
         if not image_id:
@@ -146,7 +147,7 @@ class EnvironmentService:
         instance_id = validate_identifier("instance_id", instance_id or str(uuid.uuid4()))
         require_acceptable_variables(env or {})
         # Whether the artifact is on this host matters to the host that launches, which may be another.
-        image = await self._registry.get(image_id, tenant_id)
+        image = await self._registry.use(image_id, tenant_id, version=image_version)
         options = LaunchOptions(image.digest, timeout_seconds, dict(env or {}), cancel_grace_seconds)
         new = NewInstance(
             instance_id=instance_id,

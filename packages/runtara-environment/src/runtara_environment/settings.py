@@ -20,6 +20,7 @@ from runtara_sdk.transport.places import (
     socket_path,
 )
 
+from runtara_environment.registry import MAX_ARTIFACT_BYTES
 from runtara_environment.runner import NetworkMode
 
 _CORE_PORT_ADDRESS = "127.0.0.1:8001"
@@ -98,6 +99,45 @@ class AgentTestingSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RegistrySettings:
+    """Which images are taken, and how long they are kept.
+
+    Attributes:
+        max_image_bytes: largest artifact (RUNTARA_MAX_IMAGE_BYTES).
+        public_keys: a public key, or a directory of them, with one of which every artifact has to be signed; None takes
+            unsigned ones (RUNTARA_IMAGE_PUBLIC_KEYS).
+        cleanup_enabled: whether versions and artifacts that nobody needs are removed (RUNTARA_IMAGE_CLEANUP_ENABLED).
+        cleanup_poll_interval_seconds: from one pass to the next, and before the first
+            (RUNTARA_IMAGE_CLEANUP_POLL_INTERVAL_SECS).
+        cleanup_max_age_days: how long a version stays after its last use (RUNTARA_IMAGE_CLEANUP_MAX_AGE_DAYS).
+        cleanup_batch_size: most versions that are looked at between two pauses (RUNTARA_IMAGE_CLEANUP_BATCH_SIZE).
+    """
+
+    max_image_bytes: int = MAX_ARTIFACT_BYTES
+    public_keys: Path | None = None
+    cleanup_enabled: bool = False
+    cleanup_poll_interval_seconds: int = 21_600
+    cleanup_max_age_days: int = 7
+    cleanup_batch_size: int = 50
+
+    @classmethod
+    def from_environment(cls, reader: EnvironmentReader | None = None) -> RegistrySettings:
+        """Read the variables; raises `ConfigurationError` naming what is wrong."""
+        reader = reader or EnvironmentReader()
+        keys = reader.optional_text("RUNTARA_IMAGE_PUBLIC_KEYS")
+        return cls(
+            max_image_bytes=reader.integer("RUNTARA_MAX_IMAGE_BYTES", MAX_ARTIFACT_BYTES, minimum=1, maximum=2**40),
+            public_keys=None if keys is None else Path(keys).absolute(),
+            cleanup_enabled=reader.boolean("RUNTARA_IMAGE_CLEANUP_ENABLED", default=False),
+            cleanup_poll_interval_seconds=reader.integer(
+                "RUNTARA_IMAGE_CLEANUP_POLL_INTERVAL_SECS", 21_600, minimum=1, maximum=31_536_000
+            ),
+            cleanup_max_age_days=reader.integer("RUNTARA_IMAGE_CLEANUP_MAX_AGE_DAYS", 7, minimum=1, maximum=36_500),
+            cleanup_batch_size=reader.integer("RUNTARA_IMAGE_CLEANUP_BATCH_SIZE", 50, minimum=1, maximum=1_000),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class EnvironmentSettings:
     """What an environment daemon needs to start.
 
@@ -119,6 +159,7 @@ class EnvironmentSettings:
         api_key: operator key for core's management port, needed where core has keys (RUNTARA_API_KEY).
         supervision: how launches are claimed and watched.
         agent_testing: whether capabilities of agents are tested.
+        registry: which images are taken, and how long they are kept.
     """
 
     database_url: str
@@ -135,6 +176,7 @@ class EnvironmentSettings:
     api_key: str | None = field(default=None, repr=False)
     supervision: SupervisionSettings = SupervisionSettings()
     agent_testing: AgentTestingSettings = AgentTestingSettings()
+    registry: RegistrySettings = RegistrySettings()
 
     @classmethod
     def from_environment(cls, reader: EnvironmentReader | None = None) -> EnvironmentSettings:
@@ -177,6 +219,7 @@ class EnvironmentSettings:
             ),
             supervision=SupervisionSettings.from_environment(reader),
             agent_testing=AgentTestingSettings.from_environment(reader),
+            registry=RegistrySettings.from_environment(reader),
         )
 
 

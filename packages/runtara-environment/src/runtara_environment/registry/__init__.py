@@ -9,6 +9,7 @@ from runtara_environment.registry.artifact_store import (
 from runtara_environment.registry.image_registry import ImageRegistry
 from runtara_environment.registry.layer_store import ArtifactUnavailableError
 from runtara_environment.registry.models import Image, ImageArtifact, ImagePage
+from runtara_environment.registry.signature_policy import SignaturePolicy
 
 __all__ = [
     "MAX_ARTIFACT_BYTES",
@@ -19,5 +20,6 @@ __all__ = [
     "ImageArtifact",
     "ImagePage",
     "ImageRegistry",
+    "SignaturePolicy",
     "StoredArtifact",
 ]

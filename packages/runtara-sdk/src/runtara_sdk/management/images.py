@@ -10,7 +10,7 @@ from runtara_sdk.errors import ImageNotFoundError
 from runtara_sdk.identifiers import refuse_empty
 from runtara_sdk.management import codec
 from runtara_sdk.management.connection import EnvironmentConnection
-from runtara_sdk.management.models import ImageInfo, ImagePage, RegisteredImage, RunnerType
+from runtara_sdk.management.models import ImageInfo, ImagePage, ImageVersionPage, RegisteredImage, RunnerType
 from runtara_sdk.management.upload import digest_file, read_chunks
 from runtara_sdk.outcome import encode_json
 from runtara_sdk.protocol import environment_pb2 as pb
@@ -30,8 +30,14 @@ class ImageVerbs(EnvironmentConnection):
         description: str | None = None,
         runner_type: RunnerType = RunnerType.NATIVE,
         metadata: Mapping[str, Any] | None = None,
+        sha256: str | None = None,
+        signature: bytes | None = None,
     ) -> RegisteredImage:
-        """Register a small artifact (under 16 MB, else use `register_image_stream`) in one message."""
+        """Register a small artifact (under 16 MB, else use `register_image_stream`) in one message.
+
+        An upload that does not have the given `sha256` is refused; so is one without a `signature` (of
+        `runtara_sdk.artifact.signing`) where the environment wants one.
+        """
         message = pb.RegisterImageRequest(
             tenant_id=tenant_id,
             name=name,
@@ -39,6 +45,8 @@ class ImageVerbs(EnvironmentConnection):
             binary=binary,
             runner_type=codec.RUNNER_NUMBERS[runner_type],
             metadata=_optional_json(metadata, "metadata"),
+            sha256=sha256,
+            signature=signature,
         )
         payload = self._encode(pb.RpcRequest(register_image=message))
         answer = await self._client.call(payload, timeout_ms=UPLOAD_TIMEOUT_MS)
@@ -55,6 +63,7 @@ class ImageVerbs(EnvironmentConnection):
         description: str | None = None,
         runner_type: RunnerType = RunnerType.NATIVE,
         metadata: Mapping[str, Any] | None = None,
+        signature: bytes | None = None,
         timeout_ms: int = UPLOAD_TIMEOUT_MS,
     ) -> RegisteredImage:
         """Register an artifact of any size, sent in chunks.
@@ -68,6 +77,7 @@ class ImageVerbs(EnvironmentConnection):
             description: free text.
             runner_type: what is to run it.
             metadata: JSON object kept with the image.
+            signature: of the digest, as `runtara_sdk.artifact.signing` makes it.
             timeout_ms: bound of the whole upload, milliseconds.
         """
         chunks: AsyncIterable[bytes]
@@ -85,6 +95,7 @@ class ImageVerbs(EnvironmentConnection):
             runner_type=codec.RUNNER_NUMBERS[runner_type],
             metadata=_optional_json(metadata, "metadata"),
             sha256=sha256,
+            signature=signature,
         )
         payload = self._encode(pb.RpcRequest(register_image_stream=message))
         answer = await self._client.call_streaming(payload, chunks, timeout_ms=timeout_ms)
@@ -105,6 +116,23 @@ class ImageVerbs(EnvironmentConnection):
         if not response.get_image.found:
             raise ImageNotFoundError(f"tenant {tenant_id} has no image {image_id}")
         return codec.decode_image(response.get_image.image)
+
+    async def list_image_versions(
+        self, image_id: str, tenant_id: str, *, limit: int = 100, before_version: int | None = None
+    ) -> ImageVersionPage:
+        """A page of an image's versions, newest first; the last number of it is `before_version` of the next page.
+
+        Raises `ImageNotFoundError`.
+        """
+        message = pb.ListImageVersionsRequest(
+            image_id=image_id, tenant_id=tenant_id, limit=limit, before_version=before_version
+        )
+        response = await self._call(pb.RpcRequest(list_image_versions=message), "list_image_versions")
+        if not response.list_image_versions.found:
+            raise ImageNotFoundError(f"tenant {tenant_id} has no image {image_id}")
+        return ImageVersionPage(
+            tuple(codec.decode_image_version(version) for version in response.list_image_versions.versions)
+        )
 
     async def delete_image(self, image_id: str, tenant_id: str) -> None:
         """Remove an image; raises `ImageNotFoundError`."""

@@ -29,6 +29,7 @@ class InstanceVerbs(EnvironmentConnection):
         timeout_seconds: int | None = None,
         env: Mapping[str, str] | None = None,
         cancel_grace_seconds: int | None = None,
+        image_version: int | None = None,
     ) -> StartedInstance:
         """Start an instance of an image.
 
@@ -44,6 +45,7 @@ class InstanceVerbs(EnvironmentConnection):
             timeout_seconds: bound of the run; None leaves it to the environment.
             env: further variables of the process.
             cancel_grace_seconds: how long the program has to obey a cancel before it is killed; None is 30 s.
+            image_version: another version of the image than the current one.
         """
         message = pb.StartInstanceRequest(
             image_id=image_id,
@@ -53,6 +55,7 @@ class InstanceVerbs(EnvironmentConnection):
             timeout_seconds=timeout_seconds,
             env=env or {},
             cancel_grace_seconds=cancel_grace_seconds,
+            image_version=image_version,
         )
         response = await self._call(pb.RpcRequest(start_instance=message), "start_instance")
         answer = response.start_instance

@@ -68,20 +68,24 @@ class HealthCheckResponse(_message.Message):
     def __init__(self, healthy: _Optional[bool] = ..., version: _Optional[str] = ..., uptime_ms: _Optional[int] = ..., active_instances: _Optional[int] = ...) -> None: ...
 
 class RegisterImageRequest(_message.Message):
-    __slots__ = ("tenant_id", "name", "description", "binary", "runner_type", "metadata")
+    __slots__ = ("tenant_id", "name", "description", "binary", "runner_type", "metadata", "sha256", "signature")
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     BINARY_FIELD_NUMBER: _ClassVar[int]
     RUNNER_TYPE_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
     tenant_id: str
     name: str
     description: str
     binary: bytes
     runner_type: RunnerType
     metadata: bytes
-    def __init__(self, tenant_id: _Optional[str] = ..., name: _Optional[str] = ..., description: _Optional[str] = ..., binary: _Optional[bytes] = ..., runner_type: _Optional[_Union[RunnerType, str]] = ..., metadata: _Optional[bytes] = ...) -> None: ...
+    sha256: str
+    signature: bytes
+    def __init__(self, tenant_id: _Optional[str] = ..., name: _Optional[str] = ..., description: _Optional[str] = ..., binary: _Optional[bytes] = ..., runner_type: _Optional[_Union[RunnerType, str]] = ..., metadata: _Optional[bytes] = ..., sha256: _Optional[str] = ..., signature: _Optional[bytes] = ...) -> None: ...
 
 class RegisterImageResponse(_message.Message):
     __slots__ = ("success", "image_id", "error", "error_code", "version")
@@ -98,7 +102,7 @@ class RegisterImageResponse(_message.Message):
     def __init__(self, success: _Optional[bool] = ..., image_id: _Optional[str] = ..., error: _Optional[str] = ..., error_code: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...
 
 class RegisterImageStreamStart(_message.Message):
-    __slots__ = ("tenant_id", "name", "description", "binary_size", "runner_type", "metadata", "sha256")
+    __slots__ = ("tenant_id", "name", "description", "binary_size", "runner_type", "metadata", "sha256", "signature")
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
@@ -106,6 +110,7 @@ class RegisterImageStreamStart(_message.Message):
     RUNNER_TYPE_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
     SHA256_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
     tenant_id: str
     name: str
     description: str
@@ -113,7 +118,8 @@ class RegisterImageStreamStart(_message.Message):
     runner_type: RunnerType
     metadata: bytes
     sha256: str
-    def __init__(self, tenant_id: _Optional[str] = ..., name: _Optional[str] = ..., description: _Optional[str] = ..., binary_size: _Optional[int] = ..., runner_type: _Optional[_Union[RunnerType, str]] = ..., metadata: _Optional[bytes] = ..., sha256: _Optional[str] = ...) -> None: ...
+    signature: bytes
+    def __init__(self, tenant_id: _Optional[str] = ..., name: _Optional[str] = ..., description: _Optional[str] = ..., binary_size: _Optional[int] = ..., runner_type: _Optional[_Union[RunnerType, str]] = ..., metadata: _Optional[bytes] = ..., sha256: _Optional[str] = ..., signature: _Optional[bytes] = ...) -> None: ...
 
 class ListImagesRequest(_message.Message):
     __slots__ = ("tenant_id", "limit", "offset")
@@ -134,20 +140,32 @@ class ListImagesResponse(_message.Message):
     def __init__(self, images: _Optional[_Iterable[_Union[ImageSummary, _Mapping]]] = ..., total_count: _Optional[int] = ...) -> None: ...
 
 class ImageSummary(_message.Message):
-    __slots__ = ("image_id", "tenant_id", "name", "description", "runner_type", "created_at_ms")
+    __slots__ = ("image_id", "tenant_id", "name", "description", "runner_type", "created_at_ms", "version", "digest", "size_bytes", "kind", "updated_at_ms", "signed")
     IMAGE_ID_FIELD_NUMBER: _ClassVar[int]
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     RUNNER_TYPE_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    UPDATED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    SIGNED_FIELD_NUMBER: _ClassVar[int]
     image_id: str
     tenant_id: str
     name: str
     description: str
     runner_type: RunnerType
     created_at_ms: int
-    def __init__(self, image_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., name: _Optional[str] = ..., description: _Optional[str] = ..., runner_type: _Optional[_Union[RunnerType, str]] = ..., created_at_ms: _Optional[int] = ...) -> None: ...
+    version: int
+    digest: str
+    size_bytes: int
+    kind: str
+    updated_at_ms: int
+    signed: bool
+    def __init__(self, image_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., name: _Optional[str] = ..., description: _Optional[str] = ..., runner_type: _Optional[_Union[RunnerType, str]] = ..., created_at_ms: _Optional[int] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., size_bytes: _Optional[int] = ..., kind: _Optional[str] = ..., updated_at_ms: _Optional[int] = ..., signed: _Optional[bool] = ...) -> None: ...
 
 class GetImageRequest(_message.Message):
     __slots__ = ("image_id", "tenant_id")
@@ -164,6 +182,46 @@ class GetImageResponse(_message.Message):
     found: bool
     image: ImageSummary
     def __init__(self, found: _Optional[bool] = ..., image: _Optional[_Union[ImageSummary, _Mapping]] = ...) -> None: ...
+
+class ListImageVersionsRequest(_message.Message):
+    __slots__ = ("image_id", "tenant_id", "limit", "before_version")
+    IMAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    TENANT_ID_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    image_id: str
+    tenant_id: str
+    limit: int
+    before_version: int
+    def __init__(self, image_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., limit: _Optional[int] = ..., before_version: _Optional[int] = ...) -> None: ...
+
+class ListImageVersionsResponse(_message.Message):
+    __slots__ = ("found", "versions")
+    FOUND_FIELD_NUMBER: _ClassVar[int]
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    found: bool
+    versions: _containers.RepeatedCompositeFieldContainer[ImageVersionSummary]
+    def __init__(self, found: _Optional[bool] = ..., versions: _Optional[_Iterable[_Union[ImageVersionSummary, _Mapping]]] = ...) -> None: ...
+
+class ImageVersionSummary(_message.Message):
+    __slots__ = ("version", "digest", "size_bytes", "kind", "created_at_ms", "last_used_at_ms", "current", "signed")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    LAST_USED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    CURRENT_FIELD_NUMBER: _ClassVar[int]
+    SIGNED_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    digest: str
+    size_bytes: int
+    kind: str
+    created_at_ms: int
+    last_used_at_ms: int
+    current: bool
+    signed: bool
+    def __init__(self, version: _Optional[int] = ..., digest: _Optional[str] = ..., size_bytes: _Optional[int] = ..., kind: _Optional[str] = ..., created_at_ms: _Optional[int] = ..., last_used_at_ms: _Optional[int] = ..., current: _Optional[bool] = ..., signed: _Optional[bool] = ...) -> None: ...
 
 class DeleteImageRequest(_message.Message):
     __slots__ = ("image_id", "tenant_id")
@@ -184,7 +242,7 @@ class DeleteImageResponse(_message.Message):
     def __init__(self, success: _Optional[bool] = ..., error: _Optional[str] = ..., error_code: _Optional[str] = ...) -> None: ...
 
 class StartInstanceRequest(_message.Message):
-    __slots__ = ("image_id", "tenant_id", "instance_id", "input", "timeout_seconds", "env", "cancel_grace_seconds")
+    __slots__ = ("image_id", "tenant_id", "instance_id", "input", "timeout_seconds", "env", "cancel_grace_seconds", "image_version")
     class EnvEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -199,6 +257,7 @@ class StartInstanceRequest(_message.Message):
     TIMEOUT_SECONDS_FIELD_NUMBER: _ClassVar[int]
     ENV_FIELD_NUMBER: _ClassVar[int]
     CANCEL_GRACE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_VERSION_FIELD_NUMBER: _ClassVar[int]
     image_id: str
     tenant_id: str
     instance_id: str
@@ -206,7 +265,8 @@ class StartInstanceRequest(_message.Message):
     timeout_seconds: int
     env: _containers.ScalarMap[str, str]
     cancel_grace_seconds: int
-    def __init__(self, image_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., instance_id: _Optional[str] = ..., input: _Optional[bytes] = ..., timeout_seconds: _Optional[int] = ..., env: _Optional[_Mapping[str, str]] = ..., cancel_grace_seconds: _Optional[int] = ...) -> None: ...
+    image_version: int
+    def __init__(self, image_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., instance_id: _Optional[str] = ..., input: _Optional[bytes] = ..., timeout_seconds: _Optional[int] = ..., env: _Optional[_Mapping[str, str]] = ..., cancel_grace_seconds: _Optional[int] = ..., image_version: _Optional[int] = ...) -> None: ...
 
 class StartInstanceResponse(_message.Message):
     __slots__ = ("success", "instance_id", "error", "deduplicated", "error_code", "earlier")
@@ -735,7 +795,7 @@ class RpcError(_message.Message):
     def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ..., retryable: _Optional[bool] = ...) -> None: ...
 
 class RpcRequest(_message.Message):
-    __slots__ = ("health_check", "register_image", "register_image_stream", "list_images", "get_image", "delete_image", "start_instance", "stop_instance", "resume_instance", "get_instance_status", "list_instances", "send_signal", "test_capability", "list_agents", "get_capability", "list_checkpoints", "get_checkpoint", "send_custom_signal", "list_events", "get_tenant_metrics", "retry_instance", "fork_instance", "api_key")
+    __slots__ = ("health_check", "register_image", "register_image_stream", "list_images", "get_image", "delete_image", "start_instance", "stop_instance", "resume_instance", "get_instance_status", "list_instances", "send_signal", "test_capability", "list_agents", "get_capability", "list_checkpoints", "get_checkpoint", "send_custom_signal", "list_events", "get_tenant_metrics", "retry_instance", "fork_instance", "list_image_versions", "api_key")
     HEALTH_CHECK_FIELD_NUMBER: _ClassVar[int]
     REGISTER_IMAGE_FIELD_NUMBER: _ClassVar[int]
     REGISTER_IMAGE_STREAM_FIELD_NUMBER: _ClassVar[int]
@@ -758,6 +818,7 @@ class RpcRequest(_message.Message):
     GET_TENANT_METRICS_FIELD_NUMBER: _ClassVar[int]
     RETRY_INSTANCE_FIELD_NUMBER: _ClassVar[int]
     FORK_INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    LIST_IMAGE_VERSIONS_FIELD_NUMBER: _ClassVar[int]
     API_KEY_FIELD_NUMBER: _ClassVar[int]
     health_check: HealthCheckRequest
     register_image: RegisterImageRequest
@@ -781,11 +842,12 @@ class RpcRequest(_message.Message):
     get_tenant_metrics: GetTenantMetricsRequest
     retry_instance: RetryInstanceRequest
     fork_instance: ForkInstanceRequest
+    list_image_versions: ListImageVersionsRequest
     api_key: str
-    def __init__(self, health_check: _Optional[_Union[HealthCheckRequest, _Mapping]] = ..., register_image: _Optional[_Union[RegisterImageRequest, _Mapping]] = ..., register_image_stream: _Optional[_Union[RegisterImageStreamStart, _Mapping]] = ..., list_images: _Optional[_Union[ListImagesRequest, _Mapping]] = ..., get_image: _Optional[_Union[GetImageRequest, _Mapping]] = ..., delete_image: _Optional[_Union[DeleteImageRequest, _Mapping]] = ..., start_instance: _Optional[_Union[StartInstanceRequest, _Mapping]] = ..., stop_instance: _Optional[_Union[StopInstanceRequest, _Mapping]] = ..., resume_instance: _Optional[_Union[ResumeInstanceRequest, _Mapping]] = ..., get_instance_status: _Optional[_Union[GetInstanceStatusRequest, _Mapping]] = ..., list_instances: _Optional[_Union[ListInstancesRequest, _Mapping]] = ..., send_signal: _Optional[_Union[SendSignalRequest, _Mapping]] = ..., test_capability: _Optional[_Union[TestCapabilityRequest, _Mapping]] = ..., list_agents: _Optional[_Union[ListAgentsRequest, _Mapping]] = ..., get_capability: _Optional[_Union[GetCapabilityRequest, _Mapping]] = ..., list_checkpoints: _Optional[_Union[ListCheckpointsRequest, _Mapping]] = ..., get_checkpoint: _Optional[_Union[GetCheckpointRequest, _Mapping]] = ..., send_custom_signal: _Optional[_Union[SendCustomSignalRequest, _Mapping]] = ..., list_events: _Optional[_Union[ListEventsRequest, _Mapping]] = ..., get_tenant_metrics: _Optional[_Union[GetTenantMetricsRequest, _Mapping]] = ..., retry_instance: _Optional[_Union[RetryInstanceRequest, _Mapping]] = ..., fork_instance: _Optional[_Union[ForkInstanceRequest, _Mapping]] = ..., api_key: _Optional[str] = ...) -> None: ...
+    def __init__(self, health_check: _Optional[_Union[HealthCheckRequest, _Mapping]] = ..., register_image: _Optional[_Union[RegisterImageRequest, _Mapping]] = ..., register_image_stream: _Optional[_Union[RegisterImageStreamStart, _Mapping]] = ..., list_images: _Optional[_Union[ListImagesRequest, _Mapping]] = ..., get_image: _Optional[_Union[GetImageRequest, _Mapping]] = ..., delete_image: _Optional[_Union[DeleteImageRequest, _Mapping]] = ..., start_instance: _Optional[_Union[StartInstanceRequest, _Mapping]] = ..., stop_instance: _Optional[_Union[StopInstanceRequest, _Mapping]] = ..., resume_instance: _Optional[_Union[ResumeInstanceRequest, _Mapping]] = ..., get_instance_status: _Optional[_Union[GetInstanceStatusRequest, _Mapping]] = ..., list_instances: _Optional[_Union[ListInstancesRequest, _Mapping]] = ..., send_signal: _Optional[_Union[SendSignalRequest, _Mapping]] = ..., test_capability: _Optional[_Union[TestCapabilityRequest, _Mapping]] = ..., list_agents: _Optional[_Union[ListAgentsRequest, _Mapping]] = ..., get_capability: _Optional[_Union[GetCapabilityRequest, _Mapping]] = ..., list_checkpoints: _Optional[_Union[ListCheckpointsRequest, _Mapping]] = ..., get_checkpoint: _Optional[_Union[GetCheckpointRequest, _Mapping]] = ..., send_custom_signal: _Optional[_Union[SendCustomSignalRequest, _Mapping]] = ..., list_events: _Optional[_Union[ListEventsRequest, _Mapping]] = ..., get_tenant_metrics: _Optional[_Union[GetTenantMetricsRequest, _Mapping]] = ..., retry_instance: _Optional[_Union[RetryInstanceRequest, _Mapping]] = ..., fork_instance: _Optional[_Union[ForkInstanceRequest, _Mapping]] = ..., list_image_versions: _Optional[_Union[ListImageVersionsRequest, _Mapping]] = ..., api_key: _Optional[str] = ...) -> None: ...
 
 class RpcResponse(_message.Message):
-    __slots__ = ("health_check", "register_image", "list_images", "get_image", "delete_image", "start_instance", "stop_instance", "resume_instance", "get_instance_status", "list_instances", "send_signal", "test_capability", "list_agents", "error", "get_capability", "list_checkpoints", "get_checkpoint", "send_custom_signal", "list_events", "get_tenant_metrics", "retry_instance", "fork_instance")
+    __slots__ = ("health_check", "register_image", "list_images", "get_image", "delete_image", "start_instance", "stop_instance", "resume_instance", "get_instance_status", "list_instances", "send_signal", "test_capability", "list_agents", "error", "get_capability", "list_checkpoints", "get_checkpoint", "send_custom_signal", "list_events", "get_tenant_metrics", "retry_instance", "fork_instance", "list_image_versions")
     HEALTH_CHECK_FIELD_NUMBER: _ClassVar[int]
     REGISTER_IMAGE_FIELD_NUMBER: _ClassVar[int]
     LIST_IMAGES_FIELD_NUMBER: _ClassVar[int]
@@ -808,6 +870,7 @@ class RpcResponse(_message.Message):
     GET_TENANT_METRICS_FIELD_NUMBER: _ClassVar[int]
     RETRY_INSTANCE_FIELD_NUMBER: _ClassVar[int]
     FORK_INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    LIST_IMAGE_VERSIONS_FIELD_NUMBER: _ClassVar[int]
     health_check: HealthCheckResponse
     register_image: RegisterImageResponse
     list_images: ListImagesResponse
@@ -830,4 +893,5 @@ class RpcResponse(_message.Message):
     get_tenant_metrics: GetTenantMetricsResponse
     retry_instance: RetryInstanceResponse
     fork_instance: ForkInstanceResponse
-    def __init__(self, health_check: _Optional[_Union[HealthCheckResponse, _Mapping]] = ..., register_image: _Optional[_Union[RegisterImageResponse, _Mapping]] = ..., list_images: _Optional[_Union[ListImagesResponse, _Mapping]] = ..., get_image: _Optional[_Union[GetImageResponse, _Mapping]] = ..., delete_image: _Optional[_Union[DeleteImageResponse, _Mapping]] = ..., start_instance: _Optional[_Union[StartInstanceResponse, _Mapping]] = ..., stop_instance: _Optional[_Union[StopInstanceResponse, _Mapping]] = ..., resume_instance: _Optional[_Union[ResumeInstanceResponse, _Mapping]] = ..., get_instance_status: _Optional[_Union[GetInstanceStatusResponse, _Mapping]] = ..., list_instances: _Optional[_Union[ListInstancesResponse, _Mapping]] = ..., send_signal: _Optional[_Union[SendSignalResponse, _Mapping]] = ..., test_capability: _Optional[_Union[TestCapabilityResponse, _Mapping]] = ..., list_agents: _Optional[_Union[ListAgentsResponse, _Mapping]] = ..., error: _Optional[_Union[RpcError, _Mapping]] = ..., get_capability: _Optional[_Union[GetCapabilityResponse, _Mapping]] = ..., list_checkpoints: _Optional[_Union[ListCheckpointsResponse, _Mapping]] = ..., get_checkpoint: _Optional[_Union[GetCheckpointResponse, _Mapping]] = ..., send_custom_signal: _Optional[_Union[SendCustomSignalResponse, _Mapping]] = ..., list_events: _Optional[_Union[ListEventsResponse, _Mapping]] = ..., get_tenant_metrics: _Optional[_Union[GetTenantMetricsResponse, _Mapping]] = ..., retry_instance: _Optional[_Union[RetryInstanceResponse, _Mapping]] = ..., fork_instance: _Optional[_Union[ForkInstanceResponse, _Mapping]] = ...) -> None: ...
+    list_image_versions: ListImageVersionsResponse
+    def __init__(self, health_check: _Optional[_Union[HealthCheckResponse, _Mapping]] = ..., register_image: _Optional[_Union[RegisterImageResponse, _Mapping]] = ..., list_images: _Optional[_Union[ListImagesResponse, _Mapping]] = ..., get_image: _Optional[_Union[GetImageResponse, _Mapping]] = ..., delete_image: _Optional[_Union[DeleteImageResponse, _Mapping]] = ..., start_instance: _Optional[_Union[StartInstanceResponse, _Mapping]] = ..., stop_instance: _Optional[_Union[StopInstanceResponse, _Mapping]] = ..., resume_instance: _Optional[_Union[ResumeInstanceResponse, _Mapping]] = ..., get_instance_status: _Optional[_Union[GetInstanceStatusResponse, _Mapping]] = ..., list_instances: _Optional[_Union[ListInstancesResponse, _Mapping]] = ..., send_signal: _Optional[_Union[SendSignalResponse, _Mapping]] = ..., test_capability: _Optional[_Union[TestCapabilityResponse, _Mapping]] = ..., list_agents: _Optional[_Union[ListAgentsResponse, _Mapping]] = ..., error: _Optional[_Union[RpcError, _Mapping]] = ..., get_capability: _Optional[_Union[GetCapabilityResponse, _Mapping]] = ..., list_checkpoints: _Optional[_Union[ListCheckpointsResponse, _Mapping]] = ..., get_checkpoint: _Optional[_Union[GetCheckpointResponse, _Mapping]] = ..., send_custom_signal: _Optional[_Union[SendCustomSignalResponse, _Mapping]] = ..., list_events: _Optional[_Union[ListEventsResponse, _Mapping]] = ..., get_tenant_metrics: _Optional[_Union[GetTenantMetricsResponse, _Mapping]] = ..., retry_instance: _Optional[_Union[RetryInstanceResponse, _Mapping]] = ..., fork_instance: _Optional[_Union[ForkInstanceResponse, _Mapping]] = ..., list_image_versions: _Optional[_Union[ListImageVersionsResponse, _Mapping]] = ...) -> None: ...

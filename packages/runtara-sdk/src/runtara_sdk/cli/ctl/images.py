@@ -8,6 +8,7 @@ import click
 
 from runtara_sdk.cli.ctl.target import ask, common_options, print_done, print_id, print_json, print_lines, wants_json
 from runtara_sdk.cli.text import table
+from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.iso_time import iso_time
 
 
@@ -17,8 +18,15 @@ from runtara_sdk.iso_time import iso_time
 @click.option("--name", required=True, help="Name of the image.")
 @click.option("--description", help="Free text.")
 @click.option("--runner", type=click.Choice(["native", "oci"]), default="native", help="What is to run it.")
+@click.option(
+    "--signature",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Signature of the artifact, made by `runtara-ctl sign`.",
+)
 @common_options
-def register(binary: Path, tenant: str, name: str, description: str | None, runner: str) -> None:
+def register(
+    binary: Path, tenant: str, name: str, description: str | None, runner: str, signature: Path | None
+) -> None:
     """Upload an artifact as an image; prints the image id.
 
     \b
@@ -27,12 +35,53 @@ def register(binary: Path, tenant: str, name: str, description: str | None, runn
     """
     from runtara_sdk.management import RunnerType
 
+    signed = None
+    if signature is not None:
+        from runtara_sdk.artifact.signing import read_signature
+
+        signed = read_signature(signature)
     image = ask(
         lambda sdk: sdk.register_image_stream(
-            tenant, name, binary, description=description, runner_type=RunnerType(runner)
+            tenant, name, binary, description=description, runner_type=RunnerType(runner), signature=signed
         )
     )
     print_id(image, image.image_id)
+
+
+@click.command()
+@click.argument("artifact", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--key",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Private Ed25519 key, a PEM file.",
+)
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where the signature goes. [default: ARTIFACT.sig]",
+)
+def sign(artifact: Path, key: Path, output: Path | None) -> None:
+    """Sign the file ARTIFACT for environments that want it; prints the signature file.
+
+    Speaks to no environment: the private key stays on this machine.
+
+    \b
+    Example:
+      openssl genpkey -algorithm ed25519 -out key.pem
+      openssl pkey -in key.pem -pubout -out key.pub.pem
+      runtara-ctl sign --key key.pem order.bin
+      runtara-ctl register --binary order.bin --signature order.bin.sig --tenant acme --name order
+    """
+    from runtara_sdk.artifact.signing import encode_signature, sign_artifact
+
+    target = output or artifact.with_name(f"{artifact.name}.sig")
+    signature = encode_signature(sign_artifact(artifact, key))
+    try:
+        target.write_text(signature, encoding="ascii")
+    except OSError as error:
+        raise InvalidInputError(f"{target} cannot be written: {error.strerror}") from None
+    click.echo(target)
 
 
 @click.command("list-images")
@@ -51,10 +100,17 @@ def list_images(tenant: str | None, limit: int) -> None:
         print_json(page)
         return
     rows = [
-        (item.image_id, item.name, item.tenant_id, item.runner_type.value, iso_time(item.created_at_ms))
+        (
+            item.image_id,
+            item.name,
+            str(item.version),
+            item.tenant_id,
+            item.runner_type.value,
+            iso_time(item.created_at_ms),
+        )
         for item in page.images
     ]
-    print_lines(table(("IMAGE", "NAME", "TENANT", "RUNNER", "CREATED"), rows))
+    print_lines(table(("IMAGE", "NAME", "VERSION", "TENANT", "RUNNER", "CREATED"), rows))
 
 
 @click.command("get-image")
@@ -69,6 +125,38 @@ def get_image(image_id: str, tenant: str) -> None:
       runtara-ctl get-image 3f2a acme
     """
     print_json(ask(lambda sdk: sdk.get_image(image_id, tenant)))
+
+
+@click.command("list-image-versions")
+@click.argument("image_id")
+@click.argument("tenant")
+@click.option("--limit", type=click.IntRange(1, 1_000), default=100, show_default=True)
+@click.option("--before", type=click.IntRange(1), metavar="N", help="Only versions before this one.")
+@common_options
+def list_image_versions(image_id: str, tenant: str, limit: int, before: int | None) -> None:
+    """List the versions of the image IMAGE_ID of TENANT, newest first.
+
+    \b
+    Example:
+      runtara-ctl list-image-versions 3f2a acme
+    """
+    page = ask(lambda sdk: sdk.list_image_versions(image_id, tenant, limit=limit, before_version=before))
+    if wants_json():
+        print_json(page)
+        return
+    rows = [
+        (
+            f"{item.version} *" if item.current else str(item.version),
+            item.digest[:12],
+            item.kind,
+            str(item.size_bytes),
+            "yes" if item.signed else "no",
+            iso_time(item.created_at_ms),
+            iso_time(item.last_used_at_ms),
+        )
+        for item in page.versions
+    ]
+    print_lines(table(("VERSION", "SHA-256", "KIND", "BYTES", "SIGNED", "CREATED", "LAST USED"), rows))
 
 
 @click.command("delete-image")
