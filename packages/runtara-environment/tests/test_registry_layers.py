@@ -15,9 +15,11 @@ import pytest
 from runtara_core.database import Database, create_database
 from runtara_environment import migrations
 from runtara_environment.registry import ArtifactUnavailableError, Image, ImageRegistry
+from runtara_environment.registry.scrub import ArtifactScrub
 from runtara_environment.sql.queries import environment_queries
 from runtara_sdk.artifact import Layer, LayerRole, NativeIndex
 from runtara_sdk.artifact.native_format import HEADER_BYTES, magic_line
+from runtara_sdk.clock import SystemClock
 from runtara_sdk.errors import InvalidInputError
 
 INDEX_BYTES = 2_000
@@ -220,3 +222,40 @@ async def test_a_bad_layer_is_refused_and_leaves_nothing(registry: ImageRegistry
     with pytest.raises(InvalidInputError, match="base layer is damaged"):
         await register(registry, bytes(damaged))
     assert [path for path in data.rglob("*") if path.is_file() and path.name != ".lock"] == []
+
+
+async def test_a_walk_finds_what_flips_where_nothing_is_written(registry: ImageRegistry, data: Path) -> None:
+    image = await register(registry, native_artifact())
+    script = await register(registry, b"#!/bin/sh\n" + b"#" * 1000, "script")
+    library = Path((await registry.resolve(image.image_id, "t-1")).argv[0]).parent / "packages/library.py"
+    scrub = ArtifactScrub(registry.artifacts, InstantClock())
+    assert await scrub.scrub() == []
+    whole = Path((await registry.resolve(script.image_id, "t-1")).argv[-1])
+    packed, remainder = layer_file(data, PACKED_BASE), data / "images" / image.digest / "remainder"
+    flip(library)
+    flip(whole)
+    flip(remainder)
+    assert sorted(await scrub.scrub()) == sorted([library, whole, remainder])
+    assert library.read_bytes() == LIBRARY
+    flip(packed)
+    assert packed in await scrub.scrub()
+
+
+async def test_layers_that_no_artifact_has_go(registry: ImageRegistry, data: Path) -> None:
+    image = await register(registry, native_artifact())
+    other_base = packed_layer({**BASE, "more": b"more"})
+    other = await register(registry, native_artifact(base=other_base), "other")
+    digests = registry.artifacts.layers.digests()
+    assert len(digests) == 3
+    assert await registry.artifacts.remove_unneeded_layers(digests) == []
+    shutil.rmtree(data / "images" / other.digest)
+    assert await registry.artifacts.remove_unneeded_layers(digests) == [hashlib.sha256(other_base).hexdigest()]
+    assert (await registry.resolve(image.image_id, "t-1")).kind == "native"
+    assert not [path for path in (data / "layers").iterdir() if path.name.startswith(".")]
+
+
+class InstantClock(SystemClock):
+    """Time that passes as it is waited for."""
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(0)

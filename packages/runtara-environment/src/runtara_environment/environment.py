@@ -18,6 +18,8 @@ from runtara_environment.data_directory_lock import DataDirectoryLock
 from runtara_environment.launch_table import LaunchTable
 from runtara_environment.owner import Owner
 from runtara_environment.registry import ImageRegistry, SignaturePolicy
+from runtara_environment.registry.retention import ImageRetention
+from runtara_environment.registry.scrub import ArtifactScrub
 from runtara_environment.runners.choosing import choose_network, choose_runner
 from runtara_environment.runners.loading import load_runners
 from runtara_environment.service import EnvironmentService
@@ -67,7 +69,9 @@ class Environment:
         self._registry_settings = registry_settings or RegistrySettings()
         self._supervisor: Supervisor | None = None
         self._sweep: RunDirectorySweep | None = None
-        self._sweeping: asyncio.Task[None] | None = None
+        self._retention: ImageRetention | None = None
+        self._scrub: ArtifactScrub | None = None
+        self._sweeping: list[asyncio.Task[None]] = []
         self._lock: DataDirectoryLock | None = None
 
     async def open(self, *, only_instance: str | None = None) -> None:
@@ -111,6 +115,9 @@ class Environment:
         )
         if only_instance is None:
             self._sweep = RunDirectorySweep(self._data_dir, self._core, launches, self._clock)
+            self._scrub = ArtifactScrub(self.registry.artifacts, self._clock)
+            if self._registry_settings.cleanup_enabled:
+                self._retention = self._image_retention()
         workspaces = Workspaces(self._data_dir, launches)
         self.service = EnvironmentService(self._core, self.registry, self._supervisor, self._clock, workspaces)
 
@@ -120,7 +127,23 @@ class Environment:
             raise RuntimeError("open() comes before start()")
         await self._supervisor.start()
         if self._sweep is not None:
-            self._sweeping = asyncio.create_task(self._sweep.keep_sweeping(), name="sweep run directories")
+            self._sweeping.append(asyncio.create_task(self._sweep.keep_sweeping(), name="sweep run directories"))
+        if self._scrub is not None:
+            self._sweeping.append(asyncio.create_task(self._scrub.keep_scrubbing(), name="read artifacts through"))
+        if self._retention is not None:
+            self._sweeping.append(asyncio.create_task(self._retention.keep_removing(), name="clean up images"))
+
+    def _image_retention(self) -> ImageRetention:
+        settings = self._registry_settings
+        return ImageRetention(
+            self._database,
+            self._core,
+            self.registry.artifacts,
+            self._clock,
+            max_age_days=settings.cleanup_max_age_days,
+            batch_size=settings.cleanup_batch_size,
+            poll_interval_seconds=settings.cleanup_poll_interval_seconds,
+        )
 
     async def close(self, *, stop_guests: bool) -> None:
         """Stop supervising. Guests run on for the next environment of this host, unless `stop_guests`.
@@ -128,11 +151,11 @@ class Environment:
         Harmless after an `open` that failed, and to repeat.
         """
         supervisor, self._supervisor = self._supervisor, None
-        sweeping, self._sweeping = self._sweeping, None
+        sweeping, self._sweeping = self._sweeping, []
         try:
-            if sweeping is not None:
-                sweeping.cancel()
-                await asyncio.gather(sweeping, return_exceptions=True)
+            for task in sweeping:
+                task.cancel()
+            await asyncio.gather(*sweeping, return_exceptions=True)
             if supervisor is not None:
                 await supervisor.close(stop_guests=stop_guests)
         finally:

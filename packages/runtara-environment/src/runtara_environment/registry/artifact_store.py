@@ -187,13 +187,19 @@ class ArtifactStore:
 
     def _prepare(self, expected_size: int | None) -> None:
         self.images.mkdir(parents=True, exist_ok=True, mode=0o755)
-        remove_leftovers(self.images, _UPLOAD_PREFIX)
+        self.remove_leftovers()
         free = shutil.disk_usage(self.images).free
         if expected_size is not None and expected_size > free:
             raise StorageError(
                 f"cannot store the artifact in {self.images}: it has {expected_size} bytes, and {free} are free: "
                 "make room, then register it again"
             )
+
+    def remove_leftovers(self) -> None:
+        """Remove what killed processes have left: what was put aside, and uploads that have not grown for an hour."""
+        if self.images.is_dir():
+            remove_leftovers(self.images, _UPLOAD_PREFIX)
+        self.layers.remove_leftovers()
 
     @contextlib.asynccontextmanager
     async def _kept(

@@ -58,6 +58,11 @@ class ImageRegistry:
         self._signatures = signatures or SignaturePolicy()
 
     @property
+    def database(self) -> Database:
+        """Where the rows are."""
+        return self._database
+
+    @property
     def artifacts(self) -> ArtifactStore:
         """The artifacts of this host, by their digests."""
         return self._store

@@ -16,6 +16,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -46,6 +47,7 @@ from runtara_environment.registry.verified_files import (
 
 logger = logging.getLogger(__name__)
 
+_ENTRY = re.compile(r"sha256-([0-9a-f]{64})(\.tar\.gz|\.files)?\Z")
 _UNPACKING_PREFIX = ".unpacking-"
 
 
@@ -116,9 +118,24 @@ class LayerStore:
             # It was read as a whole when it was registered.
             raise ArtifactUnavailableError(f"damaged: {error.message}: register the image again") from None
 
+    def digests(self) -> list[str]:
+        """The layers of which anything is here."""
+        names = self.directory.iterdir() if self.directory.is_dir() else ()
+        return sorted({match[1] for path in names if (match := _ENTRY.match(path.name))})
+
+    def listed(self, digest: str) -> dict[Path, str]:
+        """The unpacked files of a layer with the SHA-256 of each; none where that is not known yet."""
+        place = self.unpacked(digest)
+        return {place / path: file.sha256 for path, file in (self._read_listing(digest) or {}).items()}
+
     def has(self, digest: str) -> bool:
         """Whether anything of a layer is here."""
         return any(each.exists() for each in self._entries(digest))
+
+    def remove_leftovers(self) -> None:
+        """Remove what killed processes have left."""
+        if self.directory.is_dir():
+            remove_leftovers(self.directory, _UNPACKING_PREFIX)
 
     def remove(self, digest: str) -> None:
         """Remove a layer that no artifact has."""
@@ -185,7 +202,7 @@ class LayerStore:
             return False
 
     def _unpack(self, digest: str, name: str) -> None:
-        remove_leftovers(self.directory, _UNPACKING_PREFIX)
+        self.remove_leftovers()
         unfinished = Path(tempfile.mkdtemp(prefix=_UNPACKING_PREFIX, dir=self.directory))
         files: _Files = {}
         try:

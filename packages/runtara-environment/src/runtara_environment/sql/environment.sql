@@ -55,6 +55,30 @@ WHERE images.image_id = :image_id AND images.tenant_id = :tenant_id
     AND (CAST(:digest AS TEXT) IS NULL OR image_versions.digest = :digest)
 ORDER BY image_versions.version DESC LIMIT 1;
 
+-- name: find_image_version_by_digest
+SELECT image_id FROM image_versions WHERE digest = :digest LIMIT 1;
+
+-- name: list_old_image_versions
+SELECT image_id, version, digest FROM image_versions
+WHERE (image_id, version) > (CAST(:after_image_id AS TEXT), CAST(:after_version AS BIGINT))
+    AND COALESCE(last_used_at_ms, created_at_ms) < :before_ms
+ORDER BY image_id, version LIMIT :page_limit;
+
+-- name: lock_image_by_id
+SELECT image_id FROM images WHERE image_id = :image_id /*postgres FOR UPDATE*/;
+
+-- name: delete_old_image_version
+DELETE FROM image_versions
+WHERE image_id = :image_id AND version = :version AND COALESCE(last_used_at_ms, created_at_ms) < :before_ms
+    AND (
+        NOT EXISTS (SELECT 1 FROM images WHERE images.image_id = :image_id AND images.current_version = :version)
+        OR NOT EXISTS (
+            SELECT 1 FROM image_versions AS other WHERE other.image_id = :image_id AND other.version <> :version));
+
+-- name: delete_image_without_versions
+DELETE FROM images
+WHERE image_id = :image_id AND NOT EXISTS (SELECT 1 FROM image_versions WHERE image_versions.image_id = :image_id);
+
 -- name: list_image_versions
 SELECT /*include image_columns*/
 FROM images JOIN image_versions ON image_versions.image_id = images.image_id
