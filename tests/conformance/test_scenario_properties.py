@@ -1,10 +1,14 @@
-"""Scenarios drawn at random, against plain models that share no code with the run time."""
+"""Scenarios drawn at random, against plain models that share no code with the run time.
+
+`RUNTARA_PROPERTY_EXAMPLES` makes the run longer: it is the number of scenarios of each property, 50 unless set.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import math
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,6 +19,8 @@ from hypothesis import strategies as st
 from runtara_compiler.compilation import CompilationInput
 from runtara_compiler.trials.running import load_workflow
 from runtara_sdk.testing.trial import Trial, TrialOutcome, try_workflow
+
+EXAMPLES = int(os.environ.get("RUNTARA_PROPERTY_EXAMPLES", "50"))
 
 ALWAYS = {"type": "value", "valueType": "immediate", "value": True}
 NEVER = {"type": "value", "valueType": "immediate", "value": False}
@@ -113,7 +119,7 @@ def document_of(nodes: list[DrawnNode]) -> dict[str, Any]:
 
 
 @given(graphs())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_each_step_that_is_active_is_done_once_and_after_its_predecessors(nodes: list[DrawnNode]) -> None:
     reached = {0}
     active: list[tuple[int, int]] = []
@@ -236,7 +242,7 @@ def conditional(operator: str, *arguments: Any) -> dict[str, Any]:
 
 
 @given(st.lists(st.tuples(values, values), min_size=1, max_size=4))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_conditions_hold_as_the_plain_model_says(pairs: list[tuple[Any, Any]]) -> None:
     outputs: dict[str, Any] = {}
     steps: dict[str, Any] = {}
@@ -289,7 +295,7 @@ def leaves(tree: Any, path: str, found: list[tuple[str, Any]]) -> None:
 
 
 @given(trees)
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_a_path_reads_what_it_names(tree: Any) -> None:
     found: list[tuple[str, Any]] = []
     leaves(tree, "data.tree", found)
@@ -326,7 +332,7 @@ def coerced(value: Any, hint: str) -> Any:
 
 
 @given(values, st.sampled_from(("string", "boolean", "integer", "number", "json")))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_type_hints_fit_or_fail(value: Any, hint: str) -> None:
     mapping = {"got": reference("data.v", type=hint)}
     document = {"entryPoint": "end", "steps": {"end": {"stepType": "Finish", "inputMapping": mapping}}}

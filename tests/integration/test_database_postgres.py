@@ -19,6 +19,7 @@ QUERIES = QuerySet.parse(
             "insert": "INSERT INTO notes (id, text) VALUES (:id, :text)",
             "update": "UPDATE notes SET text = :text WHERE id = :id",
             "count": "SELECT COUNT(*) AS total FROM notes",
+            "wait": "SELECT pg_sleep(30)",
         }.items()
     ),
     origin="test",
@@ -29,6 +30,10 @@ async def _count(transaction: Transaction) -> int:
     row = await transaction.fetch_one("count")
     assert row is not None
     return int(row["total"])
+
+
+async def _wait(transaction: Transaction) -> None:
+    await transaction.fetch_one("wait")
 
 
 async def _insert(transaction: Transaction, number: int, text: str = "") -> int:
@@ -70,6 +75,32 @@ async def test_a_newer_version_that_changed_the_tables_is_named(database: Databa
     with pytest.raises(StorageError, match="a newer version of Runtara has changed the tables") as refusal:
         await database.run(lambda tx: _insert(tx, 2), operation="insert")
     assert refusal.value.retryable
+
+
+async def test_the_variables_bound_connections_and_statements(
+    empty_postgres_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNTARA_DB_POOL_SIZE", "2")
+    monkeypatch.setenv("RUNTARA_DB_REQUEST_TIMEOUT_MS", "200")
+    database = create_database(empty_postgres_database_url, QUERIES)
+    await database.open()
+    try:
+        with pytest.raises(StorageError, match="wait: the database did not answer in time") as refusal:
+            await database.run(_wait, operation="wait")
+        assert refusal.value.retryable
+        await database.run(_create, operation="create")
+        await asyncio.gather(*(database.run(_count, operation="count") for _ in range(20)))
+        observer = await asyncpg.connect(empty_postgres_database_url)
+        open_now = await observer.fetchval(
+            "SELECT COUNT(*) FROM pg_stat_activity WHERE application_name = 'runtara' AND datname = current_database()"
+        )
+        await observer.close()
+        assert open_now <= 2
+    finally:
+        await database.close()
+    monkeypatch.setenv("RUNTARA_DB_POOL_SIZE", "none")
+    with pytest.raises(ConfigurationError, match="RUNTARA_DB_POOL_SIZE"):
+        create_database(empty_postgres_database_url, QUERIES)
 
 
 async def test_reads_cannot_write(database: Database) -> None:

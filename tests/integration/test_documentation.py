@@ -9,10 +9,12 @@ import re
 import shlex
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import tomllib
+from contextlib import closing
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -20,6 +22,7 @@ from typing import Any
 
 import pytest
 from runtara_core.testing.ports import choose_port
+from runtara_environment import migrations as environment_migrations
 from runtara_environment.registry import SignaturePolicy
 from runtara_sdk.artifact.signing import read_signature
 
@@ -184,6 +187,45 @@ def test_variables_that_the_documents_name_exist(path: Path) -> None:
     everywhere = set().union(*(variables_of(package) for package in PACKAGES), variables_of_tests())
     named = set(re.findall(r"\b(?:TEST_)?RUNTARA_[A-Z0-9_]*[A-Z0-9]\b(?!_)", path.read_text(encoding="utf-8")))
     assert named - everywhere == set()
+
+
+def rows_of_originals(kind: str) -> list[tuple[set[str], str]]:
+    """Rows of the page about the original platform below headings that begin with `kind`: its names, what is here."""
+    found: list[tuple[set[str], str]] = []
+    is_wanted = False
+    for line in (REPOSITORY / "docs" / "tables-and-variables.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith("#"):
+            is_wanted = line.startswith(f"## {kind}")
+        elif is_wanted and line.startswith("| `"):
+            originals, here = (cell.strip() for cell in line.strip("|").split("|")[:2])
+            found.append((set(re.findall(r"`(\w+)`", originals)), here))
+    return found
+
+
+async def test_the_tables_that_came_from_the_original_exist(tmp_path: Path) -> None:
+    await environment_migrations.run(f"sqlite:///{tmp_path}/all.db")
+    with closing(sqlite3.connect(tmp_path / "all.db")) as connection:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    rows = rows_of_originals("Tables")
+    assert len(rows) >= 15
+    for originals, here in rows:
+        named = set(re.findall(r"`(\w+)`", here))
+        assert named or here == "absent", originals
+        assert named <= tables
+        assert here != "absent" or not originals & tables
+    page = (REPOSITORY / "docs" / "tables-and-variables.md").read_text(encoding="utf-8")
+    assert {table for table in tables if not table.startswith("sqlite_")} - set(re.findall(r"`(\w+)`", page)) == set()
+
+
+def test_the_variables_that_came_from_the_original_are_read() -> None:
+    everywhere = set().union(*(variables_of(package) for package in PACKAGES))
+    rows = rows_of_originals("Variables")
+    assert len(rows) >= 15
+    for originals, here in rows:
+        if here.startswith(("absent", "`")):
+            assert (originals - {"DATA_DIR"}) & everywhere == set()
+        else:
+            assert originals - everywhere == set()
 
 
 def programs_in_readmes() -> list[Any]:

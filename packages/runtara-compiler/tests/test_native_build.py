@@ -311,6 +311,14 @@ async def test_agent_outside_of_any_distribution_is_refused(tmp_path):
         await NativeTarget().build(request_for(tmp_path, agents=(pin,)))
 
 
+def test_a_directory_under_two_names_has_one_compiler(monkeypatch, counting_compiler, tmp_path):
+    monkeypatch.delenv("CC", raising=False)
+    (tmp_path / "also").symlink_to(counting_compiler.parent)
+    for directory in (counting_compiler.parent, tmp_path / "also"):
+        monkeypatch.setenv("PATH", f"{directory}:/usr/bin")
+        assert find_c_compiler().path == counting_compiler.resolve()
+
+
 async def test_no_compiler_leaves_nothing_behind(tmp_path, monkeypatch):
     empty = tmp_path / "empty"
     empty.mkdir()

@@ -130,3 +130,19 @@ async def test_a_set_without_files_for_the_database_is_refused(tmp_path: Path) -
 async def test_the_bookkeeping_says_what_was_applied(tmp_path: Path) -> None:
     await migrations.run(str(tmp_path / "core.db"))
     assert applied(tmp_path / "core.db") == [(int(version), "core", name) for version, _, name in CORE_FILES]
+
+
+async def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    await migrations.run(str(tmp_path / "core.db"))
+    connection = sqlite3.connect(tmp_path / "core.db")
+    newer = "INSERT INTO runtara_migrations VALUES (?, ?, 'later', '', 0)"
+    connection.execute(newer, (20990101000001, "of another product"))
+    connection.commit()
+    assert await migrations.run(str(tmp_path / "core.db")) == ()
+    connection.execute(newer, (CORE_VERSIONS[-1] + 1, "core"))
+    connection.commit()
+    connection.close()
+    with pytest.raises(ConfigurationError) as refusal:
+        await migrations.run(str(tmp_path / "core.db"))
+    assert "core.db belongs to a newer version of Runtara" in refusal.value.message
+    assert f"core migration {CORE_VERSIONS[-1] + 1:03d}_later: start that version" in refusal.value.message

@@ -61,5 +61,6 @@ def test_a_program_loads_the_step_types_that_it_names() -> None:
 def test_no_name_for_generated_code_is_that_of_a_module() -> None:
     # A module of that name, once imported, would hide what the name stands for.
     assert not set(workflow.__all__) & {module.name for module in pkgutil.iter_modules(workflow.__path__)}
+    assert set(workflow.__all__) <= set(dir(workflow))
     for name in workflow.__all__:
         assert getattr(workflow, name).__name__

@@ -20,6 +20,8 @@ Examples:
 \b
 Environment variables:
   RUNTARA_DATABASE_URL              postgres:// or sqlite:// (required)
+  RUNTARA_DB_POOL_SIZE              connections to PostgreSQL (16)
+  RUNTARA_DB_REQUEST_TIMEOUT_MS     longest wait for one statement of PostgreSQL (30000)
   RUNTARA_QUIC_PORT                 UDP port for instances (8001)
   RUNTARA_ADMIN_PORT                UDP port for environments (8003)
   RUNTARA_BIND_ADDRESS              address of both ports (127.0.0.1)

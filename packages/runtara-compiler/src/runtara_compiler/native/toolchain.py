@@ -135,7 +135,10 @@ def find_c_compiler() -> CCompiler:
         version = _compiler_version(path)
         if version is not None:
             _require_headers()
-            return CCompiler(family, Path(path), version)
+            # One directory under two names, as /bin and /usr/bin are, is one compiler. The file stays as it is named: a
+            # link may stand for a program that goes by its name.
+            directory = Path(path).parent.resolve()
+            return CCompiler(family, directory / Path(path).name, version)
     raise ConfigurationError("no C compiler found: install gcc (apt-get install gcc) or build for the target python")
 
 

@@ -26,16 +26,15 @@ from runtara_core.database.interface import (
     Work,
     with_builtin_queries,
 )
+from runtara_core.database.postgres_settings import PostgresSettings
 from runtara_core.database.postgres_statements import StatementConnection
 from runtara_core.database.queries import Dialect, Query, QuerySet
 from runtara_core.database.urls import DatabaseUrl
 
 T = TypeVar("T")
 
-_POOL_SIZE = 16
 _ACQUIRE_TIMEOUT_S = 30.0
 _CONNECT_TIMEOUT_S = 10.0
-_COMMAND_TIMEOUT_S = 30.0
 _CLOSE_TIMEOUT_S = 10.0
 _ATTEMPTS = 5
 _RETRY_PAUSE_S = 0.02
@@ -107,10 +106,10 @@ class PostgresDatabase(Database):
 
     dialect: ClassVar[Dialect] = Dialect.POSTGRES
 
-    def __init__(self, url: DatabaseUrl, queries: QuerySet, *, pool_size: int = _POOL_SIZE) -> None:
+    def __init__(self, url: DatabaseUrl, queries: QuerySet, settings: PostgresSettings | None = None) -> None:
         self._url = url
         self._queries = with_builtin_queries(queries).for_dialect(self.dialect)
-        self._pool_size = pool_size
+        self._settings = settings or PostgresSettings()
         self._pool: asyncpg.Pool[Any] | None = None
         self._statements: StatementConnection | None = None
 
@@ -123,9 +122,9 @@ class PostgresDatabase(Database):
             pool = asyncpg.create_pool(
                 self._url.url,
                 min_size=1,
-                max_size=self._pool_size,
+                max_size=self._settings.pool_size,
                 timeout=_CONNECT_TIMEOUT_S,
-                command_timeout=_COMMAND_TIMEOUT_S,
+                command_timeout=self._settings.request_timeout_ms / 1000,
                 # Works leave nothing on a session that would have to be reset, which would cost a round trip each.
                 reset=_keep_session,
                 server_settings=_SESSION,
@@ -134,7 +133,7 @@ class PostgresDatabase(Database):
             self._statements = StatementConnection(
                 self._url.url,
                 connect_timeout_s=_CONNECT_TIMEOUT_S,
-                command_timeout_s=_COMMAND_TIMEOUT_S,
+                command_timeout_s=self._settings.request_timeout_ms / 1000,
                 server_settings=_SESSION,
             )
         except (ValueError, asyncpg.ClientConfigurationError) as error:

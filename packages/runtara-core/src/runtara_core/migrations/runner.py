@@ -3,7 +3,8 @@
 A migration is a file `NUMBER_name.sql` below `DIRECTORY/postgres` or `DIRECTORY/sqlite` of a package. The sets of
 several packages make one list, sorted by number, under one bookkeeping table. All pending files run in one transaction
 under a lock, so a failed run leaves nothing behind and concurrent runs take turns. An applied file may never change:
-its checksum is compared. Versions that nobody here knows (a newer product's, another set's) are left alone.
+its checksum is compared. A database to which a newer version of one of these sets was applied is refused. Those of sets
+that nobody here knows are left alone.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from runtara_sdk.errors import ConfigurationError
 
-from runtara_core.database import Database, Dialect, QuerySet, Transaction, create_database
+from runtara_core.database import Database, Dialect, QuerySet, Row, Transaction, create_database
 
 if TYPE_CHECKING:
     import asyncpg
@@ -79,7 +80,8 @@ async def run(
         What was applied now, in order.
 
     Raises:
-        ConfigurationError: two files share a version, or an applied file has changed since.
+        ConfigurationError: two files share a version, an applied file has changed since, or a newer version of one of
+            the sets has been applied.
         StorageError: the database failed; nothing was applied.
     """
     if isinstance(database, Database):
@@ -122,6 +124,7 @@ async def _apply(
                 f"{location}: {migration.label} was applied with another content (as {row['name']}): applied files must"
                 " never change; restore the file or add a new migration"
             )
+    _refuse_newer(migrations, applied.values(), location)
     pending = [migration for migration in migrations if migration.version not in applied]
     for migration in pending:
         await transaction.execute_script(migration.script)
@@ -134,6 +137,16 @@ async def _apply(
             applied_at_ms=time.time_ns() // 1_000_000,
         )
     return tuple(AppliedMigration(each.version, each.migration_set, each.name) for each in pending)
+
+
+def _refuse_newer(migrations: Sequence[_Migration], applied: Iterable[Row], location: str) -> None:
+    newest = {migration.migration_set: migration.version for migration in migrations}  # in order of versions
+    for row in applied:
+        if row["version"] > newest.get(row["migration_set"], row["version"]):
+            raise ConfigurationError(
+                f"{location} belongs to a newer version of Runtara, which has applied {row['migration_set']} migration "
+                f"{row['version']:03d}_{row['name']}: start that version, or give this one another database"
+            )
 
 
 def _collect(sets: Sequence[MigrationSet], dialect: Dialect) -> list[_Migration]:

@@ -15,6 +15,8 @@ def runtara_storage(database_url: str) -> Storage | None:
         return None
     # Imported here so that whoever uses SQLite never loads the PostgreSQL driver.
     from runtara_core.database.postgres import PostgresDatabase
+    from runtara_core.database.postgres_settings import PostgresSettings
     from runtara_core.storages.postgres_batches import POSTGRES_QUERIES, PostgresStorage
 
-    return PostgresStorage(PostgresDatabase(DatabaseUrl.parse(database_url), POSTGRES_QUERIES))
+    database = PostgresDatabase(DatabaseUrl.parse(database_url), POSTGRES_QUERIES, PostgresSettings.from_environment())
+    return PostgresStorage(database)
