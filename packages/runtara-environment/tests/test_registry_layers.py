@@ -102,6 +102,7 @@ async def test_a_base_is_there_once_and_artifacts_come_back_byte_for_byte(regist
     stored = sum(path.stat().st_size for path in data.rglob("*") if path.is_file())
     assert stored < len(PACKED_BASE) + len(LIBRARY) + len(artifacts) * 25_000
     assert [await read(registry, image) for image in images] == artifacts
+    assert await registry.artifacts.digests() == {image.digest for image in images}
     commands = [(await registry.resolve(image.image_id, "t-1", digest=image.digest)).argv for image in images]
     assert len({command[0] for command in commands}) == 1
     assert [Path(command[1], "greeting").read_text() for command in commands] == [f"hello {n}" for n in range(5)]

@@ -54,6 +54,10 @@ class ArtifactDirectory:
         """What a native artifact has beside its layers."""
         return self.path / "remainder"
 
+    def exists(self) -> bool:
+        """Whether the artifact is here, and not only its directory."""
+        return self.whole.exists() or self.remainder.exists()
+
     def mark_used(self, database_id: str) -> None:
         """Say that images of a database have the artifact."""
         self.path.mkdir(parents=True, exist_ok=True, mode=0o755)

@@ -142,6 +142,15 @@ class ArtifactStore:
             raise StorageError(f"cannot read artifact {digest}: {error.strerror or error}") from error
         return ArtifactContent(sum(segment.size for segment in segments), _blocks_of(segments, digest))
 
+    async def digests(self) -> frozenset[str]:
+        """Of the artifacts that are on this host. Raises `StorageError` when the disk fails."""
+        try:
+            return await asyncio.to_thread(
+                lambda: frozenset(each.path.name for each in artifact_directories(self.images) if each.exists())
+            )
+        except OSError as error:
+            raise StorageError(f"cannot list the artifacts in {self.images}: {error.strerror or error}") from error
+
     async def command(self, stored: StoredArtifact) -> tuple[str, ...]:
         """The arguments that start a stored artifact on this host; its files have been compared with their digests.
 
@@ -209,13 +218,18 @@ class ArtifactStore:
         new_layers: list[str] = []
         try:
             async with self.lock.shared():
-                stored = await asyncio.to_thread(self._keep, upload, info, digest, database_id, new_layers)
+                stored = await self._take_place(upload, info, digest, database_id, new_layers)
                 new_layers.clear()
                 yield stored
         finally:
             if new_layers:
                 with contextlib.suppress(OSError, RuntaraError):  # the sweep does it then
                     await self.remove_unneeded_layers(new_layers)
+
+    async def _take_place(
+        self, upload: Path, info: ArtifactInfo, digest: str, database_id: str | None, new_layers: list[str]
+    ) -> StoredArtifact:
+        return await asyncio.to_thread(self._keep, upload, info, digest, database_id, new_layers)
 
     def _keep(
         self, upload: Path, info: ArtifactInfo, digest: str, database_id: str | None, new_layers: list[str]
