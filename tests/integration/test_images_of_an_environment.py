@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -14,7 +16,9 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
-from runtara_core.database import create_database
+from runtara_compiler.native.artifact import write_artifact
+from runtara_compiler.native.layers import write_layer
+from runtara_core.database import Database, create_database
 from runtara_environment import migrations
 from runtara_environment.agents import AgentServices
 from runtara_environment.local import local_environment
@@ -176,13 +180,19 @@ def small_disk(place: Path, size_bytes: int) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
-async def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path) -> None:
-    async def blocks(content: bytes) -> AsyncIterator[bytes]:
-        yield content
-
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
     database = create_database(f"sqlite:///{tmp_path}/runtara.db", environment_queries())
     await database.open()
     await migrations.run(database)
+    yield database
+    await database.close()
+
+
+async def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, database: Database) -> None:
+    async def blocks(content: bytes) -> AsyncIterator[bytes]:
+        yield content
+
     large = b"#!/bin/sh\n" + bytes(3_000_000)
     with small_disk(tmp_path / "data", 4_000_000) as data:
         registry = ImageRegistry(database, data)
@@ -197,4 +207,40 @@ async def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path) -> None:
         assert await registry.resolve(small.image_id, TENANT)
         (data / "filler").unlink()
         assert await registry.register(tenant_id=TENANT, name="large", artifact=large)
-    await database.close()
+
+
+def native_artifact(directory: Path, library_bytes: int) -> bytes:
+    """One whose base is a shell script and a library that cannot be compressed."""
+    base, workflow = directory / "base", directory / "workflow"
+    base.mkdir(parents=True)
+    workflow.mkdir()
+    (base / "runtara-base").write_text("#!/bin/sh\n")
+    (base / "runtara-base").chmod(0o755)
+    (base / "library").write_bytes(os.urandom(library_bytes))
+    (workflow / "module").write_text("greeting")
+    layers = [write_layer(each, directory / f"{each.name}.tar.gz", level=1) for each in (workflow, base)]
+    return write_artifact(directory / "artifact", {}, workflow=layers[0], base=layers[1]).read_bytes()
+
+
+async def test_layers_on_a_full_disk(tmp_path: Path, database: Database) -> None:
+    small, large = native_artifact(tmp_path / "small", 1_000_000), native_artifact(tmp_path / "large", 2_000_000)
+    with small_disk(tmp_path / "data", 6_000_000) as data:
+        registry = ImageRegistry(database, data)
+        image = await registry.register(tenant_id=TENANT, name="small", artifact=small)
+        kept = sorted((data / "layers").iterdir())
+        with pytest.raises(StorageError, match="No space left on device"):  # upload, packed and unpacked are 6 MB
+            await registry.register(tenant_id=TENANT, name="large", artifact=large)
+        assert sorted((data / "layers").iterdir()) == kept
+        assert [path.name for path in (data / "images").iterdir() if path.is_dir()] == [image.digest]
+
+        unpacked = Path((await registry.resolve(image.image_id, TENANT)).argv[0]).parent
+        shutil.rmtree(unpacked)
+        (data / "filler").write_bytes(bytes(4_500_000))
+        with pytest.raises(StorageError, match=r"cannot unpack artifact \w+: No space left") as caught:
+            await registry.resolve(image.image_id, TENANT)
+        assert caught.value.retryable
+        assert not unpacked.exists()
+        (data / "filler").unlink()
+        assert await registry.resolve(image.image_id, TENANT)
+        content = await registry.artifacts.open(image.digest)
+        assert b"".join([block async for block in content.blocks]) == small
