@@ -2,7 +2,9 @@
 
 import hashlib
 import io
+import json
 import os
+import sqlite3
 import sys
 import zipfile
 from collections.abc import AsyncIterator
@@ -203,6 +205,29 @@ async def test_damaged_artifact_is_refused_and_mended(registry: ImageRegistry, t
         await registry.resolve(image.image_id, "t-1")
     await registry.register(tenant_id="t-1", name="orders", artifact=SCRIPT)
     assert (await registry.resolve(image.image_id, "t-1")).digest == image.digest
+
+
+async def test_the_schema_of_inputs_is_kept_with_the_version(registry: ImageRegistry, tmp_path: Path) -> None:
+    schema = {"who": {"type": "string", "required": True}}
+    image = await registry.register(tenant_id="t-1", name="workflow", artifact=archive_of({"inputSchema": schema}))
+    kept = await registry.input_schema(image.image_id, image.digest)
+    assert kept is not None
+    assert json.loads(kept) == schema
+    other = await registry.register(tenant_id="t-1", name="workflow", artifact=archive_of({}))
+    assert await registry.input_schema(image.image_id, other.digest) is None
+    assert await registry.input_schema(image.image_id, image.digest) == kept
+    with sqlite3.connect(tmp_path / "runtara.db") as connection:  # as a process of an earlier version registers it
+        connection.execute("UPDATE image_versions SET input_schema = NULL")
+    await registry.register(tenant_id="t-1", name="workflow", artifact=archive_of({"inputSchema": schema}))
+    assert await registry.input_schema(image.image_id, image.digest) == kept
+
+
+def archive_of(manifest: dict[str, object]) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("runtara-manifest.json"), json.dumps(manifest))
+        archive.writestr(zipfile.ZipInfo("__main__.py"), "print('hello')")
+    return content.getvalue()
 
 
 async def test_python_archive_and_file(registry: ImageRegistry, tmp_path: Path) -> None:

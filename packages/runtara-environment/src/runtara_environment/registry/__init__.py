@@ -8,7 +8,7 @@ from runtara_environment.registry.artifact_store import (
 )
 from runtara_environment.registry.image_registry import ImageRegistry
 from runtara_environment.registry.layer_store import ArtifactUnavailableError
-from runtara_environment.registry.models import Image, ImageArtifact, ImagePage
+from runtara_environment.registry.models import Image, ImageArtifact, ImageKey, ImagePage
 from runtara_environment.registry.signature_policy import SignaturePolicy
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "ArtifactUnavailableError",
     "Image",
     "ImageArtifact",
+    "ImageKey",
     "ImagePage",
     "ImageRegistry",
     "SignaturePolicy",

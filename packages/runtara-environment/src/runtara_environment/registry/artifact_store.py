@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import json
 import os
 import shutil
 import sys
@@ -43,6 +44,8 @@ class StoredArtifact:
     digest: str
     size_bytes: int
     kind: ArtifactKind
+    input_schema: str | None = None
+    """JSON of the schema that inputs must fit, when the manifest was read just now and tells one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +257,7 @@ class ArtifactStore:
             self.verified.note(place.whole, digest)
         for directory in (place.path, self.images):
             flush_directory(directory)
-        return StoredArtifact(digest, info.size, info.kind)
+        return StoredArtifact(digest, info.size, info.kind, _input_schema(info))
 
     def _keep_layers(self, path: Path, layers: tuple[Layer, ...], new_layers: list[str]) -> None:
         if not layers:
@@ -369,6 +372,11 @@ def _inspect(upload: Path) -> ArtifactInfo:
 
 def _of_upload(error: InvalidInputError, upload: Path) -> InvalidInputError:
     return InvalidInputError(error.message.replace(str(upload), "the artifact"))
+
+
+def _input_schema(info: ArtifactInfo) -> str | None:
+    document = None if info.manifest is None else info.manifest.get("inputSchema")
+    return json.dumps(document) if isinstance(document, dict) else None
 
 
 async def _blocks(content: bytes | AsyncIterable[bytes]) -> AsyncIterator[bytes]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from runtara_sdk.artifact.inspection import ArtifactKind
+from runtara_sdk.resource_limits import UNLIMITED, ResourceLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class Image:
         tenant_id: owner.
         name: unique within the tenant.
         description: free text.
-        runner_type: what is to run it.
+        runner_type: what an original client says of its runner; nothing is decided by it.
         metadata: free JSON object.
         version: 1, 2, ...; the same content has the same version.
         digest: SHA-256 of the artifact, hexadecimal.
@@ -32,6 +33,8 @@ class Image:
         signature: Ed25519, of the digest; None when none came with it.
         version_created_at_ms: first registration of this version.
         last_used_at_ms: last registration or start of this version, as of an hour or less before.
+        limits: bounds of its launches, where a start says nothing else.
+        runner: name of the runner that must launch it; None leaves it to the environment.
     """
 
     image_id: str
@@ -51,11 +54,21 @@ class Image:
     signature: bytes | None = None
     version_created_at_ms: int = 0
     last_used_at_ms: int = 0
+    limits: ResourceLimits = UNLIMITED
+    runner: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageKey:
+    """The place of an image in a list: when it was registered first, then its id."""
+
+    created_at_ms: int
+    image_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class ImagePage:
-    """A page of images, newest first, and the number of all that match."""
+    """A page of images, newest first, and the number of all that match; behind a key they are not counted: 0."""
 
     images: tuple[Image, ...]
     total_count: int

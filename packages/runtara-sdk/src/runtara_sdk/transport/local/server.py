@@ -171,14 +171,14 @@ async def serve_local(
         settings: bounds; address and port are not used.
         path: of the socket, in a directory of its own.
         users: ids of the users whose processes may connect; root and the own one when left out.
-        for_guests: a server of root serves programs in containers, too. They are given the socket by a mount; nobody
-            else comes past the directory of the socket.
+        for_guests: programs in containers are served, too. They are given `guest_directory` by a mount; nobody else
+            comes past the directory of the socket. A server of root admits the users of containers.
 
     Raises `ConfigurationError` when the path cannot be used.
     """
     _allow_descriptors(settings.max_connections)
     admits_guests = for_guests and os.geteuid() == 0
-    socket_file = await asyncio.to_thread(SocketFile.create, path, is_open=admits_guests)
+    socket_file = await asyncio.to_thread(SocketFile.create, path, is_open=admits_guests, for_guests=for_guests)
     trusted = own_and_root() if users is None else users
     server = LocalServer(handler, settings, socket_file, trusted, admits_guests=admits_guests)
     server.start()
