@@ -89,6 +89,16 @@ class Platform:
         env = {**self._env, "DATA_DIR": str(other), "RUNTARA_ENV_QUIC_PORT": str(self._other_port)}
         return await self._start("environment", env)
 
+    def spawn_environment(self, log_name: str, variables: dict[str, str]) -> Daemon:
+        """Start a further environment with variables of its own; it may not serve yet."""
+        argv = [str(SCRIPTS / "runtara-environment")]
+        if self.lease_ms != 30_000:
+            argv = [sys.executable, str(Path(__file__).with_name("doomed_daemon.py")), "environment"]
+            argv += ["--lease-ms", str(self.lease_ms)]
+        daemon = Daemon(argv, self.directory / log_name, {**self._env, **variables})
+        self._daemons.append(daemon)
+        return daemon
+
     async def ensure_running(self) -> None:
         """Both daemons, alive and not doomed, whatever a test before has left."""
         if self.core is None or not self.core.is_alive:
@@ -227,7 +237,7 @@ class Platform:
 
     def guest(self, instance_id: str) -> Guest | None:
         """The processes of the newest launch, as its files name them."""
-        launches = sorted(self.directory.glob(f"*/{TENANT}/runs/{instance_id}/launch-*"), key=launch_epoch)
+        launches = sorted(self.directory.glob(f"*/*/runs/{instance_id}/launch-*"), key=launch_epoch)
         return next((guest for launch in reversed(launches) if (guest := guest_of(launch)) is not None), None)
 
     async def running_guest(self, instance_id: str, *, above_epoch: int = 0) -> Guest:
@@ -326,7 +336,7 @@ class Platform:
         """End what is left: the daemons, then the launches that the folder names."""
         for daemon in self._daemons:
             daemon.kill()
-        for path in self.directory.glob(f"*/{TENANT}/runs/*"):
+        for path in self.directory.glob("*/*/runs/*"):
             guest = self.guest(path.name)
             if guest is not None:
                 guest.kill_shim()

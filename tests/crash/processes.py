@@ -97,6 +97,21 @@ class Daemon:
         await eventually(ended, "the death of a daemon", details=self.said)
         assert self._process.returncode == -signal.SIGKILL, self.said()
 
+    def send(self, number: signal.Signals) -> None:
+        """A signal to the daemon alone."""
+        self._process.send_signal(number)
+
+    async def exit_code(self) -> int:
+        """The code with which it ends, once it does."""
+
+        async def ended() -> bool:
+            return self._process.poll() is not None
+
+        await eventually(ended, "the end of a daemon", details=self.said)
+        code = self._process.returncode
+        assert code is not None
+        return int(code)
+
     def kill(self) -> None:
         """SIGKILL, as a crash."""
         self._process.kill()

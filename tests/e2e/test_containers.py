@@ -9,17 +9,24 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+from runtara_environment.runner import MEBIBYTE
 from runtara_environment.runners.oci.runner import guest_user
 from runtara_environment.testing.runner_suite import until
+from runtara_sdk.errors import InvalidInputError
+from runtara_sdk.management import ResourceLimits
 from runtara_sdk.transport.address import format_local_address
 from runtara_sdk.transport.places import CORE_SOCKET, socket_path
 
 from tests.containers import container_runtime as container_runtime
 
 BATCH = Path(__file__).parents[2] / "examples" / "durable_batch.py"
+BOUNDED = Path(__file__).parent / "fixtures" / "bounded_program.py"
 WAIT_SECONDS = 60
 
 TOTAL = {
@@ -195,6 +202,59 @@ async def test_the_next_daemons_settle_what_a_wipe_of_all_processes_has_left(
     assert product.processes() == {}
     assert list((product.data_dir / "bundles").iterdir()) == []
     assert str(product.data_dir) not in Path("/proc/mounts").read_text()
+
+
+async def test_image_and_start_choose_the_runner_and_the_limits(sqlite_daemons, product, container_runtime) -> None:
+    core = format_local_address(socket_path(product.data_dir, CORE_SOCKET))
+    daemons = sqlite_daemons(
+        RUNTARA_OCI_RUNTIME=container_runtime,
+        RUNTARA_RUNNER="native",
+        RUNTARA_CORE_ADDR=core,
+        RUNTARA_MAX_MEMORY_BYTES=str(256 * MEBIBYTE),
+        RUNTARA_DEFAULT_TMP_BYTES=str(8 * MEBIBYTE),
+    )
+    async with daemons.sdk() as sdk:
+        limits = ResourceLimits(memory_bytes=64 * MEBIBYTE, cpu_cores=2, open_files=200)
+        image = await sdk.register_image_stream("demo", "bounded", BOUNDED, runner="oci", limits=limits)
+        plain = await sdk.register_image_stream("demo", "plain", BOUNDED)
+        assert (await sdk.get_image(image.image_id, "demo")).limits == limits
+
+        more = ResourceLimits(open_files=300)
+        bounded = await sdk.start_instance(image.image_id, "demo", input_envelope={"eat": False}, limits=more)
+        eating = await sdk.start_instance(image.image_id, "demo", input_envelope={"eat": True})
+        free = await sdk.start_instance(plain.image_id, "demo", input_envelope={"eat": False})
+        for refused, message in (
+            (ResourceLimits(memory_bytes=512 * MEBIBYTE), "allows at most 256 MiB"),
+            (ResourceLimits(cpu_cores=1), "the runner native cannot: needs a cgroup"),
+        ):
+            with pytest.raises(InvalidInputError, match=message):
+                await sdk.start_instance(plain.image_id, "demo", limits=refused)
+
+        ended = await sdk.wait_for_completion(bounded.instance_id, poll_interval=0.05, timeout=WAIT_SECONDS)
+        assert ended.output == {"in_container": True, "open_files": 300, "tmp_bytes": 8 * MEBIBYTE}
+        assert (ended.runner, ended.limits) == ("oci", more.over(limits))
+        unbounded = await sdk.wait_for_completion(free.instance_id, poll_interval=0.05, timeout=WAIT_SECONDS)
+        assert not unbounded.output["in_container"]
+        assert (unbounded.runner, unbounded.limits) == (None, ResourceLimits())
+        # The instance ends with its event; what its process has used comes with its exit.
+        for instance_id in (bounded.instance_id, free.instance_id):
+            used = await answer_that(partial(sdk.get_instance_status, instance_id), lambda info: info.cpu_usage_usec)
+            assert 5 * MEBIBYTE < used.memory_peak_bytes <= 64 * MEBIBYTE
+
+        starved = await answer_that(lambda: sdk.get_instance_status(eating.instance_id), lambda info: info.stderr)
+        assert starved.stderr.endswith(
+            "it needed more memory than 64 MiB: start it with a larger limit "
+            "(runtara-ctl start --memory), or register its image with one and fork it"
+        )
+        assert 50 * MEBIBYTE < starved.memory_peak_bytes <= 65 * MEBIBYTE
+        await sdk.cancel_instance(eating.instance_id)
+
+
+async def answer_that(ask: Callable[[], Awaitable[Any]], holds: Callable[[Any], object]) -> Any:
+    async with asyncio.timeout(WAIT_SECONDS):
+        while not holds(answer := await ask()):
+            await asyncio.sleep(0.05)
+        return answer
 
 
 def programs_of(user: int, product) -> list[int]:

@@ -59,11 +59,12 @@ class Limits:
     """Bounds of one launch; None means the runner's default, which may be no bound.
 
     Attributes:
-        memory_bytes: memory of the program.
+        memory_bytes: memory of the program; a runner without containers bounds that of each process.
         cpu_cores: processor time per wall-clock time, 0.5 = half a core.
-        processes: processes and threads at once.
+        processes: processes and threads at once; a runner without containers counts all of the program's user.
         file_size_bytes: size of any one file that the program writes.
         open_files: open file descriptors per process.
+        tmp_bytes: size of `/tmp`, where the program has one of its own.
         output_bytes: what is kept of stdout and of stderr each; older output goes first.
     """
 
@@ -72,6 +73,7 @@ class Limits:
     processes: int | None = None
     file_size_bytes: int | None = None
     open_files: int | None = None
+    tmp_bytes: int | None = None
     output_bytes: int = DEFAULT_OUTPUT_BYTES
 
 
@@ -163,14 +165,30 @@ class RunnerProbe:
 
     Attributes:
         available: it can launch at all; `reason` says why not.
-        capabilities: by name: `memory_limit`, `cpu_limit`, `process_limit`, `network_pasta`, `network_none`, ...
-        isolation: a word or two shown wherever the runner is shown (`none`, `container`).
+        capabilities: by name: `memory_limit`, `cpu_limit`, `process_limit`, `file_size_limit`, `open_files_limit`,
+            `tmp_limit`, `network_host`, `network_none`, `network_pasta`, ... What is not there is not offered.
+        isolation: what keeps programs from the host and from each other, shown wherever the runner is shown. It begins
+            with `none`, with `user` where programs run as users of their own, or with `container`; details may follow
+            behind a comma.
     """
 
     available: bool
     isolation: str
     capabilities: Mapping[str, Capability] = field(default_factory=dict)
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerHost:
+    """What an environment tells a runner of itself, before it asks for anything.
+
+    Attributes:
+        data_directory: where run directories, artifacts and core's socket are; absolute, and there already.
+        trusts_programs: the programs are the operator's own, as with `runtara run`: they may do what the operator may.
+    """
+
+    data_directory: Path
+    trusts_programs: bool = False
 
 
 class LaunchedProcess(ABC):
@@ -198,9 +216,18 @@ class LaunchedProcess(ABC):
 
 
 class Runner(ABC):
-    """Starts programs and finds them again."""
+    """Starts programs and finds them again.
+
+    Attributes:
+        runner_type: its name, by which settings and images choose it.
+        default_limits: the bounds of a launch whose `Limits` name none.
+    """
 
     runner_type: ClassVar[str]
+    default_limits: ClassVar[Limits] = Limits()
+
+    def prepare(self, host: RunnerHost) -> None:  # noqa: B027 - most runners need not know
+        """Hear of the environment that launches, once and before `probe`; never called where there is none."""
 
     @abstractmethod
     async def probe(self) -> RunnerProbe:

@@ -6,10 +6,16 @@ touches neither shim nor program, and a restarted daemon learns everything from 
 * `shim.json`  who owns the launch (pid, start time, boot id, epoch; later the program's pid and start time). It is
   made with `link`, which fails when it exists: of a shim and a daemon that gives the launch up, exactly one wins.
 * `stdout.log`, `stderr.log`  opened by the program itself in append mode. The shim keeps them bounded: beyond half of
-  the limit the newest part moves to `NAME.1` and the file is emptied. A pipe would bound them exactly, but would
-  block a noisy program, cost a copy of every byte and lose the last words; RLIMIT_FSIZE would break the program.
+  the limit the newest part moves to `NAME.1` and the file is emptied. The first line of `NAME.1` says how much of the
+  stream lies before `NAME`; while output moves, `NAME.1.tmp` tells readers to wait. A pipe would bound them exactly,
+  but would block a noisy program, cost a copy of every byte and lose the last words; RLIMIT_FSIZE would break the
+  program.
 * `exit.json`  how it ended, by write + fsync + rename. Its blocks are reserved before the claim, as are those of the
   claim's second writing: a full disk refuses a launch, but swallows no exit of a program that was started.
+
+Where the program has a user of its own, the shim keeps the daemon's: the program can neither signal nor trace it, nor
+reach the launch directory, so that nobody but the shim says how the program ended. The program becomes that user after
+all that needs rights, and gets no rights back.
 
 States: claimed -> program running -> program dead -> descendants dead -> exit file -> gone. SIGTERM is forwarded to
 the program's group, SIGUSR1 kills everything at once. As a subreaper the shim also inherits what the program tried to
@@ -43,6 +49,8 @@ CLAIM_FILE = "shim.json"
 EXIT_FILE = "exit.json"
 OUTPUT_FILES = ("stdout.log", "stderr.log")
 ROTATED_SUFFIX = ".1"
+HEADER_BYTES = 21
+"""Of the first line of a file with moved output: twenty digits."""
 
 KILL_SIGNAL = signal.SIGUSR1
 WATCHED_SIGNALS = frozenset({signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD, signal.SIGINT, signal.SIGHUP})
@@ -50,7 +58,10 @@ WATCHED_SIGNALS = frozenset({signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD, sig
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
+_KEYCTL = {"x86_64": 250, "aarch64": 219}  # numbers of the system call
+_KEYCTL_JOIN_SESSION_KEYRING = 1
 
+_DESCRIPTORS = 1 << 20
 _RESERVED_BYTES = 512
 _LOG_CHECK_MIN_SECONDS = 0.25
 _LOG_CHECK_MAX_SECONDS = 4.0
@@ -137,6 +148,7 @@ class _OutputFiles:
         self._paths = [f"{directory}/{name}" for name in OUTPUT_FILES]
         self._half = max(1, limit_bytes // 2)
         self._sizes = [0 for _ in self._paths]
+        self._moved = dict.fromkeys(self._paths, 0)
         self._pause = _LOG_CHECK_MIN_SECONDS
         self.next_check = time.monotonic() + self._pause
 
@@ -156,29 +168,46 @@ class _OutputFiles:
             size = os.fstat(descriptor).st_size
             if size <= self._half:
                 return size
+            temporary = path + ROTATED_SUFFIX + ".tmp"
             try:
-                self._keep_tail(descriptor, size, path)
+                self._keep_tail(descriptor, size, path, temporary)
             finally:  # the bound holds even when the tail cannot be kept
                 os.ftruncate(descriptor, 0)
+                os.rename(temporary, path + ROTATED_SUFFIX)
         except OSError:
             pass
         finally:
             os.close(descriptor)
         return 0
 
-    def _keep_tail(self, source: int, size: int, path: str) -> None:
-        temporary = path + ROTATED_SUFFIX + ".tmp"
+    def _keep_tail(self, source: int, size: int, path: str, temporary: str) -> None:
         target = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            offset = size - self._half
-            while offset < size:
-                copied = os.sendfile(target, source, offset, size - offset)
+            os.write(target, b"%020d\n" % 0)
+            # Until nothing more comes: what is written between the last copy and the emptying is lost.
+            offset = size - self._half + self._half // 4
+            end = offset + self._half
+            while offset < end:
+                copied = os.sendfile(target, source, offset, end - offset)
                 if copied == 0:
                     break
                 offset += copied
+            self._moved[path] += offset
+            os.pwrite(target, b"%020d\n" % self._moved[path], 0)
         finally:
             os.close(target)
-        os.rename(temporary, path + ROTATED_SUFFIX)
+
+
+def _become_user(user: int, group: int, libc: ctypes.CDLL) -> None:
+    """Give up every right of the daemon's user for good."""
+    for number in (1, 2):
+        os.fchown(number, user, group)  # so that the program can open /dev/stdout
+    keyctl = _KEYCTL.get(os.uname().machine)
+    if keyctl is not None:  # the keys of the daemon's session would stay within reach
+        libc.syscall(keyctl, _KEYCTL_JOIN_SESSION_KEYRING, None)
+    os.setgroups([])
+    os.setresgid(group, group, group)
+    os.setresuid(user, user, user)  # takes all capabilities, too
 
 
 def _become_program(spec: Spec, libc: ctypes.CDLL, shim_pid: int, status_file: int) -> NoReturn:
@@ -186,19 +215,26 @@ def _become_program(spec: Spec, libc: ctypes.CDLL, shim_pid: int, status_file: i
     stage = 0
     try:
         os.setsid()
-        libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)  # a set-uid program would also lose the next setting
-        libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-        if os.getppid() != shim_pid:
-            os._exit(_LOST_RACE_STATUS)
         stage = 1
         os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
         for number, name in enumerate(OUTPUT_FILES, start=1):
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
             os.dup2(os.open(f"{spec['launch_directory']}/{name}", flags, 0o600), number)
-        os.chdir(spec["working_directory"])
         stage = 2
         for number, value in spec["rlimits"]:
             resource.setrlimit(number, (value, value))
+        stage = 4
+        if spec["user"] is not None:
+            user, group = spec["user"]
+            _become_user(user, group, libc)
+        stage = 0
+        libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)  # a set-uid program would also lose the next setting
+        libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)  # which a change of the user takes back
+        if os.getppid() != shim_pid:
+            os._exit(_LOST_RACE_STATUS)
+        stage = 1
+        os.chdir(spec["working_directory"])
+        stage = 2
         for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and exec would pass that on
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -333,7 +369,7 @@ def main() -> NoReturn:
     """Entry point; the spec file is removed once read because it holds the program's environment."""
     signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED_SIGNALS)
     os.umask(0o077)
-    os.closerange(3, 1024)
+    os.closerange(3, _DESCRIPTORS)
     with open(sys.argv[1], "rb") as file:
         spec = marshal.loads(file.read())  # noqa: S302 - written by our own daemon for us alone
     os.unlink(sys.argv[1])

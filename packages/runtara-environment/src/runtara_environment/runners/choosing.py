@@ -5,26 +5,29 @@ from __future__ import annotations
 from runtara_sdk.errors import ConfigurationError
 from runtara_sdk.transport.address import is_local
 
-from runtara_environment.runner import NetworkMode, Runner, RunnerProbe
+from runtara_environment.runner import NetworkMode, Runner, RunnerHost, RunnerProbe
 from runtara_environment.runners.loading import LoadedRunners
 
 _CONTAINERS_FIRST = ("oci", "native")
 _PROCESSES_FIRST = ("native", "oci")
 
 
-async def choose_runner(name: str, runners: LoadedRunners, *, prefer_containers: bool) -> tuple[Runner, RunnerProbe]:
+async def choose_runner(
+    name: str, runners: LoadedRunners, *, prefer_containers: bool, host: RunnerHost | None = None
+) -> tuple[Runner, RunnerProbe]:
     """The runner `name` and its probe; `auto` takes the first of containers and plain processes that works.
 
     Args:
         name: the type of an installed runner, or `auto`.
         runners: what is installed.
         prefer_containers: `auto` looks at containers first.
+        host: what a runner is told before it is probed.
 
     Raises `ConfigurationError` with the probe's reason; a runner asked for by name is never replaced by another.
     """
     if name != "auto":
         runner = runners.get(name)
-        probe = await _probe(runner)
+        probe = await _probe(runner, host)
         if not probe.available:
             raise ConfigurationError(f"runner {name} does not work on this machine: {probe.reason}")
         return runner, probe
@@ -33,7 +36,7 @@ async def choose_runner(name: str, runners: LoadedRunners, *, prefer_containers:
         if candidate not in runners.runners:
             continue
         runner = runners.runners[candidate]
-        probe = await _probe(runner)
+        probe = await _probe(runner, host)
         if probe.available:
             return runner, probe
         reasons.append(f"{candidate}: {probe.reason}")
@@ -68,9 +71,11 @@ def _offers(probe: RunnerProbe, mode: NetworkMode) -> bool:
     return capability is not None and capability.available
 
 
-async def _probe(runner: Runner) -> RunnerProbe:
+async def _probe(runner: Runner, host: RunnerHost | None) -> RunnerProbe:
     """The answer of a runner; one whose probe fails, which is a fault of its plugin, does not work here."""
     try:
+        if host is not None:
+            runner.prepare(host)
         return await runner.probe()
     except ConfigurationError:
         raise  # a variable of the runner, which the operator has set

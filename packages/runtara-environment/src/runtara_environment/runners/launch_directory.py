@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import marshal
 import os
 import re
 import resource
-import shutil
+import stat
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from runtara_core.guest_users import GuestUser
+
 from runtara_environment import shim
+from runtara_environment.logs.output_files import read_tail
 from runtara_environment.runner import LaunchSpec, ProcessExit
 from runtara_environment.runners.process_identity import ProcessIdentity
+from runtara_environment.tree_removal import remove_tree
 
 KEPT_LAUNCHES = 5
 """How many launch directories of an instance stay, for people to look at."""
 
 _NAME = re.compile(r"launch-(\d+)")
-_FAILED_STAGES = ("prepare", "use the run directory of", "set the limits of", "execute")
+_FAILED_STAGES = ("prepare", "use the run directory of", "set the limits of", "execute", "change to the user of")
 _EXECUTE_STAGE = 3
 _NEVER_EXECUTABLE = frozenset(
     {
@@ -70,14 +75,18 @@ class LaunchDirectory:
         self.run_directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path.mkdir(mode=0o700)
 
-    def write_spec(self, spec: LaunchSpec) -> Path:
-        """Write what the shim reads and then removes; readable by the owner alone, for it holds the environment."""
+    def write_spec(self, spec: LaunchSpec, user: GuestUser | None = None) -> Path:
+        """Write what the shim reads and then removes; readable by the owner alone, for it holds the environment.
+
+        The program becomes `user`; without one it keeps the user of the shim.
+        """
         limits = spec.limits
         rlimits = [(resource.RLIMIT_CORE, 0)]
         for number, value in (
             (resource.RLIMIT_DATA, limits.memory_bytes),
             (resource.RLIMIT_FSIZE, limits.file_size_bytes),
             (resource.RLIMIT_NOFILE, limits.open_files),
+            (resource.RLIMIT_NPROC, limits.processes),
         ):
             if value is not None:
                 rlimits.append((number, value))
@@ -88,6 +97,7 @@ class LaunchDirectory:
             "argv": list(spec.argv),
             "environment": dict(spec.environment),
             "rlimits": rlimits,
+            "user": None if user is None else (user.user_id, user.group_id),
             "output_bytes": limits.output_bytes,
             "timeout_seconds": spec.timeout_seconds,
             "kill_grace_seconds": spec.kill_grace_seconds,
@@ -98,6 +108,12 @@ class LaunchDirectory:
             file.write(marshal.dumps(data))
         return path
 
+    def require_own(self) -> None:
+        """Raise OSError unless the directory is this user's, which no program can change any more then."""
+        status = self.path.lstat()
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+            raise PermissionError(errno.EPERM, "a program has put something in the place of a launch", str(self.path))
+
     def read_claim(self) -> Claim | None:
         """Who owns the launch; None while nobody does."""
         data = self._read_json(shim.CLAIM_FILE)
@@ -106,8 +122,12 @@ class LaunchDirectory:
         return Claim(_identity(data, ""), _identity(data, "child_"))
 
     def give_up(self) -> bool:
-        """Make sure that no shim starts this launch any more; False when one has claimed it already."""
+        """Make sure that no shim starts this launch any more; False when one has claimed it already.
+
+        Raises OSError when something else than a directory of this user is in its place.
+        """
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.require_own()
         return shim.claim(str(self.path), json.dumps({"epoch": self.epoch, "abandoned": True}))
 
     def read_exit(self, program: str = "the program") -> ProcessExit | None:
@@ -122,11 +142,9 @@ class LaunchDirectory:
 
     def read_tail(self, name: str, limit_bytes: int) -> str:
         """The last bytes of an output file, across its rotation."""
-        path = self.path / name
-        tail = _last_bytes(path, limit_bytes)
-        if len(tail) < limit_bytes:
-            tail = _last_bytes(path.with_name(path.name + shim.ROTATED_SUFFIX), limit_bytes - len(tail)) + tail
-        return tail.decode("utf-8", errors="replace")
+        return read_tail(self.run_directory, self.epoch, name.removesuffix(".log"), limit_bytes).decode(
+            "utf-8", errors="replace"
+        )
 
     def _read_json(self, name: str) -> dict[str, Any] | None:
         try:
@@ -147,7 +165,8 @@ def old_launches(run_directory: Path) -> list[int]:
 def remove_launches(run_directory: Path, epochs: Collection[int]) -> None:
     """Remove launch directories; what cannot be removed stays."""
     for epoch in epochs:
-        shutil.rmtree(LaunchDirectory(run_directory, epoch).path, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            remove_tree(LaunchDirectory(run_directory, epoch).path)
 
 
 def failed_start(stage: int, number: int, program: str) -> ProcessExit:
@@ -156,11 +175,16 @@ def failed_start(stage: int, number: int, program: str) -> ProcessExit:
     reason = os.strerror(number)
     if executing and number == errno.ENOENT and Path(program).exists():
         reason = "its interpreter does not exist"
+    permanent = executing and number in _NEVER_EXECUTABLE
+    if executing and number == errno.EACCES and os.access(program, os.X_OK):
+        # The host's fault, which its operator can mend.
+        reason = "the user that it runs as cannot reach it: see RUNTARA_NATIVE_USER and the modes of its directories"
+        permanent = False
     return ProcessExit(
         None,
         started=False,
         error=f"cannot {_FAILED_STAGES[stage]} {program}: {reason}",
-        permanent=executing and number in _NEVER_EXECUTABLE,
+        permanent=permanent,
     )
 
 
@@ -180,13 +204,3 @@ def _identity(data: dict[str, Any], prefix: str) -> ProcessIdentity | None:
     if not isinstance(pid, int) or not isinstance(start_time, int):
         return None
     return ProcessIdentity(pid, start_time, str(data.get("boot_id", "")))
-
-
-def _last_bytes(path: Path, limit_bytes: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            file.seek(max(0, size - limit_bytes))
-            return file.read(limit_bytes)
-    except OSError:
-        return b""

@@ -1,4 +1,7 @@
-"""Programs as plain processes of the daemon's user: rlimits and a session of their own, no isolation.
+"""Programs as plain processes: a session and limits of their own, and a user of their own where the daemon is root.
+
+Without such a user there is no isolation: a program may read and kill whatever the daemon may. With one it reaches its
+run directory, what everybody may read, and the network. See `guest_user_choice` for when there is one.
 
 Every launch is owned by a shim process (see `runtara_environment.shim`), never by the daemon. A launch of this daemon
 and one adopted from an earlier daemon are the same thing: wait for the shim's end on a pidfd, then read the exit file.
@@ -12,10 +15,12 @@ import os
 import signal
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from runtara_sdk.errors import InvalidInputError
+from runtara_core.guest_users import GuestUser, GuestUsers
+from runtara_sdk.errors import ConfigurationError, InvalidInputError
 
 from runtara_environment import shim
 from runtara_environment.hookspecs import hookimpl
@@ -25,23 +30,32 @@ from runtara_environment.runner import (
     LaunchedProcess,
     LaunchError,
     LaunchSpec,
+    Limits,
     NetworkMode,
     ProcessExit,
     Runner,
+    RunnerHost,
     RunnerProbe,
     StopError,
 )
+from runtara_environment.runners.guest_user_choice import UnusableUserError, choose_users
 from runtara_environment.runners.launch_directory import LaunchDirectory
 from runtara_environment.runners.leftovers import kill_leftovers
 from runtara_environment.runners.process_identity import ProcessHandle, ProcessIdentity, current_boot_id
+from runtara_environment.runners.run_directory_access import admit, remove_foreign
 
 _SHIM_LOG = "shim.log"
 _KILL_TIMEOUT_SECONDS = 10.0
 _FORCE_TIMEOUT_SECONDS = 5.0
 
+_DEFAULT_OPEN_FILES = 4_096
+_DEFAULT_PROCESSES = 4_096
+"""Of a program with a user of its own: stops a fork bomb before it takes the host's process numbers."""
+
 _UNAVAILABLE = {
     "cpu_limit": "needs a cgroup: use a container runner",
-    "process_limit": "RLIMIT_NPROC counts all processes of the user: use a container runner",
+    "process_limit": "it would count the daemon's own processes: use a container runner, or RUNTARA_NATIVE_USER",
+    "tmp_limit": "the program shares the host's /tmp: use a container runner",
     "network_pasta": "the program shares the host's network: use a container runner",
     "network_none": "the program shares the host's network: use a container runner",
 }
@@ -137,25 +151,53 @@ class NativeProcess(LaunchedProcess):
 
 
 class NativeRunner(Runner):
-    """Runs programs as plain processes."""
+    """Runs programs as plain processes.
+
+    Args:
+        for_guests: False when the programs are parts of another runner: these run as the daemon's user, without limits
+            that nobody asked for.
+    """
 
     runner_type: ClassVar[str] = "native"
+
+    def __init__(self, *, for_guests: bool = True) -> None:
+        self._for_guests = for_guests
+        self._host: RunnerHost | None = None
+        self._users: GuestUsers | None = None
+        self._has_chosen = not for_guests
+
+    def prepare(self, host: RunnerHost) -> None:
+        self._host = host
 
     async def probe(self) -> RunnerProbe:
         if sys.platform != "linux":
             return RunnerProbe(False, "none", reason=f"needs Linux, this is {sys.platform}")
         if not sys.executable:
             return RunnerProbe(False, "none", reason="the path of the Python interpreter is not known")
+        try:
+            users = await self._choose_users()
+        except (UnusableUserError, ConfigurationError) as error:
+            return RunnerProbe(False, "user", reason=str(error))
         capabilities = {name: Capability(False, reason) for name, reason in _UNAVAILABLE.items()}
         for name in ("memory_limit", "file_size_limit", "open_files_limit", "network_host"):
             capabilities[name] = Capability(True)
-        return RunnerProbe(True, "none", capabilities)
+        if users is None:
+            return RunnerProbe(True, "none", capabilities)
+        capabilities["process_limit"] = Capability(True, "counts all processes of the program's user")
+        return RunnerProbe(True, f"user, {users.label}", capabilities)
 
     async def launch(self, spec: LaunchSpec) -> LaunchedProcess:
-        _check(spec)
+        try:
+            users = await self._choose_users()
+        except (UnusableUserError, ConfigurationError) as error:
+            raise LaunchError(f"the native runner cannot launch: {error}", permanent=False) from error
+        user = None if users is None else users.of_tenant(spec.tenant_id)
+        _check(spec, user)
+        if self._for_guests:
+            spec = replace(spec, limits=_with_defaults(spec.limits, user))
         directory = LaunchDirectory(spec.run_directory, spec.epoch)
         try:
-            pid = await asyncio.to_thread(_spawn_shim, directory, spec)
+            pid = await asyncio.to_thread(_spawn_shim, directory, spec, user)
         except FileExistsError as error:
             raise LaunchError(
                 f"{error.filename} exists: epoch {spec.epoch} was launched before", permanent=True
@@ -179,8 +221,15 @@ class NativeRunner(Runner):
         program = str(state.get("program", "the program"))
         return await asyncio.to_thread(_find, directory, identity, program)
 
+    async def _choose_users(self) -> GuestUsers | None:
+        if not self._has_chosen:
+            self._users = await asyncio.to_thread(choose_users, self._host)
+            self._has_chosen = True
+        return self._users
+
 
 def _find(directory: LaunchDirectory, identity: ProcessIdentity | None, program: str) -> NativeProcess | None:
+    remove_foreign(directory.path)
     handle = None if identity is None else ProcessHandle.open(identity)
     if handle is not None or directory.read_exit() is not None:
         return NativeProcess(directory, identity, handle, program)
@@ -195,9 +244,12 @@ def _find(directory: LaunchDirectory, identity: ProcessIdentity | None, program:
     return NativeProcess(directory, identity, handle, program)
 
 
-def _spawn_shim(directory: LaunchDirectory, spec: LaunchSpec) -> int:
+def _spawn_shim(directory: LaunchDirectory, spec: LaunchSpec, user: GuestUser | None) -> int:
+    remove_foreign(directory.path)
     directory.create()
-    spec_path = directory.write_spec(spec)
+    if user is not None:
+        admit(spec.run_directory, user)
+    spec_path = directory.write_spec(spec, user)
     log = directory.path / _SHIM_LOG
     # The loader path lets an interpreter outside the system's folders start; the program never sees it.
     environment = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
@@ -216,18 +268,26 @@ def _spawn_shim(directory: LaunchDirectory, spec: LaunchSpec) -> int:
     )
 
 
-def _check(spec: LaunchSpec) -> None:
-    problem = next(_problems(spec), None)
+def _with_defaults(limits: Limits, user: GuestUser | None) -> Limits:
+    """The limits of a launch, with those that nobody gave."""
+    processes = limits.processes or (None if user is None else _DEFAULT_PROCESSES)
+    return replace(limits, open_files=limits.open_files or _DEFAULT_OPEN_FILES, processes=processes)
+
+
+def _check(spec: LaunchSpec, user: GuestUser | None) -> None:
+    problem = next(_problems(spec, user), None)
     if problem is not None:
         raise LaunchError(f"the native runner cannot launch {spec.instance_id}: {problem}", permanent=True)
 
 
-def _problems(spec: LaunchSpec) -> Iterator[str]:
+def _problems(spec: LaunchSpec, user: GuestUser | None) -> Iterator[str]:
     yield from spec.malformed()
     if spec.limits.cpu_cores is not None:
         yield f"cpu limit: {_UNAVAILABLE['cpu_limit']}"
-    if spec.limits.processes is not None:
+    if spec.limits.processes is not None and user is None:
         yield f"process limit: {_UNAVAILABLE['process_limit']}"
+    if spec.limits.tmp_bytes is not None:
+        yield f"limit of /tmp: {_UNAVAILABLE['tmp_limit']}"
     if spec.network is not NetworkMode.HOST:
         yield f"network {spec.network}: {_UNAVAILABLE['network_none']}"
 

@@ -25,10 +25,10 @@ GUEST_ID = 1000
 DEFAULT_MEMORY_BYTES = 512 * MEBIBYTE
 DEFAULT_CPU_CORES = 0.5
 DEFAULT_PROCESSES = 512
+DEFAULT_TMP_BYTES = 64 * MEBIBYTE
 INIT_PATH = Path("/run/runtara/container_init.py")
 
 _CPU_PERIOD_USEC = 100_000
-_TEMPORARY_BYTES = 64 * MEBIBYTE
 _SHARED_MEMORY_BYTES = 16 * MEBIBYTE
 _DEVICE_BYTES = 64 * 1024
 _CAPABILITY_SETS = ("bounding", "effective", "inheritable", "permitted", "ambient")
@@ -83,6 +83,7 @@ class Container:
         memory_bytes: bound of memory.
         cpu_cores: bound of processor time per wall-clock time.
         processes: bound of processes and threads.
+        tmp_bytes: size of /tmp.
         limits_swap: whether the kernel can be told that swap is no further memory.
     """
 
@@ -103,6 +104,7 @@ class Container:
     memory_bytes: int = DEFAULT_MEMORY_BYTES
     cpu_cores: float = DEFAULT_CPU_CORES
     processes: int = DEFAULT_PROCESSES
+    tmp_bytes: int = DEFAULT_TMP_BYTES
     limits_swap: bool = True
     environment: dict[str, str] = field(default_factory=lambda: {"PATH": "/usr/bin:/bin"})
 
@@ -183,7 +185,7 @@ def _mounts(container: Container) -> list[dict[str, Any]]:
         _mount("/proc", "proc", "nosuid", "nodev", "noexec", "hidepid=2"),
         _mount("/dev", "tmpfs", "nosuid", "noexec", "strictatime", "mode=755", f"size={_DEVICE_BYTES}"),
         _mount("/dev/shm", "tmpfs", "nosuid", "nodev", "noexec", "mode=1777", f"size={_SHARED_MEMORY_BYTES}"),  # noqa: S108
-        _mount("/tmp", "tmpfs", "nosuid", "nodev", "mode=1777", f"size={_TEMPORARY_BYTES}"),  # noqa: S108
+        _mount("/tmp", "tmpfs", "nosuid", "nodev", "mode=1777", f"size={container.tmp_bytes}"),  # noqa: S108
         _bind(container.init, INIT_PATH, "ro", "noexec"),
         _bind(container.run_directory, container.run_directory, "rw"),
         *(_bind(path, path, "ro") for path in (*container.host.mounted, *container.files)),

@@ -20,10 +20,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+from runtara_core.guest_users import GuestUsers
 from runtara_sdk.errors import ConfigurationError
 from runtara_sdk.settings import EnvironmentReader
 from runtara_sdk.transport.local import guest_directory
-from runtara_sdk.transport.local.peer import GUEST_USERS
 
 from runtara_environment.hookspecs import hookimpl
 from runtara_environment.runner import (
@@ -44,6 +44,7 @@ from runtara_environment.runners.oci.bundle import (
     DEFAULT_CPU_CORES,
     DEFAULT_MEMORY_BYTES,
     DEFAULT_PROCESSES,
+    DEFAULT_TMP_BYTES,
     INIT_PATH,
     Container,
     write_bundle,
@@ -65,8 +66,8 @@ from runtara_environment.runners.oci.pasta import (
     forwarded_port,
     try_pasta,
 )
-from runtara_environment.runners.oci.run_directory_access import admit, remove_foreign
 from runtara_environment.runners.oci.runtime import Runtime, find_runtimes, runtime_environment
+from runtara_environment.runners.run_directory_access import admit, remove_foreign
 
 _logger = logging.getLogger(__name__)
 
@@ -109,6 +110,13 @@ class OciRunner(Runner):
     """Runs programs in containers."""
 
     runner_type: ClassVar[str] = "oci"
+    default_limits: ClassVar[Limits] = Limits(
+        memory_bytes=DEFAULT_MEMORY_BYTES,
+        cpu_cores=DEFAULT_CPU_CORES,
+        processes=DEFAULT_PROCESSES,
+        open_files=_DEFAULT_OPEN_FILES,
+        tmp_bytes=DEFAULT_TMP_BYTES,
+    )
 
     _tried: ClassVar[dict[OciSettings, tuple[Runtime | None, str]]] = {}
     """What has been found to work in the life of this process, or why nothing does."""
@@ -120,7 +128,7 @@ class OciRunner(Runner):
     """Directories of bundles in which this process has looked for stale ones."""
 
     def __init__(self) -> None:
-        self._shims = NativeRunner()
+        self._shims = NativeRunner(for_guests=False)  # the runtime itself needs root
 
     async def probe(self) -> RunnerProbe:
         settings = OciSettings.from_environment()
@@ -129,7 +137,7 @@ class OciRunner(Runner):
             return RunnerProbe(False, "container", reason=text)
         controllers = await asyncio.to_thread(CgroupHierarchy().controllers)
         capabilities = {name: _bound(controller, controllers) for name, controller in _BOUNDS.items()}
-        for name in ("file_size_limit", "open_files_limit", "network_host", "network_none"):
+        for name in ("file_size_limit", "open_files_limit", "tmp_limit", "network_host", "network_none"):
             capabilities[name] = Capability(True)
         capabilities["network_pasta"] = await self._network_of_pasta()
         kind = f"container without bounds, as user {os.geteuid()} of the host" if _is_rootless() else "container"
@@ -342,6 +350,7 @@ def _prepare(spec: LaunchSpec, place: ContainerPlace, directory: LaunchDirectory
             memory_bytes=limits.memory_bytes or DEFAULT_MEMORY_BYTES,
             cpu_cores=limits.cpu_cores or DEFAULT_CPU_CORES,
             processes=limits.processes or DEFAULT_PROCESSES,
+            tmp_bytes=limits.tmp_bytes or DEFAULT_TMP_BYTES,
             limits_swap=hierarchy.limits_swap,
         )
     )
@@ -351,7 +360,7 @@ def _prepare(spec: LaunchSpec, place: ContainerPlace, directory: LaunchDirectory
         file.write(marshal.dumps(_specification(spec)))
     remove_foreign(directory.path)
     if not is_rootless:
-        admit(spec.run_directory, user)
+        admit(spec.run_directory, GuestUsers().of_tenant(spec.tenant_id))
 
 
 def _launch_directories(run_directory: Path, new: Path) -> tuple[Path, ...]:
@@ -391,8 +400,7 @@ def _specification(spec: LaunchSpec) -> dict[str, Any]:
 
 def guest_user(tenant_id: str) -> int:
     """The user of the host that a tenant's programs run as."""
-    number = int.from_bytes(hashlib.sha256(tenant_id.encode()).digest()[:8], "big")
-    return GUEST_USERS[number % len(GUEST_USERS)]
+    return GuestUsers().of_tenant(tenant_id).user_id
 
 
 @hookimpl
