@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,12 +13,23 @@ from runtara_core.models import (
     ExitReport,
     InstanceFilter,
     InstanceFork,
+    InstanceKey,
+    InstancePage,
     LeaseKey,
     NewInstance,
     PendingCancel,
 )
+from runtara_core.steps import TRACE_SUBTYPES, StepFilter, StepStatus
 from runtara_core.storage import Storage
-from runtara_sdk.models import CustomSignal, InstanceStatus, SignalType, TerminationReason
+from runtara_core.tenant_metrics import MetricsRange
+from runtara_sdk.models import (
+    CustomSignal,
+    EventType,
+    InstanceEvent,
+    InstanceStatus,
+    SignalType,
+    TerminationReason,
+)
 
 from .storage_steps import CHECKPOINTS, LEASE_MS, LIMITS, MANAGED, OWN, StorageSteps, payloads
 
@@ -207,6 +219,8 @@ class ManagementSteps(StorageSteps):
             InstanceFilter,
             tenant_id=st.sampled_from((None, "t")),
             statuses=st.sampled_from(((), (InstanceStatus.RUNNING, InstanceStatus.FAILED))),
+            termination_reasons=st.sampled_from(((), (TerminationReason.SLEEPING, TerminationReason.CRASHED))),
+            without_total=st.booleans(),
             image_ids=st.sampled_from((None, ("image",), ())),
             order_by=st.sampled_from(
                 ("created_at_desc", "created_at_asc", "finished_at_desc", "finished_at_asc", "unknown")
@@ -216,7 +230,10 @@ class ManagementSteps(StorageSteps):
         )
     )
     def list(self, where: InstanceFilter) -> None:
-        self.act("list_instances", lambda storage: storage.list_instances(where))
+        page = self.act("list_instances", lambda storage: storage.list_instances(where))
+        if isinstance(page, InstancePage) and page.instances:
+            behind = replace(where, after=InstanceKey.of(page.instances[0], where.order_by))
+            self.act("list_instances", lambda storage: storage.list_instances(behind))
 
     @rule(
         data=st.data(),
@@ -224,6 +241,9 @@ class ManagementSteps(StorageSteps):
             EventFilter,
             event_type=st.sampled_from((None, "custom", "started")),
             subtype=st.sampled_from((None, "note")),
+            payload_contains=st.sampled_from((None, None, "A", "step")),
+            scope_id=st.sampled_from((None, None, "sc_b")),
+            root_scopes_only=st.booleans(),
             ascending=st.booleans(),
             limit=st.integers(0, 3),
             offset=st.integers(0, 2),
@@ -232,3 +252,45 @@ class ManagementSteps(StorageSteps):
     def list_some_events(self, data: st.DataObject, where: EventFilter) -> None:
         name, _ = self.some(data)
         self.act("list_events", lambda storage: storage.list_events(name, where))
+
+    @rule(
+        data=st.data(),
+        traces=st.lists(
+            st.tuples(
+                st.sampled_from(TRACE_SUBTYPES),
+                st.sampled_from(
+                    (
+                        b'{"step_id": "a", "step_type": "Agent", "inputs": 1}',
+                        b'{"step_id": "b", "step_type": "Split", "scope_id": "sc_b", "outputs": {"_error": true}}',
+                        b'{"step_id": "c", "step_type": "Agent", "scope_id": "sc_b_0", "parent_scope_id": "sc_b"}',
+                        b"{",
+                    )
+                ),
+            ),
+            max_size=6,
+        ),
+        where=st.builds(
+            StepFilter,
+            status=st.sampled_from((None, None, *StepStatus)),
+            step_type=st.sampled_from((None, "Agent")),
+            root_scopes_only=st.booleans(),
+            descending=st.booleans(),
+            limit=st.integers(-1, 3),
+            offset=st.integers(0, 1),
+        ),
+    )
+    def trace_steps(self, data: st.DataObject, traces: Sequence[tuple[str, bytes]], where: StepFilter) -> None:
+        name, epoch = self.some(data)
+        for subtype, payload in traces:
+            event = InstanceEvent(EventType.CUSTOM, payload, subtype=subtype)
+            self.act(
+                "report_event",
+                lambda storage, event=event: storage.report_event(name, epoch, event, now_ms=self.now_ms),
+            )
+        self.act("list_step_summaries", lambda storage: storage.list_step_summaries(name, where))
+        self.act("get_scope_ancestors", lambda storage: storage.get_scope_ancestors(name, "sc_b_0"))
+
+    @rule(hours=st.integers(1, 3))
+    def count_ended(self, hours: int) -> None:
+        where = MetricsRange("t", max(0, self.now_ms - hours * 3_600_000), self.now_ms + 1)
+        self.act("get_tenant_metrics", lambda storage: storage.get_tenant_metrics(where))

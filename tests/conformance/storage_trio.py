@@ -12,6 +12,7 @@ from typing import Any
 
 import asyncpg
 from runtara_core.models import EventPage
+from runtara_core.steps import StepPage
 from runtara_core.storage import Storage
 from runtara_core.storages import open_storage
 from runtara_sdk.errors import (
@@ -82,6 +83,8 @@ def comparable(value: Any) -> Any:
             return replace(value, signal=replace(signal, signal_id=0))
         case [CheckpointResult(), *_]:
             return [comparable(each) for each in value]
+        case StepPage(steps=steps):
+            return replace(value, steps=tuple(replace(step, position=0) for step in steps))
         case EventPage(events=events):
             return replace(value, events=tuple(replace(event, event_id=0) for event in events))
         case _:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, run_state_machine_as_test
-from runtara_core.models import EventFilter, InstanceFilter, WatchedInstance
+from runtara_core.models import CheckpointFilter, EventFilter, InstanceFilter, WatchedInstance
 from runtara_core.storage import Storage
 from runtara_sdk.models import InstanceStatus, TerminationReason
 
@@ -77,7 +77,7 @@ class StorageMachine(ManagementSteps, ProgramSteps):
         async def all_of_it(storage: Storage) -> list[Any]:
             shown: list[Any] = [
                 comparable(await storage.list_events(name, EventFilter(limit=1_000))),
-                await storage.list_checkpoints(name, limit=100, offset=0),
+                await storage.list_checkpoints(name, CheckpointFilter(limit=100, offset=0)),
                 *[await storage.load_checkpoint(name, each) for each in states],
                 *[await storage.get_progress(name, each, now_ms=self.now_ms) for each in retried],
             ]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import sqlite3
 import sys
 import uuid
+import zipapp
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +20,8 @@ from processes import Daemon, Guest, daemon_variables, eventually, free_ports, g
 from runtara_sdk.errors import RuntaraError
 from runtara_sdk.management import ManagementSdk, ManagementSettings
 from runtara_sdk.management.models import InstanceInfo
+from runtara_sdk.transport.address import format_local_address
+from runtara_sdk.transport.places import CORE_SOCKET, socket_path
 
 SCRIPTS = Path(sys.executable).parent
 TENANT = "demo"
@@ -34,6 +38,7 @@ class Platform:
         self.environment: Daemon | None = None
         self.lease_ms = 30_000
         self.max_recoveries: int | None = None
+        self.has_containers = False
         self._env = {**daemon_variables(directory, database_url), "PYTHONWARNINGS": "ignore"}
         self._daemons: list[Daemon] = []
         self._images: dict[Path, str] = {}
@@ -42,6 +47,25 @@ class Platform:
     def set_variable(self, name: str, value: str) -> None:
         """Set a variable of the daemons that are started from now on."""
         self._env[name] = value
+
+    def use_containers(self, runtime: str) -> None:
+        """Daemons that are started from now on launch programs in containers, which reach core by its socket."""
+        self.has_containers = True
+        self._env |= {
+            "RUNTARA_RUNNER": "oci",
+            "RUNTARA_NETWORK_MODE": "none",
+            "RUNTARA_OCI_RUNTIME": runtime,
+            "RUNTARA_CORE_ADDR": format_local_address(socket_path(self.data_dir, CORE_SOCKET)),
+        }
+
+    def left_of_containers(self) -> list[str]:
+        """Bundles and mounts that should be gone."""
+        mounts = Path("/proc/mounts").read_text().splitlines()
+        bundles = self.data_dir / "bundles"
+        return [
+            *(str(path) for path in (bundles.iterdir() if bundles.exists() else ())),
+            *(line for line in mounts if str(self.data_dir) in line),
+        ]
 
     # Daemons
 
@@ -64,6 +88,16 @@ class Platform:
         self._other_port = free_ports(1)[0]
         env = {**self._env, "DATA_DIR": str(other), "RUNTARA_ENV_QUIC_PORT": str(self._other_port)}
         return await self._start("environment", env)
+
+    def spawn_environment(self, log_name: str, variables: dict[str, str]) -> Daemon:
+        """Start a further environment with variables of its own; it may not serve yet."""
+        argv = [str(SCRIPTS / "runtara-environment")]
+        if self.lease_ms != 30_000:
+            argv = [sys.executable, str(Path(__file__).with_name("doomed_daemon.py")), "environment"]
+            argv += ["--lease-ms", str(self.lease_ms)]
+        daemon = Daemon(argv, self.directory / log_name, {**self._env, **variables})
+        self._daemons.append(daemon)
+        return daemon
 
     async def ensure_running(self) -> None:
         """Both daemons, alive and not doomed, whatever a test before has left."""
@@ -153,9 +187,20 @@ class Platform:
     async def image(self, program: Path) -> str:
         """The image of a program, registered when it is new."""
         if program not in self._images:
-            registered = await self.persist(lambda sdk: sdk.register_image_stream(TENANT, program.stem, program))
+            path = self._self_contained(program) if self.has_containers else program
+            registered = await self.persist(lambda sdk: sdk.register_image_stream(TENANT, program.stem, path))
             self._images[program] = registered.image_id
         return self._images[program]
+
+    def _self_contained(self, program: Path) -> Path:
+        """A program with the modules of these tests that it imports, which no container sees."""
+        source = self.directory / program.stem
+        source.mkdir()
+        shutil.copyfile(program, source / "__main__.py")
+        shutil.copyfile(Path(__file__).with_name("witness.py"), source / "witness.py")
+        path = self.directory / f"{program.stem}.pyz"
+        zipapp.create_archive(source, path, interpreter="/usr/bin/env python3")
+        return path
 
     async def start(self, program: Path, envelope: Any, *, instance_id: str | None = None, **options: Any) -> str:
         """Start an instance of a program."""
@@ -192,7 +237,7 @@ class Platform:
 
     def guest(self, instance_id: str) -> Guest | None:
         """The processes of the newest launch, as its files name them."""
-        launches = sorted(self.directory.glob(f"*/{TENANT}/runs/{instance_id}/launch-*"), key=launch_epoch)
+        launches = sorted(self.directory.glob(f"*/*/runs/{instance_id}/launch-*"), key=launch_epoch)
         return next((guest for launch in reversed(launches) if (guest := guest_of(launch)) is not None), None)
 
     async def running_guest(self, instance_id: str, *, above_epoch: int = 0) -> Guest:
@@ -291,7 +336,7 @@ class Platform:
         """End what is left: the daemons, then the launches that the folder names."""
         for daemon in self._daemons:
             daemon.kill()
-        for path in self.directory.glob(f"*/{TENANT}/runs/*"):
+        for path in self.directory.glob("*/*/runs/*"):
             guest = self.guest(path.name)
             if guest is not None:
                 guest.kill_shim()

@@ -97,6 +97,21 @@ class Daemon:
         await eventually(ended, "the death of a daemon", details=self.said)
         assert self._process.returncode == -signal.SIGKILL, self.said()
 
+    def send(self, number: signal.Signals) -> None:
+        """A signal to the daemon alone."""
+        self._process.send_signal(number)
+
+    async def exit_code(self) -> int:
+        """The code with which it ends, once it does."""
+
+        async def ended() -> bool:
+            return self._process.poll() is not None
+
+        await eventually(ended, "the end of a daemon", details=self.said)
+        code = self._process.returncode
+        assert code is not None
+        return int(code)
+
     def kill(self) -> None:
         """SIGKILL, as a crash."""
         self._process.kill()
@@ -118,6 +133,21 @@ class Guest:
     def kill_shim(self) -> bool:
         """SIGKILL to the shim; the kernel takes the program with it."""
         return _send(self.shim, signal.SIGKILL)
+
+    def inside(self) -> list[ProcessIdentity]:
+        """The runtime of a container and what descends from it, the program last."""
+        found = [] if self.program is None else [self.program]
+        for each in found:
+            with contextlib.suppress(OSError):
+                for task in Path(f"/proc/{each.pid}/task").iterdir():
+                    pids = map(int, (task / "children").read_text().split())
+                    found += [child for pid in pids if (child := ProcessIdentity.of_pid(pid)) is not None]
+        return found
+
+    def kill_one(self, place: int) -> bool:
+        """SIGKILL to one process `inside`; whichever it is, nothing of the container stays."""
+        found = self.inside()
+        return bool(found) and _send(found[place % len(found)], signal.SIGKILL)
 
     def send(self, number: signal.Signals) -> bool:
         """A signal to the program."""

@@ -43,9 +43,14 @@ class StormInstance:
         self.instance_id = name
         self.course = course
         self.kills = 0
-        self.directory = directory / name
-        self.directory.mkdir()
         self._platform = platform
+        if platform.has_containers:  # a program writes to its working directory alone
+            self.directory = platform.data_dir / TENANT / "runs" / name
+            self._witness_variable = "."
+        else:
+            self.directory = directory / name
+            self.directory.mkdir()
+            self._witness_variable = str(self.directory)
 
     async def rows(self, statement: str) -> list[dict[str, Any]]:
         """What is stored about it; `{id}` stands for the instance."""
@@ -68,7 +73,7 @@ class StormInstance:
         """Start it, tell it what its course says, and return when it has ended."""
         env = {
             "CRASH_MODULES": str(Path(__file__).parent),
-            "CRASH_WITNESS": str(self.directory),
+            "CRASH_WITNESS": self._witness_variable,
             "RUNTARA_HEARTBEAT_INTERVAL_MS": "0",
             "RUNTARA_SIGNAL_POLL_INTERVAL_MS": "100",
             "RUNTARA_SLEEP_THRESHOLD": "0.3",
@@ -201,8 +206,15 @@ class Storm:
 
     def _kill_guest(self, instance: StormInstance, *, shim: bool) -> None:
         guest = self._platform.guest(instance.instance_id)
-        if guest is not None and (guest.kill_shim() if shim else guest.kill_program()):
-            instance.kills += 1
+        if guest is None:
+            return
+        if shim:
+            killed = guest.kill_shim()
+        elif self._platform.has_containers:
+            killed = guest.kill_one(self._dice.randrange(3))  # the runtime, process 1 of the container, the program
+        else:
+            killed = guest.kill_program()
+        instance.kills += killed
 
     async def _kill_daemons(self, victim: str) -> None:
         roles = (victim,) if victim in ("core", "environment") else ("environment", "core")

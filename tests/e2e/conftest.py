@@ -241,6 +241,8 @@ class Daemons:
             "RUNTARA_ENV_QUIC_PORT": str(self.environment_port),
             "RUNTARA_CORE_ADDR": f"127.0.0.1:{self.core_port}",
             "RUNTARA_ENVIRONMENT_ADDR": f"127.0.0.1:{self.environment_port}",
+            # A test is over with its calls held back, which no program would be done with in time.
+            "RUNTARA_ON_SHUTDOWN": "leave",
             **env,
         }
         self.core: Background | None = None

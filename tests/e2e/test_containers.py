@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import signal
+import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+from runtara_environment.runner import MEBIBYTE
 from runtara_environment.runners.oci.runner import guest_user
+from runtara_environment.testing.runner_suite import until
+from runtara_sdk.errors import InvalidInputError
+from runtara_sdk.management import ResourceLimits
 from runtara_sdk.transport.address import format_local_address
 from runtara_sdk.transport.places import CORE_SOCKET, socket_path
 
 from tests.containers import container_runtime as container_runtime
 
 BATCH = Path(__file__).parents[2] / "examples" / "durable_batch.py"
+BOUNDED = Path(__file__).parent / "fixtures" / "bounded_program.py"
 WAIT_SECONDS = 60
 
 TOTAL = {
@@ -70,13 +80,21 @@ def test_a_run_in_a_container_calls_services_where_the_operator_allows_it(
     ("variables", "message"),
     [
         ({"RUNTARA_OCI_RUNTIME": "/does/not/exist"}, "there is no program /does/not/exist"),
-        ({"RUNTARA_NETWORK_MODE": "pasta"}, "RUNTARA_NETWORK_MODE=pasta does not work with runner oci"),
+        (
+            {"RUNTARA_NETWORK_MODE": "pasta", "RUNTARA_PASTA_DNS": "192.0.2.53, 127.0.0.53"},
+            "RUNTARA_PASTA_DNS: containers cannot reach 127.0.0.53",
+        ),
+        (
+            {"RUNTARA_NETWORK_MODE": "pasta", "PATH": f"{Path(sys.executable).parent}"},
+            "RUNTARA_NETWORK_MODE=pasta does not work with runner oci: there is no program pasta: install passt",
+        ),
     ],
 )
 def test_containers_that_cannot_be_made_are_refused(product, container_runtime, variables, message) -> None:
     scenario = product.write("total.json", TOTAL)
+    runtime = str(shutil.which(container_runtime))
     finished = product.run(
-        "runtara", "run", scenario, "--runner", "oci", **{"RUNTARA_OCI_RUNTIME": container_runtime, **variables}
+        "runtara", "run", scenario, "--runner", "oci", **{"RUNTARA_OCI_RUNTIME": runtime, **variables}
     )
     assert finished.exit_code == 2, finished
     [line] = finished.errors
@@ -108,6 +126,103 @@ async def test_a_killed_environment_adopts_its_containers(sqlite_daemons, produc
     await product.wait_for_no_guest(started.instance_id)
     daemons.stop()
     assert list((product.data_dir / "bundles").iterdir()) == []
+
+
+WAITS = """#!/usr/bin/env python3
+import asyncio, os, pathlib
+from runtara_sdk import RuntaraSdk
+
+async def main():
+    async with RuntaraSdk.from_env() as sdk:
+        await sdk.checkpoint("before", b"1")
+        pathlib.Path("begun").touch()
+        while not pathlib.Path("go-on").exists():
+            await asyncio.sleep(0.02)
+        await sdk.checkpoint("after", b"2")
+        await sdk.completed({"ran": True})
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("network", ["none", "pasta"])
+async def test_a_container_goes_on_with_a_core_that_was_killed_and_started_anew(
+    sqlite_daemons, product, container_runtime, network
+) -> None:
+    variables = {"RUNTARA_OCI_RUNTIME": container_runtime, "RUNTARA_RUNNER": "oci", "RUNTARA_NETWORK_MODE": network}
+    if network == "none":  # with pasta core is reached at its port
+        variables["RUNTARA_CORE_ADDR"] = format_local_address(socket_path(product.data_dir, CORE_SOCKET))
+    daemons = sqlite_daemons(**variables)
+    async with daemons.sdk() as sdk:
+        image = await sdk.register_image_stream("demo", "waits", product.write("waits.py", WAITS))
+        instance_id = (await sdk.start_instance(image.image_id, "demo")).instance_id
+
+        begun = f"demo/runs*/{instance_id}/begun"
+        [mark] = await until(lambda: list(product.data_dir.glob(begun)), "the first checkpoint")
+        [program] = programs_of(guest_user("demo"), product)
+        await asyncio.to_thread(daemons.core.stop, signal.SIGKILL)
+        daemons.core = product.start("runtara-core")
+        daemons.core.wait_for("serves")
+        assert programs_of(guest_user("demo"), product) == [program]
+        mark.with_name("go-on").touch()
+        ended = await sdk.wait_for_completion(instance_id, poll_interval=0.05, timeout=WAIT_SECONDS)
+        assert (ended.output, ended.epoch) == ({"ran": True}, 1)
+    await product.wait_for_no_guest(instance_id)
+    daemons.stop()
+    assert product.processes() == {}
+
+
+async def test_image_and_start_choose_the_runner_and_the_limits(sqlite_daemons, product, container_runtime) -> None:
+    core = format_local_address(socket_path(product.data_dir, CORE_SOCKET))
+    daemons = sqlite_daemons(
+        RUNTARA_OCI_RUNTIME=container_runtime,
+        RUNTARA_RUNNER="native",
+        RUNTARA_CORE_ADDR=core,
+        RUNTARA_MAX_MEMORY_BYTES=str(256 * MEBIBYTE),
+        RUNTARA_DEFAULT_TMP_BYTES=str(8 * MEBIBYTE),
+    )
+    async with daemons.sdk() as sdk:
+        limits = ResourceLimits(memory_bytes=64 * MEBIBYTE, cpu_cores=2, open_files=200)
+        image = await sdk.register_image_stream("demo", "bounded", BOUNDED, runner="oci", limits=limits)
+        plain = await sdk.register_image_stream("demo", "plain", BOUNDED)
+        assert (await sdk.get_image(image.image_id, "demo")).limits == limits
+
+        more = ResourceLimits(open_files=300)
+        bounded = await sdk.start_instance(image.image_id, "demo", input_envelope={"eat": False}, limits=more)
+        eating = await sdk.start_instance(image.image_id, "demo", input_envelope={"eat": True})
+        free = await sdk.start_instance(plain.image_id, "demo", input_envelope={"eat": False})
+        for refused, message in (
+            (ResourceLimits(memory_bytes=512 * MEBIBYTE), "allows at most 256 MiB"),
+            (ResourceLimits(cpu_cores=1), "the runner native cannot: needs a cgroup"),
+        ):
+            with pytest.raises(InvalidInputError, match=message):
+                await sdk.start_instance(plain.image_id, "demo", limits=refused)
+
+        ended = await sdk.wait_for_completion(bounded.instance_id, poll_interval=0.05, timeout=WAIT_SECONDS)
+        assert ended.output == {"in_container": True, "open_files": 300, "tmp_bytes": 8 * MEBIBYTE}
+        assert (ended.runner, ended.limits) == ("oci", more.over(limits))
+        unbounded = await sdk.wait_for_completion(free.instance_id, poll_interval=0.05, timeout=WAIT_SECONDS)
+        assert not unbounded.output["in_container"]
+        assert (unbounded.runner, unbounded.limits) == (None, ResourceLimits())
+        # The instance ends with its event; what its process has used comes with its exit.
+        for instance_id in (bounded.instance_id, free.instance_id):
+            used = await answer_that(partial(sdk.get_instance_status, instance_id), lambda info: info.cpu_usage_usec)
+            assert 5 * MEBIBYTE < used.memory_peak_bytes <= 64 * MEBIBYTE
+
+        starved = await answer_that(lambda: sdk.get_instance_status(eating.instance_id), lambda info: info.stderr)
+        assert starved.stderr.endswith(
+            "it needed more memory than 64 MiB: start it with a larger limit "
+            "(runtara-ctl start --memory), or register its image with one and fork it"
+        )
+        assert 50 * MEBIBYTE < starved.memory_peak_bytes <= 65 * MEBIBYTE
+        await sdk.cancel_instance(eating.instance_id)
+
+
+async def answer_that(ask: Callable[[], Awaitable[Any]], holds: Callable[[Any], object]) -> Any:
+    async with asyncio.timeout(WAIT_SECONDS):
+        while not holds(answer := await ask()):
+            await asyncio.sleep(0.05)
+        return answer
 
 
 def programs_of(user: int, product) -> list[int]:

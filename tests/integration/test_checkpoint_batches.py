@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from runtara_core.models import CoreLimits
+from runtara_core.models import CheckpointFilter, CoreLimits
 from runtara_core.storages import open_storage
 from runtara_core.storages.postgres_batches import PostgresStorage
 from runtara_sdk.errors import (
@@ -101,7 +101,7 @@ async def test_many_checkpoints_of_one_instance_keep_their_order(storage: Postgr
     names = [f"step-{number:03}" for number in range(300)]
     results = await together(*(storage.checkpoint("one", 1, name, name.encode(), now_ms=NOW_MS) for name in names))
     assert not any(result.found for result in results)
-    page = await storage.list_checkpoints("one", limit=1_000, offset=0)
+    page = await storage.list_checkpoints("one", CheckpointFilter(limit=1_000, offset=0))
     assert [each.checkpoint_id for each in page.checkpoints] == names[::-1]
     instance = await storage.get_instance("one")
     assert instance is not None

@@ -2,65 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import shutil
 import signal
 import socket
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from runtara_environment.runner import LaunchedProcess, LaunchSpec, Limits, NetworkMode, ProcessExit
-from runtara_environment.runners.oci.cgroup import CgroupHierarchy
+from runtara_environment.runner import Limits, NetworkMode
+from runtara_environment.runners.oci.container_init import STOP_MODE
+from runtara_environment.runners.oci.container_process import EXCHANGE_FILE
 from runtara_environment.runners.oci.runner import OciRunner, guest_user
-from runtara_environment.testing.runner_suite import WAIT_SECONDS, until
+from runtara_environment.testing.runner_suite import until
 from runtara_sdk.transport.local.peer import GUEST_USERS
 
+from tests.container_programs import ATTEMPT, MEBIBYTE, answer, assert_nothing_is_left, ended, python_program
 from tests.containers import container_runtime as container_runtime
-
-MEBIBYTE = 1024 * 1024
-
-
-def python_program(run_directory: Path, code: str, **changes: Any) -> LaunchSpec:
-    values: dict[str, Any] = {
-        "instance_id": "i-1",
-        "tenant_id": "t-1",
-        "epoch": 1,
-        "argv": (sys.executable, "-I", "-S", "-c", code),
-        "environment": {"PATH": "/usr/bin:/bin", "GIVEN": "value"},
-        "run_directory": run_directory,
-        "network": NetworkMode.NONE,
-    }
-    return LaunchSpec(**values | changes)
-
-
-async def ended(process: LaunchedProcess) -> ProcessExit:
-    return await asyncio.wait_for(process.wait(), WAIT_SECONDS)
-
-
-async def answer(run_directory: Path, code: str, **changes: Any) -> dict[str, Any]:
-    """What code leaves in the dict `found`."""
-    program = f"import json, os, socket\nfound = {{}}\n{code}\nprint(json.dumps(found))"
-    process = await OciRunner().launch(python_program(run_directory, program, **changes))
-    end = await ended(process)
-    assert end.exit_code == 0, (end, await process.output_tail("stderr"))
-    found: dict[str, Any] = json.loads(await process.output_tail("stdout", limit_bytes=MEBIBYTE))
-    return found
-
-
-ATTEMPT = """
-def attempt(name, call):
-    try:
-        call()
-    except OSError as error:
-        found[name] = os.strerror(error.errno) if error.errno else str(error)
-    else:
-        found[name] = "done"
-"""
 
 
 async def test_a_program_has_no_privileges(tmp_path: Path) -> None:
@@ -255,6 +215,15 @@ async def test_nothing_survives_a_killed_shim_or_runtime(tmp_path: Path, victim:
     assert await ended(adopted) == end
 
 
+async def test_a_stop_that_comes_before_process_1_looks_at_signals_is_not_lost(tmp_path: Path) -> None:
+    """The mark that `stop` leaves is enough: whatever signal comes with it, the kernel may drop."""
+    runner = OciRunner()
+    spec = python_program(tmp_path / "run", "import time\nwhile True: time.sleep(60)")
+    process = await runner.launch(spec)
+    (Path(runner.planned_state(spec)["bundle"]) / EXCHANGE_FILE).chmod(0o600 | STOP_MODE)
+    assert (await ended(process)).exit_code == -signal.SIGTERM
+
+
 async def test_no_trace_is_left(tmp_path: Path) -> None:
     runner = OciRunner()
     spec = python_program(tmp_path / "run", "")
@@ -276,10 +245,3 @@ async def test_a_container_whose_instance_is_gone_is_removed(tmp_path: Path, mon
     assert (await ended(other)).exit_code == 0
     assert (await ended(process)).exit_code in (None, -signal.SIGKILL)
     assert_nothing_is_left(runner, gone)
-
-
-def assert_nothing_is_left(runner: OciRunner, spec: LaunchSpec) -> None:
-    bundle = Path(runner.planned_state(spec)["bundle"])
-    assert not bundle.exists()
-    group = CgroupHierarchy().group(bundle.name)
-    assert not [path for path in group.directories.values() if path.exists()]

@@ -13,6 +13,7 @@ from runtara_core.daemon import CoreDaemon
 from runtara_core.management import CoreManagement
 from runtara_core.management_client import ManagementClient
 from runtara_core.models import (
+    CheckpointFilter,
     EventFilter,
     ExitReport,
     InstanceFilter,
@@ -185,7 +186,7 @@ async def scenario(management: CoreManagement, clock: ManualClock, note: Note) -
     await attempt("list finished", management.list_instances(done))
     await attempt("list no image", management.list_instances(InstanceFilter(image_ids=())))
     await attempt("list oddly", management.list_instances(InstanceFilter(order_by="luck")))
-    await attempt("checkpoints", management.list_checkpoints("a", limit=5))
+    await attempt("checkpoints", management.list_checkpoints("a", CheckpointFilter(limit=5)))
     await attempt("checkpoint", management.get_checkpoint("a", "step-1"))
     await attempt("events", management.list_events("a", EventFilter(ascending=True)))
 

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 
 import pytest
-from runtara_core.models import CoreLimits, LeaseKey, NewInstance, RecoveryPolicy
+from runtara_core.models import CheckpointFilter, CoreLimits, LeaseKey, NewInstance, RecoveryPolicy
 from runtara_core.storage import Storage
 from runtara_core.storages import open_storage
 from runtara_sdk.errors import InvalidStateError, StaleEpochError
@@ -109,7 +109,7 @@ async def test_two_cores_agree_on_every_checkpoint(cores: list[Storage]) -> None
     assert answers.stored_by
     for number in range(INSTANCES):
         instance_id = f"i-{number}"
-        page = await cores[1].list_checkpoints(instance_id, limit=1_000, offset=0)
+        page = await cores[1].list_checkpoints(instance_id, CheckpointFilter(limit=1_000, offset=0))
         instance = await cores[1].get_instance(instance_id)
         assert instance is not None
         assert instance.checkpoint_count == page.total_count

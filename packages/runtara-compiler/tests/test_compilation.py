@@ -77,6 +77,7 @@ async def test_archive_and_manifest(tmp_path: Path) -> None:
     assert manifest["scenario"]["debug"] is True
     assert manifest["target"] == "python"
     assert manifest["agents"] == []
+    assert manifest["inputSchema"] == {"who": {"type": "string"}}
     assert len(manifest["sdk"]["sha256"]) == 64
     with zipfile.ZipFile(result.binary_path) as archive:
         names = ["__main__.py", "workflow_greet.py", "runtara-manifest.json", "runtara-sbom.cdx.json"]

@@ -12,7 +12,15 @@ import pytest
 from runtara_core.due import DueBell
 from runtara_core.instance_service import InstanceService
 from runtara_core.management_service import MAX_CLAIM_WAIT_MS, MAX_SIGNAL_BYTES, ManagementService
-from runtara_core.models import CoreLimits, EventFilter, ExitReport, InstanceFilter, LeaseKey, NewInstance
+from runtara_core.models import (
+    CheckpointFilter,
+    CoreLimits,
+    EventFilter,
+    ExitReport,
+    InstanceFilter,
+    LeaseKey,
+    NewInstance,
+)
 from runtara_core.storage import Storage
 from runtara_core.storages import open_storage
 from runtara_sdk.errors import InvalidInputError, InvalidStateError
@@ -249,15 +257,15 @@ async def test_pages_are_bounded(core: Core) -> None:
     await core.instances.register("instance-1", "tenant-1", epoch=1, checkpoint_id=None)
     for number in range(3):
         await core.instances.checkpoint("instance-1", 1, f"step-{number}", b"state")
-    page = await core.service.list_checkpoints("instance-1", limit=2)
+    page = await core.service.list_checkpoints("instance-1", CheckpointFilter(limit=2))
     assert ([item.checkpoint_id for item in page.checkpoints], page.total_count) == (["step-2", "step-1"], 3)
-    page = await core.service.list_checkpoints("instance-1", limit=10**6, offset=2)
+    page = await core.service.list_checkpoints("instance-1", CheckpointFilter(limit=10**6, offset=2))
     assert [item.checkpoint_id for item in page.checkpoints] == ["step-0"]
     assert (await core.service.list_instances(InstanceFilter(limit=10**6))).total_count == 1
     assert (await core.service.list_events("instance-1", EventFilter(limit=10**6))).total_count == 1
     for call in (
-        core.service.list_checkpoints("instance-1", limit=-1),
-        core.service.list_checkpoints("instance-1", offset=-1),
+        core.service.list_checkpoints("instance-1", CheckpointFilter(limit=-1)),
+        core.service.list_checkpoints("instance-1", CheckpointFilter(offset=-1)),
         core.service.list_instances(InstanceFilter(limit=-1)),
         core.service.list_events("instance-1", EventFilter(offset=-1)),
     ):

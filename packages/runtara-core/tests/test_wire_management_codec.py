@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from runtara_core.models import (
+    CheckpointFilter,
     CheckpointRecord,
     CheckpointSummary,
     CreatedInstance,
@@ -23,22 +24,29 @@ from runtara_core.models import (
     Instance,
     InstanceFilter,
     InstanceFork,
+    InstanceKey,
     LaunchClaim,
     LeaseKey,
     NewInstance,
     RetriedInstance,
 )
+from runtara_core.steps import ScopeInfo, StepFilter, StepStatus, StepSummary
+from runtara_core.tenant_metrics import MetricsBucket, MetricsGranularity, MetricsRange
 from runtara_core.wire.management_codec import (
+    decode_checkpoint_filter,
+    decode_event_filter,
     decode_instance_filter,
+    decode_metrics_range,
     decode_model,
     decode_signal_type,
     decode_status,
+    decode_step_filter,
+    decode_step_summary,
     encode_instance_filter,
     encode_model,
     encode_signal_type,
     encode_status,
 )
-from runtara_core.wire.management_handler import decode_event_filter
 from runtara_sdk.errors import InvalidInputError, ProtocolError
 from runtara_sdk.models import InstanceStatus, SignalType, TerminationReason
 from runtara_sdk.protocol import management_pb2 as pb
@@ -121,6 +129,9 @@ _optional_times = st.none() | st.integers(0, 2**53)
         finished_after_ms=_optional_times,
         finished_before_ms=_optional_times,
         order_by=st.sampled_from(["created_at_desc", "finished_at_asc"]),
+        termination_reasons=st.lists(st.sampled_from(TerminationReason), max_size=3).map(tuple),
+        after=st.none() | st.builds(InstanceKey, time_ms=_optional_times, instance_id=_TEXTS),
+        without_total=st.booleans(),
         limit=st.integers(1, 1000),
         offset=st.integers(0, 2**32 - 1),
     )
@@ -139,20 +150,78 @@ def test_instance_filters_survive_the_wire(where: InstanceFilter) -> None:
         created_before_ms=_optional_times,
         ascending=st.booleans(),
         after_event_id=_optional_times,
+        before_event_id=_optional_times,
+        payload_contains=st.none() | _TEXTS,
+        scope_id=st.none() | _TEXTS,
+        parent_scope_id=st.none() | _TEXTS,
+        root_scopes_only=st.booleans(),
+        without_total=st.booleans(),
         limit=st.integers(1, 1000),
         offset=st.integers(0, 2**32 - 1),
     )
 )
 def test_event_filters_survive_the_wire(where: EventFilter) -> None:
     sent = encode_model(where, pb.ListEventsRequest(instance_id="instance-1")).SerializeToString()
-    assert decode_event_filter(pb.ListEventsRequest.FromString(sent)) == where
+    assert decode_event_filter(pb.ListEventsRequest.FromString(sent), max_limit=1000) == where
+
+
+@given(
+    st.builds(
+        CheckpointFilter,
+        checkpoint_id=st.none() | _TEXTS,
+        created_after_ms=_optional_times,
+        created_before_ms=_optional_times,
+        before_checkpoint_id=st.none() | _TEXTS,
+        limit=st.integers(1, 1000),
+        offset=st.integers(0, 2**32 - 1),
+        without_total=st.booleans(),
+    )
+)
+def test_checkpoint_filters_survive_the_wire(where: CheckpointFilter) -> None:
+    sent = encode_model(where, pb.ListCheckpointsRequest(instance_id="instance-1")).SerializeToString()
+    assert decode_checkpoint_filter(pb.ListCheckpointsRequest.FromString(sent), max_limit=1000) == where
+
+
+@given(
+    st.builds(
+        StepFilter,
+        status=st.none() | st.sampled_from(StepStatus),
+        step_type=st.none() | _TEXTS,
+        scope_id=st.none() | _TEXTS,
+        parent_scope_id=st.none() | _TEXTS,
+        root_scopes_only=st.booleans(),
+        descending=st.booleans(),
+        after_position=_optional_times,
+        limit=st.integers(1, 250),
+        offset=st.integers(0, 2**32 - 1),
+        without_total=st.booleans(),
+    )
+)
+def test_step_filters_survive_the_wire(where: StepFilter) -> None:
+    sent = encode_model(where, pb.ListStepSummariesRequest(instance_id="instance-1")).SerializeToString()
+    assert decode_step_filter(pb.ListStepSummariesRequest.FromString(sent)) == where
+
+
+def test_steps_and_metrics_survive_the_wire() -> None:
+    bare = StepSummary(1, "step", "Agent", StepStatus.RUNNING, 5)
+    for step in (bare, StepSummary(2, "b", "", StepStatus.FAILED, 5, "B", 7, 0, b"1", None, b'"no"', "sc_b_0", "sc_b")):
+        sent = encode_model(step, pb.StepSummary()).SerializeToString()
+        assert decode_step_summary(pb.StepSummary.FromString(sent)) == step
+    for scope in (ScopeInfo("a", None, "s", "T", 1), ScopeInfo("a_0", "a", "s", "T", 1, "S", 0)):
+        assert decode_model(ScopeInfo, encode_model(scope, pb.ScopeInfo())) == scope
+    for bucket in (MetricsBucket(7), MetricsBucket(7, 3, 1, 1, 1, 0.0, 0.5, 2.0, 0, 9, 100 / 3)):
+        assert decode_model(MetricsBucket, encode_model(bucket, pb.MetricsBucket())) == bucket
+    where = MetricsRange("t", 0, 9, MetricsGranularity.DAILY)
+    assert decode_metrics_range(encode_model(where, pb.GetTenantMetricsRequest())) == where
+    with pytest.raises(ProtocolError, match="soon"):
+        decode_step_filter(pb.ListStepSummariesRequest(status="soon"))
 
 
 def test_limits_are_bounded_and_have_a_default() -> None:
     assert decode_instance_filter(pb.ListInstancesRequest(), max_limit=1000).limit == 100
     assert decode_instance_filter(pb.ListInstancesRequest(limit=9_999), max_limit=1000).limit == 1000
-    assert decode_event_filter(pb.ListEventsRequest()).limit == 100
-    assert decode_event_filter(pb.ListEventsRequest(limit=9_999)).limit == 1000
+    assert decode_event_filter(pb.ListEventsRequest(), max_limit=1000).limit == 100
+    assert decode_event_filter(pb.ListEventsRequest(limit=9_999), max_limit=1000).limit == 1000
 
 
 def test_no_image_is_not_any_image() -> None:

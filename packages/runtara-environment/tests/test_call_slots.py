@@ -6,7 +6,7 @@ import asyncio
 from contextlib import AsyncExitStack
 
 import pytest
-from runtara_environment.agents.call_slots import CallSlots, NoSlotError
+from runtara_environment.call_slots import CallSlots, NoSlotError
 
 
 async def test_a_tenant_gets_half_of_the_slots() -> None:

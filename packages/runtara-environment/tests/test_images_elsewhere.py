@@ -23,13 +23,17 @@ def test_an_image_is_left_to_others_for_a_while() -> None:
     assert (elsewhere.now(), elsewhere.change_ms()) == ((), None)
 
 
-def test_the_newest_are_left_out_of_very_many() -> None:
-    elsewhere = ImagesElsewhere(ManualClock())
-    for number in range(MAX_IMAGES_WITHOUT + 5):
-        elsewhere.add(f"image-{number}")
-    kept = elsewhere.now()
-    assert len(kept) == MAX_IMAGES_WITHOUT
-    assert (kept[0], kept[-1]) == ("image-5", f"image-{MAX_IMAGES_WITHOUT + 4}")
+def test_no_more_are_left_out_than_a_claim_may_name() -> None:
+    clock = ManualClock()
+    elsewhere = ImagesElsewhere(clock)
+    for number in range(MAX_IMAGES_WITHOUT):
+        assert elsewhere.add(f"image-{number}")
+    assert not elsewhere.add("one more")
+    assert elsewhere.add("image-0")
+    assert len(elsewhere.now()) == MAX_IMAGES_WITHOUT
+    clock.advance(LOOK_AGAIN_MS)
+    assert elsewhere.add("one more")
+    assert elsewhere.now() == ("one more",)
 
 
 def test_a_clock_that_is_set_back_keeps_nothing_for_longer() -> None:

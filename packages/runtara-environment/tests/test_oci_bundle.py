@@ -40,7 +40,7 @@ def test_a_program_is_a_user_without_rights() -> None:
     assert guest in configuration["linux"]["gidMappings"]
 
 
-@pytest.mark.parametrize("network", [NetworkMode.NONE, NetworkMode.HOST])
+@pytest.mark.parametrize("network", [NetworkMode.NONE, NetworkMode.HOST, NetworkMode.PASTA])
 def test_namespaces(network: NetworkMode) -> None:
     namespaces = {each["type"] for each in container_configuration(container(network=network))["linux"]["namespaces"]}
     assert namespaces >= {"pid", "mount", "ipc", "uts", "cgroup", "user"}
@@ -67,6 +67,14 @@ def test_the_run_directory_alone_is_writable_on_the_host() -> None:
     assert all("nodev" in mount["options"] for mount in mounts if mount["destination"] != "/dev")
     sized = {mount["destination"] for mount in mounts if any(option.startswith("size=") for option in mount["options"])}
     assert sized == {mount["destination"] for mount in mounts if mount["type"] == "tmpfs"}
+
+
+def test_a_socket_is_shown_by_its_directory_so_that_the_next_server_is_seen() -> None:
+    mounts = container_configuration(container(files=(), sockets=(Path("/data/.sockets/core.sock"),)))["mounts"]
+    [mount] = [mount for mount in mounts if mount["destination"] == "/data/.sockets"]
+    assert mount["source"] == "/data/.sockets/core.sock.guests"
+    assert "ro" in mount["options"]
+    assert not [mount for mount in mounts if mount["source"] == "/data/.sockets"]
 
 
 def test_what_lies_in_another_mount_comes_after_it() -> None:

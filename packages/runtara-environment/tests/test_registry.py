@@ -2,8 +2,10 @@
 
 import hashlib
 import io
+import json
 import os
 import shutil
+import sqlite3
 import sys
 import tarfile
 import zipfile
@@ -248,6 +250,29 @@ async def test_damaged_artifact_is_refused_and_mended(registry: ImageRegistry, t
     assert (await registry.resolve(image.image_id, "t-1")).digest == image.digest
 
 
+async def test_the_schema_of_inputs_is_kept_with_the_version(registry: ImageRegistry, tmp_path: Path) -> None:
+    schema = {"who": {"type": "string", "required": True}}
+    image = await registry.register(tenant_id="t-1", name="workflow", artifact=archive_of({"inputSchema": schema}))
+    kept = await registry.input_schema(image.image_id, image.digest)
+    assert kept is not None
+    assert json.loads(kept) == schema
+    other = await registry.register(tenant_id="t-1", name="workflow", artifact=archive_of({}))
+    assert await registry.input_schema(image.image_id, other.digest) is None
+    assert await registry.input_schema(image.image_id, image.digest) == kept
+    with sqlite3.connect(tmp_path / "runtara.db") as connection:  # as a process of an earlier version registers it
+        connection.execute("UPDATE image_versions SET input_schema = NULL")
+    await registry.register(tenant_id="t-1", name="workflow", artifact=archive_of({"inputSchema": schema}))
+    assert await registry.input_schema(image.image_id, image.digest) == kept
+
+
+def archive_of(manifest: dict[str, object]) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("runtara-manifest.json"), json.dumps(manifest))
+        archive.writestr(zipfile.ZipInfo("__main__.py"), "print('hello')")
+    return content.getvalue()
+
+
 async def test_python_archive_and_file(registry: ImageRegistry, tmp_path: Path) -> None:
     archive = tmp_path / "workflow.pyz"
     with zipfile.ZipFile(archive, "w") as content:
@@ -260,3 +285,12 @@ async def test_python_archive_and_file(registry: ImageRegistry, tmp_path: Path) 
     assert artifact.argv[-1].endswith(f"{image.digest}/artifact")
     with pytest.raises(InvalidInputError, match="cannot be read"):
         await registry.register_file(tmp_path / "missing", tenant_id="t-1", name="workflow")
+
+
+async def test_an_artifact_is_given_out_as_it_was_put(registry: ImageRegistry) -> None:
+    image = await registry.register(tenant_id="t-1", name="orders", artifact=SCRIPT * 50_000)
+    content = await registry.artifacts.open(image.digest)
+    received = b"".join([block async for block in content.blocks])
+    assert (content.size_bytes, received) == (image.size_bytes, SCRIPT * 50_000)
+    with pytest.raises(ArtifactUnavailableError, match="missing on this host"):
+        await registry.artifacts.open("0" * 64)

@@ -2,39 +2,105 @@
 
 from __future__ import annotations
 
-import codecs
+import asyncio
+import json
+import time
 from pathlib import Path
 
 import pytest
 from runtara_core.database import DatabaseUrl
+from runtara_environment.inputs import InputJudge
 from runtara_environment.local import default_database_url
-from runtara_environment.service import MAX_INPUT_BYTES, checked_input
-from runtara_sdk.errors import InvalidInputError
+from runtara_environment.service import MAX_INPUT_BYTES, require_size
+from runtara_sdk.errors import InputRefusedError, InvalidInputError, ServerError
+
+SCHEMA = json.dumps({"who": {"type": "string", "required": True}, "n": {"type": "integer", "min": 1}})
+PATTERN = json.dumps({"who": {"type": "string", "required": True, "pattern": "^A"}})
+ENDLESS = json.dumps({"who": {"type": "string", "pattern": "^(a+)+$"}})
 
 
-def test_input_is_kept_as_it_came() -> None:
-    assert checked_input(b"") == b"{}"
-    assert checked_input(b'{ "a": 1.50 }') == b'{ "a": 1.50 }'
-    assert checked_input(codecs.BOM_UTF8 + b"[1]") == b"[1]"
+def padded(text: bytes) -> bytes:
+    """The same value, so long that a process judges it."""
+    return text + b" " * 70_000
 
 
+@pytest.mark.parametrize("schema", [None, SCHEMA])
 @pytest.mark.parametrize(
-    "text",
-    [
-        b"{",
-        b'{"a": NaN}',
-        b'{"a": 1e999}',
-        b'{"a": "\\ud800"}',
-        b"\xff",
-        b"[" * 100_000,
-        b"9" * 5_000,
-        b'"' + b"x" * MAX_INPUT_BYTES + b'"',
-    ],
+    "text", [b"{", b'{"a": NaN}', b'{"a": 1e999}', b'{"a": "\\ud800"}', b"\xff", b"[" * 100_000, b"9" * 5_000]
 )
-def test_what_no_program_could_read_is_refused(text: bytes) -> None:
+async def test_what_no_program_could_read_is_refused(text: bytes, schema: str | None) -> None:
     with pytest.raises(InvalidInputError, match=r"^the input ") as caught:
-        checked_input(text)
+        await InputJudge().require_acceptable(text, schema, "t")
     assert len(caught.value.message) < 300
+
+
+def test_a_size_beyond_the_bound_is_refused() -> None:
+    require_size(b"x" * MAX_INPUT_BYTES)
+    with pytest.raises(InvalidInputError, match=f"more than {MAX_INPUT_BYTES}"):
+        require_size(b"x" * (MAX_INPUT_BYTES + 1))
+
+
+async def test_a_program_without_a_schema_takes_any_json() -> None:
+    for text in (b"[1]", b"null", b'{ "a": 1.50 }', padded(b"[1]")):
+        await InputJudge().require_acceptable(text, None, "t")
+
+
+@pytest.mark.parametrize("in_process", [False, True])
+async def test_all_that_does_not_fit_is_listed_with_its_path(in_process: bool) -> None:
+    text = b'{"data": {"who": 5, "n": 0}}'
+    with pytest.raises(InputRefusedError) as caught:
+        await InputJudge().require_acceptable(padded(text) if in_process else text, SCHEMA, "t")
+    error = caught.value
+    assert [each["path"] for each in error.violations] == ["data.who", "data.n"]
+    assert (error.code, error.violation_count) == ("VALIDATION_ERROR", 2)
+    assert error.message.startswith("the input does not fit its schema: data.who must be a string, found 5; data.n ")
+
+
+@pytest.mark.parametrize("text", [b'{"who": "Ada"}', padded(b'{"data": {"who": "Ada", "n": 2}, "variables": {}}')])
+@pytest.mark.parametrize("schema", [SCHEMA, PATTERN])
+async def test_what_fits_is_accepted(text: bytes, schema: str) -> None:
+    await InputJudge().require_acceptable(text, schema, "t")
+
+
+async def test_more_violations_than_are_listed_are_counted() -> None:
+    schema = json.dumps({"all": {"type": "array", "items": {"type": "string"}}})
+    with pytest.raises(InputRefusedError, match=r"and 240 more$") as caught:
+        await InputJudge().require_acceptable(json.dumps({"all": [1] * 250}).encode(), schema, "t")
+    assert (len(caught.value.violations), caught.value.violation_count) == (100, 250)
+
+
+async def test_a_pattern_without_end_holds_up_nobody() -> None:
+    judge = InputJudge(seconds=1.0)
+    longest = 0.0
+
+    async def look() -> None:
+        nonlocal longest
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(0.01)
+            longest = max(longest, time.monotonic() - before)
+
+    looking = asyncio.create_task(look())
+    await judge.require_acceptable(json.dumps({"who": "a" * 40 + "b"}).encode(), ENDLESS, "t")  # left to the program
+    looking.cancel()
+    assert longest < 0.9
+
+
+async def test_too_many_checks_at_once_are_refused_for_a_while() -> None:
+    judge = InputJudge(processes=1, seconds=1.0)
+    judge._slots._max_waiting = 0
+    text = json.dumps({"who": "a" * 40 + "b"}).encode()
+    first = asyncio.create_task(judge.require_acceptable(text, ENDLESS, "t"))
+    await asyncio.sleep(0)
+    with pytest.raises(ServerError) as caught:
+        await judge.require_acceptable(text, ENDLESS, "t")
+    assert (caught.value.code, caught.value.retryable) == ("TOO_MANY_STARTS", True)
+    await first
+
+
+@pytest.mark.parametrize("schema", ["[]", '{"who": 1}', '{"who": {"type": "colour"}}', '{"who": {"pattern": "("}}'])
+async def test_a_schema_of_another_version_leaves_the_judgement_to_the_program(schema: str) -> None:
+    await InputJudge().require_acceptable(b'{"who": 1}', schema, "t")
 
 
 @pytest.mark.parametrize(

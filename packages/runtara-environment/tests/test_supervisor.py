@@ -86,7 +86,7 @@ async def test_a_program_that_was_killed_for_want_of_memory_tells_so(host: Super
     await host.launched(epoch=2)
     stderr = (await host.instance()).stderr or ""
     assert stderr.splitlines()[0] == "loading the table"
-    assert stderr.splitlines()[1].startswith("out of memory: the program needed more than its limit")
+    assert stderr.splitlines()[1].startswith("it needed more memory than its limit")
 
 
 @pytest.mark.parametrize("exit_code", [3, 143])

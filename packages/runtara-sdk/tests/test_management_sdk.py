@@ -20,7 +20,7 @@ from runtara_sdk import (
     SignalType,
     TransportError,
 )
-from runtara_sdk.management import InstanceError, RunnerType, as_json
+from runtara_sdk.management import InstanceError, ResourceLimits, as_json
 from runtara_sdk.protocol import environment_pb2 as pb
 from runtara_sdk.settings import EnvironmentReader
 
@@ -104,8 +104,13 @@ async def test_any_source_is_streamed(sdk, environment):
         yield b"b"
 
     environment.answers.append(pb.RpcResponse(register_image=pb.RegisterImageResponse(success=True, image_id="im")))
-    await sdk.register_image_stream("t", "order", source(), runner_type=RunnerType.OCI)
+    await sdk.register_image_stream(
+        "t", "order", source(), runner="oci", limits=ResourceLimits(memory_bytes=2**30, cpu_cores=2)
+    )
     assert environment.uploaded == b"ab"
+    start = environment.requests[0].register_image_stream
+    assert (start.runner, start.runner_type) == ("oci", pb.RUNNER_OCI)
+    assert start.limits == pb.ResourceLimits(memory_bytes=2**30, cpu_cores=2)
 
 
 async def test_missing_file_is_named(sdk, tmp_path: Path):

@@ -87,7 +87,7 @@ async def test_sockets_of_killed_servers_are_removed_and_those_of_living_ones_st
         with socket.socket(socket.AF_UNIX) as left:
             left.bind(str(killed))
         killed.with_name("killed.sock.lock").touch()
-        remove_stale(socket_path.parent)
+        remove_stale(socket_path.parent, "lasting.sock")
         assert {path.name for path in socket_path.parent.iterdir()} == {socket_path.name, f"{socket_path.name}.lock"}
         assert await client.call(b"alive") == b"alive"
         async with start_local(killed, answering(echo)) as (_, other):

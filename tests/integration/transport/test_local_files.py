@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from runtara_sdk.errors import ConfigurationError
 from runtara_sdk.transport import ServerSettings
-from runtara_sdk.transport.local import SocketInUseError, remove_stale, serve_local
+from runtara_sdk.transport.address import format_local_address
+from runtara_sdk.transport.local import LocalClient, SocketInUseError, guest_directory, remove_stale, serve_local
 
 from .conftest import SETTINGS, answering, echo, start_local
 
@@ -66,7 +67,7 @@ def test_what_is_not_a_socket_in_a_private_directory_stays(socket_path: Path, mo
         socket_path.write_text("precious")
     lock = socket_path.with_name(f"{socket_path.name}.lock")
     lock.write_text("precious")
-    remove_stale(socket_path.parent)
+    remove_stale(socket_path.parent, "lasting.sock")
     assert {path.name for path in socket_path.parent.iterdir()} == {socket_path.name, lock.name}
 
 
@@ -75,7 +76,7 @@ def test_no_lock_is_kept_of_what_cannot_be_removed(socket_path: Path) -> None:
     socket_path.parent.chmod(0o700)
     lock = socket_path.with_name(f"{socket_path.name}.lock")
     lock.touch()
-    remove_stale(socket_path.parent)
+    remove_stale(socket_path.parent, "lasting.sock")
     with lock.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
@@ -91,7 +92,7 @@ async def test_a_link_of_somebody_else_is_not_followed(socket_path: Path) -> Non
         await serve_local(answering(echo), SETTINGS, link / "test.sock")
     stale = own / "stale.sock.lock"
     stale.touch()
-    remove_stale(link)
+    remove_stale(link, "lasting.sock")
     assert stale.exists()
 
 
@@ -105,3 +106,37 @@ async def test_a_bound_of_files_that_cannot_be_raised_is_lived_with(
     monkeypatch.setattr(resource, "setrlimit", refuse)
     server = await serve_local(answering(echo), ServerSettings(), socket_path)
     await server.close()
+
+
+async def test_the_directory_of_guests_has_the_socket_of_whoever_serves(socket_path: Path) -> None:
+    """A container keeps the directory; servers come and go, also without a word."""
+    shown = guest_directory(socket_path)
+    first = await serve_local(answering(echo), SETTINGS, socket_path, for_guests=True)
+    directory = os.open(shown, os.O_PATH | os.O_DIRECTORY)
+    try:
+        assert shown.stat().st_mode & 0o777 == 0o711
+        await first.close()
+        assert list(shown.iterdir()) == []
+        # What a killed server leaves is replaced.
+        with socket.socket(socket.AF_UNIX) as dead:
+            dead.bind(str(shown / socket_path.name))
+            dead.close()
+        second = await serve_local(answering(echo), SETTINGS, socket_path, for_guests=True)
+        assert os.stat(socket_path.name, dir_fd=directory).st_ino == socket_path.stat().st_ino
+        client = LocalClient(format_local_address(shown / socket_path.name))
+        assert await client.call(b"guest") == b"guest"
+        await client.close()
+        await second.close()
+    finally:
+        os.close(directory)
+
+
+@pytest.mark.parametrize("is_lasting", [True, False])
+async def test_stale_directories_of_guests_go_unless_a_server_will_come_back(
+    socket_path: Path, is_lasting: bool
+) -> None:
+    server = await serve_local(answering(echo), SETTINGS, socket_path, for_guests=True)
+    await server.close()
+    socket_path.with_name(f"{socket_path.name}.lock").touch()  # of one that was killed
+    remove_stale(socket_path.parent, socket_path.name if is_lasting else "lasting.sock")
+    assert guest_directory(socket_path).exists() is is_lasting

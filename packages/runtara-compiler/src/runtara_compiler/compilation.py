@@ -25,6 +25,7 @@ from runtara_sdk.written_decimal import dump_json
 from runtara_compiler.cache import ArtifactCache, CacheEntry
 from runtara_compiler.closure import ChildSource, closure_steps, resolve_children
 from runtara_compiler.codegen import GeneratedModule, ModuleIdentity, generate_module
+from runtara_compiler.codegen.value_expressions import schema_json
 from runtara_compiler.language import AgentStep, Diagnostic, Scenario, StartScenarioStep
 from runtara_compiler.language.base import LanguageModel
 from runtara_compiler.language.children import ChildKey, ResolvedChildren
@@ -44,6 +45,8 @@ from runtara_compiler.validation import validate
 
 _ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", re.ASCII)
 _LARGEST_VERSION = 2**32 - 1
+_LONGEST_INPUT_SCHEMA = 256 * 1024
+"""Characters of JSON; a manifest has room for four times as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,7 +313,14 @@ def _manifest(
         agents=_distinct(pins),
         requirements=requirements,
         has_side_effects=checked.has_side_effects,
+        input_schema=_input_schema(scenario),
     )
+
+
+def _input_schema(scenario: Scenario) -> dict[str, Any] | None:
+    """What a run's data must fit; None for one so long that a manifest has no room for it, which programs check."""
+    document = schema_json(scenario.execution_graph.input_schema)
+    return document if len(dump_json(document)) <= _LONGEST_INPUT_SCHEMA else None
 
 
 def _distinct(pins: Mapping[str, AgentPin]) -> tuple[AgentPin, ...]:

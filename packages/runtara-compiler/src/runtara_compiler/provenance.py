@@ -113,6 +113,7 @@ def build_manifest(
     agents: Iterable[AgentPin],
     requirements: Iterable[DistributionPin],
     has_side_effects: bool,
+    input_schema: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """The JSON object that an artifact carries; the same inputs give the same manifest.
 
@@ -124,6 +125,7 @@ def build_manifest(
         agents: the agents that it imports.
         requirements: the distributions that these and the SDK require.
         has_side_effects: whether any step may change something outside the workflow.
+        input_schema: what the data of a run must fit, as the scenario has it; None when it is too long to be told.
     """
     return {
         "manifestVersion": MANIFEST_VERSION,
@@ -133,6 +135,7 @@ def build_manifest(
         "agents": [pin.as_json() for pin in agents],
         "requirements": [pin.as_json() for pin in requirements],
         "hasSideEffects": has_side_effects,
+        "inputSchema": None if input_schema is None else dict(input_schema),
         "sdk": pin_distribution("runtara-sdk", "runtara_sdk").as_json(),
         "compiler": pin_distribution("runtara-compiler", "runtara_compiler").as_json(),
         "python": platform.python_version(),

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from runtara_sdk.clock import Clock, SystemClock
 from runtara_sdk.stop_signals import stop_at_signals
 from runtara_sdk.transport import ServerSettings, StreamHandler, payload_handler
+from runtara_sdk.transport.local import remove_guest_directory
 from runtara_sdk.transport.places import CORE_MANAGEMENT_SOCKET, CORE_SOCKET, socket_path
 
 from runtara_core.due import DueBell
@@ -175,6 +176,8 @@ class CoreDaemon:
             await self._watch.close()
             self._watch = None
         await self._listening.close()
+        if self._socket_name != CORE_SOCKET:  # nobody else will serve there
+            await asyncio.to_thread(remove_guest_directory, socket_path(self._settings.data_dir, self._socket_name))
         if self._storage is not None:
             await self._storage.close()
             self._storage = None

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from runtara_sdk.models import CustomSignal, InstanceStatus, SignalType
 
 from runtara_core.models import (
+    CheckpointFilter,
     CheckpointPage,
     CheckpointRecord,
     CreatedInstance,
@@ -31,6 +32,8 @@ from runtara_core.models import (
     PendingCancel,
     RetriedInstance,
 )
+from runtara_core.steps import ScopeInfo, StepFilter, StepPage
+from runtara_core.tenant_metrics import MetricsBucket, MetricsRange
 
 MAX_IMAGES_WITHOUT = 1_000
 """Most images that a claim may leave to others."""
@@ -108,7 +111,7 @@ class CoreManagement(ABC):
         """
 
     @abstractmethod
-    async def list_checkpoints(self, instance_id: str, *, limit: int = 100, offset: int = 0) -> CheckpointPage:
+    async def list_checkpoints(self, instance_id: str, where: CheckpointFilter) -> CheckpointPage:
         """Checkpoints, newest first."""
 
     @abstractmethod
@@ -118,6 +121,18 @@ class CoreManagement(ABC):
     @abstractmethod
     async def list_events(self, instance_id: str, where: EventFilter) -> EventPage:
         """A page of events."""
+
+    @abstractmethod
+    async def list_step_summaries(self, instance_id: str, where: StepFilter) -> StepPage:
+        """A page of the steps that a program in debug mode has traced."""
+
+    @abstractmethod
+    async def get_scope_ancestors(self, instance_id: str, scope_id: str) -> list[ScopeInfo]:
+        """A scope and those around it, the innermost first."""
+
+    @abstractmethod
+    async def get_tenant_metrics(self, where: MetricsRange) -> tuple[MetricsBucket, ...]:
+        """What of a tenant has ended in each hour or day."""
 
     @abstractmethod
     async def retry_instance(self, instance_id: str, *, retry_key: str | None = None) -> RetriedInstance:

@@ -12,6 +12,7 @@ from runtara_sdk.transport import TransportClient
 
 from runtara_core.management import CoreManagement
 from runtara_core.models import (
+    CheckpointFilter,
     CheckpointPage,
     CheckpointRecord,
     CheckpointSummary,
@@ -33,9 +34,12 @@ from runtara_core.models import (
     PendingCancel,
     RetriedInstance,
 )
+from runtara_core.steps import ScopeInfo, StepFilter, StepPage
+from runtara_core.tenant_metrics import MetricsBucket, MetricsRange
 from runtara_core.wire.management_codec import (
     decode_model,
     decode_status,
+    decode_step_summary,
     encode_instance_filter,
     encode_model,
     encode_signal_type,
@@ -166,8 +170,8 @@ class ManagementClient(CoreManagement):
         answer = await self._call(pb.RpcRequest(report_launch_failure=call))
         return decode_model(ExitDecision, answer.report_launch_failure.decision)
 
-    async def list_checkpoints(self, instance_id: str, *, limit: int = 100, offset: int = 0) -> CheckpointPage:
-        call = pb.ListCheckpointsRequest(instance_id=instance_id, limit=limit, offset=offset)
+    async def list_checkpoints(self, instance_id: str, where: CheckpointFilter) -> CheckpointPage:
+        call = encode_model(where, pb.ListCheckpointsRequest(instance_id=instance_id))
         answer = (await self._call(pb.RpcRequest(list_checkpoints=call))).list_checkpoints
         return CheckpointPage(
             checkpoints=tuple(decode_model(CheckpointSummary, item) for item in answer.checkpoints),
@@ -186,6 +190,24 @@ class ManagementClient(CoreManagement):
             events=tuple(decode_model(EventRecord, event) for event in answer.events),
             total_count=answer.total_count,
         )
+
+    async def list_step_summaries(self, instance_id: str, where: StepFilter) -> StepPage:
+        call = encode_model(where, pb.ListStepSummariesRequest(instance_id=instance_id))
+        answer = (await self._call(pb.RpcRequest(list_step_summaries=call))).list_step_summaries
+        return StepPage(
+            steps=tuple(decode_step_summary(step) for step in answer.steps),
+            total_count=answer.total_count,
+        )
+
+    async def get_scope_ancestors(self, instance_id: str, scope_id: str) -> list[ScopeInfo]:
+        call = pb.GetScopeAncestorsRequest(instance_id=instance_id, scope_id=scope_id)
+        answer = (await self._call(pb.RpcRequest(get_scope_ancestors=call))).get_scope_ancestors
+        return [decode_model(ScopeInfo, scope) for scope in answer.ancestors]
+
+    async def get_tenant_metrics(self, where: MetricsRange) -> tuple[MetricsBucket, ...]:
+        call = encode_model(where, pb.GetTenantMetricsRequest())
+        answer = (await self._call(pb.RpcRequest(get_tenant_metrics=call))).get_tenant_metrics
+        return tuple(decode_model(MetricsBucket, bucket) for bucket in answer.buckets)
 
     async def retry_instance(self, instance_id: str, *, retry_key: str | None = None) -> RetriedInstance:
         call = pb.RetryInstanceRequest(instance_id=instance_id, retry_key=retry_key)

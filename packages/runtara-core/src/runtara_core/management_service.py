@@ -16,6 +16,7 @@ from runtara_core.due import DueBell, wait_until_rung
 from runtara_core.instance_service import require_size
 from runtara_core.management import MAX_IMAGES_WITHOUT, CoreManagement
 from runtara_core.models import (
+    CheckpointFilter,
     CheckpointPage,
     CheckpointRecord,
     CoreLimits,
@@ -38,7 +39,9 @@ from runtara_core.models import (
 )
 from runtara_core.security import InstanceToken, TokenAuthority, TokenSecret
 from runtara_core.signal_watch import SignalWatch
+from runtara_core.steps import ScopeInfo, StepFilter, StepPage
 from runtara_core.storage import Storage
+from runtara_core.tenant_metrics import MetricsBucket, MetricsRange
 
 MAX_CLAIM_WAIT_MS = 30_000
 """Longest wait of one `claim_launches` call."""
@@ -220,14 +223,23 @@ class ManagementService(CoreManagement):
         self._due.ring()
         return decision
 
-    async def list_checkpoints(self, instance_id: str, *, limit: int = 100, offset: int = 0) -> CheckpointPage:
-        return await self._storage.list_checkpoints(instance_id, limit=min(limit, MAX_PAGE), offset=offset)
+    async def list_checkpoints(self, instance_id: str, where: CheckpointFilter) -> CheckpointPage:
+        return await self._storage.list_checkpoints(instance_id, where)
 
     async def get_checkpoint(self, instance_id: str, checkpoint_id: str) -> CheckpointRecord | None:
         return await self._storage.load_checkpoint(instance_id, checkpoint_id)
 
     async def list_events(self, instance_id: str, where: EventFilter) -> EventPage:
         return await self._storage.list_events(instance_id, where)
+
+    async def list_step_summaries(self, instance_id: str, where: StepFilter) -> StepPage:
+        return await self._storage.list_step_summaries(instance_id, where)
+
+    async def get_scope_ancestors(self, instance_id: str, scope_id: str) -> list[ScopeInfo]:
+        return await self._storage.get_scope_ancestors(instance_id, scope_id)
+
+    async def get_tenant_metrics(self, where: MetricsRange) -> tuple[MetricsBucket, ...]:
+        return await self._storage.get_tenant_metrics(where)
 
     async def retry_instance(self, instance_id: str, *, retry_key: str | None = None) -> RetriedInstance:
         retried = await self._storage.retry_instance(instance_id, retry_key=retry_key, now_ms=self._clock.now_ms())

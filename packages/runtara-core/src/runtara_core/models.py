@@ -118,11 +118,30 @@ class Instance:
 
 
 @dataclass(frozen=True, slots=True)
+class InstanceKey:
+    """The place of an instance in a list: the time that the list is ordered by (None: not finished), then the id."""
+
+    time_ms: int | None
+    instance_id: str
+
+    @classmethod
+    def of(cls, instance: Instance, order_by: str) -> InstanceKey:
+        """The place of an instance in the list that is ordered so."""
+        by_end = order_by.startswith("finished_at")
+        return cls(instance.finished_at_ms if by_end else instance.created_at_ms, instance.instance_id)
+
+
+@dataclass(frozen=True, slots=True)
 class InstanceFilter:
-    """Which instances to list; None means any. `*_after` is inclusive, `*_before` exclusive."""
+    """Which instances to list; None and () mean any. `*_after_ms` is inclusive, `*_before_ms` exclusive.
+
+    A page begins behind `after`, which need not exist any more. With `without_total` the others are not counted, and
+    `total_count` is 0.
+    """
 
     tenant_id: str | None = None
     statuses: tuple[InstanceStatus, ...] = ()
+    termination_reasons: tuple[TerminationReason, ...] = ()
     image_ids: tuple[str, ...] | None = None
     created_after_ms: int | None = None
     created_before_ms: int | None = None
@@ -131,6 +150,8 @@ class InstanceFilter:
     order_by: str = "created_at_desc"
     limit: int = 100
     offset: int = 0
+    after: InstanceKey | None = None
+    without_total: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +231,7 @@ class ExitReport:
 
     Attributes:
         reason: CRASHED for any exit nobody asked for (core decides what it means from the state the instance
-            reported itself), TIMEOUT, CANCELLED after a stop, HEARTBEAT_TIMEOUT, ENVIRONMENT_RESTART.
+            reported itself), OUT_OF_MEMORY, TIMEOUT, CANCELLED after a stop, HEARTBEAT_TIMEOUT, ENVIRONMENT_RESTART.
         exit_code: as by `wait`; negative is the number of the signal that killed it; None when unknown.
         stderr_tail: the last lines, at most 8 KiB.
     """
@@ -263,6 +284,26 @@ class CheckpointPage:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckpointFilter:
+    """Which checkpoints of one instance to list, newest first; None means any.
+
+    Attributes:
+        checkpoint_id: only this one.
+        created_after_ms: only from then on; `created_before_ms` is exclusive.
+        before_checkpoint_id: only what is older than this one; nothing when the instance has none with this id.
+        without_total: spare counting; `total_count` is 0 then.
+    """
+
+    checkpoint_id: str | None = None
+    created_after_ms: int | None = None
+    created_before_ms: int | None = None
+    before_checkpoint_id: str | None = None
+    limit: int = 100
+    offset: int = 0
+    without_total: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class EventRecord:
     """A row of the event log."""
 
@@ -285,16 +326,33 @@ class EventPage:
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Which events of one instance to list; None means any."""
+    """Which events of one instance to list; None means any.
+
+    Attributes:
+        payload_contains: only with this text in the first `runtara_core.event_texts.MAX_SEARCHED_BYTES` of the payload
+            as UTF-8, whatever the case of its letters.
+        scope_id: only of this scope (`runtara_core.steps`), as the payload says.
+        parent_scope_id: only of scopes within this one.
+        root_scopes_only: only what comes from the root graph, or says nothing of a scope.
+        after_event_id: only newer than this one.
+        before_event_id: only older than this one.
+        without_total: spare counting; `total_count` is 0 then.
+    """
 
     event_type: str | None = None
     subtype: str | None = None
     created_after_ms: int | None = None
     created_before_ms: int | None = None
+    payload_contains: str | None = None
+    scope_id: str | None = None
+    parent_scope_id: str | None = None
+    root_scopes_only: bool = False
     ascending: bool = False
     after_event_id: int | None = None
+    before_event_id: int | None = None
     limit: int = 100
     offset: int = 0
+    without_total: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,7 +388,14 @@ class RecoveryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class CoreLimits:
-    """Bounds enforced by the storage in the transaction that they concern."""
+    """Bounds enforced by the storage in the transaction that they concern.
+
+    Attributes:
+        max_concurrent_instances: how many instances run at a time.
+        recovery: how often and when a crashed instance is launched again.
+        max_concurrent_instances_of_tenant: how many instances of one tenant run at a time; 0 is no bound.
+    """
 
     max_concurrent_instances: int = 32
     recovery: RecoveryPolicy = field(default_factory=RecoveryPolicy)
+    max_concurrent_instances_of_tenant: int = 0

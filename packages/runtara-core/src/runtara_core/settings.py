@@ -26,7 +26,8 @@ class CoreSettings:
         data_dir: where the certificates and the local sockets are (DATA_DIR).
         server_names: further names in the server certificate (RUNTARA_SERVER_NAMES, comma-separated).
         tls: certificate and key to show instead of a local authority's (RUNTARA_TLS_CERT_FILE, RUNTARA_TLS_KEY_FILE).
-        limits: RUNTARA_MAX_CONCURRENT_INSTANCES and the recovery policy.
+        limits: RUNTARA_MAX_CONCURRENT_INSTANCES, RUNTARA_MAX_CONCURRENT_INSTANCES_PER_TENANT (0: no bound), and the
+            recovery policy.
         retention: when finished instances are removed (RUNTARA_DB_CLEANUP_*).
         guest_users: as whom programs run that may use the local socket, besides the users of containers
             (RUNTARA_NATIVE_USER).
@@ -70,7 +71,10 @@ class CoreSettings:
             limits=CoreLimits(
                 max_concurrent_instances=reader.integer(
                     "RUNTARA_MAX_CONCURRENT_INSTANCES", 32, minimum=1, maximum=1_000_000
-                )
+                ),
+                max_concurrent_instances_of_tenant=reader.integer(
+                    "RUNTARA_MAX_CONCURRENT_INSTANCES_PER_TENANT", 0, minimum=0, maximum=1_000_000
+                ),
             ),
             retention=RetentionSettings.from_environment(reader),
             guest_users=users if isinstance(users, GuestUsers) else GuestUsers(),

@@ -30,7 +30,9 @@ from runtara_sdk.models import (
     WaitsBeside,
 )
 
+from runtara_core import listed_steps
 from runtara_core.models import (
+    CheckpointFilter,
     CheckpointPage,
     CheckpointRecord,
     CoreLimits,
@@ -52,6 +54,8 @@ from runtara_core.models import (
     WatchedInstance,
 )
 from runtara_core.security.credentials import CredentialStore
+from runtara_core.steps import ScopeInfo, StepFilter, StepPage
+from runtara_core.tenant_metrics import MetricsBucket, MetricsRange, metrics_from_lists
 
 MAX_WATCHED = 10_000
 """Most instances of one `find_news` or `record_contacts`."""
@@ -318,13 +322,19 @@ class Storage(ABC):
         now_ms: int,
         without_images: Sequence[str] = (),
     ) -> list[LaunchClaim]:
-        """Claim up to `limit` due launches, oldest first: each becomes running, with a new epoch and a lease.
+        """Claim up to `limit` due launches: each becomes running, with a new epoch and a lease. Given oldest first.
+
+        Tenants take turns when not all that is due is claimed. Running instances whose lease has expired come first,
+        since they hold a place already; then those with the lowest number of instances of their tenant that run or are
+        due before them, of equal numbers the oldest. Of very many tenants and images a storage may look at some
+        hundreds at a time, as long as each comes round.
 
         Instances of `without_images`, which the owner knows that it cannot launch, are left to others.
 
         Due are managed instances that are pending or suspended with a wake time not after `now_ms`, and running ones
-        whose lease has expired. Never more than `limits.max_concurrent_instances` run; ones over it stay due. So do
-        those whose inputs would make the answer longer than a frame holds.
+        whose lease has expired. Never more than `limits.max_concurrent_instances` run, nor more of one tenant than
+        `limits.max_concurrent_instances_of_tenant` (0: no bound); ones over it stay due. So do those whose inputs would
+        make the answer longer than a frame holds.
 
         A running one whose lease has expired is not launched again when an unacknowledged cancel or pause waits, which
         takes effect, nor after too many launches in a row without a new checkpoint: -> failed (reason orphaned). An
@@ -350,7 +360,10 @@ class Storage(ABC):
     async def report_exit(self, key: LeaseKey, report: ExitReport, *, limits: CoreLimits, now_ms: int) -> ExitDecision:
         """Say that the process of a launch has ended; stores metrics, exit code and stderr and drops the lease.
 
-        A result that the instance reported itself always wins. Running at this epoch: TIMEOUT and HEARTBEAT_TIMEOUT
+        Of an instance are kept the largest memory peak of its launches and the sum of their processor times. A launch
+        counts once, however often its exit is reported and in whatever state the instance is, also when a later launch
+        has begun; of such a one nothing else is kept.
+        A result that the instance reported itself always wins. Running at this epoch: TIMEOUT
         -> failed, CANCELLED -> cancelled; ENVIRONMENT_RESTART and SHUTDOWN_REQUESTED -> suspended and due now; CRASHED
         with exit code 0 -> failed (it never reported a result, and no pause of this launch was withdrawn, which it may
         have obeyed); otherwise suspended and due after a backoff, or failed after too many relaunches without a new
@@ -392,8 +405,8 @@ class Storage(ABC):
         """
 
     @abstractmethod
-    async def list_checkpoints(self, instance_id: str, *, limit: int, offset: int) -> CheckpointPage:
-        """Checkpoints, newest first."""
+    async def list_checkpoints(self, instance_id: str, where: CheckpointFilter) -> CheckpointPage:
+        """Checkpoints, newest first: in the opposite of the order in which they were stored."""
 
     @abstractmethod
     async def load_checkpoint(self, instance_id: str, checkpoint_id: str) -> CheckpointRecord | None:
@@ -401,7 +414,31 @@ class Storage(ABC):
 
     @abstractmethod
     async def list_events(self, instance_id: str, where: EventFilter) -> EventPage:
-        """Events, newest first unless `where.ascending`."""
+        """Events, newest first unless `where.ascending`.
+
+        `runtara_core.event_texts.payload_contains` and `runtara_core.steps.read_scope` decide what a payload says.
+        """
+
+    # Summaries. What is here reads lists, so that a storage need not care; one that keeps rows of its own overrides it.
+
+    async def list_step_summaries(self, instance_id: str, where: StepFilter) -> StepPage:
+        """A page of the steps that a program in debug mode has traced, with `runtara_core.steps`.
+
+        Here they are made of events, and `InvalidInputError` is raised above
+        `runtara_core.listed_steps.MAX_TRACED_EVENTS`.
+        """
+        return await listed_steps.list_step_summaries(self.list_events, instance_id, where)
+
+    async def get_scope_ancestors(self, instance_id: str, scope_id: str) -> list[ScopeInfo]:
+        """A scope and those around it, the innermost first; empty when no step of it was traced.
+
+        At most `runtara_core.steps.MAX_ANCESTORS`. Here they are made of events, as are the summaries of steps.
+        """
+        return await listed_steps.get_scope_ancestors(self.list_events, instance_id, scope_id)
+
+    async def get_tenant_metrics(self, where: MetricsRange) -> tuple[MetricsBucket, ...]:
+        """What has ended in each hour or day of a range. Here every instance that has is listed, a page at a time."""
+        return await metrics_from_lists(self.list_instances, where)
 
     # Restarts; `runtara_core.restarts` has what is the same for every storage
 

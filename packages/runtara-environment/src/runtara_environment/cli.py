@@ -26,6 +26,10 @@ Environment variables:
                                     (its socket under DATA_DIR when there is one, else 127.0.0.1:8001)
   RUNTARA_CORE_ADMIN_ADDR           core's management port (beside RUNTARA_CORE_ADDR)
   RUNTARA_RUNNER                    native, the runner of a plugin, or auto (auto)
+  RUNTARA_HOST_NAME                 what `runtara-ctl hosts` calls this host (the name of the machine)
+  RUNTARA_ADVERTISE_ADDRESS         where other hosts reach this environment (where it serves)
+  RUNTARA_ON_SHUTDOWN               drain suspends running instances, leave lets them run on (drain)
+  RUNTARA_SHUTDOWN_GRACE_MS         how long they may take to suspend (60000)
   EXECUTION_TIMEOUT_SECS            bound of a launch whose start names none (300)
   RUNTARA_STDLIB_NAME               module of the bundle that says which agents there are (all installed ones)
   ENABLE_AGENT_TESTING              let products test capabilities of agents on this host (false)
@@ -72,7 +76,9 @@ def environment(
 ) -> None:
     """Keep images, launch instances and watch over them, until SIGTERM or Ctrl-C.
 
-    Running instances go on without the daemon; the next one on this host takes them over.
+    Running instances are told to suspend then, and go on where another
+    environment claims them, or here after the next start. A second signal
+    leaves them running; the next daemon on this host takes them over.
     """
     from runtara_core.daemon_logging import configure_logging
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
-from runtara_core.daemon import until_stopped
 from runtara_core.database import create_database
 from runtara_core.listening import Listening
 from runtara_core.management_client import ManagementClient
@@ -13,12 +14,13 @@ from runtara_core.security import KeyRing, require_key_when_exposed
 from runtara_core.server_identity import IdentitySource
 from runtara_core.storages.sql.credentials import SqlCredentialStore
 from runtara_sdk.clock import Clock, SystemClock
+from runtara_sdk.stop_signals import stop_at_signals
 from runtara_sdk.transport import open_client
 from runtara_sdk.transport.places import ENVIRONMENT_SOCKET, socket_path
 
 from runtara_environment.agents import AgentServices
 from runtara_environment.environment import Environment
-from runtara_environment.settings import EnvironmentSettings
+from runtara_environment.settings import EnvironmentSettings, OnShutdown
 from runtara_environment.sql.queries import environment_queries
 from runtara_environment.supervision.guest import CoreAccess
 from runtara_environment.supervision.guest_network import GuestNetwork
@@ -83,6 +85,7 @@ class EnvironmentDaemon:
             self._clock,
             settings.supervision,
             network=network,
+            host=settings.host,
         )
         self._environment = environment
         self._agents = AgentServices(settings.data_dir, network, settings.agent_testing)
@@ -99,13 +102,20 @@ class EnvironmentDaemon:
             await self._listening.open_port(lambda _: handler, settings.port, "RUNTARA_ENV_QUIC_PORT")
             await self._listening.open_socket(lambda _: handler, socket_path(settings.data_dir, ENVIRONMENT_SOCKET))
             self._listening.follow_certificate()
-            await environment.start()
+            await environment.start(self._listening.address)
         except BaseException:
             await self.close()
             raise
 
+    async def drain(self) -> None:
+        """Let what runs suspend, while calls are served, for as long as the settings say."""
+        if self._environment is not None:
+            left = await self._environment.drain(self._settings.host.shutdown_grace_ms / 1000)
+            if left:
+                logger.error("%d launches could not be ended; the next environment of this host looks after them", left)
+
     async def close(self) -> None:
-        """Stop serving and supervising; guests run on and are adopted by the next daemon."""
+        """Stop serving and supervising; guests that still run are adopted by the next daemon."""
         if self._agents is not None:
             await self._agents.close()
             self._agents = None
@@ -119,12 +129,29 @@ class EnvironmentDaemon:
 
 
 async def run_environment(settings: EnvironmentSettings, on_ready: Callable[[EnvironmentDaemon], None]) -> None:
-    """Serve until SIGTERM or SIGINT."""
+    """Serve until SIGTERM or SIGINT, then drain if the settings say so; a second signal leaves at once."""
     daemon = EnvironmentDaemon(settings)
     await daemon.start()
     try:
         on_ready(daemon)
-        await until_stopped()
-        logger.info("stopping; running instances go on")
+        told, insists = asyncio.Event(), asyncio.Event()
+        stop_at_signals(told.set, insist=insists.set)
+        await told.wait()
+        if settings.host.on_shutdown is OnShutdown.DRAIN:
+            logger.info("stopping: running instances are told to suspend; a second signal leaves them running")
+            await _until_either(daemon.drain(), insists)
+        else:
+            logger.info("stopping; running instances go on")
     finally:
         await daemon.close()
+
+
+async def _until_either(work: Coroutine[Any, Any, None], event: asyncio.Event) -> None:
+    """Do a piece of work; it is given up when the event comes first."""
+    working, waiting = asyncio.create_task(work), asyncio.create_task(event.wait())
+    await asyncio.wait({working, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    working.cancel()
+    waiting.cancel()
+    for outcome in await asyncio.gather(working, waiting, return_exceptions=True):
+        if isinstance(outcome, Exception):
+            raise outcome

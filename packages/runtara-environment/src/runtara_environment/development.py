@@ -53,7 +53,7 @@ async def run_development(
             await listening.open_port(lambda _: handler, environment_port, "--port")
             await listening.open_socket(lambda _: handler, socket_path(data_dir, ENVIRONMENT_SOCKET))
             listening.follow_certificate()
-            await environment.start()
+            await environment.start(listening.address)
             on_ready(core.instance_address, listening.address)
             await until_stopped()
         finally:

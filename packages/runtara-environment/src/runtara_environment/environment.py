@@ -14,18 +14,26 @@ from runtara_core.management import CoreManagement
 from runtara_sdk.clock import Clock
 from runtara_sdk.errors import ConfigurationError
 
+import runtara_environment
 from runtara_environment import migrations
 from runtara_environment.data_directory_lock import DataDirectoryLock
 from runtara_environment.data_directory_modes import secure_data_directory
+from runtara_environment.hosts import HostIdentity, HostTable
+from runtara_environment.hosts.host_service import HostService
+from runtara_environment.hosts.presence import HostPresence
+from runtara_environment.hosts.remote_stop import RemoteStop
+from runtara_environment.launch_rules import LaunchRules
 from runtara_environment.launch_table import LaunchTable
+from runtara_environment.logs import InstanceLogs
 from runtara_environment.owner import Owner
 from runtara_environment.registry import ImageRegistry
 from runtara_environment.runner import RunnerHost
+from runtara_environment.runners.available import AvailableRunners, ReadyRunner
 from runtara_environment.runners.choosing import choose_network, choose_runner
 from runtara_environment.runners.guest_user_choice import may_have_users
 from runtara_environment.runners.loading import load_runners
 from runtara_environment.service import EnvironmentService
-from runtara_environment.settings import SupervisionSettings
+from runtara_environment.settings import HostSettings, SupervisionSettings
 from runtara_environment.supervision.guest import CoreAccess
 from runtara_environment.supervision.guest_network import GuestNetwork
 from runtara_environment.supervision.launcher import Launcher
@@ -60,6 +68,7 @@ class Environment:
         *,
         network: GuestNetwork | None = None,
         trusts_programs: bool = False,
+        host: HostSettings | None = None,
     ) -> None:
         """Of the arguments one is not obvious.
 
@@ -72,7 +81,9 @@ class Environment:
         self._clock = clock
         self._settings = settings
         self._network = network
-        self._host = RunnerHost(data_dir, trusts_programs)
+        self._runner_host = RunnerHost(data_dir, trusts_programs)
+        self._host = host or HostSettings()
+        self._presence: HostPresence | None = None
         self._supervisor: Supervisor | None = None
         self._sweep: RunDirectorySweep | None = None
         self._sweeping: asyncio.Task[None] | None = None
@@ -92,61 +103,112 @@ class Environment:
         runners = load_runners()
         settings = self._settings
         runner, probe = await choose_runner(
-            settings.runner, runners, prefer_containers=settings.network is not None, host=self._host
+            settings.runner, runners, prefer_containers=settings.network is not None, host=self._runner_host
         )
         self.isolation = probe.isolation
         self.registry = ImageRegistry(self._database, self._data_dir, clock=self._clock)
         launches = LaunchTable(self._database)
+        core_address = self._core_access.address
+        own = ReadyRunner(runner, probe, choose_network(settings.network, runner, probe, core_address))
+        available = AvailableRunners(
+            runners,
+            own,
+            self._clock,
+            network=settings.network,
+            core_address=core_address,
+            nameable=settings.image_runners,
+            host=self._runner_host,
+        )
+        settings.limits.warn_of_unenforced(own.name, probe)
         launcher = Launcher(
             self.registry,
             launches,
             runners,
-            runner,
+            available,
             self._core_access,
             self._data_dir,
             self._clock,
             default_timeout_seconds=settings.default_timeout_seconds,
+            limits=settings.limits,
             network=self._network,
-            network_mode=choose_network(settings.network, runner, probe, self._core_access.address),
             bundles_directory=settings.bundles_directory,
         )
         owner = Owner.of_this_process(self._data_dir)
         self._supervisor = Supervisor(
             self._core, launcher, launches, owner, self._clock, self._settings, only_instance=only_instance
         )
+        hosts = HostTable(self._database)
         if only_instance is None:
+            identity = HostIdentity(
+                host_id=owner.host_id,
+                owner=owner.name,
+                host_name=self._host.name,
+                address=self._host.address,
+                version=runtara_environment.__version__,
+                runner_type=runner.runner_type,
+                isolation=probe.isolation,
+            )
+            self._presence = HostPresence(
+                hosts, identity, self._supervisor, self._clock, self.registry.artifacts.digests
+            )
             self._sweep = RunDirectorySweep(self._data_dir, self._core, launches, self._clock)
         workspaces = Workspaces(self._data_dir, launches)
-        self.service = EnvironmentService(self._core, self.registry, self._supervisor, self._clock, workspaces)
+        self.service = EnvironmentService(
+            self._core,
+            self.registry,
+            self._supervisor,
+            self._clock,
+            workspaces,
+            LaunchRules(settings.limits, available),
+            HostService(hosts, self._presence, self._clock),
+            RemoteStop(self._core, launches, hosts, self._clock),
+            InstanceLogs(self._core, launches, self._data_dir, owner.host_id, self._clock),
+        )
 
     def _secure_data_directory(self) -> None:
         try:
             self._data_dir.mkdir(parents=True, exist_ok=True)
-            secure_data_directory(self._data_dir, has_guest_users=may_have_users(self._host))
+            secure_data_directory(self._data_dir, has_guest_users=may_have_users(self._runner_host))
         except OSError as error:
             raise ConfigurationError(
                 f"the modes of {error.filename} in the data directory (DATA_DIR) cannot be set: {error.strerror}"
             ) from error
 
-    async def start(self) -> None:
-        """Take over what dead environments of this host left, launch what is due, and sweep old run directories."""
+    async def start(self, address: str | None = None) -> None:
+        """Take over what dead environments of this host left, launch what is due, and sweep old run directories.
+
+        Others are told `address` as the place where this environment serves, unless the settings name another.
+        """
         if self._supervisor is None:
             raise RuntimeError("open() comes before start()")
-        await self._supervisor.start()
+        if self._presence is None:
+            await self._supervisor.start()
+        else:
+            await self._presence.start(address)
         if self._sweep is not None:
             self._sweeping = asyncio.create_task(self._sweep.keep_sweeping(), name="sweep run directories")
+
+    async def drain(self, seconds: float) -> int:
+        """Claim no more, and let what runs suspend, for up to `seconds`; what does not obey is ended then.
+
+        Returns how many launches have not ended even so. Calls are served meanwhile.
+        """
+        return 0 if self._presence is None else await self._presence.drain(seconds)
 
     async def close(self, *, stop_guests: bool) -> None:
         """Stop supervising. Guests run on for the next environment of this host, unless `stop_guests`.
 
         Harmless after an `open` that failed, and to repeat.
         """
+        presence, self._presence = self._presence, None
         supervisor, self._supervisor = self._supervisor, None
         sweeping, self._sweeping = self._sweeping, None
         try:
             if sweeping is not None:
                 sweeping.cancel()
                 await asyncio.gather(sweeping, return_exceptions=True)
+            if presence is not None:
+                await presence.close()
             if supervisor is not None:
                 await supervisor.close(stop_guests=stop_guests)
         finally:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from runtara_sdk.errors import InvalidInputError
+from runtara_sdk.resource_limits import UNLIMITED, ResourceLimits
 
 DEFAULT_CANCEL_GRACE_SECONDS = 30
 """How long the program of a cancelled instance has to end by itself where the start names no other time."""
@@ -41,12 +42,23 @@ class LaunchOptions:
         env: further variables for the program.
         cancel_grace_seconds: how long the program has to obey a cancel before it is killed, from 0 on; None takes
             `DEFAULT_CANCEL_GRACE_SECONDS`.
+        limits: bounds that the start asked for.
+        image_limits: bounds that the image had when the instance was started, or forked to it.
+        runner: the runner that the image named then; None leaves it to the environment.
     """
 
     digest: str
     timeout_seconds: int | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     cancel_grace_seconds: int | None = None
+    limits: ResourceLimits = UNLIMITED
+    image_limits: ResourceLimits = UNLIMITED
+    runner: str | None = None
+
+    @property
+    def asked_limits(self) -> ResourceLimits:
+        """What start and image ask for; the start comes first."""
+        return self.limits.over(self.image_limits)
 
     def encode(self) -> bytes:
         """As JSON."""
@@ -55,6 +67,9 @@ class LaunchOptions:
             "timeout_seconds": self.timeout_seconds,
             "env": dict(self.env),
             "cancel_grace_seconds": self.cancel_grace_seconds,
+            "limits": self.limits.given(),
+            "image_limits": self.image_limits.given(),
+            "runner": self.runner,
         }
         return json.dumps(fields, separators=(",", ":")).encode("ascii")
 
@@ -81,7 +96,12 @@ class LaunchOptions:
         grace = fields.get("cancel_grace_seconds")
         if grace is not None and (type(grace) is not int or grace < 0):
             raise ValueError("cancel_grace_seconds is not an integer from 0 on")
-        return cls(digest, timeout_seconds, env, grace)
+        runner = fields.get("runner")
+        if runner is not None and not isinstance(runner, str):
+            raise TypeError("runner is not text")
+        limits = ResourceLimits.from_json(fields.get("limits", {}))
+        image_limits = ResourceLimits.from_json(fields.get("image_limits", {}), "image_limits")
+        return cls(digest, timeout_seconds, env, grace, limits, image_limits, runner)
 
 
 def require_acceptable_variables(env: Mapping[str, str]) -> None:

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from runtara_core.database import Database, Row, Transaction
+from runtara_core.models import LeaseKey
 from runtara_sdk.errors import InvalidStateError, StaleEpochError
 
 _PAGE = 500
 _MAX_EPOCHS = 100
+_STOP_REQUESTS_KEPT_MS = 24 * 3_600_000
 
 
 class LaunchPhase(StrEnum):
@@ -154,6 +156,28 @@ class LaunchTable:
             return [_launch(row) for row in rows]
 
         return await self._database.run(work, operation="list launches", read_only=True)
+
+    async def request_stop(self, key: LeaseKey, *, grace_ms: int, now_ms: int) -> None:
+        """Leave word for whoever watches a launch that was told to cancel: it may go on for `grace_ms`, no longer."""
+
+        async def work(transaction: Transaction) -> None:
+            await transaction.execute("forget_stop_requests", requested_before_ms=now_ms - _STOP_REQUESTS_KEPT_MS)
+            await transaction.execute(
+                "request_stop", instance_id=key.instance_id, epoch=key.epoch, grace_ms=grace_ms, now_ms=now_ms
+            )
+
+        await self._database.run(work, operation="request stop")
+
+    async def requested_stops(self, instance_ids: Sequence[str]) -> dict[LeaseKey, int]:
+        """How long launches of these instances may go on when told to cancel, in milliseconds, where it was said."""
+        if not instance_ids:
+            return {}
+
+        async def work(transaction: Transaction) -> dict[LeaseKey, int]:
+            rows = await transaction.fetch_all("list_stop_requests", instance_ids=json.dumps(list(instance_ids)))
+            return {LeaseKey(row["instance_id"], row["epoch"]): row["grace_ms"] for row in rows}
+
+        return await self._database.run(work, operation="stop requests", read_only=True)
 
     async def announce_owner(self, owner: str, host_id: str, *, now_ms: int) -> None:
         """Record an owner before its first claim, so that a successor can free what it held."""

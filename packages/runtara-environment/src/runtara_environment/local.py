@@ -20,7 +20,7 @@ from typing import Any
 from runtara_core.daemon import CoreDaemon
 from runtara_core.database import create_database, is_sql_url
 from runtara_core.management_service import ManagementService
-from runtara_core.models import EventFilter, Instance
+from runtara_core.models import CheckpointFilter, EventFilter, Instance
 from runtara_core.settings import CoreSettings
 from runtara_core.storages import open_storage
 from runtara_sdk.clock import Clock, SystemClock
@@ -102,7 +102,7 @@ async def local_environment(
     )
     if only_instance is not None:
         # Of runs that were killed; each had a name of its own.
-        await asyncio.to_thread(remove_stale, socket_path(data_dir, CORE_SOCKET).parent)
+        await asyncio.to_thread(remove_stale, socket_path(data_dir, CORE_SOCKET).parent, CORE_SOCKET)
     await core.start()
     try:
         environment = Environment(
@@ -283,7 +283,7 @@ async def _report_checkpoints(core: ManagementService, instance: Instance, shown
     missing = min(instance.checkpoint_count - shown, _CHECKPOINTS_PAGE)
     if missing <= 0:
         return
-    page = await core.list_checkpoints(instance.instance_id, limit=missing)
+    page = await core.list_checkpoints(instance.instance_id, CheckpointFilter(limit=missing))
     newest_first = enumerate(page.checkpoints)
     for number, checkpoint in reversed([(page.total_count - index, found) for index, found in newest_first]):
         if shown < number <= instance.checkpoint_count:

@@ -50,8 +50,9 @@ class Restarts:
         """Start an instance with input, options, files and the checkpoints of another before a step.
 
         The files are those that the workspace of the origin has on this host now: what they were before the step is
-        not known. An `image_id` is launched in the version that it has now, else the origin's image in the origin's
-        version. A fork with an id is idempotent. With `dry_run` nothing is created.
+        not known. An `image_id` is launched in the version that it has now, with its limits and runner, else the
+        origin's image in the origin's version. Limits that the start of the origin gave stay. A fork with an id is
+        idempotent. With `dry_run` nothing is created.
         Raises `InvalidInputError` naming the steps to fork from, `ImageNotFoundError`, `InstanceExistsError`.
         """
         instance_id = validate_identifier("instance_id", instance_id or str(uuid.uuid4()))
@@ -65,7 +66,7 @@ class Restarts:
                 await self._registry.get_version(origin.image_id, origin.tenant_id, options.digest)
             else:
                 image = await self._registry.get(image_id, origin.tenant_id)
-                options = replace(options, digest=image.digest)
+                options = replace(options, digest=image.digest, image_limits=image.limits, runner=image.runner)
         has_files = not dry_run and await self._workspaces.has_files(origin)
         fork = InstanceFork(
             instance_id=instance_id,

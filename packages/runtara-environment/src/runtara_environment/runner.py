@@ -64,6 +64,7 @@ class Limits:
         processes: processes and threads at once; a runner without containers counts all of the program's user.
         file_size_bytes: size of any one file that the program writes.
         open_files: open file descriptors per process.
+        tmp_bytes: size of `/tmp`, where the program has one of its own.
         output_bytes: what is kept of stdout and of stderr each; older output goes first.
     """
 
@@ -72,6 +73,7 @@ class Limits:
     processes: int | None = None
     file_size_bytes: int | None = None
     open_files: int | None = None
+    tmp_bytes: int | None = None
     output_bytes: int = DEFAULT_OUTPUT_BYTES
 
 
@@ -92,6 +94,8 @@ class LaunchSpec:
         kill_grace_seconds: time between asking and killing at the timeout.
         files: what else of the host the program reads or connects to, such as its artifact and core's socket. A runner
             that hides the host from programs shows these, under their own paths, read-only.
+        core_address: where the program reaches core, `host:port` or `unix:///path`; a runner that gives it a network of
+            its own lets it through. None when it need not reach core.
         bundles_directory: where a runner may keep files of its own while the program runs; None stands for a place
             beside the run directory.
     """
@@ -108,6 +112,7 @@ class LaunchSpec:
     kill_grace_seconds: float = 5.0
     files: tuple[Path, ...] = ()
     bundles_directory: Path | None = None
+    core_address: str | None = None
 
     def malformed(self) -> Iterator[str]:
         """What no runner can launch, as texts for people."""
@@ -160,7 +165,8 @@ class RunnerProbe:
 
     Attributes:
         available: it can launch at all; `reason` says why not.
-        capabilities: by name: `memory_limit`, `cpu_limit`, `process_limit`, `network_pasta`, `network_none`, ...
+        capabilities: by name: `memory_limit`, `cpu_limit`, `process_limit`, `file_size_limit`, `open_files_limit`,
+            `tmp_limit`, `network_host`, `network_none`, `network_pasta`, ... What is not there is not offered.
         isolation: what keeps programs from the host and from each other, shown wherever the runner is shown. It begins
             with `none`, with `user` where programs run as users of their own, or with `container`; details may follow
             behind a comma.
@@ -210,9 +216,15 @@ class LaunchedProcess(ABC):
 
 
 class Runner(ABC):
-    """Starts programs and finds them again."""
+    """Starts programs and finds them again.
+
+    Attributes:
+        runner_type: its name, by which settings and images choose it.
+        default_limits: the bounds of a launch whose `Limits` name none.
+    """
 
     runner_type: ClassVar[str]
+    default_limits: ClassVar[Limits] = Limits()
 
     def prepare(self, host: RunnerHost) -> None:  # noqa: B027 - most runners need not know
         """Hear of the environment that launches, once and before `probe`; never called where there is none."""

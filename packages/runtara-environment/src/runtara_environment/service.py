@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from runtara_core.management import CoreManagement
 from runtara_core.models import (
+    CheckpointFilter,
     CheckpointPage,
     CheckpointRecord,
     EventFilter,
@@ -20,15 +21,28 @@ from runtara_core.models import (
     InstancePage,
     NewInstance,
 )
+from runtara_core.steps import ScopeInfo, StepFilter, StepPage
+from runtara_core.tenant_metrics import MetricsBucket, MetricsGranularity, MetricsRange
 from runtara_sdk.clock import Clock
-from runtara_sdk.errors import InstanceExistsError, InstanceNotFoundError, InvalidInputError, InvalidStateError
+from runtara_sdk.errors import (
+    InputRefusedError,
+    InstanceExistsError,
+    InstanceNotFoundError,
+    InvalidInputError,
+    InvalidStateError,
+)
 from runtara_sdk.identifiers import validate_identifier
 from runtara_sdk.models import CustomSignal, InstanceStatus, SignalType
-from runtara_sdk.strict_json import parse_strict_json
+from runtara_sdk.resource_limits import UNLIMITED, ResourceLimits
 
 import runtara_environment
+from runtara_environment.hosts.host_service import HostService
+from runtara_environment.hosts.remote_stop import RemoteStop
+from runtara_environment.inputs import InputJudge
 from runtara_environment.launch_options import LaunchOptions, require_acceptable_variables
-from runtara_environment.registry import ImageRegistry
+from runtara_environment.launch_rules import LaunchRules
+from runtara_environment.logs import InstanceLogs
+from runtara_environment.registry import Image, ImageRegistry
 from runtara_environment.restarts import Restarts
 from runtara_environment.supervision.supervisor import Supervisor
 from runtara_environment.supervision.workspaces import Workspaces
@@ -37,6 +51,7 @@ MAX_INPUT_BYTES = 12 * 1024 * 1024
 """Largest input of a start: with the largest output it fits an answer."""
 
 _MAX_GRACE_SECONDS = 600
+_DAY_MS = 86_400_000
 _UNFINISHED = tuple(status for status in InstanceStatus if not status.is_terminal)
 
 
@@ -70,6 +85,14 @@ class StartedInstance:
         return self.earlier is not None
 
 
+@dataclass(frozen=True, slots=True)
+class TenantMetrics:
+    """The range that was counted, and every bucket of it."""
+
+    where: MetricsRange
+    buckets: tuple[MetricsBucket, ...]
+
+
 class EnvironmentService:
     """Serves products, whichever way their calls come in."""
 
@@ -80,12 +103,21 @@ class EnvironmentService:
         supervisor: Supervisor,
         clock: Clock,
         workspaces: Workspaces,
+        rules: LaunchRules,
+        hosts: HostService,
+        remote_stop: RemoteStop,
+        logs: InstanceLogs,
     ) -> None:
+        self._rules = rules
         self._core = core
         self._registry = registry
         self._supervisor = supervisor
         self._clock = clock
         self._restarts = Restarts(core, registry, workspaces)
+        self._hosts = hosts
+        self._remote_stop = remote_stop
+        self._judge = InputJudge()
+        self._logs = logs
         self._started_at_ms = clock.now_ms()
 
     @property
@@ -97,6 +129,16 @@ class EnvironmentService:
     def restarts(self) -> Restarts:
         """Retries and forks."""
         return self._restarts
+
+    @property
+    def hosts(self) -> HostService:
+        """The hosts of the database."""
+        return self._hosts
+
+    @property
+    def logs(self) -> InstanceLogs:
+        """What launched programs have written."""
+        return self._logs
 
     async def health_check(self) -> HealthReport:
         """Health of environment and core; `active_instances` counts running ones."""
@@ -133,26 +175,34 @@ class EnvironmentService:
         timeout_seconds: int | None = None,
         env: Mapping[str, str] | None = None,
         cancel_grace_seconds: int | None = None,
+        limits: ResourceLimits = UNLIMITED,
     ) -> StartedInstance:
         """Accept a start; the instance is launched as soon as a slot is free.
 
         A start with an id is idempotent: the same id, tenant and image again starts nothing and tells of the earlier
         start.
-        Raises `ImageNotFoundError`, `InvalidInputError`, `InstanceExistsError`.
+        An input that does not fit the schema of a scenario is refused before anything exists, as the program would.
+        Raises `ImageNotFoundError`, `InvalidInputError`, `InputRefusedError`, `InstanceExistsError`.
         """
         if not image_id:
             raise InvalidInputError("image_id is empty")
         validate_identifier("tenant_id", tenant_id)
         instance_id = validate_identifier("instance_id", instance_id or str(uuid.uuid4()))
         require_acceptable_variables(env or {})
+        require_size(input_json)
         # Whether the artifact is on this host matters to the host that launches, which may be another.
         image = await self._registry.get(image_id, tenant_id)
-        options = LaunchOptions(image.digest, timeout_seconds, dict(env or {}), cancel_grace_seconds)
+        options = LaunchOptions(
+            image.digest, timeout_seconds, dict(env or {}), cancel_grace_seconds, limits, image.limits, image.runner
+        )
+        await self._rules.require_acceptable(options.asked_limits, image.runner)
+        input_json = input_json.removeprefix(codecs.BOM_UTF8) or b"{}"
+        await self._require_acceptable_input(image, input_json, instance_id)
         new = NewInstance(
             instance_id=instance_id,
             tenant_id=tenant_id,
             image_id=image_id,
-            input=checked_input(input_json),
+            input=input_json,
             launch_options=options.encode(),
         )
         try:
@@ -162,6 +212,20 @@ class EnvironmentService:
         if not created.deduplicated:
             return StartedInstance(instance_id)
         return StartedInstance(instance_id, await self._earlier_start(new, image.digest))
+
+    async def require_acceptable(self, limits: ResourceLimits, runner: str | None) -> None:
+        """Raise `InvalidInputError` for limits that an image must not ask for here."""
+        await self._rules.require_acceptable(limits, runner)
+
+    async def _require_acceptable_input(self, image: Image, input_json: bytes, instance_id: str) -> None:
+        schema_json = await self._registry.input_schema(image.image_id, image.digest)
+        try:
+            await self._judge.require_acceptable(input_json, schema_json, image.tenant_id)
+        except InputRefusedError:
+            # The same start may have been accepted when the image had another version: then it is told so.
+            known = await self._core.get_instance(instance_id, tenant_id=image.tenant_id)
+            if known is None or known.image_id != image.image_id:
+                raise
 
     def expect_artifact(self, image_id: str) -> None:
         """Say that the artifact of an image has come to this host: what waited for it is launched."""
@@ -190,11 +254,18 @@ class EnvironmentService:
         )
 
     async def stop_instance(self, instance_id: str, *, grace_seconds: int, tenant_id: str | None = None) -> None:
-        """Cancel an instance and end its process: asked first, killed after the grace, confirmed dead."""
+        """Cancel an instance and end its process: asked first, killed after the grace, confirmed dead.
+
+        It does not matter which environment of the database watches the process. Raises `StopError` when its death
+        cannot be confirmed; the cancel stays.
+        """
         await self.get_instance(instance_id, tenant_id=tenant_id)
         status = await self._core.send_signal(instance_id, SignalType.CANCEL)
-        if not status.is_terminal:
-            await self._supervisor.stop_process(instance_id, min(max(grace_seconds, 1), _MAX_GRACE_SECONDS))
+        if status.is_terminal:
+            return
+        grace_seconds = min(max(grace_seconds, 1), _MAX_GRACE_SECONDS)
+        if not await self._supervisor.stop_process(instance_id, grace_seconds):
+            await self._remote_stop.confirm(instance_id, grace_seconds)
 
     async def resume_instance(self, instance_id: str, *, tenant_id: str | None = None) -> InstanceStatus:
         """Make a suspended instance due now."""
@@ -233,11 +304,11 @@ class EnvironmentService:
         await self._core.send_custom_signal(instance_id, signal)
 
     async def list_checkpoints(
-        self, instance_id: str, *, limit: int, offset: int, tenant_id: str | None = None
+        self, instance_id: str, where: CheckpointFilter, *, tenant_id: str | None = None
     ) -> CheckpointPage:
         """A page of checkpoints."""
         await self.get_instance(instance_id, tenant_id=tenant_id)
-        return await self._core.list_checkpoints(instance_id, limit=limit, offset=offset)
+        return await self._core.list_checkpoints(instance_id, where)
 
     async def get_checkpoint(
         self, instance_id: str, checkpoint_id: str, *, tenant_id: str | None = None
@@ -251,6 +322,35 @@ class EnvironmentService:
         await self.get_instance(instance_id, tenant_id=tenant_id)
         return await self._core.list_events(instance_id, where)
 
+    async def list_step_summaries(
+        self, instance_id: str, where: StepFilter, *, tenant_id: str | None = None
+    ) -> StepPage:
+        """A page of the steps that the instance traced in debug mode."""
+        await self.get_instance(instance_id, tenant_id=tenant_id)
+        return await self._core.list_step_summaries(instance_id, where)
+
+    async def get_scope_ancestors(
+        self, instance_id: str, scope_id: str, *, tenant_id: str | None = None
+    ) -> list[ScopeInfo]:
+        """A scope and those around it, the innermost first; empty when no step of it was traced."""
+        if not scope_id:
+            raise InvalidInputError("scope_id is empty: steps and events name the scope that they are in")
+        await self.get_instance(instance_id, tenant_id=tenant_id)
+        return await self._core.get_scope_ancestors(instance_id, scope_id)
+
+    async def get_tenant_metrics(
+        self,
+        tenant_id: str,
+        *,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+        granularity: MetricsGranularity = MetricsGranularity.HOURLY,
+    ) -> TenantMetrics:
+        """What of a tenant has ended in each hour or day; without times, within the last 24 hours."""
+        end_ms = self._clock.now_ms() if end_ms is None else end_ms
+        where = MetricsRange(tenant_id, max(0, end_ms - _DAY_MS) if start_ms is None else start_ms, end_ms, granularity)
+        return TenantMetrics(where, await self._core.get_tenant_metrics(where))
+
 
 def _canonical_json(text: bytes | None) -> str:
     """JSON texts of one value are the same, however their numbers are written (`1`, `1.0`, `1e0`)."""
@@ -262,13 +362,9 @@ def _number(text: str) -> int | float:
     return int(number) if number.is_integer() else number
 
 
-def checked_input(input_json: bytes) -> bytes:
-    """The input as it is stored: JSON text, absent input as `{}`."""
-    if not input_json:
-        return b"{}"
+def require_size(input_json: bytes) -> None:
+    """Refuse an input that is larger than a start may have."""
     if len(input_json) > MAX_INPUT_BYTES:
         raise InvalidInputError(
             f"the input has {len(input_json)} bytes, more than {MAX_INPUT_BYTES}; pass a reference to large data"
         )
-    parse_strict_json(input_json, "the input")
-    return input_json.removeprefix(codecs.BOM_UTF8)

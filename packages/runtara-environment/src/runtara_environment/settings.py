@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
 from runtara_core.database import is_sql_url
@@ -20,6 +22,7 @@ from runtara_sdk.transport.places import (
     socket_path,
 )
 
+from runtara_environment.limit_policy import LimitPolicy
 from runtara_environment.runner import NetworkMode
 
 _CORE_PORT_ADDRESS = "127.0.0.1:8001"
@@ -40,6 +43,9 @@ class SupervisionSettings:
         bundles_directory: where containers have their files; None stands for `bundles` under the data directory
             (BUNDLES_DIR).
         skip_certificate_verification: handed to instances (RUNTARA_SKIP_CERT_VERIFICATION).
+        limits: what launches may use (RUNTARA_DEFAULT_*, RUNTARA_MAX_*).
+        image_runners: the runners that images may name, beside the environment's own (RUNTARA_IMAGE_RUNNERS). Images
+            are a tenant's, so a runner that isolates less than the environment's own is not among them unasked.
     """
 
     lease_ms: int = 30_000
@@ -50,6 +56,8 @@ class SupervisionSettings:
     network: NetworkMode | None = None
     bundles_directory: Path | None = None
     skip_certificate_verification: bool = False
+    limits: LimitPolicy = field(default_factory=LimitPolicy)
+    image_runners: tuple[str, ...] = ("oci",)
 
     @classmethod
     def from_environment(
@@ -66,6 +74,54 @@ class SupervisionSettings:
             network=_network_mode(reader.optional_text("RUNTARA_NETWORK_MODE")),
             bundles_directory=None if bundles is None else Path(bundles).absolute(),
             skip_certificate_verification=reader.boolean("RUNTARA_SKIP_CERT_VERIFICATION", default=False),
+            limits=LimitPolicy.from_environment(reader),
+            image_runners=tuple(
+                name.strip() for name in reader.text("RUNTARA_IMAGE_RUNNERS", "oci").split(",") if name.strip()
+            ),
+        )
+
+
+class OnShutdown(StrEnum):
+    """What becomes of running instances when the daemon is told to stop."""
+
+    DRAIN = "drain"
+    """They are told to suspend, and go on where another environment claims them, or here after the next start."""
+    LEAVE = "leave"
+    """They run on, and the next environment of the data directory takes them over."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostSettings:
+    """What an environment tells others of its host, and how it leaves.
+
+    Attributes:
+        name: for people (RUNTARA_HOST_NAME; else the name of the machine).
+        address: where other hosts and operators reach this environment (RUNTARA_ADVERTISE_ADDRESS; None stands for
+            where it serves).
+        on_shutdown: what becomes of running instances at SIGTERM and SIGINT (RUNTARA_ON_SHUTDOWN).
+        shutdown_grace_ms: how long they may take to suspend then (RUNTARA_SHUTDOWN_GRACE_MS).
+    """
+
+    name: str = field(default_factory=socket.gethostname)
+    address: str | None = None
+    on_shutdown: OnShutdown = OnShutdown.DRAIN
+    shutdown_grace_ms: int = 60_000
+
+    @classmethod
+    def from_environment(cls, reader: EnvironmentReader | None = None) -> HostSettings:
+        """Read the variables; raises `ConfigurationError` naming what is wrong."""
+        reader = reader or EnvironmentReader()
+        address = reader.optional_text("RUNTARA_ADVERTISE_ADDRESS")
+        if address is not None:
+            _check_address(address, "RUNTARA_ADVERTISE_ADDRESS")
+        on_shutdown = reader.text("RUNTARA_ON_SHUTDOWN", OnShutdown.DRAIN.value)
+        if on_shutdown not in set(OnShutdown):
+            raise ConfigurationError(f"RUNTARA_ON_SHUTDOWN={on_shutdown!r} is unknown: set it to drain or leave")
+        return cls(
+            name=reader.text("RUNTARA_HOST_NAME", socket.gethostname()),
+            address=address,
+            on_shutdown=OnShutdown(on_shutdown),
+            shutdown_grace_ms=reader.integer("RUNTARA_SHUTDOWN_GRACE_MS", 60_000, maximum=24 * 3_600_000),
         )
 
 
@@ -118,6 +174,7 @@ class EnvironmentSettings:
         tls: certificate and key to show instead of a local authority's (RUNTARA_TLS_CERT_FILE, RUNTARA_TLS_KEY_FILE).
         api_key: operator key for core's management port, needed where core has keys (RUNTARA_API_KEY).
         supervision: how launches are claimed and watched.
+        host: what this environment tells others of its host, and how it leaves.
         agent_testing: whether capabilities of agents are tested.
     """
 
@@ -134,6 +191,7 @@ class EnvironmentSettings:
     tls: TlsIdentity | None = None
     api_key: str | None = field(default=None, repr=False)
     supervision: SupervisionSettings = SupervisionSettings()
+    host: HostSettings = field(default_factory=HostSettings)
     agent_testing: AgentTestingSettings = AgentTestingSettings()
 
     @classmethod
@@ -176,6 +234,7 @@ class EnvironmentSettings:
                 name.strip() for name in reader.text("RUNTARA_SERVER_NAMES", "").split(",") if name.strip()
             ),
             supervision=SupervisionSettings.from_environment(reader),
+            host=HostSettings.from_environment(reader),
             agent_testing=AgentTestingSettings.from_environment(reader),
         )
 

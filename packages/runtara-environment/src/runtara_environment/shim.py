@@ -6,8 +6,10 @@ touches neither shim nor program, and a restarted daemon learns everything from 
 * `shim.json`  who owns the launch (pid, start time, boot id, epoch; later the program's pid and start time). It is
   made with `link`, which fails when it exists: of a shim and a daemon that gives the launch up, exactly one wins.
 * `stdout.log`, `stderr.log`  opened by the program itself in append mode. The shim keeps them bounded: beyond half of
-  the limit the newest part moves to `NAME.1` and the file is emptied. A pipe would bound them exactly, but would
-  block a noisy program, cost a copy of every byte and lose the last words; RLIMIT_FSIZE would break the program.
+  the limit the newest part moves to `NAME.1` and the file is emptied. The first line of `NAME.1` says how much of the
+  stream lies before `NAME`; while output moves, `NAME.1.tmp` tells readers to wait. A pipe would bound them exactly,
+  but would block a noisy program, cost a copy of every byte and lose the last words; RLIMIT_FSIZE would break the
+  program.
 * `exit.json`  how it ended, by write + fsync + rename. Its blocks are reserved before the claim, as are those of the
   claim's second writing: a full disk refuses a launch, but swallows no exit of a program that was started.
 
@@ -47,6 +49,8 @@ CLAIM_FILE = "shim.json"
 EXIT_FILE = "exit.json"
 OUTPUT_FILES = ("stdout.log", "stderr.log")
 ROTATED_SUFFIX = ".1"
+HEADER_BYTES = 21
+"""Of the first line of a file with moved output: twenty digits."""
 
 KILL_SIGNAL = signal.SIGUSR1
 WATCHED_SIGNALS = frozenset({signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD, signal.SIGINT, signal.SIGHUP})
@@ -144,6 +148,7 @@ class _OutputFiles:
         self._paths = [f"{directory}/{name}" for name in OUTPUT_FILES]
         self._half = max(1, limit_bytes // 2)
         self._sizes = [0 for _ in self._paths]
+        self._moved = dict.fromkeys(self._paths, 0)
         self._pause = _LOG_CHECK_MIN_SECONDS
         self.next_check = time.monotonic() + self._pause
 
@@ -163,20 +168,22 @@ class _OutputFiles:
             size = os.fstat(descriptor).st_size
             if size <= self._half:
                 return size
+            temporary = path + ROTATED_SUFFIX + ".tmp"
             try:
-                self._keep_tail(descriptor, size, path)
+                self._keep_tail(descriptor, size, path, temporary)
             finally:  # the bound holds even when the tail cannot be kept
                 os.ftruncate(descriptor, 0)
+                os.rename(temporary, path + ROTATED_SUFFIX)
         except OSError:
             pass
         finally:
             os.close(descriptor)
         return 0
 
-    def _keep_tail(self, source: int, size: int, path: str) -> None:
-        temporary = path + ROTATED_SUFFIX + ".tmp"
+    def _keep_tail(self, source: int, size: int, path: str, temporary: str) -> None:
         target = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
+            os.write(target, b"%020d\n" % 0)
             # Until nothing more comes: what is written between the last copy and the emptying is lost.
             offset = size - self._half + self._half // 4
             end = offset + self._half
@@ -185,9 +192,10 @@ class _OutputFiles:
                 if copied == 0:
                     break
                 offset += copied
+            self._moved[path] += offset
+            os.pwrite(target, b"%020d\n" % self._moved[path], 0)
         finally:
             os.close(target)
-        os.rename(temporary, path + ROTATED_SUFFIX)
 
 
 def _become_user(user: int, group: int, libc: ctypes.CDLL) -> None:

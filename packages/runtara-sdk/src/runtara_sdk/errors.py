@@ -6,6 +6,11 @@ Errors derive from `RuntaraError`, carry a stable `code` and say whether a retry
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
+VIOLATIONS_IN_MESSAGE = 10
+"""So many of the violations of a schema are in the message of an error; it says how many more there are."""
+
 
 class RuntaraError(Exception):
     """Base of all errors raised by Runtara.
@@ -37,6 +42,20 @@ class InvalidInputError(RuntaraError):
     """Data from a caller is not acceptable; the message names the thing, the place and the remedy."""
 
     code = "VALIDATION_ERROR"
+
+
+class InputRefusedError(InvalidInputError):
+    """An input does not fit the schema of the scenario that was to be started with it.
+
+    Attributes:
+        violations: what does not fit, each `{path, message}`, in the order of the schema; at most 100.
+        violation_count: how many there are.
+    """
+
+    def __init__(self, message: str, violations: Iterable[Mapping[str, str]], violation_count: int) -> None:
+        super().__init__(message)
+        self.violations = tuple(dict(each) for each in violations)
+        self.violation_count = violation_count
 
 
 class ProtocolError(RuntaraError):
@@ -126,6 +145,28 @@ class AnswerTooLargeError(ServerError):
     code = "ANSWER_TOO_LARGE"
 
 
+class LogsNotFoundError(ServerError):
+    """The output of a launch is not there: there was none, it is kept no more, or not on this host."""
+
+    code = "LOGS_NOT_FOUND"
+
+
+class LogsOnOtherHostError(LogsNotFoundError):
+    """The output of a launch is on another host, whose environment has to be asked.
+
+    Attributes:
+        host_id: id of that host; None when it is only known from the message.
+    """
+
+    code = "LOGS_ON_OTHER_HOST"
+
+    def __init__(
+        self, message: str, *, host_id: str | None = None, code: str | None = None, retryable: bool | None = None
+    ) -> None:
+        super().__init__(message, code=code, retryable=retryable)
+        self.host_id = host_id
+
+
 class CapabilityNotFoundError(ServerError):
     """There is no such agent or capability."""
 
@@ -162,6 +203,8 @@ _BY_CODE: dict[str, type[RuntaraError]] = {
         CheckpointNotFoundError,
         AnswerTooLargeError,
         CapabilityNotFoundError,
+        LogsNotFoundError,
+        LogsOnOtherHostError,
         StorageError,
     )
 }

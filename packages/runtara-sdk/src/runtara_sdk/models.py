@@ -57,6 +57,7 @@ class TerminationReason(StrEnum):
     COMPLETED = "completed"
     APPLICATION_ERROR = "application_error"
     CRASHED = "crashed"
+    OUT_OF_MEMORY = "out_of_memory"
     TIMEOUT = "timeout"
     HEARTBEAT_TIMEOUT = "heartbeat_timeout"
     CANCELLED = "cancelled"

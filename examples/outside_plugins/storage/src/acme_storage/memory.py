@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Sequence
 
+from runtara_core.event_texts import payload_contains
 from runtara_core.models import (
+    CheckpointFilter,
     CheckpointPage,
     CheckpointRecord,
     CheckpointSummary,
@@ -13,6 +16,7 @@ from runtara_core.models import (
     CreatedInstance,
     EventFilter,
     EventPage,
+    EventRecord,
     ExitDecision,
     ExitReport,
     Instance,
@@ -25,6 +29,7 @@ from runtara_core.models import (
     RecoveryPolicy,
 )
 from runtara_core.security import CredentialStore
+from runtara_core.steps import read_scope
 from runtara_sdk.errors import InstanceExistsError, InvalidInputError
 from runtara_sdk.models import CustomSignal, InstanceStatus, SignalType, TerminationReason
 
@@ -39,6 +44,7 @@ _ENDS_OF_ENVIRONMENTS = (TerminationReason.ENVIRONMENT_RESTART, TerminationReaso
 _EXPLAINED_ENDS = {
     TerminationReason.TIMEOUT: "the process ran longer than its timeout and was stopped",
     TerminationReason.HEARTBEAT_TIMEOUT: "the process was not heard of for too long and was stopped",
+    TerminationReason.OUT_OF_MEMORY: "the program ran out of memory and was killed",
     TerminationReason.ENVIRONMENT_RESTART: "the process ended with its environment",
     TerminationReason.SHUTDOWN_REQUESTED: "the process was stopped with its environment",
 }
@@ -112,7 +118,14 @@ class MemoryStorage(RestartVerbs):
             return (at_ms is None) is (direction == "asc"), at_ms or 0, row.instance_id
 
         found.sort(key=order, reverse=direction == "desc")
-        return InstancePage(page(found, where.limit, where.offset), len(found))
+        total = 0 if where.without_total else len(found)
+        if where.after is not None:
+            key = where.after
+            if key.time_ms is None and column == "created_at":
+                raise InvalidInputError("a page by created_at begins behind a time")
+            place = ((key.time_ms is None) is (direction == "asc"), key.time_ms or 0, key.instance_id)
+            found = [row for row in found if (order(row) < place if direction == "desc" else order(row) > place)]
+        return InstancePage(page(found, where.limit, where.offset), total)
 
     async def count_running(self) -> int:
         return self.running_count()
@@ -157,7 +170,6 @@ class MemoryStorage(RestartVerbs):
         now_ms: int,
         without_images: Sequence[str] = (),
     ) -> list[LaunchClaim]:
-        room = max(0, limits.max_concurrent_instances - self.running_count())
         due = [
             record
             for record in self.records.values()
@@ -166,11 +178,9 @@ class MemoryStorage(RestartVerbs):
             and record.due_at_ms is not None
             and record.due_at_ms <= now_ms
         ]
-        due.sort(key=lambda record: (record.due_at_ms, not record.is_running))
         limit = max(0, min(limit, MAX_PAGE))
-        expired = [record for record in due if record.is_running][:limit]
-        waiting = [record for record in due if not record.is_running][: min(limit, room)]
-        chosen = [record for record in due if record in expired or record in waiting][:limit]
+        chosen = self._by_turns(due, limit, limits)
+        chosen.sort(key=lambda record: (record.due_at_ms, not record.is_running))
         claims: list[LaunchClaim] = []
         for record in chosen:
             claim = _claim(record, owner, now_ms + lease_ms, limits.recovery, now_ms)
@@ -179,6 +189,19 @@ class MemoryStorage(RestartVerbs):
             if sum(len(each.input) for each in claims) > _CLAIM_BYTES:
                 break
         return claims
+
+    def _by_turns(self, due: list[Record], limit: int, limits: CoreLimits) -> list[Record]:
+        """What has a place already, then those with the fewest of their tenant that run or come before them."""
+        due.sort(key=lambda record: record.due_at_ms or 0)
+        expired = [record for record in due if record.is_running][:limit]
+        tenants = Counter(record.tenant_id for record in self.records.values() if record.is_running)
+        placed: list[tuple[int, int, Record]] = []
+        for number, record in enumerate(record for record in due if not record.is_running):
+            tenants[record.tenant_id] += 1
+            if tenants[record.tenant_id] <= (limits.max_concurrent_instances_of_tenant or len(self.records)):
+                placed.append((tenants[record.tenant_id], number, record))
+        room = max(0, min(limit - len(expired), limits.max_concurrent_instances - self.running_count()))
+        return expired + [record for *_, record in sorted(placed)[:room]]
 
     async def renew_leases(self, owner: str, keys: Sequence[LeaseKey], *, lease_ms: int, now_ms: int) -> list[LeaseKey]:
         lost = []
@@ -212,13 +235,13 @@ class MemoryStorage(RestartVerbs):
 
     async def report_exit(self, key: LeaseKey, report: ExitReport, *, limits: CoreLimits, now_ms: int) -> ExitDecision:
         record = self.record(key.instance_id)
+        record.count_usage(key.epoch, report)
         if record.epoch != key.epoch:
             return ExitDecision(record.status, record.wake_at_ms, stale=True)
         stderr = tail(report.stderr_tail, _STDERR_CHARACTERS)
         record.stderr = stderr or record.stderr
-        for name in ("exit_code", "memory_peak_bytes", "cpu_usage_usec"):
-            if getattr(report, name) is not None:
-                setattr(record, name, getattr(report, name))
+        if report.exit_code is not None:
+            record.exit_code = report.exit_code
         if record.is_running:
             _end(record, report, limits.recovery, now_ms)
         return ExitDecision(record.status, record.wake_at_ms)
@@ -263,13 +286,19 @@ class MemoryStorage(RestartVerbs):
             del self.records[record.instance_id]
         return min(len(finished), max(0, limit))
 
-    async def list_checkpoints(self, instance_id: str, *, limit: int, offset: int) -> CheckpointPage:
+    async def list_checkpoints(self, instance_id: str, where: CheckpointFilter) -> CheckpointPage:
         record = self.records.get(instance_id)
+        stored = list(record.checkpoints.values()) if record else []
+        if where.before_checkpoint_id is not None:
+            ids = [each.checkpoint_id for each in stored]
+            stored = stored[: ids.index(where.before_checkpoint_id)] if where.before_checkpoint_id in ids else []
         found = [
             CheckpointSummary(each.checkpoint_id, instance_id, each.created_at_ms, len(each.state))
-            for each in reversed(record.checkpoints.values() if record else ())
+            for each in reversed(stored)
+            if where.checkpoint_id in (None, each.checkpoint_id)
+            and _within(each.created_at_ms, where.created_after_ms, where.created_before_ms)
         ]
-        return CheckpointPage(page(found, limit, offset), len(found))
+        return CheckpointPage(page(found, where.limit, where.offset), 0 if where.without_total else len(found))
 
     async def load_checkpoint(self, instance_id: str, checkpoint_id: str) -> CheckpointRecord | None:
         record = self.records.get(instance_id)
@@ -277,32 +306,41 @@ class MemoryStorage(RestartVerbs):
 
     async def list_events(self, instance_id: str, where: EventFilter) -> EventPage:
         record = self.records.get(instance_id)
-        found = [
-            event
-            for event in (record.events if record else ())
-            if where.event_type in (None, event.event_type)
-            and where.subtype in (None, event.subtype)
-            and (where.created_after_ms is None or event.created_at_ms >= where.created_after_ms)
-            and (where.created_before_ms is None or event.created_at_ms < where.created_before_ms)
-            and event.event_id > (where.after_event_id or 0)
-        ]
+        found = [event for event in (record.events if record else ()) if _shows(event, where)]
         if not where.ascending:
             found.reverse()
-        return EventPage(page(found, where.limit, where.offset), len(found))
+        return EventPage(page(found, where.limit, where.offset), 0 if where.without_total else len(found))
+
+
+def _shows(event: EventRecord, where: EventFilter) -> bool:
+    scope = read_scope(event.event_type, event.payload)
+    return (
+        where.event_type in (None, event.event_type)
+        and where.subtype in (None, event.subtype)
+        and _within(event.created_at_ms, where.created_after_ms, where.created_before_ms)
+        and event.event_id > (where.after_event_id or 0)
+        and (where.before_event_id is None or event.event_id < where.before_event_id)
+        and where.scope_id in (None, scope.scope_id)
+        and where.parent_scope_id in (None, scope.parent_scope_id)
+        and not (where.root_scopes_only and scope.is_nested)
+        and (not where.payload_contains or payload_contains(event.payload, where.payload_contains))
+    )
+
+
+def _within(at_ms: int | None, after_ms: int | None, before_ms: int | None) -> bool:
+    if at_ms is None:
+        return after_ms is None and before_ms is None
+    return (after_ms is None or at_ms >= after_ms) and (before_ms is None or at_ms < before_ms)
 
 
 def _matches(record: Record, where: InstanceFilter) -> bool:
-    def within(at_ms: int | None, after_ms: int | None, before_ms: int | None) -> bool:
-        if at_ms is None:
-            return after_ms is None and before_ms is None
-        return (after_ms is None or at_ms >= after_ms) and (before_ms is None or at_ms < before_ms)
-
     return (
         where.tenant_id in (None, record.tenant_id)
         and (not where.statuses or record.status in where.statuses)
+        and (not where.termination_reasons or record.reason in where.termination_reasons)
         and (where.image_ids is None or record.image_id in where.image_ids)
-        and within(record.created_at_ms, where.created_after_ms, where.created_before_ms)
-        and within(record.finished_at_ms, where.finished_after_ms, where.finished_before_ms)
+        and _within(record.created_at_ms, where.created_after_ms, where.created_before_ms)
+        and _within(record.finished_at_ms, where.finished_after_ms, where.finished_before_ms)
     )
 
 
@@ -342,8 +380,7 @@ def _end(record: Record, report: ExitReport, policy: RecoveryPolicy, now_ms: int
     if reason is TerminationReason.CANCELLED:
         record.become(InstanceStatus.CANCELLED, reason, now_ms)
         return
-    timed_out = reason in (TerminationReason.TIMEOUT, TerminationReason.HEARTBEAT_TIMEOUT)
-    if timed_out and not record.waiting_for(SignalType.CANCEL):
+    if reason is TerminationReason.TIMEOUT and not record.waiting_for(SignalType.CANCEL):
         record.failed_launches = 0
         record.become(InstanceStatus.FAILED, reason, now_ms, error=error)
         return

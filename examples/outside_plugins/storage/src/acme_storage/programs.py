@@ -69,8 +69,8 @@ class ProgramVerbs(Storage):
         record.require_current(epoch)
         return record
 
-    def running_count(self) -> int:
-        return sum(record.is_running for record in self.records.values())
+    def running_count(self, tenant_id: str | None = None) -> int:
+        return sum(record.is_running and tenant_id in (None, record.tenant_id) for record in self.records.values())
 
     async def register_instance(
         self,
@@ -111,6 +111,9 @@ class ProgramVerbs(Storage):
                 raise InvalidInputError(f"instance {instance_id} has no checkpoint {checkpoint_id!r}")
         if not record.is_running and self.running_count() >= limits.max_concurrent_instances:
             raise ConcurrencyLimitError("too many instances run already; try again later")
+        most_of_tenant = limits.max_concurrent_instances_of_tenant
+        if not record.is_running and most_of_tenant and self.running_count(tenant_id) >= most_of_tenant:
+            raise ConcurrencyLimitError("too many instances of the tenant run already; try again later")
         is_new = record.started_at_ms is None and not record.checkpoints
         self.records[instance_id] = record
         if record.image_id is not None and record.lease_until_ms is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from runtara_core.models import CheckpointRecord, EventRecord, Instance
+from runtara_core.models import CheckpointRecord, EventRecord, ExitReport, Instance
 from runtara_sdk.errors import InvalidStateError, StaleEpochError
 from runtara_sdk.models import InstanceStatus, RetryAttempt, Signal, SignalType, TerminationReason
 
@@ -72,6 +72,7 @@ class Record:
     exit_code: int | None = None
     memory_peak_bytes: int | None = None
     cpu_usage_usec: int | None = None
+    counted_launches: set[int] = field(default_factory=set)
     checkpoints: dict[str, CheckpointRecord] = field(default_factory=dict)
     call_keys: dict[str, bytes] = field(default_factory=dict)
     deadlines: dict[str, Deadline] = field(default_factory=dict)
@@ -104,6 +105,17 @@ class Record:
     def require_unfinished(self) -> None:
         if self.status.is_terminal:
             raise InvalidStateError(f"instance {self.instance_id} is {self.status}")
+
+    def count_usage(self, epoch: int, report: ExitReport) -> None:
+        """Add what a launch has used, once."""
+        peak, cpu = report.memory_peak_bytes, report.cpu_usage_usec
+        if epoch > self.epoch or epoch in self.counted_launches or (peak is None and cpu is None):
+            return
+        self.counted_launches.add(epoch)
+        if peak is not None:
+            self.memory_peak_bytes = max(peak, self.memory_peak_bytes or 0)
+        if cpu is not None:
+            self.cpu_usage_usec = cpu + (self.cpu_usage_usec or 0)
 
     def heard_of(self, now_ms: int, *, always: bool = False) -> None:
         last = self.last_contact_at_ms

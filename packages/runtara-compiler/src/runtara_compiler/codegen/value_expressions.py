@@ -34,7 +34,12 @@ def value_expression(value: Any) -> Expression:
 
 def schema_literal(fields: dict[str, SchemaField]) -> Literal:
     """A schema in its JSON form, without what is only of documents."""
-    return Literal({name: field.model_dump(by_alias=True, exclude_unset=True) for name, field in fields.items()})
+    return Literal(schema_json(fields))
+
+
+def schema_json(fields: dict[str, SchemaField]) -> dict[str, Any]:
+    """A schema in its JSON form."""
+    return {name: field.model_dump(by_alias=True, exclude_unset=True) for name, field in fields.items()}
 
 
 def edges_expression(edges: tuple[Edge, ...], *, only_first: bool = False) -> Expression:

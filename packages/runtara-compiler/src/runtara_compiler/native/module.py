@@ -60,9 +60,7 @@ async def build_workflow_layer(
         shutil.move(extension, content / extension.name)
         native = {"module": module.name, "extension": extension.name}
         document = {**module.manifest, "native": {**module.manifest.get("native", {}), **native}}
-        (content / ARCHIVE_MANIFEST_NAME).write_text(
-            dump_json(document, sort_keys=True, indent=2) + "\n", encoding="utf-8"
-        )
+        (content / ARCHIVE_MANIFEST_NAME).write_text(dump_json(document, indent=2) + "\n", encoding="utf-8")
         (content / BILL_OF_MATERIALS_NAME).write_text(module.bill_of_materials, encoding="utf-8")
         return await asyncio.to_thread(write_layer, content, work_dir / "workflow.tar.gz", level=_COMPRESSION_LEVEL)
 

@@ -63,7 +63,7 @@ class PythonTarget(BuildTarget):
     def _write(self, path: Path, request: BuildRequest) -> None:
         from runtara_compiler.bill_of_materials import bill_of_materials  # listing the targets must stay quick
 
-        manifest = dump_json(request.manifest, ensure_ascii=False, indent=2, sort_keys=True)
+        manifest = dump_json(request.manifest, ensure_ascii=False, indent=2)
         archive = io.BytesIO()
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as file:
             for name, text in (

@@ -1,7 +1,11 @@
 -- Queries of runtara-core, for both databases.
 
+-- Running out of memory is a crash to processes of an earlier version, which read the column.
+
 -- fragment: state_columns
-instances.instance_id, instances.tenant_id, instances.image_id, instances.status, instances.termination_reason,
+instances.instance_id, instances.tenant_id, instances.image_id, instances.status,
+CASE WHEN instances.termination_reason = 'crashed' AND instances.out_of_memory_epoch = instances.epoch
+     THEN 'out_of_memory' ELSE instances.termination_reason END AS termination_reason,
 instances.epoch, progress.checkpoint_id, progress.checkpoint_count, progress.recovery_attempts,
 instances.failed_launches, instances.created_at_ms, instances.started_at_ms, instances.finished_at_ms,
 instances.wake_at_ms, progress.last_contact_at_ms, instances.lease_owner, instances.lease_until_ms
@@ -104,12 +108,21 @@ SET checkpoint_id = :checkpoint_id, checkpoint_count = checkpoint_count + :store
     last_contact_at_ms = :now_ms
 WHERE instance_id = :instance_id;
 
+-- name: load_checkpoint_position
+SELECT id FROM checkpoints WHERE instance_id = :instance_id AND checkpoint_id = :checkpoint_id;
+
+-- fragment: checkpoint_filter
+WHERE instance_id = :instance_id
+  AND (CAST(:created_after_ms AS BIGINT) IS NULL OR created_at_ms >= :created_after_ms)
+  AND (CAST(:created_before_ms AS BIGINT) IS NULL OR created_at_ms < :created_before_ms)
+  AND id > :after_id AND id < :before_id
+
 -- name: list_checkpoints
 SELECT checkpoint_id, instance_id, created_at_ms, length(state) AS data_size_bytes FROM checkpoints
-WHERE instance_id = :instance_id ORDER BY id DESC LIMIT :limit OFFSET :offset;
+/*include checkpoint_filter*/ ORDER BY id DESC LIMIT :limit OFFSET :offset;
 
 -- name: count_checkpoints
-SELECT COUNT(*) AS total FROM checkpoints WHERE instance_id = :instance_id;
+SELECT COUNT(*) AS total FROM checkpoints /*include checkpoint_filter*/;
 
 -- name: load_sleep
 SELECT wake_at_ms, done_at_ms FROM sleeps WHERE instance_id = :instance_id AND checkpoint_id = :checkpoint_id;
@@ -144,10 +157,24 @@ WHERE instance_id = :instance_id AND checkpoint_id = :checkpoint_id ORDER BY att
 
 -- Events
 
+-- fragment: once_for_its_key
+ON CONFLICT (instance_id, event_key) WHERE event_key IS NOT NULL DO NOTHING
+
 -- name: insert_event
 INSERT INTO instance_events (instance_id, epoch, event_type, subtype, checkpoint_id, event_key, created_at_ms, payload)
 VALUES (:instance_id, :epoch, :event_type, :subtype, :checkpoint_id, :event_key, :now_ms, :payload)
-ON CONFLICT (instance_id, event_key) WHERE event_key IS NOT NULL DO NOTHING;
+/*include once_for_its_key*/;
+
+-- name: insert_event_of_scope
+INSERT INTO instance_events (
+    instance_id, epoch, event_type, subtype, checkpoint_id, event_key, created_at_ms, payload, scope_id, parent_scope_id,
+    is_nested
+)
+VALUES (
+    :instance_id, :epoch, :event_type, :subtype, :checkpoint_id, :event_key, :now_ms, :payload, :scope_id,
+    :parent_scope_id, :is_nested
+)
+/*include once_for_its_key*/ RETURNING id;
 
 -- name: has_event_key
 SELECT 1 AS found FROM instance_events WHERE instance_id = :instance_id AND event_key = :event_key;
@@ -161,7 +188,12 @@ WHERE instance_id = :instance_id
   AND (CAST(:subtype AS TEXT) IS NULL OR subtype = :subtype)
   AND (CAST(:created_after_ms AS BIGINT) IS NULL OR created_at_ms >= :created_after_ms)
   AND (CAST(:created_before_ms AS BIGINT) IS NULL OR created_at_ms < :created_before_ms)
-  AND id > :after_event_id
+  AND (CAST(:parent_scope_id AS TEXT) IS NULL OR parent_scope_id = :parent_scope_id)
+  AND is_nested <= :most_nested
+  AND id > :after_event_id AND id < :before_event_id
+
+-- fragment: in_scope
+AND scope_id = :scope_id
 
 -- fragment: event_columns
 -- The output of a completed instance is kept with the instance alone; its event shows it from there.
@@ -170,14 +202,53 @@ CASE WHEN event_type = 'completed' AND payload IS NULL
      THEN (SELECT output FROM instances WHERE instances.instance_id = instance_events.instance_id)
      ELSE payload END AS payload
 
+-- fragment: list_events
+SELECT /*include event_columns*/ FROM instance_events /*include event_filter*/
+
+-- fragment: newest_events
+ORDER BY id DESC LIMIT :limit OFFSET :offset
+
+-- fragment: oldest_events
+ORDER BY id LIMIT :limit OFFSET :offset
+
 -- name: list_events_descending
-SELECT /*include event_columns*/ FROM instance_events /*include event_filter*/ ORDER BY id DESC LIMIT :limit OFFSET :offset;
+/*include list_events*/ /*include newest_events*/;
 
 -- name: list_events_ascending
-SELECT /*include event_columns*/ FROM instance_events /*include event_filter*/ ORDER BY id LIMIT :limit OFFSET :offset;
+/*include list_events*/ /*include oldest_events*/;
+
+-- name: list_scope_events_descending
+/*include list_events*/ /*include in_scope*/ /*include newest_events*/;
+
+-- name: list_scope_events_ascending
+/*include list_events*/ /*include in_scope*/ /*include oldest_events*/;
 
 -- name: count_events
 SELECT COUNT(*) AS total FROM instance_events /*include event_filter*/;
+
+-- name: count_scope_events
+SELECT COUNT(*) AS total FROM instance_events /*include event_filter*/ /*include in_scope*/;
+
+-- What a search for a text looks at: the beginning of each payload.
+
+-- fragment: searched_events
+SELECT id, substr(payload, 1, :searched_bytes) AS payload
+FROM (SELECT /*include event_columns*/ FROM instance_events /*include event_filter*/
+
+-- name: search_events_descending
+/*include searched_events*/ ORDER BY id DESC LIMIT :limit) AS found ORDER BY id DESC;
+
+-- name: search_events_ascending
+/*include searched_events*/ ORDER BY id LIMIT :limit) AS found ORDER BY id;
+
+-- name: search_scope_events_descending
+/*include searched_events*/ /*include in_scope*/ ORDER BY id DESC LIMIT :limit) AS found ORDER BY id DESC;
+
+-- name: search_scope_events_ascending
+/*include searched_events*/ /*include in_scope*/ ORDER BY id LIMIT :limit) AS found ORDER BY id;
+
+-- name: load_event
+SELECT /*include event_columns*/ FROM instance_events WHERE id = :event_id;
 
 -- Signals
 
@@ -284,9 +355,9 @@ AND image_id NOT IN (
 /*include due_wakes*/
 ORDER BY wake_at_ms LIMIT :limit /*postgres FOR UPDATE SKIP LOCKED*/;
 
--- name: lock_due_wakes_elsewhere
-/*include due_wakes*/ /*include of_other_images*/
-ORDER BY wake_at_ms LIMIT :limit /*postgres FOR UPDATE SKIP LOCKED*/;
+-- name: lock_due_wake
+/*include due_wakes*/ AND instances.instance_id = :instance_id
+LIMIT 1 /*postgres FOR UPDATE SKIP LOCKED*/;
 
 -- name: lock_expired_leases
 /*include expired_leases*/
@@ -317,10 +388,23 @@ WHERE status = 'running' AND image_id IS NOT NULL AND lease_owner = :owner AND l
 
 -- name: store_exit
 UPDATE instances
-SET exit_code = COALESCE(:exit_code, exit_code), stderr = COALESCE(:stderr, stderr),
-    memory_peak_bytes = COALESCE(:memory_peak_bytes, memory_peak_bytes),
-    cpu_usage_usec = COALESCE(:cpu_usage_usec, cpu_usage_usec)
+SET exit_code = COALESCE(:exit_code, exit_code), stderr = COALESCE(:stderr, stderr)
 WHERE instance_id = :instance_id;
+
+-- name: insert_launch_usage
+INSERT INTO launch_usage (instance_id, epoch, memory_peak_bytes, cpu_usage_usec)
+VALUES (:instance_id, :epoch, :memory_peak_bytes, :cpu_usage_usec)
+ON CONFLICT (instance_id, epoch) DO NOTHING;
+
+-- name: add_usage
+UPDATE instances
+SET memory_peak_bytes = /*postgres GREATEST*/ /*sqlite MAX*/(
+        COALESCE(memory_peak_bytes, :memory_peak_bytes), COALESCE(:memory_peak_bytes, memory_peak_bytes)),
+    cpu_usage_usec = COALESCE(cpu_usage_usec + :cpu_usage_usec, cpu_usage_usec, :cpu_usage_usec)
+WHERE instance_id = :instance_id;
+
+-- name: mark_out_of_memory
+UPDATE instances SET out_of_memory_epoch = epoch WHERE instance_id = :instance_id;
 
 -- name: next_wake
 SELECT MIN(due_at_ms) AS due_at_ms FROM (
@@ -330,15 +414,9 @@ SELECT MIN(due_at_ms) AS due_at_ms FROM (
     SELECT MIN(lease_until_ms) FROM instances WHERE status = 'running' AND image_id IS NOT NULL
 ) AS due;
 
--- name: next_wake_elsewhere
-SELECT MIN(due_at_ms) AS due_at_ms FROM (
-    SELECT MIN(wake_at_ms) AS due_at_ms FROM instances
-    WHERE status IN ('pending', 'suspended') AND wake_at_ms IS NOT NULL AND image_id IS NOT NULL
-      /*include of_other_images*/
-    UNION ALL
-    SELECT MIN(lease_until_ms) FROM instances
-    WHERE status = 'running' AND image_id IS NOT NULL /*include of_other_images*/
-) AS due;
+-- name: next_lease_elsewhere
+SELECT MIN(lease_until_ms) AS due_at_ms FROM instances
+WHERE status = 'running' AND image_id IS NOT NULL /*include of_other_images*/;
 
 -- Retention
 
@@ -374,6 +452,8 @@ WHERE instance_id = :instance_id AND finished_at_ms < :finished_before_ms
 -- fragment: instance_filter
   AND (CAST(:statuses AS TEXT) IS NULL OR status IN (
       SELECT value FROM /*sqlite json_each(:statuses)*/ /*postgres json_array_elements_text(CAST(:statuses AS json))*/))
+  AND (CAST(:reasons AS TEXT) IS NULL OR termination_reason IN (
+      SELECT value FROM /*sqlite json_each(:reasons)*/ /*postgres json_array_elements_text(CAST(:reasons AS json))*/))
   AND (CAST(:image_ids AS TEXT) IS NULL OR image_id IN (
       SELECT value FROM /*sqlite json_each(:image_ids)*/ /*postgres json_array_elements_text(CAST(:image_ids AS json))*/))
   AND (CAST(:created_after_ms AS BIGINT) IS NULL OR created_at_ms >= :created_after_ms)
@@ -406,6 +486,22 @@ ORDER BY instances.finished_at_ms DESC NULLS LAST, instances.instance_id DESC
 -- fragment: finished_at_asc
 ORDER BY instances.finished_at_ms NULLS LAST, instances.instance_id
 
+-- Pages behind an instance. Where nothing has a time, its place is behind all others.
+
+-- fragment: after_created_at_desc
+  AND (created_at_ms, instance_id) < (CAST(:after_time_ms AS BIGINT), CAST(:after_instance_id AS TEXT))
+
+-- fragment: after_created_at_asc
+  AND (created_at_ms, instance_id) > (CAST(:after_time_ms AS BIGINT), CAST(:after_instance_id AS TEXT))
+
+-- fragment: after_finished_at_desc
+  AND (COALESCE(finished_at_ms, -1), instance_id)
+    < (COALESCE(CAST(:after_time_ms AS BIGINT), -1), CAST(:after_instance_id AS TEXT))
+
+-- fragment: after_finished_at_asc
+  AND (COALESCE(finished_at_ms, 9223372036854775807), instance_id)
+    > (COALESCE(CAST(:after_time_ms AS BIGINT), 9223372036854775807), CAST(:after_instance_id AS TEXT))
+
 -- name: list_instances_created_at_desc
 /*include all_instances*/ /*include created_at_desc*/ /*include page*/ /*include created_at_desc*/;
 
@@ -417,6 +513,30 @@ ORDER BY instances.finished_at_ms NULLS LAST, instances.instance_id
 
 -- name: list_instances_finished_at_asc
 /*include all_instances*/ /*include finished_at_asc*/ /*include page*/ /*include finished_at_asc*/;
+
+-- name: list_instances_created_at_desc_after
+/*include all_instances*/ /*include after_created_at_desc*/ /*include created_at_desc*/ /*include page*/ /*include created_at_desc*/;
+
+-- name: list_instances_created_at_asc_after
+/*include all_instances*/ /*include after_created_at_asc*/ /*include created_at_asc*/ /*include page*/ /*include created_at_asc*/;
+
+-- name: list_instances_finished_at_desc_after
+/*include all_instances*/ /*include after_finished_at_desc*/ /*include finished_at_desc*/ /*include page*/ /*include finished_at_desc*/;
+
+-- name: list_instances_finished_at_asc_after
+/*include all_instances*/ /*include after_finished_at_asc*/ /*include finished_at_asc*/ /*include page*/ /*include finished_at_asc*/;
+
+-- name: list_tenant_instances_created_at_desc_after
+/*include tenant_instances*/ /*include after_created_at_desc*/ /*include created_at_desc*/ /*include page*/ /*include created_at_desc*/;
+
+-- name: list_tenant_instances_created_at_asc_after
+/*include tenant_instances*/ /*include after_created_at_asc*/ /*include created_at_asc*/ /*include page*/ /*include created_at_asc*/;
+
+-- name: list_tenant_instances_finished_at_desc_after
+/*include tenant_instances*/ /*include after_finished_at_desc*/ /*include finished_at_desc*/ /*include page*/ /*include finished_at_desc*/;
+
+-- name: list_tenant_instances_finished_at_asc_after
+/*include tenant_instances*/ /*include after_finished_at_asc*/ /*include finished_at_asc*/ /*include page*/ /*include finished_at_asc*/;
 
 -- name: count_instances
 SELECT COUNT(*) AS total FROM instances WHERE 1 = 1 /*include instance_filter*/;

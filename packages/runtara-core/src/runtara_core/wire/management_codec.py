@@ -15,10 +15,13 @@ from runtara_sdk.errors import InvalidInputError, ProtocolError
 from runtara_sdk.models import InstanceStatus, SignalType, TerminationReason
 from runtara_sdk.protocol import management_pb2 as pb
 
-from runtara_core.models import InstanceFilter
+from runtara_core.models import CheckpointFilter, EventFilter, InstanceFilter, InstanceKey
+from runtara_core.steps import StepFilter, StepStatus, StepSummary
+from runtara_core.tenant_metrics import MetricsGranularity, MetricsRange
 
 ModelT = TypeVar("ModelT")
 MessageT = TypeVar("MessageT", bound=Message)
+EnumT = TypeVar("EnumT", bound=StrEnum)
 
 _STATUS_NUMBER: dict[InstanceStatus, pb.InstanceStatus] = {
     InstanceStatus.PENDING: pb.STATUS_PENDING,
@@ -36,6 +39,8 @@ _SIGNAL_NUMBER: dict[SignalType, pb.SignalType] = {
     SignalType.SHUTDOWN: pb.SIGNAL_SHUTDOWN,
 }
 _SIGNAL: dict[int, SignalType] = {number: signal for signal, number in _SIGNAL_NUMBER.items()}
+_OUT_OF_MEMORY = "out_of_memory"
+"""The field of messages with a termination reason that says more of a crash."""
 
 
 def encode_status(status: InstanceStatus) -> pb.InstanceStatus:
@@ -74,6 +79,10 @@ def encode_model(model: Any, message: MessageT) -> MessageT:
             continue
         if isinstance(value, InstanceStatus):
             value = _STATUS_NUMBER[value]
+        elif value is TerminationReason.OUT_OF_MEMORY:
+            # A peer of an earlier version reads a crash, which it was for that one.
+            setattr(message, _OUT_OF_MEMORY, True)
+            value = str(TerminationReason.CRASHED)
         elif isinstance(value, StrEnum):
             value = str(value)
         setattr(message, field.name, value)
@@ -93,6 +102,8 @@ def decode_model(model_type: type[ModelT], message: Message) -> ModelT:
             value = decode_status(value)
         elif field.name in ("termination_reason", "reason"):
             value = _decode_reason(value)
+            if value is TerminationReason.CRASHED and getattr(message, _OUT_OF_MEMORY):
+                value = TerminationReason.OUT_OF_MEMORY
         values[field.name] = value
     return model_type(**values)
 
@@ -102,6 +113,13 @@ def _decode_reason(value: str) -> TerminationReason:
         return TerminationReason(value)
     except ValueError:
         raise ProtocolError(f"termination reason {value!r} is not known") from None
+
+
+def _decode_member(kind: type[EnumT], value: str) -> EnumT:
+    try:
+        return kind(value)
+    except ValueError:
+        raise ProtocolError(f"{kind.__name__} {value!r} is not known") from None
 
 
 def encode_instance_filter(where: InstanceFilter) -> pb.ListInstancesRequest:
@@ -116,7 +134,11 @@ def encode_instance_filter(where: InstanceFilter) -> pb.ListInstancesRequest:
         finished_after_ms=where.finished_after_ms,
         finished_before_ms=where.finished_before_ms,
         order_by=where.order_by,
+        termination_reasons=[str(reason) for reason in where.termination_reasons],
+        without_total=where.without_total,
     )
+    if where.after is not None:
+        message.after.CopyFrom(encode_model(where.after, pb.InstanceKey()))
     if where.image_ids is not None:
         message.image_ids.SetInParent()
         message.image_ids.image_ids.extend(where.image_ids)
@@ -139,4 +161,37 @@ def decode_instance_filter(message: pb.ListInstancesRequest, *, max_limit: int) 
         order_by=message.order_by or "created_at_desc",
         limit=min(message.limit or 100, max_limit),
         offset=message.offset,
+        termination_reasons=tuple(_decode_reason(reason) for reason in message.termination_reasons),
+        after=decode_model(InstanceKey, message.after) if message.HasField("after") else None,
+        without_total=message.without_total,
     )
+
+
+def decode_event_filter(call: pb.ListEventsRequest, *, max_limit: int) -> EventFilter:
+    """The filter of a list_events call; limit 0 reads as 100."""
+    where = decode_model(EventFilter, call)
+    return dataclasses.replace(where, limit=min(where.limit or 100, max_limit))
+
+
+def decode_checkpoint_filter(call: pb.ListCheckpointsRequest, *, max_limit: int) -> CheckpointFilter:
+    """The filter of a list_checkpoints call; limit 0 reads as 100."""
+    where = decode_model(CheckpointFilter, call)
+    return dataclasses.replace(where, limit=min(where.limit or 100, max_limit))
+
+
+def decode_step_filter(call: pb.ListStepSummariesRequest) -> StepFilter:
+    """The filter of a list_step_summaries call; limit 0 reads as 100."""
+    status = _decode_member(StepStatus, call.status) if call.HasField("status") else None
+    where = decode_model(StepFilter, call)
+    return dataclasses.replace(where, status=status, limit=where.limit or 100)
+
+
+def decode_step_summary(message: pb.StepSummary) -> StepSummary:
+    """A summary of a step."""
+    return dataclasses.replace(decode_model(StepSummary, message), status=_decode_member(StepStatus, message.status))
+
+
+def decode_metrics_range(call: pb.GetTenantMetricsRequest) -> MetricsRange:
+    """Whose metrics are asked for, and of which time."""
+    granularity = _decode_member(MetricsGranularity, call.granularity)
+    return MetricsRange(call.tenant_id, call.start_ms, call.end_ms, granularity)

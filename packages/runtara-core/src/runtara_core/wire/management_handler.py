@@ -7,13 +7,17 @@ from runtara_sdk.protocol import management_pb2 as pb
 
 from runtara_core.management import CoreManagement
 from runtara_core.management_service import MAX_PAGE
-from runtara_core.models import EventFilter, ExitReport, InstanceFork, LeaseKey, NewInstance
+from runtara_core.models import ExitReport, InstanceFork, LeaseKey, NewInstance
 from runtara_core.security import KeyRing
 from runtara_core.wire.dispatch import HANDLER_SECONDS, RpcDispatcher
 from runtara_core.wire.management_codec import (
+    decode_checkpoint_filter,
+    decode_event_filter,
     decode_instance_filter,
+    decode_metrics_range,
     decode_model,
     decode_signal_type,
+    decode_step_filter,
     encode_model,
     encode_status,
 )
@@ -52,6 +56,9 @@ class ManagementHandler:
                 "list_checkpoints": self.list_checkpoints,
                 "get_checkpoint": self.get_checkpoint,
                 "list_events": self.list_events,
+                "list_step_summaries": self.list_step_summaries,
+                "get_scope_ancestors": self.get_scope_ancestors,
+                "get_tenant_metrics": self.get_tenant_metrics,
                 "retry_instance": self.retry_instance,
                 "fork_instance": self.fork_instance,
             },
@@ -193,7 +200,8 @@ class ManagementHandler:
     async def list_checkpoints(self, request: pb.RpcRequest) -> pb.RpcResponse:
         """A page of checkpoints."""
         call = request.list_checkpoints
-        page = await self._core.list_checkpoints(call.instance_id, limit=call.limit or 100, offset=call.offset)
+        where = decode_checkpoint_filter(call, max_limit=MAX_PAGE)
+        page = await self._core.list_checkpoints(call.instance_id, where)
         return pb.RpcResponse(
             list_checkpoints=pb.ListCheckpointsResponse(
                 checkpoints=[encode_model(item, pb.CheckpointSummary()) for item in page.checkpoints],
@@ -213,12 +221,42 @@ class ManagementHandler:
     async def list_events(self, request: pb.RpcRequest) -> pb.RpcResponse:
         """A page of events."""
         call = request.list_events
-        where = decode_event_filter(call)
+        where = decode_event_filter(call, max_limit=MAX_PAGE)
         page = await self._core.list_events(call.instance_id, where)
         return pb.RpcResponse(
             list_events=pb.ListEventsResponse(
                 events=[encode_model(event, pb.EventRecord()) for event in page.events],
                 total_count=page.total_count,
+            )
+        )
+
+    async def list_step_summaries(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """A page of steps."""
+        call = request.list_step_summaries
+        page = await self._core.list_step_summaries(call.instance_id, decode_step_filter(call))
+        return pb.RpcResponse(
+            list_step_summaries=pb.ListStepSummariesResponse(
+                steps=[encode_model(step, pb.StepSummary()) for step in page.steps],
+                total_count=page.total_count,
+            )
+        )
+
+    async def get_scope_ancestors(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """A scope and those around it."""
+        call = request.get_scope_ancestors
+        found = await self._core.get_scope_ancestors(call.instance_id, call.scope_id)
+        return pb.RpcResponse(
+            get_scope_ancestors=pb.GetScopeAncestorsResponse(
+                ancestors=[encode_model(scope, pb.ScopeInfo()) for scope in found]
+            )
+        )
+
+    async def get_tenant_metrics(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """What of a tenant has ended in each hour or day."""
+        buckets = await self._core.get_tenant_metrics(decode_metrics_range(request.get_tenant_metrics))
+        return pb.RpcResponse(
+            get_tenant_metrics=pb.GetTenantMetricsResponse(
+                buckets=[encode_model(bucket, pb.MetricsBucket()) for bucket in buckets]
             )
         )
 
@@ -234,17 +272,3 @@ class ManagementHandler:
         """Create an instance that begins with records of another."""
         created = await self._core.fork_instance(decode_model(InstanceFork, request.fork_instance))
         return pb.RpcResponse(fork_instance=encode_model(created, pb.ForkInstanceResponse()))
-
-
-def decode_event_filter(call: pb.ListEventsRequest) -> EventFilter:
-    """The filter of a list_events call; limit 0 reads as 100."""
-    return EventFilter(
-        event_type=call.event_type if call.HasField("event_type") else None,
-        subtype=call.subtype if call.HasField("subtype") else None,
-        created_after_ms=call.created_after_ms if call.HasField("created_after_ms") else None,
-        created_before_ms=call.created_before_ms if call.HasField("created_before_ms") else None,
-        ascending=call.ascending,
-        after_event_id=call.after_event_id if call.HasField("after_event_id") else None,
-        limit=min(call.limit or 100, MAX_PAGE),
-        offset=call.offset,
-    )

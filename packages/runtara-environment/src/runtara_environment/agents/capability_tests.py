@@ -14,9 +14,9 @@ from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.identifiers import validate_identifier
 from runtara_sdk.strict_json import parse_strict_json
 
-from runtara_environment.agents.call_slots import CallSlots, NoSlotError
 from runtara_environment.agents.capability_host import CapabilityCall, CapabilityHost, CapabilityOutcome
 from runtara_environment.agents.listing import AgentListing, AgentListingError, InstalledAgents
+from runtara_environment.call_slots import CallSlots, NoSlotError
 from runtara_environment.service import MAX_INPUT_BYTES
 from runtara_environment.settings import AgentTestingSettings
 

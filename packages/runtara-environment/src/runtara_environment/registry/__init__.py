@@ -2,19 +2,22 @@
 
 from runtara_environment.registry.artifact_store import (
     MAX_ARTIFACT_BYTES,
+    ArtifactContent,
     ArtifactStore,
     ArtifactUnavailableError,
     StoredArtifact,
 )
 from runtara_environment.registry.image_registry import ImageRegistry
-from runtara_environment.registry.models import Image, ImageArtifact, ImagePage
+from runtara_environment.registry.models import Image, ImageArtifact, ImageKey, ImagePage
 
 __all__ = [
     "MAX_ARTIFACT_BYTES",
+    "ArtifactContent",
     "ArtifactStore",
     "ArtifactUnavailableError",
     "Image",
     "ImageArtifact",
+    "ImageKey",
     "ImagePage",
     "ImageRegistry",
     "StoredArtifact",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import os
 import sys
 import time
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runtara_sdk.artifact import inspect_artifact, unpack_native_artifact
-from runtara_sdk.artifact.inspection import ArtifactKind
+from runtara_sdk.artifact.inspection import ArtifactInfo, ArtifactKind
 from runtara_sdk.errors import InvalidInputError, StorageError
 
 MAX_ARTIFACT_BYTES = 1024 * 1024 * 1024
@@ -38,6 +39,16 @@ class StoredArtifact:
     digest: str
     size_bytes: int
     kind: ArtifactKind
+    input_schema: str | None = None
+    """JSON of the schema that inputs must fit, when the manifest was read just now and tells one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactContent:
+    """An artifact to be given out: its size, and its bytes in blocks, which are read as they are asked for."""
+
+    size_bytes: int
+    blocks: AsyncIterator[bytes]
 
 
 class ArtifactStore:
@@ -81,6 +92,35 @@ class ArtifactStore:
             raise StorageError(f"cannot store the artifact in {self._images}: {error.strerror or error}") from error
         finally:
             await asyncio.to_thread(upload.unlink, missing_ok=True)
+
+    async def open(self, digest: str) -> ArtifactContent:
+        """The whole artifact, byte for byte as it was put. Whoever receives it compares its SHA-256 with the digest.
+
+        Raises `ArtifactUnavailableError` when it is not on this host, `StorageError` when the disk fails; so do the
+        blocks, when it is removed meanwhile.
+        """
+        path = self.path(digest)
+        try:
+            size_bytes = (await asyncio.to_thread(path.stat)).st_size
+        except FileNotFoundError:
+            raise _missing(digest) from None
+        except OSError as error:
+            raise StorageError(f"cannot read artifact {digest}: {error.strerror or error}") from error
+        return ArtifactContent(size_bytes, _file_blocks(path, digest))
+
+    async def digests(self) -> frozenset[str]:
+        """Of the artifacts that are on this host. Raises `StorageError` when the disk fails."""
+
+        def look() -> frozenset[str]:
+            try:
+                return frozenset(entry.name for entry in self._images.iterdir() if (entry / "artifact").exists())
+            except FileNotFoundError:
+                return frozenset()
+
+        try:
+            return await asyncio.to_thread(look)
+        except OSError as error:
+            raise StorageError(f"cannot list the artifacts in {self._images}: {error.strerror or error}") from error
 
     async def command(self, stored: StoredArtifact) -> tuple[str, ...]:
         """The arguments that start a stored artifact on this host.
@@ -137,8 +177,8 @@ class ArtifactStore:
 
     def _keep(self, upload: Path, digest: str, size: int) -> StoredArtifact:
         try:
-            kind = inspect_artifact(upload).kind
-            if kind == "native":
+            info = inspect_artifact(upload)
+            if info.kind == "native":
                 unpack_native_artifact(upload, self._layers)
         except InvalidInputError as error:
             raise InvalidInputError(error.message.replace(str(upload), "the artifact")) from None
@@ -150,7 +190,7 @@ class ArtifactStore:
         upload.rename(target)
         for directory in (target.parent, self._images):
             _flush_directory(directory)
-        return StoredArtifact(digest, size, kind)
+        return StoredArtifact(digest, size, info.kind, _input_schema(info))
 
     def _command(self, stored: StoredArtifact) -> tuple[str, ...]:
         path = self.path(stored.digest)
@@ -177,6 +217,11 @@ class ArtifactStore:
         return InvalidInputError(f"the artifact has {size} bytes or more: at most {self._max_bytes} are accepted")
 
 
+def _input_schema(info: ArtifactInfo) -> str | None:
+    document = None if info.manifest is None else info.manifest.get("inputSchema")
+    return json.dumps(document) if isinstance(document, dict) else None
+
+
 async def _blocks(content: bytes | AsyncIterable[bytes]) -> AsyncIterator[bytes]:
     """The content in blocks worth a trip to a thread."""
     if isinstance(content, bytes):
@@ -191,6 +236,22 @@ async def _blocks(content: bytes | AsyncIterable[bytes]) -> AsyncIterator[bytes]
             gathered.clear()
     if gathered:
         yield bytes(gathered)
+
+
+async def _file_blocks(path: Path, digest: str) -> AsyncIterator[bytes]:
+    try:
+        file = await asyncio.to_thread(path.open, "rb")
+        with file:
+            while block := await asyncio.to_thread(file.read, _BUFFER_BYTES):
+                yield block
+    except FileNotFoundError:
+        raise _missing(digest) from None
+    except OSError as error:
+        raise StorageError(f"cannot read artifact {digest}: {error.strerror or error}") from error
+
+
+def _missing(digest: str) -> ArtifactUnavailableError:
+    return ArtifactUnavailableError(f"artifact {digest} is missing on this host: register the image here again")
 
 
 def _flush_directory(path: Path) -> None:

@@ -18,9 +18,10 @@ from runtara_core.database import Database, Row, Transaction
 from runtara_sdk.clock import Clock, SystemClock
 from runtara_sdk.errors import ImageNotFoundError, InvalidInputError, InvalidStateError, StorageError
 from runtara_sdk.identifiers import validate_identifier
+from runtara_sdk.resource_limits import UNLIMITED, ResourceLimits
 
 from runtara_environment.registry.artifact_store import MAX_ARTIFACT_BYTES, ArtifactStore, StoredArtifact
-from runtara_environment.registry.models import Image, ImageArtifact, ImagePage
+from runtara_environment.registry.models import Image, ImageArtifact, ImageKey, ImagePage
 
 DEFAULT_PAGE = 100
 MAX_PAGE = 1000
@@ -47,6 +48,11 @@ class ImageRegistry:
         self._store = ArtifactStore(data_dir, max_artifact_bytes=max_artifact_bytes)
         self._clock = clock or SystemClock()
 
+    @property
+    def artifacts(self) -> ArtifactStore:
+        """The artifacts of this host, by their digests."""
+        return self._store
+
     async def register(
         self,
         *,
@@ -55,6 +61,8 @@ class ImageRegistry:
         artifact: bytes | AsyncIterable[bytes],
         description: str | None = None,
         runner_type: str = "native",
+        runner: str | None = None,
+        limits: ResourceLimits = UNLIMITED,
         metadata: Mapping[str, Any] | None = None,
         expected_size: int | None = None,
         expected_sha256: str | None = None,
@@ -66,7 +74,9 @@ class ImageRegistry:
             name: unique within the tenant.
             artifact: the content, whole or in chunks.
             description: free text.
-            runner_type: what is to run it.
+            runner_type: what an original client says of its runner.
+            runner: name of the runner that must launch it; None leaves it to the environment.
+            limits: bounds of its launches, where a start says nothing else.
             metadata: free JSON object.
             expected_size: bytes that the artifact must have.
             expected_sha256: hexadecimal digest that the artifact must have.
@@ -76,6 +86,9 @@ class ImageRegistry:
         validate_identifier("tenant_id", tenant_id)
         validate_identifier("name", name)
         validate_identifier("runner_type", runner_type)
+        if runner is not None:
+            validate_identifier("runner", runner)
+        limits.require_usable()
         if description is not None and len(description) > _MAX_DESCRIPTION_LENGTH:
             raise InvalidInputError(
                 f"description has {len(description)} characters: at most {_MAX_DESCRIPTION_LENGTH} are accepted"
@@ -109,11 +122,17 @@ class ImageRegistry:
                     now_ms=now_ms,
                 )
                 version = await transaction.fetch_one("find_image_version", image_id=image_id, digest=stored.digest)
+            if stored.input_schema is not None:
+                await transaction.execute(
+                    "set_input_schema", image_id=image_id, digest=stored.digest, input_schema=stored.input_schema
+                )
             await transaction.execute(
                 "point_image",
                 image_id=image_id,
                 description=description,
                 runner_type=runner_type,
+                runner=runner,
+                limits=limits.encode(),
                 metadata=metadata_json,
                 version=version["version"] if version is not None else None,
                 now_ms=now_ms,
@@ -133,6 +152,8 @@ class ImageRegistry:
         name: str,
         description: str | None = None,
         runner_type: str = "native",
+        runner: str | None = None,
+        limits: ResourceLimits = UNLIMITED,
         metadata: Mapping[str, Any] | None = None,
         expected_size: int | None = None,
         expected_sha256: str | None = None,
@@ -144,6 +165,8 @@ class ImageRegistry:
             artifact=_read(path),
             description=description,
             runner_type=runner_type,
+            runner=runner,
+            limits=limits,
             metadata=metadata,
             expected_size=expected_size,
             expected_sha256=expected_sha256,
@@ -180,6 +203,15 @@ class ImageRegistry:
             raise ImageNotFoundError(f"image {image_id} has no version with the artifact {digest[:12]}")
         return image
 
+    async def input_schema(self, image_id: str, digest: str) -> str | None:
+        """The schema that inputs of a version must fit, JSON; None when its manifest tells none."""
+
+        async def work(transaction: Transaction) -> Row | None:
+            return await transaction.fetch_one("load_input_schema", image_id=image_id, digest=digest)
+
+        row = await self._database.run(work, operation="input schema", read_only=True)
+        return None if row is None else row["input_schema"]
+
     async def find_names(self, image_ids: Sequence[str]) -> dict[str, str]:
         """Names by image id, of deleted images too; unknown ids are left out."""
         if not image_ids:
@@ -212,17 +244,29 @@ class ImageRegistry:
         return found
 
     async def list_images(
-        self, tenant_id: str | None = None, *, limit: int = DEFAULT_PAGE, offset: int = 0
+        self,
+        tenant_id: str | None = None,
+        *,
+        limit: int = DEFAULT_PAGE,
+        offset: int = 0,
+        after: ImageKey | None = None,
     ) -> ImagePage:
-        """A page of images, newest first; a limit of 0 is the default, and at most `MAX_PAGE` come at once."""
+        """A page of images, newest first; a limit of 0 is the default, and at most `MAX_PAGE` come at once.
+
+        With `after` the page begins behind that image, which need not exist any more.
+        """
         if limit < 0 or offset < 0:
             raise InvalidInputError(f"limit {limit} and offset {offset} must not be negative")
         bounded = min(limit or DEFAULT_PAGE, MAX_PAGE)
+        page = {"tenant_id": tenant_id, "page_limit": bounded, "page_offset": offset}
 
         async def work(transaction: Transaction) -> ImagePage:
-            rows = await transaction.fetch_all(
-                "list_images", tenant_id=tenant_id, page_limit=bounded, page_offset=offset
-            )
+            if after is not None:
+                rows = await transaction.fetch_all(
+                    "list_images_after", **page, after_created_at_ms=after.created_at_ms, after_image_id=after.image_id
+                )
+                return ImagePage(tuple(_image(row) for row in rows), 0)
+            rows = await transaction.fetch_all("list_images", **page)
             total = await transaction.fetch_one("count_images", tenant_id=tenant_id)
             return ImagePage(tuple(_image(row) for row in rows), int(total["total"]) if total is not None else 0)
 
@@ -263,7 +307,7 @@ class ImageRegistry:
 
 
 def _image(row: Row) -> Image:
-    metadata = row["metadata"]
+    metadata, limits = row["metadata"], row["limits"]
     return Image(
         image_id=row["image_id"],
         tenant_id=row["tenant_id"],
@@ -278,6 +322,8 @@ def _image(row: Row) -> Image:
         created_at_ms=row["created_at_ms"],
         updated_at_ms=row["updated_at_ms"],
         is_deleted=row["deleted_at_ms"] is not None,
+        limits=UNLIMITED if limits is None else ResourceLimits.from_json(json.loads(limits)),
+        runner=row["runner"],
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from runtara_sdk.artifact.inspection import ArtifactKind
+from runtara_sdk.resource_limits import UNLIMITED, ResourceLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class Image:
         tenant_id: owner.
         name: unique within the tenant.
         description: free text.
-        runner_type: what is to run it.
+        runner_type: what an original client says of its runner; nothing is decided by it.
         metadata: free JSON object.
         version: 1, 2, ...; the same content has the same version.
         digest: SHA-256 of the artifact, hexadecimal.
@@ -28,6 +29,8 @@ class Image:
         created_at_ms: first registration of the name.
         updated_at_ms: last registration.
         is_deleted: not offered for new starts.
+        limits: bounds of its launches, where a start says nothing else.
+        runner: name of the runner that must launch it; None leaves it to the environment.
     """
 
     image_id: str
@@ -43,11 +46,21 @@ class Image:
     created_at_ms: int
     updated_at_ms: int
     is_deleted: bool = False
+    limits: ResourceLimits = UNLIMITED
+    runner: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageKey:
+    """The place of an image in a list: when it was registered first, then its id."""
+
+    created_at_ms: int
+    image_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class ImagePage:
-    """A page of images, newest first, and the number of all that match."""
+    """A page of images, newest first, and the number of all that match; behind a key they are not counted: 0."""
 
     images: tuple[Image, ...]
     total_count: int

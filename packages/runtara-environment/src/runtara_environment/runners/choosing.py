@@ -74,5 +74,7 @@ async def _probe(runner: Runner, host: RunnerHost | None) -> RunnerProbe:
         if host is not None:
             runner.prepare(host)
         return await runner.probe()
+    except ConfigurationError:
+        raise  # a variable of the runner, which the operator has set
     except Exception as error:  # noqa: BLE001 - plugins may raise anything
         return RunnerProbe(False, "unknown", reason=f"its probe failed: {type(error).__name__}: {error}")

@@ -18,6 +18,7 @@ from typing import Any
 from runtara_core.guest_users import GuestUser
 
 from runtara_environment import shim
+from runtara_environment.logs.output_files import read_tail
 from runtara_environment.runner import LaunchSpec, ProcessExit
 from runtara_environment.runners.process_identity import ProcessIdentity
 from runtara_environment.tree_removal import remove_tree
@@ -141,11 +142,9 @@ class LaunchDirectory:
 
     def read_tail(self, name: str, limit_bytes: int) -> str:
         """The last bytes of an output file, across its rotation."""
-        path = self.path / name
-        tail = _last_bytes(path, limit_bytes)
-        if len(tail) < limit_bytes:
-            tail = _last_bytes(path.with_name(path.name + shim.ROTATED_SUFFIX), limit_bytes - len(tail)) + tail
-        return tail.decode("utf-8", errors="replace")
+        return read_tail(self.run_directory, self.epoch, name.removesuffix(".log"), limit_bytes).decode(
+            "utf-8", errors="replace"
+        )
 
     def _read_json(self, name: str) -> dict[str, Any] | None:
         try:
@@ -205,13 +204,3 @@ def _identity(data: dict[str, Any], prefix: str) -> ProcessIdentity | None:
     if not isinstance(pid, int) or not isinstance(start_time, int):
         return None
     return ProcessIdentity(pid, start_time, str(data.get("boot_id", "")))
-
-
-def _last_bytes(path: Path, limit_bytes: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            file.seek(max(0, size - limit_bytes))
-            return file.read(limit_bytes)
-    except OSError:
-        return b""

@@ -55,6 +55,7 @@ _DEFAULT_PROCESSES = 4_096
 _UNAVAILABLE = {
     "cpu_limit": "needs a cgroup: use a container runner",
     "process_limit": "it would count the daemon's own processes: use a container runner, or RUNTARA_NATIVE_USER",
+    "tmp_limit": "the program shares the host's /tmp: use a container runner",
     "network_pasta": "the program shares the host's network: use a container runner",
     "network_none": "the program shares the host's network: use a container runner",
 }
@@ -285,6 +286,8 @@ def _problems(spec: LaunchSpec, user: GuestUser | None) -> Iterator[str]:
         yield f"cpu limit: {_UNAVAILABLE['cpu_limit']}"
     if spec.limits.processes is not None and user is None:
         yield f"process limit: {_UNAVAILABLE['process_limit']}"
+    if spec.limits.tmp_bytes is not None:
+        yield f"limit of /tmp: {_UNAVAILABLE['tmp_limit']}"
     if spec.network is not NetworkMode.HOST:
         yield f"network {spec.network}: {_UNAVAILABLE['network_none']}"
 

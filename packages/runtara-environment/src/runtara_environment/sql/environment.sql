@@ -2,6 +2,7 @@
 
 -- fragment: image_columns
 images.image_id, images.tenant_id, images.name, images.description, images.runner_type, images.metadata,
+images.limits, images.runner,
 images.created_at_ms, images.updated_at_ms, images.deleted_at_ms,
 image_versions.version, image_versions.digest, image_versions.size_bytes, image_versions.kind
 
@@ -25,9 +26,17 @@ SELECT CAST(:image_id AS TEXT), COALESCE(MAX(version), 0) + 1, CAST(:digest AS T
     CAST(:kind AS TEXT), CAST(:now_ms AS BIGINT)
 FROM image_versions WHERE image_id = :image_id;
 
+-- name: set_input_schema
+UPDATE image_versions SET input_schema = :input_schema
+WHERE image_id = :image_id AND digest = :digest AND input_schema IS NULL;
+
+-- name: load_input_schema
+SELECT input_schema FROM image_versions WHERE image_id = :image_id AND digest = :digest;
+
 -- name: point_image
 UPDATE images
-SET description = :description, runner_type = :runner_type, metadata = :metadata, current_version = :version,
+SET description = :description, runner_type = :runner_type, metadata = :metadata, limits = :limits, runner = :runner,
+    current_version = :version,
     updated_at_ms = :now_ms, deleted_at_ms = NULL
 WHERE image_id = :image_id;
 
@@ -45,13 +54,23 @@ WHERE images.image_id = :image_id AND images.tenant_id = :tenant_id
     AND (CAST(:digest AS TEXT) IS NULL OR image_versions.digest = :digest)
 ORDER BY image_versions.version DESC LIMIT 1;
 
--- name: list_images
+-- fragment: current_images
 SELECT /*include image_columns*/
 FROM images JOIN image_versions
     ON image_versions.image_id = images.image_id AND image_versions.version = images.current_version
 WHERE images.deleted_at_ms IS NULL AND /*include tenant_matches*/
-ORDER BY images.created_at_ms DESC, images.image_id DESC
-LIMIT :page_limit OFFSET :page_offset;
+
+-- fragment: newest_images
+ORDER BY images.created_at_ms DESC, images.image_id DESC LIMIT :page_limit OFFSET :page_offset
+
+-- name: list_images
+/*include current_images*/ /*include newest_images*/;
+
+-- name: list_images_after
+/*include current_images*/
+    AND (images.created_at_ms, images.image_id)
+        < (CAST(:after_created_at_ms AS BIGINT), CAST(:after_image_id AS TEXT))
+/*include newest_images*/;
 
 -- name: count_images
 SELECT COUNT(*) AS total FROM images WHERE images.deleted_at_ms IS NULL AND /*include tenant_matches*/;
@@ -125,3 +144,72 @@ INSERT INTO database_identity (only_row, database_id) VALUES (1, :database_id) O
 
 -- name: load_database_identity
 SELECT database_id FROM database_identity;
+
+-- Hosts.
+
+-- fragment: host_columns
+hosts.host_id, hosts.owner, hosts.host_name, hosts.address, hosts.version, hosts.runner_type, hosts.isolation, hosts.state,
+hosts.live_launches, hosts.max_launches, hosts.started_at_ms, hosts.last_seen_at_ms, hosts.drain_requested_at_ms,
+hosts.drain_seconds,
+(SELECT COUNT(*) FROM host_artifacts WHERE host_artifacts.host_id = hosts.host_id) AS artifact_count
+
+-- name: announce_host
+INSERT INTO hosts (host_id, owner, host_name, address, version, runner_type, isolation, state, live_launches, max_launches,
+    started_at_ms, last_seen_at_ms)
+VALUES (:host_id, :owner, :host_name, :address, :version, :runner_type, :isolation, 'active', 0, :max_launches, :now_ms,
+    :now_ms)
+ON CONFLICT (host_id) DO UPDATE SET owner = EXCLUDED.owner, host_name = EXCLUDED.host_name, address = EXCLUDED.address,
+    version = EXCLUDED.version, runner_type = EXCLUDED.runner_type, isolation = EXCLUDED.isolation,
+    state = EXCLUDED.state, live_launches = 0, max_launches = EXCLUDED.max_launches,
+    started_at_ms = EXCLUDED.started_at_ms, last_seen_at_ms = EXCLUDED.last_seen_at_ms;
+
+-- name: touch_host
+UPDATE hosts SET state = :state, live_launches = :live_launches, last_seen_at_ms = :now_ms
+WHERE host_id = :host_id AND owner = :owner;
+
+-- name: get_host
+SELECT /*include host_columns*/ FROM hosts WHERE host_id = :host_id;
+
+-- name: list_hosts
+SELECT /*include host_columns*/ FROM hosts ORDER BY hosts.last_seen_at_ms DESC, hosts.host_id LIMIT :page_limit;
+
+-- name: list_hosts_with_artifact
+SELECT /*include host_columns*/
+FROM host_artifacts AS held JOIN hosts ON hosts.host_id = held.host_id
+WHERE held.digest = :digest AND hosts.state <> 'stopped' AND hosts.last_seen_at_ms >= :seen_since_ms
+ORDER BY hosts.last_seen_at_ms DESC, hosts.host_id LIMIT :page_limit;
+
+-- name: request_drain
+UPDATE hosts SET drain_requested_at_ms = :requested_at_ms, drain_seconds = :drain_seconds WHERE host_id = :host_id;
+
+-- name: forget_hosts
+DELETE FROM hosts WHERE last_seen_at_ms < :seen_before_ms;
+
+-- name: list_held_artifacts
+SELECT digest FROM host_artifacts WHERE host_id = :host_id AND digest > :after_digest ORDER BY digest LIMIT :page_limit;
+
+-- name: add_held_artifacts
+INSERT INTO host_artifacts (host_id, digest)
+SELECT CAST(:host_id AS TEXT), value
+FROM /*sqlite json_each(:digests)*/ /*postgres json_array_elements_text(CAST(:digests AS json)) AS given (value)*/
+WHERE TRUE
+ON CONFLICT (host_id, digest) DO NOTHING;
+
+-- name: remove_held_artifacts
+DELETE FROM host_artifacts WHERE host_id = :host_id AND digest IN (
+    SELECT value FROM /*sqlite json_each(:digests)*/ /*postgres json_array_elements_text(CAST(:digests AS json)) AS given (value)*/);
+
+-- Ends of launches, asked of one environment for what another one runs.
+
+-- name: request_stop
+INSERT INTO stop_requests (instance_id, epoch, grace_ms, requested_at_ms)
+VALUES (:instance_id, :epoch, :grace_ms, :now_ms)
+ON CONFLICT (instance_id, epoch) DO UPDATE SET grace_ms = EXCLUDED.grace_ms, requested_at_ms = EXCLUDED.requested_at_ms;
+
+-- name: list_stop_requests
+SELECT instance_id, epoch, grace_ms FROM stop_requests
+WHERE instance_id IN (
+    SELECT value FROM /*sqlite json_each(:instance_ids)*/ /*postgres json_array_elements_text(CAST(:instance_ids AS json))*/);
+
+-- name: forget_stop_requests
+DELETE FROM stop_requests WHERE requested_at_ms < :requested_before_ms;

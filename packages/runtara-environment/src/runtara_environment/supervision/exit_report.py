@@ -4,22 +4,31 @@ from __future__ import annotations
 
 from runtara_core.models import ExitReport
 from runtara_sdk.models import TerminationReason
+from runtara_sdk.resource_limits import format_limit
 
 from runtara_environment.runner import LaunchedProcess, ProcessExit
 
-_OUT_OF_MEMORY = "out of memory: the program needed more than its limit, and the kernel killed it"
+_REMEDY = "start it with a larger limit (runtara-ctl start --memory), or register its image with one and fork it"
 
 
 async def exit_report(
-    process: LaunchedProcess, ended: ProcessExit, stop_reason: TerminationReason | None
+    process: LaunchedProcess, ended: ProcessExit, stop_reason: TerminationReason | None, memory_bytes: int | None
 ) -> ExitReport:
-    """The report; `stop_reason` says why the process was told to end, None that nobody did."""
-    reason = stop_reason or TerminationReason.CRASHED
+    """The report.
+
+    Args:
+        process: that of the launch.
+        ended: how it ended.
+        stop_reason: why the process was told to end; None says that nobody did.
+        memory_bytes: what it might have of memory, as far as that is known.
+    """
+    reason = stop_reason or (TerminationReason.OUT_OF_MEMORY if ended.out_of_memory else TerminationReason.CRASHED)
     if ended.timed_out:
         reason = TerminationReason.TIMEOUT
     tail = await process.output_tail("stderr")
     if ended.out_of_memory:
-        tail = f"{tail.rstrip()}\n{_OUT_OF_MEMORY}".lstrip()
+        limit = "its limit" if memory_bytes is None else format_limit("memory_bytes", memory_bytes)
+        tail = f"{tail.rstrip()}\nit needed more memory than {limit}: {_REMEDY}".lstrip()
     return ExitReport(
         reason=reason,
         exit_code=ended.exit_code,

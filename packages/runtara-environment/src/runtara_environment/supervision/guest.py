@@ -98,7 +98,10 @@ def write_input(run_directory: Path, content: bytes) -> Path:
     path = run_directory / "input.json"
     temporary = run_directory / f".input.json.{os.getpid()}"
     temporary.unlink(missing_ok=True)  # of a killed process that had our pid
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
-        file.write(content)
-    temporary.replace(path)
+    try:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+            file.write(content)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)  # half-written, on a full disk
     return path

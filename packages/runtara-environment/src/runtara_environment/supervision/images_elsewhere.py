@@ -2,7 +2,8 @@
 
 Environments that share a database share the names of images, not the files. What one lacks it leaves to the others when
 it claims, and looks again after a while: the artifact may have come. An image whose current version is here is not
-left out. Of another version that is not here each instance is tried again after a growing pause, by whoever claims it.
+left out. Of another version that is not here each instance is tried again after a growing pause, by whoever claims it;
+so is each instance of an image that no longer fits among those that a claim may leave out.
 """
 
 from __future__ import annotations
@@ -15,18 +16,18 @@ LOOK_AGAIN_MS = 10_000
 
 
 class ImagesElsewhere:
-    """The images that are left to others for now, the newest of them when they are very many."""
+    """The images that are left to others for now."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._until_ms: dict[str, int] = {}
 
-    def add(self, image_id: str) -> None:
-        """Leave an image to others for a while."""
-        self._until_ms.pop(image_id, None)
+    def add(self, image_id: str) -> bool:
+        """Leave an image to others for a while; False when a claim cannot leave out one more."""
+        if image_id not in self._until_ms and len(self.now()) >= MAX_IMAGES_WITHOUT:
+            return False
         self._until_ms[image_id] = self._clock.now_ms() + LOOK_AGAIN_MS
-        while len(self._until_ms) > MAX_IMAGES_WITHOUT:
-            del self._until_ms[next(iter(self._until_ms))]
+        return True
 
     def remove(self, image_id: str) -> None:
         """Try an image again: its artifact has just come."""

@@ -7,15 +7,17 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from runtara_core.models import LaunchClaim
+from runtara_core.models import LaunchClaim, LeaseKey
 from runtara_sdk.clock import Clock
 from runtara_sdk.errors import ImageNotFoundError, InvalidInputError, RuntaraError
 
 from runtara_environment.launch_options import LaunchOptions
 from runtara_environment.launch_table import Launch, LaunchTable
+from runtara_environment.limit_policy import LimitPolicy, unenforceable
 from runtara_environment.owner import Owner
 from runtara_environment.registry import ArtifactUnavailableError, ImageRegistry
-from runtara_environment.runner import LaunchedProcess, LaunchError, LaunchSpec, NetworkMode, Runner
+from runtara_environment.runner import LaunchedProcess, LaunchError, LaunchSpec
+from runtara_environment.runners.available import AvailableRunners, ReadyRunner, RunnerUnavailableError
 from runtara_environment.runners.launch_directory import old_launches, remove_launches
 from runtara_environment.runners.loading import LoadedRunners
 from runtara_environment.supervision.guest import CoreAccess, guest_environment, write_input
@@ -30,7 +32,7 @@ class LaunchRefused(Exception):  # noqa: N818 - a decision, handled where the cl
 
     Attributes:
         permanent: trying again is useless.
-        is_elsewhere: the image is not on this host, not even in its current version, and may be on another.
+        is_elsewhere: what is started of the image cannot be launched on this host, and may be on another.
     """
 
     def __init__(self, message: str, *, permanent: bool, is_elsewhere: bool = False) -> None:
@@ -40,33 +42,33 @@ class LaunchRefused(Exception):  # noqa: N818 - a decision, handled where the cl
 
 
 class Launcher:
-    """Starts the programs of claims with one runner, and finds those of any installed one."""
+    """Starts the programs of claims, each with its runner, and finds those of any installed one."""
 
     def __init__(
         self,
         registry: ImageRegistry,
         launches: LaunchTable,
         runners: LoadedRunners,
-        runner: Runner,
+        available: AvailableRunners,
         core: CoreAccess,
         data_dir: Path,
         clock: Clock,
         *,
         default_timeout_seconds: int,
+        limits: LimitPolicy | None = None,
         network: GuestNetwork | None = None,
-        network_mode: NetworkMode = NetworkMode.HOST,
         bundles_directory: Path | None = None,
     ) -> None:
         self._registry = registry
         self._launches = launches
         self._runners = runners
-        self._runner = runner
+        self._available = available
         self._core = core
         self._data_dir = data_dir
         self._clock = clock
         self._default_timeout_seconds = default_timeout_seconds
         self._network = network or GuestNetwork()
-        self._network_mode = network_mode
+        self._limits = limits or LimitPolicy()
         self._bundles_directory = bundles_directory or data_dir / "bundles"
 
     async def launch(self, claim: LaunchClaim, owner: Owner) -> LaunchedProcess:
@@ -76,25 +78,29 @@ class Launcher:
         """
         try:
             options = LaunchOptions.decode(claim.launch_options)
-            spec = await self._specification(claim, options)
+            ready = await self._available.get(options.runner)
+            spec = await self._specification(claim, options, ready)
             await self._launches.record_intent(
                 Launch(
                     instance_id=claim.instance_id,
                     epoch=claim.epoch,
                     owner=owner.name,
                     host_id=owner.host_id,
-                    runner_type=self._runner.runner_type,
+                    runner_type=ready.name,
                     run_directory=str(spec.run_directory),
-                    state={**self._runner.planned_state(spec), "core_address": self._core.address},
+                    state={**ready.runner.planned_state(spec), **self._further_state(spec)},
                     created_at_ms=self._clock.now_ms(),
                 )
             )
-            process = await self._runner.launch(spec)
+            process = await ready.runner.launch(spec)
         except LaunchError as error:
             raise LaunchRefused(error.message, permanent=error.permanent) from error
         except ArtifactUnavailableError as error:
             # Others are left all of an image: one old version that is lost must not hold up the rest of it here.
             is_elsewhere = not await self._has_current_version(claim)
+            raise LaunchRefused(error.message, permanent=False, is_elsewhere=is_elsewhere) from error
+        except RunnerUnavailableError as error:
+            is_elsewhere = await self._names_runner_now(claim, options)
             raise LaunchRefused(error.message, permanent=False, is_elsewhere=is_elsewhere) from error
         except (ImageNotFoundError, InvalidInputError) as error:
             raise LaunchRefused(error.message, permanent=True) from error
@@ -106,7 +112,7 @@ class Launcher:
             ) from error
         try:
             await self._launches.record_started(
-                claim.instance_id, claim.epoch, {**process.state, "core_address": self._core.address}
+                claim.instance_id, claim.epoch, {**process.state, **self._further_state(spec)}
             )
         except RuntaraError as error:
             # The intent is enough to find the process again.
@@ -120,6 +126,25 @@ class Launcher:
         except RuntaraError:
             return False
         return True
+
+    async def _names_runner_now(self, claim: LaunchClaim, options: LaunchOptions) -> bool:
+        """Whether all that is started of the image has the same runner as this instance."""
+        try:
+            image = await self._registry.get(claim.image_id, claim.tenant_id)
+        except RuntaraError:
+            return False
+        return (image.runner, image.limits) == (options.runner, options.image_limits)
+
+    def _further_state(self, spec: LaunchSpec) -> dict[str, object]:
+        return {"core_address": self._core.address, "memory_bytes": spec.limits.memory_bytes}
+
+    async def memory_limit(self, key: LeaseKey) -> int | None:
+        """The memory that a launch may have, in bytes; None when that is not known any more, or not bounded."""
+        for row in await self._launches.of_instance(key.instance_id):
+            limit = row.state.get("memory_bytes")
+            if row.epoch == key.epoch and isinstance(limit, int):
+                return limit
+        return None
 
     async def _remove_old_launches(self, instance_id: str, run_directory: Path) -> None:
         """Keep the files of the newest launches only, and of those whose end has not been reported yet."""
@@ -142,7 +167,10 @@ class Launcher:
         state: Mapping[str, object] = row.state
         return self._core.is_reached_at(state.get("core_address"))
 
-    async def _specification(self, claim: LaunchClaim, options: LaunchOptions) -> LaunchSpec:
+    async def _specification(self, claim: LaunchClaim, options: LaunchOptions, ready: ReadyRunner) -> LaunchSpec:
+        problem = unenforceable(options.asked_limits, ready.name, ready.probe)
+        if problem is not None:
+            raise RunnerUnavailableError(problem)
         artifact = await self._registry.resolve(claim.image_id, claim.tenant_id, digest=options.digest)
         run_directory = await asyncio.to_thread(
             choose_run_directory,
@@ -162,8 +190,10 @@ class Launcher:
                 **await self._network.variables(),
             },
             run_directory=run_directory,
-            network=self._network_mode,
+            limits=self._limits.of_launch(options.asked_limits, ready.runner.default_limits, ready.probe),
+            network=ready.network,
             timeout_seconds=options.timeout_seconds or self._default_timeout_seconds,
             files=(*artifact.files(), *self._core.files()),
             bundles_directory=self._bundles_directory,
+            core_address=self._core.address,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from runtara_core.due import wait_until_rung
 from runtara_core.management import CoreManagement
@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 _PAGE = 500
 _SHORTEST_WAIT_SECONDS = 0.05
+_LONGER_AFTER_FAILURE = 10
 
 
 class OverdueCancels:
@@ -33,18 +34,34 @@ class OverdueCancels:
         owner: str,
         clock: Clock,
         end: Callable[[LeaseKey], Awaitable[bool]],
+        requested_stops: Callable[[Sequence[str]], Awaitable[Mapping[LeaseKey, int]]],
         *,
+        is_needed: Callable[[], bool],
         interval_seconds: float,
     ) -> None:
-        """`end` begins to kill a launch; it answers False when that one does not run here (yet)."""
+        """Prepare to look.
+
+        Args:
+            core: where cancels are.
+            owner: whose launches.
+            clock: the time.
+            end: begins to kill a launch; it answers False when that one does not run here (yet).
+            requested_stops: graces in milliseconds that another environment was given for launches of instances.
+            is_needed: whether anything runs here that could be told to cancel.
+            interval_seconds: how often to look.
+        """
         self._core = core
         self._owner = owner
         self._clock = clock
         self._end = end
+        self._requested_stops = requested_stops
+        self._is_needed = is_needed
         self._interval_seconds = interval_seconds
         self._bell = asyncio.Event()
         self._due_at_ms: dict[LeaseKey, int] = {}
         self._ended: set[LeaseKey] = set()
+        self._requested: set[LeaseKey] = set()
+        self._has_failed = False
 
     def ring(self) -> None:
         """Say that a cancel was sent just now."""
@@ -55,14 +72,20 @@ class OverdueCancels:
         while True:
             await wait_until_rung(self._bell, self._clock, self._seconds_to_next())
             self._bell.clear()
+            if not self._is_needed():
+                continue
+            self._has_failed = True
             try:
                 await self._look()
+                self._has_failed = False
             except RuntaraError as error:
                 logger.warning("cannot look for cancels that were not obeyed: %s", error)
             except Exception:
                 logger.exception("looking for cancels went wrong")
 
     def _seconds_to_next(self) -> float:
+        if self._has_failed:
+            return self._interval_seconds * _LONGER_AFTER_FAILURE
         now_ms = self._clock.now_ms()
         waiting = [due_at_ms - now_ms for key, due_at_ms in self._due_at_ms.items() if key not in self._ended]
         soonest = min(waiting, default=None)
@@ -74,10 +97,18 @@ class OverdueCancels:
         pending = {cancel.key: cancel for cancel in await self._core.pending_cancels(self._owner, limit=_PAGE)}
         self._due_at_ms = {key: due_at_ms for key, due_at_ms in self._due_at_ms.items() if key in pending}
         self._ended &= pending.keys()
+        self._requested &= pending.keys()
+        requested = await self._requested_stops([key.instance_id for key in pending])
         for key, cancel in pending.items():
             if key not in self._due_at_ms:
                 grace_ms = await self._grace_seconds(cancel) * 1000
                 self._due_at_ms[key] = self._clock.now_ms() + max(0, grace_ms - cancel.age_ms)
+            if key in requested and key not in self._requested:
+                self._requested.add(key)
+                # The request came since the last look.
+                passed_ms = min(cancel.age_ms, round(self._interval_seconds * 1000))
+                due_at_ms = self._clock.now_ms() + max(0, requested[key] - passed_ms)
+                self._due_at_ms[key] = min(self._due_at_ms[key], due_at_ms)
             if key in self._ended or self._due_at_ms[key] > self._clock.now_ms():
                 continue
             if await self._end(key):

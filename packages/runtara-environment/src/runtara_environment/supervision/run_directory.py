@@ -68,13 +68,13 @@ def _marked(marker: Path, value: str) -> str:
     """What the marker says: `value` when it was missing."""
     if not marker.exists():
         temporary = marker.with_name(f"{marker.name}.{uuid.uuid4().hex}")
-        temporary.write_text(value, encoding="utf-8")
         try:
+            temporary.write_text(value, encoding="utf-8")
             os.link(temporary, marker)  # whole or not at all, and never over another's
         except FileExistsError:
             pass
         finally:
-            temporary.unlink()
+            temporary.unlink(missing_ok=True)  # half-written, too, on a full disk
     return _read(marker)
 
 

@@ -18,45 +18,33 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import dataclass, field
 
 from runtara_core.management import CoreManagement
-from runtara_core.models import ExitReport, LaunchClaim, LeaseKey
+from runtara_core.models import LaunchClaim, LeaseKey
 from runtara_sdk.clock import Clock
 from runtara_sdk.errors import RuntaraError
 from runtara_sdk.models import TerminationReason
 
-from runtara_environment.launch_table import Launch, LaunchTable
+from runtara_environment.launch_table import LaunchTable
 from runtara_environment.owner import Owner
 from runtara_environment.runner import LaunchedProcess, StopError
 from runtara_environment.settings import SupervisionSettings
+from runtara_environment.supervision.adoption import Adoption
+from runtara_environment.supervision.drain import Drain
+from runtara_environment.supervision.ending import STOP_GRACE_SECONDS, Ending
 from runtara_environment.supervision.exit_report import exit_report
 from runtara_environment.supervision.images_elsewhere import ImagesElsewhere
 from runtara_environment.supervision.launcher import Launcher, LaunchRefused
-from runtara_environment.supervision.left_launches import LeftLaunches, is_dead
+from runtara_environment.supervision.leases import Leases
+from runtara_environment.supervision.left_launches import LeftLaunches
+from runtara_environment.supervision.live_launch import LiveLaunch, LiveLaunches
 from runtara_environment.supervision.overdue_cancels import OverdueCancels
 from runtara_environment.supervision.persistence import persist
 
 logger = logging.getLogger(__name__)
 
 _CLAIM_AGAIN_SECONDS = 1.0
-_STOP_GRACE_SECONDS = 5.0
-_STOP_AGAIN_SECONDS = 10.0
-_LAST_GRACE_SECONDS = 1.0
-"""From SIGTERM to SIGKILL for a program that was told to cancel long before."""
-
-
-@dataclass(slots=True)
-class _Live:
-    """A launch that this supervisor watches."""
-
-    key: LeaseKey
-    task: asyncio.Task[None] | None = None
-    process: LaunchedProcess | None = None
-    stop_reason: TerminationReason | None = None
-    started: asyncio.Event = field(default_factory=asyncio.Event)
-    ending: asyncio.Task[None] | None = None
-    left_running_at_ms: int | None = None
+_LOOK_FOR_CANCELS_SECONDS = 1.0
 
 
 class Supervisor:
@@ -84,13 +72,34 @@ class Supervisor:
         self._settings = settings
         self._only_instance = only_instance
         self._left = LeftLaunches(launches, launcher, owner)
-        self._live: dict[str, _Live] = {}
+        self._live: LiveLaunches = {}
+        self._ending = Ending(self._live, clock)
+        self._leases = Leases(core, owner.name, clock, settings.lease_ms, self._live, self._ending)
+        self._adoption = Adoption(
+            core,
+            launcher,
+            launches,
+            self._left,
+            self._leases,
+            self._ending,
+            owner,
+            self._live,
+            self._watch,
+            only_instance=only_instance,
+        )
         self._has_adopted = asyncio.Event()
+        self._claiming: asyncio.Task[None] | None = None
+        self._is_drained = False
         self._loops: list[asyncio.Task[None]] = []
-        self._renewed_at_ms = 0
         self._elsewhere = ImagesElsewhere(clock)
         self._cancels = OverdueCancels(
-            core, owner.name, clock, self._end_cancelled, interval_seconds=settings.lease_ms / 3000
+            core,
+            owner.name,
+            clock,
+            self._ending.begin_cancelled,
+            launches.requested_stops,
+            is_needed=lambda: bool(self._live),
+            interval_seconds=_LOOK_FOR_CANCELS_SECONDS,
         )
 
     @property
@@ -98,41 +107,62 @@ class Supervisor:
         """Number of launches being watched."""
         return len(self._live)
 
-    async def start(self) -> None:
-        """Take over what dead owners of this host left, then claim and renew until closed."""
+    async def start(self, *, claims: bool = True) -> None:
+        """Take over what dead owners of this host left, then claim, unless told not to, and renew until closed."""
         await self._launches.announce_owner(self._owner.name, self._owner.host_id, now_ms=self._clock.now_ms())
+        if claims:
+            self.claim_again()
         self._loops = [
-            asyncio.create_task(self._adopt_then_claim(), name="claim launches"),
-            asyncio.create_task(self._renew_loop(), name="renew leases"),
+            asyncio.create_task(self._adopt(), name="take over launches"),
+            asyncio.create_task(self._leases.keep_renewing(), name="renew leases"),
             asyncio.create_task(self._cancels.keep_looking(), name="look for cancels"),
         ]
 
     async def close(self, *, stop_guests: bool) -> None:
         """Stop claiming. Guests run on and are adopted by the next supervisor, unless `stop_guests`."""
+        claiming = [] if self._claiming is None else [self._claiming]
+        self._stop_claiming()
         for loop in self._loops:
             loop.cancel()
-        await asyncio.gather(*self._loops, return_exceptions=True)
+        await asyncio.gather(*self._loops, *claiming, return_exceptions=True)
         live_now = list(self._live.values())
         tasks = [live.task for live in live_now if live.task is not None]
         if stop_guests and tasks:
-            await asyncio.gather(*(self._stop_guest(live) for live in live_now))
-            await asyncio.wait(tasks, timeout=_STOP_GRACE_SECONDS)
+            await asyncio.gather(*(self._ending.stop(live, TerminationReason.SHUTDOWN_REQUESTED) for live in live_now))
+            await asyncio.wait(tasks, timeout=STOP_GRACE_SECONDS)
         all_reported = all(task.done() for task in tasks)
         tasks += [live.ending for live in live_now if live.ending is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if stop_guests and all_reported:
+        if (stop_guests or self._is_drained) and all_reported:
             with contextlib.suppress(RuntaraError):  # else the next supervisor does it
                 await self._core.expire_leases(self._owner.name)
                 await self._launches.forget_owner(self._owner.name)
 
-    async def _stop_guest(self, live: _Live) -> None:
-        live.stop_reason = live.stop_reason or TerminationReason.SHUTDOWN_REQUESTED
-        with contextlib.suppress(StopError, TimeoutError):
-            await asyncio.wait_for(live.started.wait(), _STOP_GRACE_SECONDS)
-            if live.process is not None:
-                await live.process.stop(_STOP_GRACE_SECONDS)
+    async def drain(self, seconds: float) -> int:
+        """Claim no more, and let what runs suspend, for up to `seconds`; what does not obey is ended then.
+
+        Returns how many launches have not ended even so. Instances of what has ended are due at once. May be repeated.
+        """
+        self._stop_claiming()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._has_adopted.wait(), seconds)
+        left = await Drain(self._core, self._live, self._ending, self._clock).run(seconds)
+        self._is_drained = left == 0
+        return left
+
+    def claim_again(self) -> None:
+        """Take a drain back: claim from now on. Does nothing while it claims."""
+        self._is_drained = False
+        if self._claiming is None:
+            self._claiming = asyncio.create_task(self._keep_claiming(), name="claim launches")
+
+    def _stop_claiming(self) -> None:
+        # What core hands out to a call that is given up comes back when its lease ends.
+        if self._claiming is not None:
+            self._claiming.cancel()
+            self._claiming = None
 
     def expect_artifact(self, image_id: str) -> None:
         """Say that the artifact of an image has come: its instances are claimed again."""
@@ -149,27 +179,17 @@ class Supervisor:
         and core knows; raises `StopError` when that takes too long.
         """
         with contextlib.suppress(TimeoutError):  # right after a start, what runs here is not known yet
-            await asyncio.wait_for(self._has_adopted.wait(), _STOP_GRACE_SECONDS)
-        live = self._live.get(instance_id)
-        if live is None or live.task is None:
-            return False
-        live.stop_reason = TerminationReason.CANCELLED
-        done, _ = await asyncio.wait({live.task}, timeout=grace_seconds)
-        if not done:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(live.started.wait(), _STOP_GRACE_SECONDS)
-            if live.process is not None:
-                await live.process.stop(min(grace_seconds, 1.0))
-            done, _ = await asyncio.wait({live.task}, timeout=_STOP_GRACE_SECONDS)
-        if not done:
-            raise StopError(f"the end of instance {instance_id} is not confirmed yet: ask for its status")
-        return True
+            await asyncio.wait_for(self._has_adopted.wait(), STOP_GRACE_SECONDS)
+        return await self._ending.confirm_cancelled(instance_id, grace_seconds)
 
     # Claiming
 
-    async def _adopt_then_claim(self) -> None:
-        await persist(self._clock, "take over launches", self._adopt)
+    async def _adopt(self) -> None:
+        await persist(self._clock, "take over launches", self._adoption.take_over)
         self._has_adopted.set()
+
+    async def _keep_claiming(self) -> None:
+        await self._has_adopted.wait()
         while True:
             try:
                 await self._claim()
@@ -182,7 +202,7 @@ class Supervisor:
                 await self._clock.sleep(_CLAIM_AGAIN_SECONDS)
 
     async def _claim(self) -> None:
-        await self._renew_when_due()
+        await self._leases.renew_when_due()
         without_images = self._elsewhere.now()
         # A call that still waits when this process dies must be over before its leases end: else they would be handed
         # to the dead.
@@ -203,15 +223,15 @@ class Supervisor:
     def _begin(self, claim: LaunchClaim) -> None:
         key = LeaseKey(claim.instance_id, claim.epoch)
         previous = self._live.get(claim.instance_id)
-        live = _Live(key)
+        live = LiveLaunch(key)
         self._live[claim.instance_id] = live
         live.task = asyncio.create_task(self._run(live, claim, previous), name=f"launch {claim.instance_id}")
 
-    async def _run(self, live: _Live, claim: LaunchClaim, previous: _Live | None) -> None:
+    async def _run(self, live: LiveLaunch, claim: LaunchClaim, previous: LiveLaunch | None) -> None:
         try:
             if previous is not None and previous.task is not None:
                 # Our own lease ran out while the process lived: it ends before its successor starts.
-                self._end(previous)
+                self._ending.begin(previous)
                 await asyncio.wait({previous.task})
             await self._launch_and_watch(live, claim)
         except Exception:
@@ -222,16 +242,15 @@ class Supervisor:
             if self._live.get(live.key.instance_id) is live:
                 del self._live[live.key.instance_id]
 
-    async def _launch_and_watch(self, live: _Live, claim: LaunchClaim) -> None:
+    async def _launch_and_watch(self, live: LiveLaunch, claim: LaunchClaim) -> None:
         key = live.key
         try:
             await self._left.end_older_than(key)
             live.process = await self._launcher.launch(claim, self._owner)
         except LaunchRefused as refusal:
-            if refusal.is_elsewhere:
-                # Before the claim is given back: it is due at once, and would come back here.
-                self._elsewhere.add(claim.image_id)
-            await self._give_back(key, str(refusal), permanent=refusal.permanent, is_due=refusal.is_elsewhere)
+            # Before the claim is given back: what is due at once would come back here.
+            is_due = refusal.is_elsewhere and self._elsewhere.add(claim.image_id)
+            await self._give_back(key, str(refusal), permanent=refusal.permanent, is_due=is_due)
             return
         except RuntaraError as error:
             await self._give_back(key, f"an older launch cannot be ended: {error}", permanent=False)
@@ -241,7 +260,7 @@ class Supervisor:
 
     # Watching
 
-    async def _watch(self, live: _Live, process: LaunchedProcess) -> None:
+    async def _watch(self, live: LiveLaunch, process: LaunchedProcess) -> None:
         key = live.key
         try:
             ended = await process.wait()
@@ -252,7 +271,10 @@ class Supervisor:
             reason = ended.error or "the program could not be started"
             await self._give_back(key, reason, permanent=ended.permanent)
             return
-        report = await exit_report(process, ended, live.stop_reason)
+        memory_bytes = None
+        if ended.out_of_memory:
+            memory_bytes = await persist(self._clock, "look up a limit", lambda: self._launcher.memory_limit(key))
+        report = await exit_report(process, ended, live.stop_reason, memory_bytes)
         decision = await persist(self._clock, "report an exit", lambda: self._core.report_exit(key, report))
         logger.info(
             "instance %s epoch %d ended with exit code %s: %s",
@@ -275,147 +297,3 @@ class Supervisor:
 
     async def _forget(self, key: LeaseKey) -> None:
         await persist(self._clock, "forget a launch", lambda: self._launches.remove(key.instance_id, key.epoch))
-
-    # Ending
-
-    def _end(self, live: _Live, grace_seconds: float = 0) -> None:
-        """End the process of a launch, in the background: nobody waits for one that does not die."""
-        if live.ending is None or live.ending.done():
-            live.ending = asyncio.create_task(
-                self._end_process(live, grace_seconds), name=f"end {live.key.instance_id}"
-            )
-
-    async def _end_cancelled(self, key: LeaseKey) -> bool:
-        live = self._live.get(key.instance_id)
-        if live is None or live.key != key:
-            return False
-        live.stop_reason = TerminationReason.CANCELLED
-        self._end(live, _LAST_GRACE_SECONDS)
-        return True
-
-    async def _end_process(self, live: _Live, grace_seconds: float) -> None:
-        await live.started.wait()
-        while live.process is not None:
-            try:
-                await live.process.stop(grace_seconds)
-                return
-            except StopError as error:
-                logger.error("instance %s: %s", live.key.instance_id, error)
-            await self._clock.sleep(_STOP_AGAIN_SECONDS)
-
-    # Leases
-
-    async def _renew_loop(self) -> None:
-        while True:
-            await self._clock.sleep(self._settings.lease_ms / 3000)
-            try:
-                await self._renew()
-            except RuntaraError as error:
-                logger.warning("cannot renew leases: %s", error)
-            except Exception:
-                logger.exception("renewing leases went wrong")
-
-    async def _renew_when_due(self) -> None:
-        """Before a claim: leases that ran out while core was away are ours again before they can be handed out."""
-        if self._clock.now_ms() - self._renewed_at_ms > self._settings.lease_ms // 3:
-            await self._renew()
-
-    async def _renew(self) -> None:
-        keys = [live.key for live in self._live.values()]
-        now_ms = self._clock.now_ms()
-        lost: list[LeaseKey] = []
-        if keys:
-            lost = await self._core.renew_leases(self._owner.name, keys, lease_ms=self._settings.lease_ms)
-        self._renewed_at_ms = now_ms
-        for key in lost:
-            live = self._live.get(key.instance_id)
-            if live is not None and live.key == key:
-                await self._settle_lost(live, now_ms)
-
-    async def _settle_lost(self, live: _Live, now_ms: int) -> None:
-        key = live.key
-        instance = await self._core.get_instance(key.instance_id)
-        if instance is not None and instance.epoch == key.epoch:
-            # The instance reported its own end, and its process is about to exit.
-            if live.left_running_at_ms is None:
-                live.left_running_at_ms = now_ms
-            if now_ms - live.left_running_at_ms < self._settings.lease_ms:
-                return
-            logger.warning("instance %s is %s, its process lingers and is ended", key.instance_id, instance.status)
-        else:
-            logger.warning("instance %s epoch %d was taken over", key.instance_id, key.epoch)
-        self._end(live)
-
-    # Taking over
-
-    async def _adopt(self) -> None:
-        """Take over launches whose owner on this host is dead, and free what such owners had only claimed.
-
-        In this order: leases of what may run become ours; dead owners are freed, so that nothing which gets due in the
-        following is handed to a claim of theirs that still waits in core; then processes are looked for. May be
-        repeated after it failed half-way.
-        """
-        taken = await self._take_left_launches()
-        for name in await self._launches.owners_of_host(self._owner.host_id):
-            if name != self._owner.name and is_dead(name):
-                await self._free_claims_of(name)
-        for row in taken:
-            try:
-                await self._adopt_launch(row)
-            except RuntaraError as error:
-                if error.retryable and not isinstance(error, StopError):
-                    raise
-                logger.error("instance %s epoch %d cannot be adopted: %s", row.instance_id, row.epoch, error)
-            except Exception:
-                logger.exception("instance %s epoch %d cannot be adopted", row.instance_id, row.epoch)
-
-    async def _take_left_launches(self) -> list[Launch]:
-        watched = {instance_id: live.key.epoch for instance_id, live in self._live.items()}
-        taken = [
-            row
-            for row in await self._left.of_this_host(watched=watched)
-            if self._only_instance in (None, row.instance_id) and await self._left.take(row)
-        ]
-        if taken:
-            keys = [LeaseKey(row.instance_id, row.epoch) for row in taken]
-            await self._core.renew_leases(self._owner.name, keys, lease_ms=self._settings.lease_ms)
-        return taken
-
-    async def _free_claims_of(self, dead_owner: str) -> None:
-        if self._only_instance is None:
-            await self._core.expire_leases(dead_owner)
-            await self._launches.forget_owner(dead_owner)
-            return
-        instance = await self._core.get_instance(self._only_instance)
-        if instance is not None and instance.lease_owner == dead_owner:
-            await self._core.expire_leases(dead_owner)
-
-    async def _adopt_launch(self, row: Launch) -> None:
-        if row.instance_id in self._live:
-            await self._left.end(row)  # rows come newest first: this launch has been superseded
-            return
-        key = LeaseKey(row.instance_id, row.epoch)
-        process = await self._launcher.attach(row)
-        if process is None:
-            report = ExitReport(reason=TerminationReason.ENVIRONMENT_RESTART)
-            await self._core.report_exit(key, report)
-            await self._launches.remove(row.instance_id, row.epoch)
-            return
-        logger.info("instance %s epoch %d adopted", row.instance_id, row.epoch)
-        live = _Live(key, process=process)
-        live.started.set()
-        if not self._launcher.reaches_core(row):
-            live.stop_reason = TerminationReason.ENVIRONMENT_RESTART
-        self._live[row.instance_id] = live
-        live.task = asyncio.create_task(self._watch_adopted(live, process), name=f"watch {row.instance_id}")
-
-    async def _watch_adopted(self, live: _Live, process: LaunchedProcess) -> None:
-        try:
-            if live.stop_reason is not None:
-                self._end(live)
-            await self._watch(live, process)
-        except Exception:
-            logger.exception("watching instance %s went wrong", live.key.instance_id)
-        finally:
-            if self._live.get(live.key.instance_id) is live:
-                del self._live[live.key.instance_id]

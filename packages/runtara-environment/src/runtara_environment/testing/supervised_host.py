@@ -18,7 +18,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from runtara_core.database import create_database
+from runtara_core.database import Database, create_database
 from runtara_core.due import DueBell
 from runtara_core.instance_service import InstanceService
 from runtara_core.management import CoreManagement
@@ -34,6 +34,8 @@ from runtara_environment.launch_options import LaunchOptions
 from runtara_environment.launch_table import Launch, LaunchTable
 from runtara_environment.owner import Owner, read_host_id
 from runtara_environment.registry import ImageRegistry
+from runtara_environment.runner import NetworkMode, RunnerProbe
+from runtara_environment.runners.available import AvailableRunners, ReadyRunner
 from runtara_environment.runners.loading import LoadedRunners
 from runtara_environment.runners.process_identity import ProcessIdentity
 from runtara_environment.settings import SupervisionSettings
@@ -54,13 +56,14 @@ class SupervisedHost:
         storage: core's storage, to look at it and to change it behind the supervisor's back.
         service: core's management verbs, what supervisors use unless told otherwise.
         instances: core's instance verbs, to play the guest.
+        database: with the tables of the environment.
         launches: the launch table.
         runner: the mock runner.
         clock: the clock of core and supervisors.
     """
 
     def __init__(
-        self, data_dir: Path, storage: Storage, launches: LaunchTable, registry: ImageRegistry, clock: ManualClock
+        self, data_dir: Path, storage: Storage, database: Database, registry: ImageRegistry, clock: ManualClock
     ) -> None:
         self._data_dir = data_dir
         self._registry = registry
@@ -68,9 +71,11 @@ class SupervisedHost:
         self._digest = ""
         self._supervisors: list[Supervisor] = []
         self.storage = storage
-        self.launches = launches
+        self.database = database
+        self.launches = LaunchTable(database)
         self.clock = clock
         self.runner = MockRunner()
+        self._mock_runners = [self.runner]
         due, limits = DueBell(), CoreLimits()
         self.service = ManagementService(storage, clock, limits, due)
         self.instances = InstanceService(storage, clock, limits, due)
@@ -85,6 +90,10 @@ class SupervisedHost:
         image = await self._registry.register(tenant_id=TENANT, name="program", artifact=artifact)
         self._image_id, self._digest = image.image_id, image.digest
 
+    def use(self, runner: MockRunner) -> None:
+        """Install a further mock runner, of another type, for the supervisors that follow."""
+        self._mock_runners.append(runner)
+
     def owner(self, *, dead: bool = False) -> Owner:
         """An owner on this host: this process, or one that is no more."""
         if not dead:
@@ -94,11 +103,17 @@ class SupervisedHost:
 
     def launcher(self, core_address: str = "127.0.0.1:8001") -> Launcher:
         """A launcher with the mock runner."""
+        installed = LoadedRunners({runner.runner_type: runner for runner in self._mock_runners}, ())
         return Launcher(
             self._registry,
             self.launches,
-            LoadedRunners({self.runner.runner_type: self.runner}, ()),
-            self.runner,
+            installed,
+            AvailableRunners(
+                installed,
+                ReadyRunner(self.runner, RunnerProbe(True, "mock"), NetworkMode.HOST),
+                self.clock,
+                core_address="unix:///core.sock",
+            ),
             CoreAccess(core_address, self._data_dir / "tls" / "ca.pem"),
             self._data_dir,
             self.clock,
@@ -128,11 +143,9 @@ class SupervisedHost:
         await supervisor.start()
         return supervisor
 
-    async def create(
-        self, instance_id: str = "instance-1", *, quietly: bool = False, cancel_grace_seconds: int | None = None
-    ) -> str:
+    async def create(self, instance_id: str = "instance-1", *, quietly: bool = False, **launch_options: Any) -> str:
         """A pending instance; `quietly` leaves it to be found, as one created through another core."""
-        options = LaunchOptions(self._digest, cancel_grace_seconds=cancel_grace_seconds)
+        options = LaunchOptions(self._digest, **launch_options)
         new = NewInstance(instance_id, TENANT, self._image_id, b'{"data": 1}', options.encode())
         if quietly:
             await self.storage.create_instance(new, now_ms=self.clock.now_ms())
@@ -158,7 +171,8 @@ class SupervisedHost:
             return next(
                 (
                     process
-                    for process in self.runner.processes.values()
+                    for runner in self._mock_runners
+                    for process in runner.processes.values()
                     if (process.spec.instance_id, process.spec.epoch) == (instance_id, epoch)
                 ),
                 None,
@@ -230,9 +244,7 @@ async def supervised_host(data_dir: Path) -> AsyncIterator[SupervisedHost]:
     try:
         await database.open()
         await migrations.run(database)
-        host = SupervisedHost(
-            data_dir, storage, LaunchTable(database), ImageRegistry(database, data_dir, clock=clock), clock
-        )
+        host = SupervisedHost(data_dir, storage, database, ImageRegistry(database, data_dir, clock=clock), clock)
         await host.prepare()
         try:
             yield host

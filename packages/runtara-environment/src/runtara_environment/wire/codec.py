@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from runtara_core.models import CheckpointSummary, EventFilter, EventRecord, Instance
-from runtara_sdk.errors import InvalidInputError
-from runtara_sdk.models import InstanceStatus, SignalType
+from runtara_core.models import CheckpointSummary, EventRecord, Instance
+from runtara_core.steps import ScopeInfo, StepStatus, StepSummary
+from runtara_core.tenant_metrics import MetricsBucket, MetricsGranularity
+from runtara_sdk.errors import InputRefusedError, InvalidInputError, RuntaraError
+from runtara_sdk.management.codec import encode_limits
+from runtara_sdk.models import InstanceStatus, SignalType, TerminationReason
 from runtara_sdk.protocol import environment_pb2 as pb
 
+from runtara_environment.launch_options import LaunchOptions
 from runtara_environment.registry import Image
 from runtara_environment.service import EarlierStart
 
@@ -30,6 +34,16 @@ _SIGNAL_OF_NUMBER: dict[int, SignalType] = {
     pb.SIGNAL_RESUME: SignalType.RESUME,
     pb.SIGNAL_SHUTDOWN: SignalType.SHUTDOWN,
 }
+_STEP_STATUS: dict[StepStatus, pb.StepStatus] = {
+    StepStatus.RUNNING: pb.STEP_STATUS_RUNNING,
+    StepStatus.COMPLETED: pb.STEP_STATUS_COMPLETED,
+    StepStatus.FAILED: pb.STEP_STATUS_FAILED,
+}
+GRANULARITY: dict[MetricsGranularity, pb.MetricsGranularity] = {
+    MetricsGranularity.HOURLY: pb.GRANULARITY_HOURLY,
+    MetricsGranularity.DAILY: pb.GRANULARITY_DAILY,
+}
+_GRANULARITY_OF_NUMBER: dict[int, MetricsGranularity] = {number: each for each, number in GRANULARITY.items()}
 _RUNNER_TYPE: dict[str, pb.RunnerType] = {"oci": pb.RUNNER_OCI, "native": pb.RUNNER_NATIVE}
 _RUNNER_OF_NUMBER: dict[int, str] = {number: name for name, number in _RUNNER_TYPE.items()}
 
@@ -45,6 +59,51 @@ def decode_status(number: int) -> InstanceStatus:
     if status is None:
         raise InvalidInputError(f"instance status {number} cannot be asked for")
     return status
+
+
+def decode_termination_reason(name: str) -> TerminationReason:
+    """The reason of a name."""
+    try:
+        return TerminationReason(name)
+    except ValueError:
+        known = ", ".join(TerminationReason)
+        raise InvalidInputError(f"termination reason {name!r} is not known: use one of {known}") from None
+
+
+def decode_step_status(name: str) -> StepStatus:
+    """The status of a step by its name."""
+    try:
+        return StepStatus(name.lower())
+    except ValueError:
+        raise InvalidInputError(f"step status {name!r} is not known: use one of {', '.join(StepStatus)}") from None
+
+
+def decode_granularity(number: int) -> MetricsGranularity:
+    """The length of a bucket of a wire number."""
+    granularity = _GRANULARITY_OF_NUMBER.get(number)
+    if granularity is None:
+        raise InvalidInputError(f"granularity {number} is not known: use 0 hourly or 1 daily")
+    return granularity
+
+
+def is_ascending(call: Any, *, otherwise: bool) -> bool:
+    """The order that a call asks for, by `sort_order`."""
+    if not call.HasField("sort_order"):
+        return otherwise
+    order = call.sort_order.lower()
+    if order not in ("asc", "desc"):
+        raise InvalidInputError(f"sort_order {call.sort_order!r} is unknown: use asc or desc")
+    return bool(order == "asc")
+
+
+def optional(call: Any, field: str) -> Any:
+    """The value of an optional field; None when it is absent."""
+    return getattr(call, field) if call.HasField(field) else None
+
+
+def encode_status(status: InstanceStatus) -> pb.InstanceStatus:
+    """The wire number of a status."""
+    return _STATUS[status]
 
 
 def decode_signal_type(number: int) -> SignalType:
@@ -70,8 +129,10 @@ def encode_image(image: Image) -> pb.ImageSummary:
         tenant_id=image.tenant_id,
         name=image.name,
         description=image.description,
-        runner_type=_RUNNER_TYPE[image.runner_type],
+        runner_type=_RUNNER_TYPE.get(image.runner or image.runner_type, pb.RUNNER_NATIVE),
         created_at_ms=image.created_at_ms,
+        limits=encode_limits(image.limits),
+        runner=image.runner or "",
     )
 
 
@@ -93,6 +154,7 @@ def encode_instance_summary(instance: Instance, image_name: str) -> pb.InstanceS
 
 def encode_instance_status(instance: Instance, image_name: str) -> pb.GetInstanceStatusResponse:
     """An instance, whole."""
+    options = _options(instance)
     return pb.GetInstanceStatusResponse(
         instance_id=instance.instance_id,
         status=_STATUS[instance.status],
@@ -117,7 +179,25 @@ def encode_instance_status(instance: Instance, image_name: str) -> pb.GetInstanc
         exit_code=instance.exit_code,
         wake_at_ms=instance.wake_at_ms,
         epoch=instance.epoch,
+        limits=encode_limits(options.asked_limits),
+        runner=options.runner or "",
     )
+
+
+def _options(instance: Instance) -> LaunchOptions:
+    try:
+        return LaunchOptions.decode(instance.launch_options)
+    except InvalidInputError:  # of an instance that no environment launches, or of a later version of this daemon
+        return LaunchOptions("")
+
+
+def encode_refused_start(error: RuntaraError) -> pb.StartInstanceResponse:
+    """Why nothing was started."""
+    answer = pb.StartInstanceResponse(success=False, error=error.message, error_code=error.code)
+    if isinstance(error, InputRefusedError):
+        answer.violations.extend(pb.InputViolation(**each) for each in error.violations)
+        answer.violation_count = error.violation_count
+    return answer
 
 
 def encode_checkpoint_summary(summary: CheckpointSummary) -> pb.CheckpointSummary:
@@ -143,18 +223,6 @@ def encode_event(event: EventRecord) -> pb.EventSummary:
     )
 
 
-def decode_event_filter(call: pb.ListEventsRequest) -> EventFilter:
-    """The filter of a list_events call."""
-    return EventFilter(
-        event_type=call.event_type if call.HasField("event_type") else None,
-        subtype=call.subtype if call.HasField("subtype") else None,
-        created_after_ms=call.created_after_ms if call.HasField("created_after_ms") else None,
-        created_before_ms=call.created_before_ms if call.HasField("created_before_ms") else None,
-        limit=page_limit(call.limit),
-        offset=call.offset,
-    )
-
-
 def page_limit(limit: int) -> int:
     """A page size within bounds; 0 reads as 100."""
     return min(limit or 100, MAX_PAGE)
@@ -167,4 +235,52 @@ def encode_earlier_start(earlier: EarlierStart) -> pb.EarlierStart:
         status=_STATUS[earlier.status],
         other_version=earlier.other_version,
         other_input=earlier.other_input,
+    )
+
+
+def encode_step(step: StepSummary) -> pb.StepSummary:
+    """A step as listed."""
+    return pb.StepSummary(
+        step_id=step.step_id,
+        step_name=step.step_name,
+        step_type=step.step_type,
+        status=_STEP_STATUS[step.status],
+        started_at_ms=step.started_at_ms,
+        completed_at_ms=step.completed_at_ms,
+        duration_ms=step.duration_ms,
+        inputs=step.inputs,
+        outputs=step.outputs,
+        error=step.error,
+        scope_id=step.scope_id,
+        parent_scope_id=step.parent_scope_id,
+    )
+
+
+def encode_scope(scope: ScopeInfo) -> pb.ScopeInfo:
+    """A scope of a step."""
+    return pb.ScopeInfo(
+        scope_id=scope.scope_id,
+        parent_scope_id=scope.parent_scope_id,
+        step_id=scope.step_id,
+        step_name=scope.step_name,
+        step_type=scope.step_type,
+        index=scope.index,
+        created_at_ms=scope.created_at_ms,
+    )
+
+
+def encode_bucket(bucket: MetricsBucket) -> pb.MetricsBucket:
+    """What ended in an hour or a day."""
+    return pb.MetricsBucket(
+        bucket_time_ms=bucket.bucket_time_ms,
+        invocation_count=bucket.invocation_count,
+        success_count=bucket.success_count,
+        failure_count=bucket.failure_count,
+        cancelled_count=bucket.cancelled_count,
+        avg_duration_ms=bucket.avg_duration_ms,
+        min_duration_ms=bucket.min_duration_ms,
+        max_duration_ms=bucket.max_duration_ms,
+        avg_memory_bytes=bucket.avg_memory_bytes,
+        max_memory_bytes=bucket.max_memory_bytes,
+        success_rate_percent=bucket.success_rate_percent,
     )

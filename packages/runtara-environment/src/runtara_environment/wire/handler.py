@@ -10,9 +10,9 @@ import asyncio
 from functools import partial
 
 from google.protobuf.message import DecodeError
-from runtara_core.models import InstanceFilter
 from runtara_core.wire.dispatch import HANDLER_SECONDS, RpcDispatcher
 from runtara_sdk.errors import InstanceNotFoundError, ProtocolError, RuntaraError
+from runtara_sdk.management.codec import decode_limits
 from runtara_sdk.models import CustomSignal
 from runtara_sdk.protocol import environment_pb2 as pb
 from runtara_sdk.protocol.frame import Frame, FrameType
@@ -22,18 +22,16 @@ from runtara_environment.agents import AgentServices
 from runtara_environment.service import EnvironmentService
 from runtara_environment.wire.agent_handler import AgentHandler
 from runtara_environment.wire.codec import (
-    decode_event_filter,
     decode_signal_type,
-    decode_status,
-    encode_checkpoint_summary,
     encode_earlier_start,
-    encode_event,
     encode_instance_status,
-    encode_instance_summary,
-    page_limit,
+    encode_refused_start,
     tenant_of,
 )
+from runtara_environment.wire.host_handler import HostHandler
 from runtara_environment.wire.image_handler import ImageHandler
+from runtara_environment.wire.list_handler import ListHandler
+from runtara_environment.wire.log_handler import LogHandler
 from runtara_environment.wire.refusals import require_final
 from runtara_environment.wire.restart_handler import RestartHandler
 from runtara_environment.wire.tenant_gate import TenantGate
@@ -52,6 +50,11 @@ _QUERIES = frozenset(
         "list_events",
         "list_agents",
         "get_capability",
+        "get_tenant_metrics",
+        "get_scope_ancestors",
+        "list_step_summaries",
+        "list_hosts",
+        "read_logs",
     }
 )
 _ENDED_WITH_CALLER = _QUERIES | {"test_capability"}
@@ -75,17 +78,16 @@ class EnvironmentHandler:
                 **self._images.verbs,
                 **AgentHandler(agents).verbs,
                 **RestartHandler(service).verbs,
+                **ListHandler(service).verbs,
+                **HostHandler(service.hosts).verbs,
+                **LogHandler(service.logs).verbs,
                 "health_check": self.health_check,
                 "start_instance": self.start_instance,
                 "stop_instance": self.stop_instance,
                 "resume_instance": self.resume_instance,
                 "get_instance_status": self.get_instance_status,
-                "list_instances": self.list_instances,
                 "send_signal": self.send_signal,
                 "send_custom_signal": self.send_custom_signal,
-                "list_checkpoints": self.list_checkpoints,
-                "get_checkpoint": self.get_checkpoint,
-                "list_events": self.list_events,
             },
             authorize=gate.authorize,
             seconds_of=_seconds_of,
@@ -140,12 +142,11 @@ class EnvironmentHandler:
                 timeout_seconds=call.timeout_seconds if call.HasField("timeout_seconds") else None,
                 env=dict(call.env),
                 cancel_grace_seconds=call.cancel_grace_seconds if call.HasField("cancel_grace_seconds") else None,
+                limits=decode_limits(call.limits),
             )
         except RuntaraError as error:
             require_final(error)
-            return pb.RpcResponse(
-                start_instance=pb.StartInstanceResponse(success=False, error=error.message, error_code=error.code)
-            )
+            return pb.RpcResponse(start_instance=encode_refused_start(error))
         return pb.RpcResponse(
             start_instance=pb.StartInstanceResponse(
                 success=True,
@@ -197,40 +198,6 @@ class EnvironmentHandler:
             get_instance_status=encode_instance_status(instance, names.get(instance.image_id or "", ""))
         )
 
-    async def list_instances(self, request: pb.RpcRequest) -> pb.RpcResponse:
-        """A page of instances."""
-        call = request.list_instances
-        image_ids: tuple[str, ...] | None = (call.image_id,) if call.HasField("image_id") else None
-        if call.HasField("image_name_prefix"):
-            named = await self._service.registry.find_by_name_prefix(call.image_name_prefix, tenant_id=tenant_of(call))
-            image_ids = tuple(named) if image_ids is None else tuple(set(named) & set(image_ids))
-        page = await self._service.list_instances(
-            InstanceFilter(
-                tenant_id=tenant_of(call),
-                statuses=(decode_status(call.status),) if call.HasField("status") else (),
-                image_ids=image_ids,
-                created_after_ms=call.created_after_ms if call.HasField("created_after_ms") else None,
-                created_before_ms=call.created_before_ms if call.HasField("created_before_ms") else None,
-                finished_after_ms=call.finished_after_ms if call.HasField("finished_after_ms") else None,
-                finished_before_ms=call.finished_before_ms if call.HasField("finished_before_ms") else None,
-                order_by=call.order_by or "created_at_desc",
-                limit=page_limit(call.limit),
-                offset=call.offset,
-            )
-        )
-        names = await self._service.registry.find_names(
-            sorted({instance.image_id for instance in page.instances if instance.image_id})
-        )
-        return pb.RpcResponse(
-            list_instances=pb.ListInstancesResponse(
-                instances=[
-                    encode_instance_summary(instance, names.get(instance.image_id or "", ""))
-                    for instance in page.instances
-                ],
-                total_count=page.total_count,
-            )
-        )
-
     async def send_signal(self, request: pb.RpcRequest) -> pb.RpcResponse:
         """Cancel, pause or resume."""
         call = request.send_signal
@@ -260,51 +227,3 @@ class EnvironmentHandler:
                 )
             )
         return pb.RpcResponse(send_custom_signal=pb.SendCustomSignalResponse(success=True))
-
-    # Records
-
-    async def list_checkpoints(self, request: pb.RpcRequest) -> pb.RpcResponse:
-        """A page of checkpoints."""
-        call = request.list_checkpoints
-        limit = page_limit(call.limit)
-        page = await self._service.list_checkpoints(
-            call.instance_id, limit=limit, offset=call.offset, tenant_id=tenant_of(call)
-        )
-        return pb.RpcResponse(
-            list_checkpoints=pb.ListCheckpointsResponse(
-                checkpoints=[encode_checkpoint_summary(item) for item in page.checkpoints],
-                total_count=page.total_count,
-                limit=limit,
-                offset=call.offset,
-            )
-        )
-
-    async def get_checkpoint(self, request: pb.RpcRequest) -> pb.RpcResponse:
-        """One checkpoint with its state."""
-        call = request.get_checkpoint
-        record = await self._service.get_checkpoint(call.instance_id, call.checkpoint_id, tenant_id=tenant_of(call))
-        if record is None:
-            return pb.RpcResponse(get_checkpoint=pb.GetCheckpointResponse(found=False))
-        return pb.RpcResponse(
-            get_checkpoint=pb.GetCheckpointResponse(
-                found=True,
-                checkpoint_id=record.checkpoint_id,
-                instance_id=record.instance_id,
-                created_at_ms=record.created_at_ms,
-                data=record.state,
-            )
-        )
-
-    async def list_events(self, request: pb.RpcRequest) -> pb.RpcResponse:
-        """A page of events."""
-        call = request.list_events
-        where = decode_event_filter(call)
-        page = await self._service.list_events(call.instance_id, where, tenant_id=tenant_of(call))
-        return pb.RpcResponse(
-            list_events=pb.ListEventsResponse(
-                events=[encode_event(event) for event in page.events],
-                total_count=page.total_count,
-                limit=where.limit,
-                offset=where.offset,
-            )
-        )

@@ -7,10 +7,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 from runtara_sdk.errors import ImageNotFoundError, InvalidInputError, RuntaraError
+from runtara_sdk.management.codec import decode_limits
 from runtara_sdk.protocol import environment_pb2 as pb
 
+from runtara_environment.registry import ImageKey
 from runtara_environment.service import EnvironmentService
 from runtara_environment.wire.codec import decode_runner_type, encode_image, page_limit, tenant_of
+from runtara_environment.wire.page_tokens import page_token, read_page_token
 from runtara_environment.wire.refusals import require_final
 
 
@@ -53,12 +56,16 @@ class ImageHandler:
         size: int | None,
         sha256: str | None,
     ) -> pb.RpcResponse:
+        limits, runner = decode_limits(call.limits), call.runner or None
         try:
+            await self._service.require_acceptable(limits, runner)
             image = await self._service.registry.register(
                 tenant_id=call.tenant_id,
                 name=call.name,
                 artifact=content,
                 runner_type=decode_runner_type(call.runner_type),
+                runner=runner,
+                limits=limits,
                 description=call.description if call.HasField("description") else None,
                 metadata=_decode_metadata(call.metadata) if call.HasField("metadata") else None,
                 expected_size=size,
@@ -77,14 +84,19 @@ class ImageHandler:
     async def list_images(self, request: pb.RpcRequest) -> pb.RpcResponse:
         """A page of images, newest first."""
         call = request.list_images
+        token = read_page_token(call, (int, str))
+        limit = page_limit(call.limit)
         page = await self._service.registry.list_images(
-            tenant_id=tenant_of(call), limit=page_limit(call.limit), offset=call.offset
+            tenant_id=tenant_of(call),
+            limit=limit,
+            offset=call.offset,
+            after=None if token is None else ImageKey(int(token.key[0] or 0), str(token.key[1])),
         )
-        return pb.RpcResponse(
-            list_images=pb.ListImagesResponse(
-                images=[encode_image(image) for image in page.images], total_count=page.total_count
-            )
-        )
+        total = page.total_count if token is None else token.total_count
+        answer = pb.ListImagesResponse(images=[encode_image(image) for image in page.images], total_count=total)
+        if len(page.images) == limit:
+            answer.next_page_token = page_token(call, (page.images[-1].created_at_ms, page.images[-1].image_id), total)
+        return pb.RpcResponse(list_images=answer)
 
     async def get_image(self, request: pb.RpcRequest) -> pb.RpcResponse:
         """One image of the tenant."""

@@ -93,7 +93,7 @@ class NativeIndex:
             "manifest": self.manifest,
             "layers": [layer.as_json() for layer in self.layers],
         }
-        return json.dumps(document, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+        return json.dumps(document, separators=(",", ":")).encode() + b"\n"
 
 
 def magic_line(index_bytes: int) -> str:

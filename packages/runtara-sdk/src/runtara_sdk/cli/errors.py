@@ -11,7 +11,13 @@ import sys
 
 import click
 
-from runtara_sdk.errors import ConfigurationError, InvalidInputError, RuntaraError
+from runtara_sdk.errors import (
+    VIOLATIONS_IN_MESSAGE,
+    ConfigurationError,
+    InputRefusedError,
+    InvalidInputError,
+    RuntaraError,
+)
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -26,6 +32,16 @@ def run_program(command: click.Command) -> None:
 def print_error(message: str) -> None:
     """An error on standard error. Further lines of a message are details of the first."""
     click.echo(f"error: {message}", err=True)
+
+
+def _print_violations(error: InputRefusedError) -> None:
+    """The violations that the message has no room for, a line each."""
+    if error.violation_count <= VIOLATIONS_IN_MESSAGE:
+        return
+    for each in error.violations[VIOLATIONS_IN_MESSAGE:]:
+        click.echo(f"  {each['path']} {each['message']}", err=True)
+    if (rest := error.violation_count - len(error.violations)) > 0:
+        click.echo(f"  and {rest} more", err=True)
 
 
 def _exit_code(command: click.Command) -> int:
@@ -44,6 +60,10 @@ def _exit_code(command: click.Command) -> int:
     except (click.Abort, KeyboardInterrupt):
         print_error("interrupted")
         return EXIT_INTERRUPTED
+    except InputRefusedError as error:
+        print_error(error.message)
+        _print_violations(error)
+        return EXIT_USAGE
     except (InvalidInputError, ConfigurationError) as error:
         print_error(error.message)
         return EXIT_USAGE

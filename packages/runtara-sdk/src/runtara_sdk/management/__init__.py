@@ -9,6 +9,7 @@ from runtara_sdk.management.agent_models import (
     KnownError,
 )
 from runtara_sdk.management.client import ManagementSdk
+from runtara_sdk.management.host_models import HostInfo, HostState
 from runtara_sdk.management.models import (
     CheckpointDetail,
     CheckpointPage,
@@ -27,11 +28,20 @@ from runtara_sdk.management.models import (
     RetriedInstance,
     RetriedInstances,
     RetryOutcome,
-    RunnerType,
     StartedInstance,
     as_json,
 )
 from runtara_sdk.management.settings import ManagementSettings
+from runtara_sdk.management.step_models import (
+    MetricsBucket,
+    MetricsGranularity,
+    ScopeInfo,
+    StepPage,
+    StepStatus,
+    StepSummary,
+    TenantMetrics,
+)
+from runtara_sdk.resource_limits import ResourceLimits
 
 __all__ = [
     "AgentInfo",
@@ -46,6 +56,8 @@ __all__ = [
     "EventPage",
     "ForkedInstance",
     "HealthReport",
+    "HostInfo",
+    "HostState",
     "ImageInfo",
     "ImagePage",
     "InstanceError",
@@ -55,11 +67,18 @@ __all__ = [
     "KnownError",
     "ManagementSdk",
     "ManagementSettings",
+    "MetricsBucket",
+    "MetricsGranularity",
     "RegisteredImage",
+    "ResourceLimits",
     "RetriedInstance",
     "RetriedInstances",
     "RetryOutcome",
-    "RunnerType",
+    "ScopeInfo",
     "StartedInstance",
+    "StepPage",
+    "StepStatus",
+    "StepSummary",
+    "TenantMetrics",
     "as_json",
 ]

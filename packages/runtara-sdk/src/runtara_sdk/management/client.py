@@ -12,20 +12,23 @@ from runtara_sdk.management.agents import AgentVerbs
 from runtara_sdk.management.completion import await_end
 from runtara_sdk.management.connection import EnvironmentClient
 from runtara_sdk.management.history import HistoryVerbs
+from runtara_sdk.management.hosts import HostVerbs
 from runtara_sdk.management.images import ImageVerbs
+from runtara_sdk.management.logs import LogVerbs
 from runtara_sdk.management.models import HealthReport, InstanceInfo
 from runtara_sdk.management.restarts import RestartVerbs
 from runtara_sdk.management.settings import ManagementSettings
+from runtara_sdk.management.steps import StepVerbs
 from runtara_sdk.protocol import environment_pb2 as pb
 
 
-class ManagementSdk(ImageVerbs, RestartVerbs, HistoryVerbs, AgentVerbs):
-    """Images, instances and agents of an environment.
+class ManagementSdk(ImageVerbs, RestartVerbs, HistoryVerbs, LogVerbs, StepVerbs, AgentVerbs, HostVerbs):
+    """Images, instances, agents and hosts of an environment.
 
     Every method makes one call and raises the `RuntaraError` that the environment named (`ImageNotFoundError`,
     `InstanceNotFoundError`, `InstanceExistsError`, `InvalidStateError`, ...), `TransportError` when it cannot be
     reached, `DeadlineExceededError` when it gave no answer within `request_timeout_ms`. Pages are bounded by the
-    environment.
+    environment; `iterate_*` give every row of a list, a page at a time.
     """
 
     def __init__(

@@ -6,13 +6,22 @@ import base64
 import json
 from typing import Any, Protocol
 
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 
-from runtara_sdk.errors import ProtocolError, error_from_code
+from runtara_sdk.errors import InputRefusedError, ProtocolError, error_from_code
 from runtara_sdk.instance_error import InstanceError
 from runtara_sdk.management import models
+from runtara_sdk.management.step_models import (
+    MetricsBucket,
+    MetricsGranularity,
+    ScopeInfo,
+    StepStatus,
+    StepSummary,
+    TenantMetrics,
+)
 from runtara_sdk.models import InstanceStatus, SignalType
 from runtara_sdk.protocol import environment_pb2 as pb
+from runtara_sdk.resource_limits import ResourceLimits
 from runtara_sdk.written_decimal import read_decimal
 
 STATUS_NUMBERS = {
@@ -29,13 +38,17 @@ SIGNAL_NUMBERS = {
     SignalType.RESUME: pb.SIGNAL_RESUME,
     SignalType.SHUTDOWN: pb.SIGNAL_SHUTDOWN,
 }
-RUNNER_NUMBERS = {
-    models.RunnerType.OCI: pb.RUNNER_OCI,
-    models.RunnerType.NATIVE: pb.RUNNER_NATIVE,
-    models.RunnerType.WASM: pb.RUNNER_WASM,
+_STEP_STATUSES: dict[int, StepStatus] = {
+    pb.STEP_STATUS_RUNNING: StepStatus.RUNNING,
+    pb.STEP_STATUS_COMPLETED: StepStatus.COMPLETED,
+    pb.STEP_STATUS_FAILED: StepStatus.FAILED,
 }
+GRANULARITY_NUMBERS = {
+    MetricsGranularity.HOURLY: pb.GRANULARITY_HOURLY,
+    MetricsGranularity.DAILY: pb.GRANULARITY_DAILY,
+}
+_GRANULARITIES: dict[int, MetricsGranularity] = {number: each for each, number in GRANULARITY_NUMBERS.items()}
 _STATUSES = {number: status for status, number in STATUS_NUMBERS.items()}
-_RUNNERS = {number: runner for runner, number in RUNNER_NUMBERS.items()}
 
 
 class Acknowledgement(Protocol):
@@ -66,6 +79,14 @@ def require_success(answer: Acknowledgement, verb: str) -> None:
     if not answer.success:
         code = answer.error_code or f"{verb.upper()}_ERROR"
         raise error_from_code(code, answer.error or f"the environment refused {verb}")
+
+
+def require_started(answer: pb.StartInstanceResponse) -> None:
+    """Raise the typed error of a start that was refused."""
+    if not answer.success and answer.violations:
+        violations = [{"path": each.path, "message": each.message} for each in answer.violations]
+        raise InputRefusedError(answer.error, violations, answer.violation_count)
+    require_success(answer, "start_instance")
 
 
 def decode_value(data: bytes) -> Any:
@@ -100,18 +121,29 @@ def decode_earlier_start(message: pb.EarlierStart) -> models.EarlierStart:
     )
 
 
+def encode_limits(limits: ResourceLimits | None) -> pb.ResourceLimits | None:
+    """Bounds as a message; None when none is given. Raises `InvalidInputError` for one that cannot be meant."""
+    if limits is None or not limits.given():
+        return None
+    limits.require_usable()
+    return pb.ResourceLimits(**limits.given())
+
+
+def decode_limits(message: pb.ResourceLimits) -> ResourceLimits:
+    """Bounds of a message, an absent one too."""
+    return ResourceLimits(**{field.name: value for field, value in message.ListFields()})
+
+
 def decode_image(message: pb.ImageSummary) -> models.ImageInfo:
     """An image of the registry."""
-    runner_type = _RUNNERS.get(message.runner_type)
-    if runner_type is None:
-        raise ProtocolError(f"the environment sent the unknown runner {message.runner_type}: update runtara-sdk")
     return models.ImageInfo(
         image_id=message.image_id,
         tenant_id=message.tenant_id,
         name=message.name,
         description=message.description if message.HasField("description") else None,
-        runner_type=runner_type,
+        runner=message.runner or None,
         created_at_ms=message.created_at_ms,
+        limits=decode_limits(message.limits),
     )
 
 
@@ -139,6 +171,8 @@ def decode_instance(message: pb.GetInstanceStatusResponse) -> models.InstanceInf
         max_retries=message.max_retries,
         memory_peak_bytes=_present(message, "memory_peak_bytes"),
         cpu_usage_usec=_present(message, "cpu_usage_usec"),
+        limits=decode_limits(message.limits),
+        runner=message.runner or None,
         epoch=message.epoch,
     )
 
@@ -156,6 +190,21 @@ def decode_instance_summary(message: pb.InstanceSummary) -> models.InstanceSumma
         finished_at_ms=_present(message, "finished_at_ms"),
         has_error=message.has_error,
         termination_reason=message.termination_reason or None,
+    )
+
+
+def decode_log_piece(message: pb.ReadLogsResponse, instance_id: str, stream: str) -> models.LogPiece:
+    """A part of the output of a launch."""
+    return models.LogPiece(
+        instance_id=instance_id,
+        stream=stream,
+        epoch=message.epoch,
+        offset=message.offset,
+        data=message.data,
+        dropped=message.dropped,
+        ended=message.ended,
+        next_epoch=_present(message, "next_epoch"),
+        status=decode_status(message.status) if message.HasField("status") else None,
     )
 
 
@@ -179,5 +228,69 @@ def decode_event(message: pb.EventSummary) -> models.EventInfo:
     )
 
 
-def _present(message: pb.GetInstanceStatusResponse | pb.InstanceSummary | pb.EventSummary, field: str) -> Any:
+def decode_step(message: pb.StepSummary) -> StepSummary:
+    """A step that was traced."""
+    status = _STEP_STATUSES.get(message.status)
+    if status is None:
+        raise ProtocolError(f"the environment sent the unknown step status {message.status}: update runtara-sdk")
+    return StepSummary(
+        step_id=message.step_id,
+        step_name=_present(message, "step_name"),
+        step_type=message.step_type,
+        status=status,
+        started_at_ms=message.started_at_ms,
+        completed_at_ms=_present(message, "completed_at_ms"),
+        duration_ms=_present(message, "duration_ms"),
+        inputs=decode_value(message.inputs),
+        outputs=decode_value(message.outputs),
+        error=decode_value(message.error),
+        scope_id=_present(message, "scope_id"),
+        parent_scope_id=_present(message, "parent_scope_id"),
+    )
+
+
+def decode_scope(message: pb.ScopeInfo) -> ScopeInfo:
+    """A scope of steps."""
+    return ScopeInfo(
+        scope_id=message.scope_id,
+        parent_scope_id=_present(message, "parent_scope_id"),
+        step_id=message.step_id,
+        step_name=_present(message, "step_name"),
+        step_type=message.step_type,
+        index=_present(message, "index"),
+        created_at_ms=message.created_at_ms,
+    )
+
+
+def decode_metrics(message: pb.GetTenantMetricsResponse) -> TenantMetrics:
+    """Counts of what has ended."""
+    granularity = _GRANULARITIES.get(message.granularity)
+    if granularity is None:
+        raise ProtocolError(f"the environment sent the unknown granularity {message.granularity}: update runtara-sdk")
+    return TenantMetrics(
+        tenant_id=message.tenant_id,
+        start_time_ms=message.start_time_ms,
+        end_time_ms=message.end_time_ms,
+        granularity=granularity,
+        buckets=tuple(_decode_bucket(bucket) for bucket in message.buckets),
+    )
+
+
+def _decode_bucket(message: pb.MetricsBucket) -> MetricsBucket:
+    return MetricsBucket(
+        bucket_time_ms=message.bucket_time_ms,
+        invocation_count=message.invocation_count,
+        success_count=message.success_count,
+        failure_count=message.failure_count,
+        cancelled_count=message.cancelled_count,
+        avg_duration_ms=_present(message, "avg_duration_ms"),
+        min_duration_ms=_present(message, "min_duration_ms"),
+        max_duration_ms=_present(message, "max_duration_ms"),
+        avg_memory_bytes=_present(message, "avg_memory_bytes"),
+        max_memory_bytes=_present(message, "max_memory_bytes"),
+        success_rate_percent=_present(message, "success_rate_percent"),
+    )
+
+
+def _present(message: Message, field: str) -> Any:
     return getattr(message, field) if message.HasField(field) else None

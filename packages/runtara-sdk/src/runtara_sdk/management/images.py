@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,12 @@ from runtara_sdk.errors import ImageNotFoundError
 from runtara_sdk.identifiers import refuse_empty
 from runtara_sdk.management import codec
 from runtara_sdk.management.connection import EnvironmentConnection
-from runtara_sdk.management.models import ImageInfo, ImagePage, RegisteredImage, RunnerType
+from runtara_sdk.management.models import ImageInfo, ImagePage, RegisteredImage
+from runtara_sdk.management.paging import iterate
 from runtara_sdk.management.upload import digest_file, read_chunks
 from runtara_sdk.outcome import encode_json
 from runtara_sdk.protocol import environment_pb2 as pb
+from runtara_sdk.resource_limits import ResourceLimits
 
 UPLOAD_TIMEOUT_MS = 600_000
 
@@ -28,16 +30,22 @@ class ImageVerbs(EnvironmentConnection):
         binary: bytes,
         *,
         description: str | None = None,
-        runner_type: RunnerType = RunnerType.NATIVE,
+        runner: str | None = None,
+        limits: ResourceLimits | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> RegisteredImage:
-        """Register a small artifact (under 16 MB, else use `register_image_stream`) in one message."""
+        """Register a small artifact (under 16 MB, else use `register_image_stream`) in one message.
+
+        The arguments are those of `register_image_stream`.
+        """
         message = pb.RegisterImageRequest(
             tenant_id=tenant_id,
             name=name,
             description=description,
             binary=binary,
-            runner_type=codec.RUNNER_NUMBERS[runner_type],
+            runner_type=_runner_number(runner),
+            runner=refuse_empty("runner", runner) or "",
+            limits=codec.encode_limits(limits),
             metadata=_optional_json(metadata, "metadata"),
         )
         payload = self._encode(pb.RpcRequest(register_image=message))
@@ -53,7 +61,8 @@ class ImageVerbs(EnvironmentConnection):
         binary_size: int | None = None,
         sha256: str | None = None,
         description: str | None = None,
-        runner_type: RunnerType = RunnerType.NATIVE,
+        runner: str | None = None,
+        limits: ResourceLimits | None = None,
         metadata: Mapping[str, Any] | None = None,
         timeout_ms: int = UPLOAD_TIMEOUT_MS,
     ) -> RegisteredImage:
@@ -66,7 +75,8 @@ class ImageVerbs(EnvironmentConnection):
             binary_size: bytes that will come; the environment refuses the upload when another number came.
             sha256: digest of the bytes, lower-case hex; refused likewise.
             description: free text.
-            runner_type: what is to run it.
+            runner: name of the runner that must launch it, such as `oci`; None leaves it to the environment.
+            limits: bounds of its launches, where a start says nothing else.
             metadata: JSON object kept with the image.
             timeout_ms: bound of the whole upload, milliseconds.
         """
@@ -82,7 +92,9 @@ class ImageVerbs(EnvironmentConnection):
             name=name,
             description=description,
             binary_size=binary_size or 0,
-            runner_type=codec.RUNNER_NUMBERS[runner_type],
+            runner_type=_runner_number(runner),
+            runner=refuse_empty("runner", runner) or "",
+            limits=codec.encode_limits(limits),
             metadata=_optional_json(metadata, "metadata"),
             sha256=sha256,
         )
@@ -90,13 +102,21 @@ class ImageVerbs(EnvironmentConnection):
         answer = await self._client.call_streaming(payload, chunks, timeout_ms=timeout_ms)
         return _registered(codec.decode_response(answer, "register_image"))
 
-    async def list_images(self, tenant_id: str | None = None, *, limit: int = 100, offset: int = 0) -> ImagePage:
-        """A page of images."""
+    async def list_images(
+        self, tenant_id: str | None = None, *, limit: int = 100, offset: int = 0, page_token: str | None = None
+    ) -> ImagePage:
+        """A page of images, newest first; `page_token` is that of the page before, for the same tenant."""
         tenant_id = refuse_empty("tenant_id", tenant_id) or self.settings.tenant_id
-        message = pb.ListImagesRequest(tenant_id=tenant_id, limit=limit, offset=offset)
-        response = await self._call(pb.RpcRequest(list_images=message), "list_images")
-        images = tuple(codec.decode_image(image) for image in response.list_images.images)
-        return ImagePage(images, response.list_images.total_count)
+        message = pb.ListImagesRequest(tenant_id=tenant_id, limit=limit, offset=offset, page_token=page_token or "")
+        answer = (await self._call(pb.RpcRequest(list_images=message), "list_images")).list_images
+        images = tuple(codec.decode_image(image) for image in answer.images)
+        return ImagePage(images, answer.total_count, answer.next_page_token or None)
+
+    def iterate_images(self, tenant_id: str | None = None, *, page_size: int = 100) -> AsyncIterator[ImageInfo]:
+        """Every image, newest first, fetched a page at a time; what is registered meanwhile moves no other."""
+        return iterate(
+            lambda token: self.list_images(tenant_id, limit=page_size, page_token=token), lambda page: page.images
+        )
 
     async def get_image(self, image_id: str, tenant_id: str) -> ImageInfo:
         """One image; raises `ImageNotFoundError`."""
@@ -113,9 +133,15 @@ class ImageVerbs(EnvironmentConnection):
         codec.require_success(response.delete_image, "delete_image")
 
 
+def _runner_number(runner: str | None) -> pb.RunnerType:
+    """What a server that reads no names of runners understands."""
+    return pb.RUNNER_OCI if runner == "oci" else pb.RUNNER_NATIVE
+
+
 def _registered(response: pb.RpcResponse) -> RegisteredImage:
     codec.require_success(response.register_image, "register_image")
-    return RegisteredImage(response.register_image.image_id, response.register_image.version)
+    answer = response.register_image
+    return RegisteredImage(answer.image_id, answer.version, answer.warning or None)
 
 
 def _optional_json(value: Mapping[str, Any] | None, what: str) -> bytes | None:

@@ -1,4 +1,4 @@
-"""Instances of an environment: started, stopped, listed, sent signals."""
+"""Instances of an environment: started, shown, stopped, sent signals."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from runtara_sdk.errors import InstanceNotFoundError
 from runtara_sdk.identifiers import refuse_empty
 from runtara_sdk.management import codec
 from runtara_sdk.management.connection import EnvironmentConnection
-from runtara_sdk.management.models import InstanceInfo, InstancePage, StartedInstance
-from runtara_sdk.models import InstanceStatus, SignalType
+from runtara_sdk.management.models import InstanceInfo, StartedInstance
+from runtara_sdk.models import SignalType
 from runtara_sdk.outcome import encode_json
 from runtara_sdk.protocol import environment_pb2 as pb
+from runtara_sdk.resource_limits import ResourceLimits
+
+_CONFIRMATION_MS = 45_000
+"""What the death of a process may take beyond its grace: its host may be gone, with a lease that has to end."""
 
 
 class InstanceVerbs(EnvironmentConnection):
@@ -29,6 +33,7 @@ class InstanceVerbs(EnvironmentConnection):
         timeout_seconds: int | None = None,
         env: Mapping[str, str] | None = None,
         cancel_grace_seconds: int | None = None,
+        limits: ResourceLimits | None = None,
     ) -> StartedInstance:
         """Start an instance of an image.
 
@@ -44,6 +49,10 @@ class InstanceVerbs(EnvironmentConnection):
             timeout_seconds: bound of the run; None leaves it to the environment.
             env: further variables of the process.
             cancel_grace_seconds: how long the program has to obey a cancel before it is killed; None is 30 s.
+            limits: bounds of every launch; those that are None are the image's.
+
+        Raises `InputRefusedError`, which lists the violations, when the input does not fit the schema of the scenario;
+        then nothing was started.
         """
         message = pb.StartInstanceRequest(
             image_id=image_id,
@@ -53,22 +62,27 @@ class InstanceVerbs(EnvironmentConnection):
             timeout_seconds=timeout_seconds,
             env=env or {},
             cancel_grace_seconds=cancel_grace_seconds,
+            limits=codec.encode_limits(limits),
         )
         response = await self._call(pb.RpcRequest(start_instance=message), "start_instance")
         answer = response.start_instance
-        codec.require_success(answer, "start_instance")
+        codec.require_started(answer)
         earlier = codec.decode_earlier_start(answer.earlier) if answer.HasField("earlier") else None
         return StartedInstance(answer.instance_id, answer.deduplicated, earlier)
 
     async def stop_instance(self, instance_id: str, *, grace_period_seconds: int = 5, reason: str = "") -> None:
-        """End an instance as cancelled: its process is told, given the grace period, then killed."""
+        """End an instance as cancelled: its process is told, given the grace period, then killed.
+
+        Returns once the process is dead, on whichever host of the environment's database it ran.
+        """
         message = pb.StopInstanceRequest(
             instance_id=instance_id,
             grace_period_seconds=grace_period_seconds,
             reason=reason,
             tenant_id=self.settings.tenant_id,
         )
-        response = await self._call(pb.RpcRequest(stop_instance=message), "stop_instance")
+        timeout_ms = self.settings.request_timeout_ms + grace_period_seconds * 1000 + _CONFIRMATION_MS
+        response = await self._call(pb.RpcRequest(stop_instance=message), "stop_instance", timeout_ms=timeout_ms)
         codec.require_success(response.stop_instance, "stop_instance")
 
     async def resume_instance(self, instance_id: str) -> None:
@@ -86,44 +100,6 @@ class InstanceVerbs(EnvironmentConnection):
         if not found:
             raise InstanceNotFoundError(f"there is no instance {instance_id}")
         return codec.decode_instance(answer)
-
-    async def list_instances(
-        self,
-        *,
-        tenant_id: str | None = None,
-        status: InstanceStatus | None = None,
-        image_id: str | None = None,
-        image_name_prefix: str | None = None,
-        created_after_ms: int | None = None,
-        created_before_ms: int | None = None,
-        finished_after_ms: int | None = None,
-        finished_before_ms: int | None = None,
-        order_by: str = "created_at_desc",
-        limit: int = 100,
-        offset: int = 0,
-    ) -> InstancePage:
-        """A page of instances. `*_after` is inclusive, `*_before` exclusive.
-
-        `order_by` is created_at_desc, created_at_asc, finished_at_desc or finished_at_asc.
-        """
-        message = pb.ListInstancesRequest(
-            tenant_id=refuse_empty("tenant_id", tenant_id) or self.settings.tenant_id,
-            status=codec.STATUS_NUMBERS[status] if status is not None else None,
-            limit=limit,
-            offset=offset,
-            image_id=refuse_empty("image_id", image_id),
-            created_after_ms=created_after_ms,
-            created_before_ms=created_before_ms,
-            finished_after_ms=finished_after_ms,
-            finished_before_ms=finished_before_ms,
-            order_by=order_by,
-            image_name_prefix=image_name_prefix,
-        )
-        response = await self._call(pb.RpcRequest(list_instances=message), "list_instances")
-        answer = response.list_instances
-        return InstancePage(
-            tuple(codec.decode_instance_summary(instance) for instance in answer.instances), answer.total_count
-        )
 
     # Signals
 

@@ -6,21 +6,15 @@ Stored bytes that are JSON appear as the value; other UTF-8 as text, anything el
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from enum import StrEnum
 from typing import Any
 
 from runtara_sdk.instance_error import InstanceError
 from runtara_sdk.iso_time import iso_time
 from runtara_sdk.management.agent_models import CapabilityTestResult
+from runtara_sdk.management.host_models import HostInfo
+from runtara_sdk.management.step_models import MetricsBucket, ScopeInfo, StepPage, StepSummary, TenantMetrics
 from runtara_sdk.models import InstanceStatus
-
-
-class RunnerType(StrEnum):
-    """What runs an image."""
-
-    OCI = "oci"
-    NATIVE = "native"
-    WASM = "wasm"
+from runtara_sdk.resource_limits import UNLIMITED, ResourceLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,30 +29,44 @@ class HealthReport:
 
 @dataclass(frozen=True, slots=True)
 class RegisteredImage:
-    """A registered image; `version` counts what was registered under its name, 0 when the server does not say."""
+    """A registered image.
+
+    Attributes:
+        image_id: its id.
+        version: counts what was registered under its name; 0 when the server does not say.
+        warning: why it is not kept on as many hosts as the environment was told to; None when it is.
+    """
 
     image_id: str
     version: int = 0
+    warning: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ImageInfo:
-    """An image of the registry."""
+    """An image of the registry.
+
+    Attributes:
+        runner: the runner that must launch it, such as `oci`; None when the environment chooses.
+        limits: bounds of its launches, where a start says nothing else.
+    """
 
     image_id: str
     tenant_id: str
     name: str
     description: str | None
-    runner_type: RunnerType
+    runner: str | None
     created_at_ms: int
+    limits: ResourceLimits = UNLIMITED
 
 
 @dataclass(frozen=True, slots=True)
 class ImagePage:
-    """A page of images and the number of all that match."""
+    """A page of images, the number of all that match, and the token of the next page; None on the last one."""
 
     images: tuple[ImageInfo, ...]
     total_count: int
+    next_page_token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +164,14 @@ class ForkedInstance:
 
 @dataclass(frozen=True, slots=True)
 class InstanceInfo:
-    """All that is known of an instance."""
+    """All that is known of an instance.
+
+    Attributes:
+        memory_peak_bytes: the largest of its ended launches.
+        cpu_usage_usec: the sum of its ended launches, user and system time.
+        limits: bounds of its launches, as start and image gave them; others are the environment's.
+        runner: the runner that must launch it; None when the environment chooses.
+    """
 
     instance_id: str
     tenant_id: str
@@ -180,6 +195,40 @@ class InstanceInfo:
     memory_peak_bytes: int | None = None
     cpu_usage_usec: int | None = None
     epoch: int = 0
+    limits: ResourceLimits = UNLIMITED
+    runner: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogPiece:
+    """A part of what one launch of an instance has written to one of its streams.
+
+    Attributes:
+        instance_id: whose output it is.
+        stream: `stdout` or `stderr`.
+        epoch: of the launch; 0 when there has been none.
+        offset: bytes of the stream before `data`.
+        data: the bytes, which need not end with a line or a character.
+        dropped: output before `offset` that was asked for is not kept any more.
+        ended: the launch has ended, and nothing follows `data`.
+        next_epoch: of the launch after it; None when there has been none.
+        status: of the instance; None while the launch runs.
+    """
+
+    instance_id: str
+    stream: str
+    epoch: int
+    offset: int
+    data: bytes
+    dropped: bool
+    ended: bool
+    next_epoch: int | None
+    status: InstanceStatus | None
+
+    @property
+    def next_offset(self) -> int:
+        """Where the stream goes on."""
+        return self.offset + len(self.data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,10 +249,11 @@ class InstanceSummary:
 
 @dataclass(frozen=True, slots=True)
 class InstancePage:
-    """A page of instances and the number of all that match."""
+    """A page of instances, the number of all that match, and the token of the next page; None on the last one."""
 
     instances: tuple[InstanceSummary, ...]
     total_count: int
+    next_page_token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,10 +268,11 @@ class CheckpointSummary:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointPage:
-    """A page of checkpoints, newest first, and the number of all that match."""
+    """A page of checkpoints, newest first, the number of all that match, and the token of the next page, if any."""
 
     checkpoints: tuple[CheckpointSummary, ...]
     total_count: int
+    next_page_token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,14 +300,16 @@ class EventInfo:
 
 @dataclass(frozen=True, slots=True)
 class EventPage:
-    """A page of events and the number of all that match."""
+    """A page of events, the number of all that match, and the token of the next page; None on the last one."""
 
     events: tuple[EventInfo, ...]
     total_count: int
+    next_page_token: str | None = None
 
 
 Answer = (
     HealthReport
+    | HostInfo
     | EarlierStart
     | RegisteredImage
     | ImageInfo
@@ -275,25 +328,35 @@ Answer = (
     | EventPage
     | EventInfo
     | CapabilityTestResult
+    | StepPage
+    | StepSummary
+    | ScopeInfo
+    | TenantMetrics
+    | MetricsBucket
 )
 
 
 def as_json(answer: Answer) -> dict[str, Any]:
     """An answer as JSON-ready values, with the names of its fields; the error of an instance is an object or a text.
 
-    Beside each time in milliseconds, such as `created_at_ms`, stands the same in ISO 8601, as `created_at`.
+    Beside each time in milliseconds, such as `created_at_ms`, stands the same in ISO 8601, as `created_at`. The token
+    of a next page is there when there is one.
     """
     document: dict[str, Any] = {}
     for field in fields(answer):
         value = getattr(answer, field.name)
+        if field.name == "next_page_token" and value is None:
+            continue
         if isinstance(value, InstanceError):
             document[field.name] = value.as_json()
         elif isinstance(value, tuple):
-            document[field.name] = [as_json(item) for item in value]
+            document[field.name] = [item if isinstance(item, str) else as_json(item) for item in value]
+        elif isinstance(value, ResourceLimits):
+            document[field.name] = value.given()
         elif isinstance(value, EarlierStart):
             document[field.name] = as_json(value)
         else:
             document[field.name] = value
-        if field.name.endswith("_at_ms"):
+        if field.name.endswith(("_at_ms", "_time_ms")):
             document[field.name.removesuffix("_ms")] = None if value is None else iso_time(value)
     return document

@@ -9,6 +9,7 @@ from runtara_sdk.errors import DeadlineExceededError, InvalidInputError, Invalid
 from runtara_sdk.identifiers import refuse_empty
 from runtara_sdk.management import codec
 from runtara_sdk.management.instances import InstanceVerbs
+from runtara_sdk.management.lists import ListVerbs
 from runtara_sdk.management.models import ForkedInstance, RetriedInstance, RetriedInstances, RetryOutcome
 from runtara_sdk.models import InstanceStatus
 from runtara_sdk.protocol import environment_pb2 as pb
@@ -19,7 +20,7 @@ MAX_RETRIES = 1_000
 _RETRIABLE = (InstanceStatus.FAILED, InstanceStatus.CANCELLED)
 
 
-class RestartVerbs(InstanceVerbs):
+class RestartVerbs(InstanceVerbs, ListVerbs):
     """The part of `ManagementSdk` that retries and forks instances."""
 
     async def retry_instance(self, instance_id: str, *, retry_key: str | None = None) -> RetriedInstance:

@@ -30,10 +30,25 @@ class SignalType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SIGNAL_RESUME: _ClassVar[SignalType]
     SIGNAL_SHUTDOWN: _ClassVar[SignalType]
 
+class StepStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    STEP_STATUS_RUNNING: _ClassVar[StepStatus]
+    STEP_STATUS_COMPLETED: _ClassVar[StepStatus]
+    STEP_STATUS_FAILED: _ClassVar[StepStatus]
+
 class MetricsGranularity(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     GRANULARITY_HOURLY: _ClassVar[MetricsGranularity]
     GRANULARITY_DAILY: _ClassVar[MetricsGranularity]
+
+class HostState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    HOST_UNKNOWN: _ClassVar[HostState]
+    HOST_ACTIVE: _ClassVar[HostState]
+    HOST_DRAINING: _ClassVar[HostState]
+    HOST_DRAINED: _ClassVar[HostState]
+    HOST_STOPPED: _ClassVar[HostState]
+    HOST_GONE: _ClassVar[HostState]
 RUNNER_OCI: RunnerType
 RUNNER_NATIVE: RunnerType
 RUNNER_WASM: RunnerType
@@ -48,8 +63,17 @@ SIGNAL_CANCEL: SignalType
 SIGNAL_PAUSE: SignalType
 SIGNAL_RESUME: SignalType
 SIGNAL_SHUTDOWN: SignalType
+STEP_STATUS_RUNNING: StepStatus
+STEP_STATUS_COMPLETED: StepStatus
+STEP_STATUS_FAILED: StepStatus
 GRANULARITY_HOURLY: MetricsGranularity
 GRANULARITY_DAILY: MetricsGranularity
+HOST_UNKNOWN: HostState
+HOST_ACTIVE: HostState
+HOST_DRAINING: HostState
+HOST_DRAINED: HostState
+HOST_STOPPED: HostState
+HOST_GONE: HostState
 
 class HealthCheckRequest(_message.Message):
     __slots__ = ()
@@ -67,38 +91,62 @@ class HealthCheckResponse(_message.Message):
     active_instances: int
     def __init__(self, healthy: _Optional[bool] = ..., version: _Optional[str] = ..., uptime_ms: _Optional[int] = ..., active_instances: _Optional[int] = ...) -> None: ...
 
+class ResourceLimits(_message.Message):
+    __slots__ = ("memory_bytes", "cpu_cores", "processes", "file_size_bytes", "open_files", "tmp_bytes", "output_bytes")
+    MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CPU_CORES_FIELD_NUMBER: _ClassVar[int]
+    PROCESSES_FIELD_NUMBER: _ClassVar[int]
+    FILE_SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    OPEN_FILES_FIELD_NUMBER: _ClassVar[int]
+    TMP_BYTES_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    memory_bytes: int
+    cpu_cores: float
+    processes: int
+    file_size_bytes: int
+    open_files: int
+    tmp_bytes: int
+    output_bytes: int
+    def __init__(self, memory_bytes: _Optional[int] = ..., cpu_cores: _Optional[float] = ..., processes: _Optional[int] = ..., file_size_bytes: _Optional[int] = ..., open_files: _Optional[int] = ..., tmp_bytes: _Optional[int] = ..., output_bytes: _Optional[int] = ...) -> None: ...
+
 class RegisterImageRequest(_message.Message):
-    __slots__ = ("tenant_id", "name", "description", "binary", "runner_type", "metadata")
+    __slots__ = ("tenant_id", "name", "description", "binary", "runner_type", "metadata", "limits", "runner")
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     BINARY_FIELD_NUMBER: _ClassVar[int]
     RUNNER_TYPE_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    RUNNER_FIELD_NUMBER: _ClassVar[int]
     tenant_id: str
     name: str
     description: str
     binary: bytes
     runner_type: RunnerType
     metadata: bytes
-    def __init__(self, tenant_id: _Optional[str] = ..., name: _Optional[str] = ..., description: _Optional[str] = ..., binary: _Optional[bytes] = ..., runner_type: _Optional[_Union[RunnerType, str]] = ..., metadata: _Optional[bytes] = ...) -> None: ...
+    limits: ResourceLimits
+    runner: str
+    def __init__(self, tenant_id: _Optional[str] = ..., name: _Optional[str] = ..., description: _Optional[str] = ..., binary: _Optional[bytes] = ..., runner_type: _Optional[_Union[RunnerType, str]] = ..., metadata: _Optional[bytes] = ..., limits: _Optional[_Union[ResourceLimits, _Mapping]] = ..., runner: _Optional[str] = ...) -> None: ...
 
 class RegisterImageResponse(_message.Message):
-    __slots__ = ("success", "image_id", "error", "error_code", "version")
+    __slots__ = ("success", "image_id", "error", "error_code", "version", "warning")
     SUCCESS_FIELD_NUMBER: _ClassVar[int]
     IMAGE_ID_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     ERROR_CODE_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
+    WARNING_FIELD_NUMBER: _ClassVar[int]
     success: bool
     image_id: str
     error: str
     error_code: str
     version: int
-    def __init__(self, success: _Optional[bool] = ..., image_id: _Optional[str] = ..., error: _Optional[str] = ..., error_code: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...
+    warning: str
+    def __init__(self, success: _Optional[bool] = ..., image_id: _Optional[str] = ..., error: _Optional[str] = ..., error_code: _Optional[str] = ..., version: _Optional[int] = ..., warning: _Optional[str] = ...) -> None: ...
 
 class RegisterImageStreamStart(_message.Message):
-    __slots__ = ("tenant_id", "name", "description", "binary_size", "runner_type", "metadata", "sha256")
+    __slots__ = ("tenant_id", "name", "description", "binary_size", "runner_type", "metadata", "sha256", "limits", "runner")
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
@@ -106,6 +154,8 @@ class RegisterImageStreamStart(_message.Message):
     RUNNER_TYPE_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
     SHA256_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    RUNNER_FIELD_NUMBER: _ClassVar[int]
     tenant_id: str
     name: str
     description: str
@@ -113,41 +163,51 @@ class RegisterImageStreamStart(_message.Message):
     runner_type: RunnerType
     metadata: bytes
     sha256: str
-    def __init__(self, tenant_id: _Optional[str] = ..., name: _Optional[str] = ..., description: _Optional[str] = ..., binary_size: _Optional[int] = ..., runner_type: _Optional[_Union[RunnerType, str]] = ..., metadata: _Optional[bytes] = ..., sha256: _Optional[str] = ...) -> None: ...
+    limits: ResourceLimits
+    runner: str
+    def __init__(self, tenant_id: _Optional[str] = ..., name: _Optional[str] = ..., description: _Optional[str] = ..., binary_size: _Optional[int] = ..., runner_type: _Optional[_Union[RunnerType, str]] = ..., metadata: _Optional[bytes] = ..., sha256: _Optional[str] = ..., limits: _Optional[_Union[ResourceLimits, _Mapping]] = ..., runner: _Optional[str] = ...) -> None: ...
 
 class ListImagesRequest(_message.Message):
-    __slots__ = ("tenant_id", "limit", "offset")
+    __slots__ = ("tenant_id", "limit", "offset", "page_token")
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     tenant_id: str
     limit: int
     offset: int
-    def __init__(self, tenant_id: _Optional[str] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ...) -> None: ...
+    page_token: str
+    def __init__(self, tenant_id: _Optional[str] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListImagesResponse(_message.Message):
-    __slots__ = ("images", "total_count")
+    __slots__ = ("images", "total_count", "next_page_token")
     IMAGES_FIELD_NUMBER: _ClassVar[int]
     TOTAL_COUNT_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     images: _containers.RepeatedCompositeFieldContainer[ImageSummary]
     total_count: int
-    def __init__(self, images: _Optional[_Iterable[_Union[ImageSummary, _Mapping]]] = ..., total_count: _Optional[int] = ...) -> None: ...
+    next_page_token: str
+    def __init__(self, images: _Optional[_Iterable[_Union[ImageSummary, _Mapping]]] = ..., total_count: _Optional[int] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class ImageSummary(_message.Message):
-    __slots__ = ("image_id", "tenant_id", "name", "description", "runner_type", "created_at_ms")
+    __slots__ = ("image_id", "tenant_id", "name", "description", "runner_type", "created_at_ms", "limits", "runner")
     IMAGE_ID_FIELD_NUMBER: _ClassVar[int]
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     RUNNER_TYPE_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    RUNNER_FIELD_NUMBER: _ClassVar[int]
     image_id: str
     tenant_id: str
     name: str
     description: str
     runner_type: RunnerType
     created_at_ms: int
-    def __init__(self, image_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., name: _Optional[str] = ..., description: _Optional[str] = ..., runner_type: _Optional[_Union[RunnerType, str]] = ..., created_at_ms: _Optional[int] = ...) -> None: ...
+    limits: ResourceLimits
+    runner: str
+    def __init__(self, image_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., name: _Optional[str] = ..., description: _Optional[str] = ..., runner_type: _Optional[_Union[RunnerType, str]] = ..., created_at_ms: _Optional[int] = ..., limits: _Optional[_Union[ResourceLimits, _Mapping]] = ..., runner: _Optional[str] = ...) -> None: ...
 
 class GetImageRequest(_message.Message):
     __slots__ = ("image_id", "tenant_id")
@@ -184,7 +244,7 @@ class DeleteImageResponse(_message.Message):
     def __init__(self, success: _Optional[bool] = ..., error: _Optional[str] = ..., error_code: _Optional[str] = ...) -> None: ...
 
 class StartInstanceRequest(_message.Message):
-    __slots__ = ("image_id", "tenant_id", "instance_id", "input", "timeout_seconds", "env", "cancel_grace_seconds")
+    __slots__ = ("image_id", "tenant_id", "instance_id", "input", "timeout_seconds", "env", "cancel_grace_seconds", "limits")
     class EnvEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -199,6 +259,7 @@ class StartInstanceRequest(_message.Message):
     TIMEOUT_SECONDS_FIELD_NUMBER: _ClassVar[int]
     ENV_FIELD_NUMBER: _ClassVar[int]
     CANCEL_GRACE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
     image_id: str
     tenant_id: str
     instance_id: str
@@ -206,23 +267,36 @@ class StartInstanceRequest(_message.Message):
     timeout_seconds: int
     env: _containers.ScalarMap[str, str]
     cancel_grace_seconds: int
-    def __init__(self, image_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., instance_id: _Optional[str] = ..., input: _Optional[bytes] = ..., timeout_seconds: _Optional[int] = ..., env: _Optional[_Mapping[str, str]] = ..., cancel_grace_seconds: _Optional[int] = ...) -> None: ...
+    limits: ResourceLimits
+    def __init__(self, image_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., instance_id: _Optional[str] = ..., input: _Optional[bytes] = ..., timeout_seconds: _Optional[int] = ..., env: _Optional[_Mapping[str, str]] = ..., cancel_grace_seconds: _Optional[int] = ..., limits: _Optional[_Union[ResourceLimits, _Mapping]] = ...) -> None: ...
 
 class StartInstanceResponse(_message.Message):
-    __slots__ = ("success", "instance_id", "error", "deduplicated", "error_code", "earlier")
+    __slots__ = ("success", "instance_id", "error", "deduplicated", "error_code", "earlier", "violations", "violation_count")
     SUCCESS_FIELD_NUMBER: _ClassVar[int]
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     DEDUPLICATED_FIELD_NUMBER: _ClassVar[int]
     ERROR_CODE_FIELD_NUMBER: _ClassVar[int]
     EARLIER_FIELD_NUMBER: _ClassVar[int]
+    VIOLATIONS_FIELD_NUMBER: _ClassVar[int]
+    VIOLATION_COUNT_FIELD_NUMBER: _ClassVar[int]
     success: bool
     instance_id: str
     error: str
     deduplicated: bool
     error_code: str
     earlier: EarlierStart
-    def __init__(self, success: _Optional[bool] = ..., instance_id: _Optional[str] = ..., error: _Optional[str] = ..., deduplicated: _Optional[bool] = ..., error_code: _Optional[str] = ..., earlier: _Optional[_Union[EarlierStart, _Mapping]] = ...) -> None: ...
+    violations: _containers.RepeatedCompositeFieldContainer[InputViolation]
+    violation_count: int
+    def __init__(self, success: _Optional[bool] = ..., instance_id: _Optional[str] = ..., error: _Optional[str] = ..., deduplicated: _Optional[bool] = ..., error_code: _Optional[str] = ..., earlier: _Optional[_Union[EarlierStart, _Mapping]] = ..., violations: _Optional[_Iterable[_Union[InputViolation, _Mapping]]] = ..., violation_count: _Optional[int] = ...) -> None: ...
+
+class InputViolation(_message.Message):
+    __slots__ = ("path", "message")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    message: str
+    def __init__(self, path: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class EarlierStart(_message.Message):
     __slots__ = ("image_id", "status", "other_version", "other_input")
@@ -343,7 +417,7 @@ class GetInstanceStatusRequest(_message.Message):
     def __init__(self, instance_id: _Optional[str] = ..., tenant_id: _Optional[str] = ...) -> None: ...
 
 class GetInstanceStatusResponse(_message.Message):
-    __slots__ = ("instance_id", "status", "checkpoint_id", "created_at_ms", "started_at_ms", "finished_at_ms", "output", "error", "image_id", "image_name", "tenant_id", "input", "heartbeat_at_ms", "retry_count", "max_retries", "memory_peak_bytes", "cpu_usage_usec", "found", "stderr", "termination_reason", "exit_code", "wake_at_ms", "epoch")
+    __slots__ = ("instance_id", "status", "checkpoint_id", "created_at_ms", "started_at_ms", "finished_at_ms", "output", "error", "image_id", "image_name", "tenant_id", "input", "heartbeat_at_ms", "retry_count", "max_retries", "memory_peak_bytes", "cpu_usage_usec", "found", "stderr", "termination_reason", "exit_code", "wake_at_ms", "epoch", "limits", "runner")
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -367,6 +441,8 @@ class GetInstanceStatusResponse(_message.Message):
     EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
     WAKE_AT_MS_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    RUNNER_FIELD_NUMBER: _ClassVar[int]
     instance_id: str
     status: InstanceStatus
     checkpoint_id: str
@@ -390,10 +466,12 @@ class GetInstanceStatusResponse(_message.Message):
     exit_code: int
     wake_at_ms: int
     epoch: int
-    def __init__(self, instance_id: _Optional[str] = ..., status: _Optional[_Union[InstanceStatus, str]] = ..., checkpoint_id: _Optional[str] = ..., created_at_ms: _Optional[int] = ..., started_at_ms: _Optional[int] = ..., finished_at_ms: _Optional[int] = ..., output: _Optional[bytes] = ..., error: _Optional[str] = ..., image_id: _Optional[str] = ..., image_name: _Optional[str] = ..., tenant_id: _Optional[str] = ..., input: _Optional[bytes] = ..., heartbeat_at_ms: _Optional[int] = ..., retry_count: _Optional[int] = ..., max_retries: _Optional[int] = ..., memory_peak_bytes: _Optional[int] = ..., cpu_usage_usec: _Optional[int] = ..., found: _Optional[bool] = ..., stderr: _Optional[str] = ..., termination_reason: _Optional[str] = ..., exit_code: _Optional[int] = ..., wake_at_ms: _Optional[int] = ..., epoch: _Optional[int] = ...) -> None: ...
+    limits: ResourceLimits
+    runner: str
+    def __init__(self, instance_id: _Optional[str] = ..., status: _Optional[_Union[InstanceStatus, str]] = ..., checkpoint_id: _Optional[str] = ..., created_at_ms: _Optional[int] = ..., started_at_ms: _Optional[int] = ..., finished_at_ms: _Optional[int] = ..., output: _Optional[bytes] = ..., error: _Optional[str] = ..., image_id: _Optional[str] = ..., image_name: _Optional[str] = ..., tenant_id: _Optional[str] = ..., input: _Optional[bytes] = ..., heartbeat_at_ms: _Optional[int] = ..., retry_count: _Optional[int] = ..., max_retries: _Optional[int] = ..., memory_peak_bytes: _Optional[int] = ..., cpu_usage_usec: _Optional[int] = ..., found: _Optional[bool] = ..., stderr: _Optional[str] = ..., termination_reason: _Optional[str] = ..., exit_code: _Optional[int] = ..., wake_at_ms: _Optional[int] = ..., epoch: _Optional[int] = ..., limits: _Optional[_Union[ResourceLimits, _Mapping]] = ..., runner: _Optional[str] = ...) -> None: ...
 
 class ListInstancesRequest(_message.Message):
-    __slots__ = ("tenant_id", "status", "limit", "offset", "image_id", "created_after_ms", "created_before_ms", "finished_after_ms", "finished_before_ms", "order_by", "image_name_prefix")
+    __slots__ = ("tenant_id", "status", "limit", "offset", "image_id", "created_after_ms", "created_before_ms", "finished_after_ms", "finished_before_ms", "order_by", "image_name_prefix", "statuses", "termination_reasons", "page_token")
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
@@ -405,6 +483,9 @@ class ListInstancesRequest(_message.Message):
     FINISHED_BEFORE_MS_FIELD_NUMBER: _ClassVar[int]
     ORDER_BY_FIELD_NUMBER: _ClassVar[int]
     IMAGE_NAME_PREFIX_FIELD_NUMBER: _ClassVar[int]
+    STATUSES_FIELD_NUMBER: _ClassVar[int]
+    TERMINATION_REASONS_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     tenant_id: str
     status: InstanceStatus
     limit: int
@@ -416,15 +497,20 @@ class ListInstancesRequest(_message.Message):
     finished_before_ms: int
     order_by: str
     image_name_prefix: str
-    def __init__(self, tenant_id: _Optional[str] = ..., status: _Optional[_Union[InstanceStatus, str]] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., image_id: _Optional[str] = ..., created_after_ms: _Optional[int] = ..., created_before_ms: _Optional[int] = ..., finished_after_ms: _Optional[int] = ..., finished_before_ms: _Optional[int] = ..., order_by: _Optional[str] = ..., image_name_prefix: _Optional[str] = ...) -> None: ...
+    statuses: _containers.RepeatedScalarFieldContainer[InstanceStatus]
+    termination_reasons: _containers.RepeatedScalarFieldContainer[str]
+    page_token: str
+    def __init__(self, tenant_id: _Optional[str] = ..., status: _Optional[_Union[InstanceStatus, str]] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., image_id: _Optional[str] = ..., created_after_ms: _Optional[int] = ..., created_before_ms: _Optional[int] = ..., finished_after_ms: _Optional[int] = ..., finished_before_ms: _Optional[int] = ..., order_by: _Optional[str] = ..., image_name_prefix: _Optional[str] = ..., statuses: _Optional[_Iterable[_Union[InstanceStatus, str]]] = ..., termination_reasons: _Optional[_Iterable[str]] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListInstancesResponse(_message.Message):
-    __slots__ = ("instances", "total_count")
+    __slots__ = ("instances", "total_count", "next_page_token")
     INSTANCES_FIELD_NUMBER: _ClassVar[int]
     TOTAL_COUNT_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     instances: _containers.RepeatedCompositeFieldContainer[InstanceSummary]
     total_count: int
-    def __init__(self, instances: _Optional[_Iterable[_Union[InstanceSummary, _Mapping]]] = ..., total_count: _Optional[int] = ...) -> None: ...
+    next_page_token: str
+    def __init__(self, instances: _Optional[_Iterable[_Union[InstanceSummary, _Mapping]]] = ..., total_count: _Optional[int] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class InstanceSummary(_message.Message):
     __slots__ = ("instance_id", "tenant_id", "image_id", "status", "created_at_ms", "started_at_ms", "finished_at_ms", "has_error", "image_name", "termination_reason")
@@ -555,7 +641,7 @@ class GetCapabilityResponse(_message.Message):
     def __init__(self, found: _Optional[bool] = ..., capability_json: _Optional[bytes] = ..., inputs_json: _Optional[bytes] = ...) -> None: ...
 
 class ListCheckpointsRequest(_message.Message):
-    __slots__ = ("instance_id", "checkpoint_id", "limit", "offset", "created_after_ms", "created_before_ms", "tenant_id")
+    __slots__ = ("instance_id", "checkpoint_id", "limit", "offset", "created_after_ms", "created_before_ms", "tenant_id", "page_token")
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
@@ -563,6 +649,7 @@ class ListCheckpointsRequest(_message.Message):
     CREATED_AFTER_MS_FIELD_NUMBER: _ClassVar[int]
     CREATED_BEFORE_MS_FIELD_NUMBER: _ClassVar[int]
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     instance_id: str
     checkpoint_id: str
     limit: int
@@ -570,19 +657,22 @@ class ListCheckpointsRequest(_message.Message):
     created_after_ms: int
     created_before_ms: int
     tenant_id: str
-    def __init__(self, instance_id: _Optional[str] = ..., checkpoint_id: _Optional[str] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., created_after_ms: _Optional[int] = ..., created_before_ms: _Optional[int] = ..., tenant_id: _Optional[str] = ...) -> None: ...
+    page_token: str
+    def __init__(self, instance_id: _Optional[str] = ..., checkpoint_id: _Optional[str] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., created_after_ms: _Optional[int] = ..., created_before_ms: _Optional[int] = ..., tenant_id: _Optional[str] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListCheckpointsResponse(_message.Message):
-    __slots__ = ("checkpoints", "total_count", "limit", "offset")
+    __slots__ = ("checkpoints", "total_count", "limit", "offset", "next_page_token")
     CHECKPOINTS_FIELD_NUMBER: _ClassVar[int]
     TOTAL_COUNT_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     checkpoints: _containers.RepeatedCompositeFieldContainer[CheckpointSummary]
     total_count: int
     limit: int
     offset: int
-    def __init__(self, checkpoints: _Optional[_Iterable[_Union[CheckpointSummary, _Mapping]]] = ..., total_count: _Optional[int] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ...) -> None: ...
+    next_page_token: str
+    def __init__(self, checkpoints: _Optional[_Iterable[_Union[CheckpointSummary, _Mapping]]] = ..., total_count: _Optional[int] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class CheckpointSummary(_message.Message):
     __slots__ = ("checkpoint_id", "instance_id", "created_at_ms", "data_size_bytes")
@@ -673,7 +763,7 @@ class MetricsBucket(_message.Message):
     def __init__(self, bucket_time_ms: _Optional[int] = ..., invocation_count: _Optional[int] = ..., success_count: _Optional[int] = ..., failure_count: _Optional[int] = ..., cancelled_count: _Optional[int] = ..., avg_duration_ms: _Optional[float] = ..., min_duration_ms: _Optional[float] = ..., max_duration_ms: _Optional[float] = ..., avg_memory_bytes: _Optional[int] = ..., max_memory_bytes: _Optional[int] = ..., success_rate_percent: _Optional[float] = ...) -> None: ...
 
 class ListEventsRequest(_message.Message):
-    __slots__ = ("instance_id", "event_type", "subtype", "limit", "offset", "created_after_ms", "created_before_ms", "payload_contains", "tenant_id")
+    __slots__ = ("instance_id", "event_type", "subtype", "limit", "offset", "created_after_ms", "created_before_ms", "payload_contains", "scope_id", "parent_scope_id", "root_scopes_only", "sort_order", "tenant_id", "page_token")
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     EVENT_TYPE_FIELD_NUMBER: _ClassVar[int]
     SUBTYPE_FIELD_NUMBER: _ClassVar[int]
@@ -682,7 +772,12 @@ class ListEventsRequest(_message.Message):
     CREATED_AFTER_MS_FIELD_NUMBER: _ClassVar[int]
     CREATED_BEFORE_MS_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_CONTAINS_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_ID_FIELD_NUMBER: _ClassVar[int]
+    PARENT_SCOPE_ID_FIELD_NUMBER: _ClassVar[int]
+    ROOT_SCOPES_ONLY_FIELD_NUMBER: _ClassVar[int]
+    SORT_ORDER_FIELD_NUMBER: _ClassVar[int]
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     instance_id: str
     event_type: str
     subtype: str
@@ -691,20 +786,27 @@ class ListEventsRequest(_message.Message):
     created_after_ms: int
     created_before_ms: int
     payload_contains: str
+    scope_id: str
+    parent_scope_id: str
+    root_scopes_only: bool
+    sort_order: str
     tenant_id: str
-    def __init__(self, instance_id: _Optional[str] = ..., event_type: _Optional[str] = ..., subtype: _Optional[str] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., created_after_ms: _Optional[int] = ..., created_before_ms: _Optional[int] = ..., payload_contains: _Optional[str] = ..., tenant_id: _Optional[str] = ...) -> None: ...
+    page_token: str
+    def __init__(self, instance_id: _Optional[str] = ..., event_type: _Optional[str] = ..., subtype: _Optional[str] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., created_after_ms: _Optional[int] = ..., created_before_ms: _Optional[int] = ..., payload_contains: _Optional[str] = ..., scope_id: _Optional[str] = ..., parent_scope_id: _Optional[str] = ..., root_scopes_only: _Optional[bool] = ..., sort_order: _Optional[str] = ..., tenant_id: _Optional[str] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListEventsResponse(_message.Message):
-    __slots__ = ("events", "total_count", "limit", "offset")
+    __slots__ = ("events", "total_count", "limit", "offset", "next_page_token")
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     TOTAL_COUNT_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     events: _containers.RepeatedCompositeFieldContainer[EventSummary]
     total_count: int
     limit: int
     offset: int
-    def __init__(self, events: _Optional[_Iterable[_Union[EventSummary, _Mapping]]] = ..., total_count: _Optional[int] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ...) -> None: ...
+    next_page_token: str
+    def __init__(self, events: _Optional[_Iterable[_Union[EventSummary, _Mapping]]] = ..., total_count: _Optional[int] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class EventSummary(_message.Message):
     __slots__ = ("id", "instance_id", "event_type", "checkpoint_id", "payload", "created_at_ms", "subtype")
@@ -724,6 +826,146 @@ class EventSummary(_message.Message):
     subtype: str
     def __init__(self, id: _Optional[int] = ..., instance_id: _Optional[str] = ..., event_type: _Optional[str] = ..., checkpoint_id: _Optional[str] = ..., payload: _Optional[bytes] = ..., created_at_ms: _Optional[int] = ..., subtype: _Optional[str] = ...) -> None: ...
 
+class GetScopeAncestorsRequest(_message.Message):
+    __slots__ = ("instance_id", "scope_id", "tenant_id")
+    INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_ID_FIELD_NUMBER: _ClassVar[int]
+    TENANT_ID_FIELD_NUMBER: _ClassVar[int]
+    instance_id: str
+    scope_id: str
+    tenant_id: str
+    def __init__(self, instance_id: _Optional[str] = ..., scope_id: _Optional[str] = ..., tenant_id: _Optional[str] = ...) -> None: ...
+
+class GetScopeAncestorsResponse(_message.Message):
+    __slots__ = ("ancestors",)
+    ANCESTORS_FIELD_NUMBER: _ClassVar[int]
+    ancestors: _containers.RepeatedCompositeFieldContainer[ScopeInfo]
+    def __init__(self, ancestors: _Optional[_Iterable[_Union[ScopeInfo, _Mapping]]] = ...) -> None: ...
+
+class ScopeInfo(_message.Message):
+    __slots__ = ("scope_id", "parent_scope_id", "step_id", "step_name", "step_type", "index", "created_at_ms")
+    SCOPE_ID_FIELD_NUMBER: _ClassVar[int]
+    PARENT_SCOPE_ID_FIELD_NUMBER: _ClassVar[int]
+    STEP_ID_FIELD_NUMBER: _ClassVar[int]
+    STEP_NAME_FIELD_NUMBER: _ClassVar[int]
+    STEP_TYPE_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    scope_id: str
+    parent_scope_id: str
+    step_id: str
+    step_name: str
+    step_type: str
+    index: int
+    created_at_ms: int
+    def __init__(self, scope_id: _Optional[str] = ..., parent_scope_id: _Optional[str] = ..., step_id: _Optional[str] = ..., step_name: _Optional[str] = ..., step_type: _Optional[str] = ..., index: _Optional[int] = ..., created_at_ms: _Optional[int] = ...) -> None: ...
+
+class ListStepSummariesRequest(_message.Message):
+    __slots__ = ("instance_id", "status", "step_type", "scope_id", "parent_scope_id", "root_scopes_only", "sort_order", "limit", "offset", "tenant_id", "page_token")
+    INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    STEP_TYPE_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_ID_FIELD_NUMBER: _ClassVar[int]
+    PARENT_SCOPE_ID_FIELD_NUMBER: _ClassVar[int]
+    ROOT_SCOPES_ONLY_FIELD_NUMBER: _ClassVar[int]
+    SORT_ORDER_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    TENANT_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    instance_id: str
+    status: str
+    step_type: str
+    scope_id: str
+    parent_scope_id: str
+    root_scopes_only: bool
+    sort_order: str
+    limit: int
+    offset: int
+    tenant_id: str
+    page_token: str
+    def __init__(self, instance_id: _Optional[str] = ..., status: _Optional[str] = ..., step_type: _Optional[str] = ..., scope_id: _Optional[str] = ..., parent_scope_id: _Optional[str] = ..., root_scopes_only: _Optional[bool] = ..., sort_order: _Optional[str] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., tenant_id: _Optional[str] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListStepSummariesResponse(_message.Message):
+    __slots__ = ("steps", "total_count", "limit", "offset", "next_page_token")
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_COUNT_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    steps: _containers.RepeatedCompositeFieldContainer[StepSummary]
+    total_count: int
+    limit: int
+    offset: int
+    next_page_token: str
+    def __init__(self, steps: _Optional[_Iterable[_Union[StepSummary, _Mapping]]] = ..., total_count: _Optional[int] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class StepSummary(_message.Message):
+    __slots__ = ("step_id", "step_name", "step_type", "status", "started_at_ms", "completed_at_ms", "duration_ms", "inputs", "outputs", "error", "scope_id", "parent_scope_id")
+    STEP_ID_FIELD_NUMBER: _ClassVar[int]
+    STEP_NAME_FIELD_NUMBER: _ClassVar[int]
+    STEP_TYPE_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    COMPLETED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    DURATION_MS_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_ID_FIELD_NUMBER: _ClassVar[int]
+    PARENT_SCOPE_ID_FIELD_NUMBER: _ClassVar[int]
+    step_id: str
+    step_name: str
+    step_type: str
+    status: StepStatus
+    started_at_ms: int
+    completed_at_ms: int
+    duration_ms: int
+    inputs: bytes
+    outputs: bytes
+    error: bytes
+    scope_id: str
+    parent_scope_id: str
+    def __init__(self, step_id: _Optional[str] = ..., step_name: _Optional[str] = ..., step_type: _Optional[str] = ..., status: _Optional[_Union[StepStatus, str]] = ..., started_at_ms: _Optional[int] = ..., completed_at_ms: _Optional[int] = ..., duration_ms: _Optional[int] = ..., inputs: _Optional[bytes] = ..., outputs: _Optional[bytes] = ..., error: _Optional[bytes] = ..., scope_id: _Optional[str] = ..., parent_scope_id: _Optional[str] = ...) -> None: ...
+
+class ReadLogsRequest(_message.Message):
+    __slots__ = ("instance_id", "tenant_id", "stream", "epoch", "offset", "tail_lines", "limit_bytes", "wait_ms")
+    INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
+    TENANT_ID_FIELD_NUMBER: _ClassVar[int]
+    STREAM_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    TAIL_LINES_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    WAIT_MS_FIELD_NUMBER: _ClassVar[int]
+    instance_id: str
+    tenant_id: str
+    stream: str
+    epoch: int
+    offset: int
+    tail_lines: int
+    limit_bytes: int
+    wait_ms: int
+    def __init__(self, instance_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., stream: _Optional[str] = ..., epoch: _Optional[int] = ..., offset: _Optional[int] = ..., tail_lines: _Optional[int] = ..., limit_bytes: _Optional[int] = ..., wait_ms: _Optional[int] = ...) -> None: ...
+
+class ReadLogsResponse(_message.Message):
+    __slots__ = ("epoch", "offset", "data", "dropped", "ended", "next_epoch", "status")
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
+    ENDED_FIELD_NUMBER: _ClassVar[int]
+    NEXT_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    offset: int
+    data: bytes
+    dropped: bool
+    ended: bool
+    next_epoch: int
+    status: InstanceStatus
+    def __init__(self, epoch: _Optional[int] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ..., dropped: _Optional[bool] = ..., ended: _Optional[bool] = ..., next_epoch: _Optional[int] = ..., status: _Optional[_Union[InstanceStatus, str]] = ...) -> None: ...
+
 class RpcError(_message.Message):
     __slots__ = ("code", "message", "retryable")
     CODE_FIELD_NUMBER: _ClassVar[int]
@@ -734,8 +976,102 @@ class RpcError(_message.Message):
     retryable: bool
     def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ..., retryable: _Optional[bool] = ...) -> None: ...
 
+class HostSummary(_message.Message):
+    __slots__ = ("host_id", "host_name", "state", "address", "version", "runner_type", "isolation", "live_launches", "max_launches", "artifact_count", "started_at_ms", "last_seen_at_ms", "drain_requested_at_ms", "artifact_digests")
+    HOST_ID_FIELD_NUMBER: _ClassVar[int]
+    HOST_NAME_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    RUNNER_TYPE_FIELD_NUMBER: _ClassVar[int]
+    ISOLATION_FIELD_NUMBER: _ClassVar[int]
+    LIVE_LAUNCHES_FIELD_NUMBER: _ClassVar[int]
+    MAX_LAUNCHES_FIELD_NUMBER: _ClassVar[int]
+    ARTIFACT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    LAST_SEEN_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    DRAIN_REQUESTED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    ARTIFACT_DIGESTS_FIELD_NUMBER: _ClassVar[int]
+    host_id: str
+    host_name: str
+    state: HostState
+    address: str
+    version: str
+    runner_type: str
+    isolation: str
+    live_launches: int
+    max_launches: int
+    artifact_count: int
+    started_at_ms: int
+    last_seen_at_ms: int
+    drain_requested_at_ms: int
+    artifact_digests: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, host_id: _Optional[str] = ..., host_name: _Optional[str] = ..., state: _Optional[_Union[HostState, str]] = ..., address: _Optional[str] = ..., version: _Optional[str] = ..., runner_type: _Optional[str] = ..., isolation: _Optional[str] = ..., live_launches: _Optional[int] = ..., max_launches: _Optional[int] = ..., artifact_count: _Optional[int] = ..., started_at_ms: _Optional[int] = ..., last_seen_at_ms: _Optional[int] = ..., drain_requested_at_ms: _Optional[int] = ..., artifact_digests: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ListHostsRequest(_message.Message):
+    __slots__ = ("with_artifacts",)
+    WITH_ARTIFACTS_FIELD_NUMBER: _ClassVar[int]
+    with_artifacts: bool
+    def __init__(self, with_artifacts: _Optional[bool] = ...) -> None: ...
+
+class ListHostsResponse(_message.Message):
+    __slots__ = ("hosts",)
+    HOSTS_FIELD_NUMBER: _ClassVar[int]
+    hosts: _containers.RepeatedCompositeFieldContainer[HostSummary]
+    def __init__(self, hosts: _Optional[_Iterable[_Union[HostSummary, _Mapping]]] = ...) -> None: ...
+
+class DrainHostRequest(_message.Message):
+    __slots__ = ("host", "undo", "suspend_seconds")
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    UNDO_FIELD_NUMBER: _ClassVar[int]
+    SUSPEND_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    host: str
+    undo: bool
+    suspend_seconds: int
+    def __init__(self, host: _Optional[str] = ..., undo: _Optional[bool] = ..., suspend_seconds: _Optional[int] = ...) -> None: ...
+
+class DrainHostResponse(_message.Message):
+    __slots__ = ("host",)
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    host: HostSummary
+    def __init__(self, host: _Optional[_Union[HostSummary, _Mapping]] = ...) -> None: ...
+
+class ReadArtifactRequest(_message.Message):
+    __slots__ = ("digest", "offset")
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    digest: str
+    offset: int
+    def __init__(self, digest: _Optional[str] = ..., offset: _Optional[int] = ...) -> None: ...
+
+class ReadArtifactResponse(_message.Message):
+    __slots__ = ("found", "size_bytes", "content")
+    FOUND_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    found: bool
+    size_bytes: int
+    content: bytes
+    def __init__(self, found: _Optional[bool] = ..., size_bytes: _Optional[int] = ..., content: _Optional[bytes] = ...) -> None: ...
+
+class HoldArtifactRequest(_message.Message):
+    __slots__ = ("digest", "size_bytes")
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    digest: str
+    size_bytes: int
+    def __init__(self, digest: _Optional[str] = ..., size_bytes: _Optional[int] = ...) -> None: ...
+
+class HoldArtifactResponse(_message.Message):
+    __slots__ = ("held", "error")
+    HELD_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    held: bool
+    error: str
+    def __init__(self, held: _Optional[bool] = ..., error: _Optional[str] = ...) -> None: ...
+
 class RpcRequest(_message.Message):
-    __slots__ = ("health_check", "register_image", "register_image_stream", "list_images", "get_image", "delete_image", "start_instance", "stop_instance", "resume_instance", "get_instance_status", "list_instances", "send_signal", "test_capability", "list_agents", "get_capability", "list_checkpoints", "get_checkpoint", "send_custom_signal", "list_events", "get_tenant_metrics", "retry_instance", "fork_instance", "api_key")
+    __slots__ = ("health_check", "register_image", "register_image_stream", "list_images", "get_image", "delete_image", "start_instance", "stop_instance", "resume_instance", "get_instance_status", "list_instances", "send_signal", "test_capability", "list_agents", "get_capability", "list_checkpoints", "get_checkpoint", "send_custom_signal", "list_events", "get_tenant_metrics", "get_scope_ancestors", "list_step_summaries", "retry_instance", "fork_instance", "list_hosts", "drain_host", "read_artifact", "hold_artifact", "read_logs", "api_key")
     HEALTH_CHECK_FIELD_NUMBER: _ClassVar[int]
     REGISTER_IMAGE_FIELD_NUMBER: _ClassVar[int]
     REGISTER_IMAGE_STREAM_FIELD_NUMBER: _ClassVar[int]
@@ -756,8 +1092,15 @@ class RpcRequest(_message.Message):
     SEND_CUSTOM_SIGNAL_FIELD_NUMBER: _ClassVar[int]
     LIST_EVENTS_FIELD_NUMBER: _ClassVar[int]
     GET_TENANT_METRICS_FIELD_NUMBER: _ClassVar[int]
+    GET_SCOPE_ANCESTORS_FIELD_NUMBER: _ClassVar[int]
+    LIST_STEP_SUMMARIES_FIELD_NUMBER: _ClassVar[int]
     RETRY_INSTANCE_FIELD_NUMBER: _ClassVar[int]
     FORK_INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    LIST_HOSTS_FIELD_NUMBER: _ClassVar[int]
+    DRAIN_HOST_FIELD_NUMBER: _ClassVar[int]
+    READ_ARTIFACT_FIELD_NUMBER: _ClassVar[int]
+    HOLD_ARTIFACT_FIELD_NUMBER: _ClassVar[int]
+    READ_LOGS_FIELD_NUMBER: _ClassVar[int]
     API_KEY_FIELD_NUMBER: _ClassVar[int]
     health_check: HealthCheckRequest
     register_image: RegisterImageRequest
@@ -779,13 +1122,20 @@ class RpcRequest(_message.Message):
     send_custom_signal: SendCustomSignalRequest
     list_events: ListEventsRequest
     get_tenant_metrics: GetTenantMetricsRequest
+    get_scope_ancestors: GetScopeAncestorsRequest
+    list_step_summaries: ListStepSummariesRequest
     retry_instance: RetryInstanceRequest
     fork_instance: ForkInstanceRequest
+    list_hosts: ListHostsRequest
+    drain_host: DrainHostRequest
+    read_artifact: ReadArtifactRequest
+    hold_artifact: HoldArtifactRequest
+    read_logs: ReadLogsRequest
     api_key: str
-    def __init__(self, health_check: _Optional[_Union[HealthCheckRequest, _Mapping]] = ..., register_image: _Optional[_Union[RegisterImageRequest, _Mapping]] = ..., register_image_stream: _Optional[_Union[RegisterImageStreamStart, _Mapping]] = ..., list_images: _Optional[_Union[ListImagesRequest, _Mapping]] = ..., get_image: _Optional[_Union[GetImageRequest, _Mapping]] = ..., delete_image: _Optional[_Union[DeleteImageRequest, _Mapping]] = ..., start_instance: _Optional[_Union[StartInstanceRequest, _Mapping]] = ..., stop_instance: _Optional[_Union[StopInstanceRequest, _Mapping]] = ..., resume_instance: _Optional[_Union[ResumeInstanceRequest, _Mapping]] = ..., get_instance_status: _Optional[_Union[GetInstanceStatusRequest, _Mapping]] = ..., list_instances: _Optional[_Union[ListInstancesRequest, _Mapping]] = ..., send_signal: _Optional[_Union[SendSignalRequest, _Mapping]] = ..., test_capability: _Optional[_Union[TestCapabilityRequest, _Mapping]] = ..., list_agents: _Optional[_Union[ListAgentsRequest, _Mapping]] = ..., get_capability: _Optional[_Union[GetCapabilityRequest, _Mapping]] = ..., list_checkpoints: _Optional[_Union[ListCheckpointsRequest, _Mapping]] = ..., get_checkpoint: _Optional[_Union[GetCheckpointRequest, _Mapping]] = ..., send_custom_signal: _Optional[_Union[SendCustomSignalRequest, _Mapping]] = ..., list_events: _Optional[_Union[ListEventsRequest, _Mapping]] = ..., get_tenant_metrics: _Optional[_Union[GetTenantMetricsRequest, _Mapping]] = ..., retry_instance: _Optional[_Union[RetryInstanceRequest, _Mapping]] = ..., fork_instance: _Optional[_Union[ForkInstanceRequest, _Mapping]] = ..., api_key: _Optional[str] = ...) -> None: ...
+    def __init__(self, health_check: _Optional[_Union[HealthCheckRequest, _Mapping]] = ..., register_image: _Optional[_Union[RegisterImageRequest, _Mapping]] = ..., register_image_stream: _Optional[_Union[RegisterImageStreamStart, _Mapping]] = ..., list_images: _Optional[_Union[ListImagesRequest, _Mapping]] = ..., get_image: _Optional[_Union[GetImageRequest, _Mapping]] = ..., delete_image: _Optional[_Union[DeleteImageRequest, _Mapping]] = ..., start_instance: _Optional[_Union[StartInstanceRequest, _Mapping]] = ..., stop_instance: _Optional[_Union[StopInstanceRequest, _Mapping]] = ..., resume_instance: _Optional[_Union[ResumeInstanceRequest, _Mapping]] = ..., get_instance_status: _Optional[_Union[GetInstanceStatusRequest, _Mapping]] = ..., list_instances: _Optional[_Union[ListInstancesRequest, _Mapping]] = ..., send_signal: _Optional[_Union[SendSignalRequest, _Mapping]] = ..., test_capability: _Optional[_Union[TestCapabilityRequest, _Mapping]] = ..., list_agents: _Optional[_Union[ListAgentsRequest, _Mapping]] = ..., get_capability: _Optional[_Union[GetCapabilityRequest, _Mapping]] = ..., list_checkpoints: _Optional[_Union[ListCheckpointsRequest, _Mapping]] = ..., get_checkpoint: _Optional[_Union[GetCheckpointRequest, _Mapping]] = ..., send_custom_signal: _Optional[_Union[SendCustomSignalRequest, _Mapping]] = ..., list_events: _Optional[_Union[ListEventsRequest, _Mapping]] = ..., get_tenant_metrics: _Optional[_Union[GetTenantMetricsRequest, _Mapping]] = ..., get_scope_ancestors: _Optional[_Union[GetScopeAncestorsRequest, _Mapping]] = ..., list_step_summaries: _Optional[_Union[ListStepSummariesRequest, _Mapping]] = ..., retry_instance: _Optional[_Union[RetryInstanceRequest, _Mapping]] = ..., fork_instance: _Optional[_Union[ForkInstanceRequest, _Mapping]] = ..., list_hosts: _Optional[_Union[ListHostsRequest, _Mapping]] = ..., drain_host: _Optional[_Union[DrainHostRequest, _Mapping]] = ..., read_artifact: _Optional[_Union[ReadArtifactRequest, _Mapping]] = ..., hold_artifact: _Optional[_Union[HoldArtifactRequest, _Mapping]] = ..., read_logs: _Optional[_Union[ReadLogsRequest, _Mapping]] = ..., api_key: _Optional[str] = ...) -> None: ...
 
 class RpcResponse(_message.Message):
-    __slots__ = ("health_check", "register_image", "list_images", "get_image", "delete_image", "start_instance", "stop_instance", "resume_instance", "get_instance_status", "list_instances", "send_signal", "test_capability", "list_agents", "error", "get_capability", "list_checkpoints", "get_checkpoint", "send_custom_signal", "list_events", "get_tenant_metrics", "retry_instance", "fork_instance")
+    __slots__ = ("health_check", "register_image", "list_images", "get_image", "delete_image", "start_instance", "stop_instance", "resume_instance", "get_instance_status", "list_instances", "send_signal", "test_capability", "list_agents", "error", "get_capability", "list_checkpoints", "get_checkpoint", "send_custom_signal", "list_events", "get_tenant_metrics", "get_scope_ancestors", "list_step_summaries", "retry_instance", "fork_instance", "list_hosts", "drain_host", "read_artifact", "hold_artifact", "read_logs")
     HEALTH_CHECK_FIELD_NUMBER: _ClassVar[int]
     REGISTER_IMAGE_FIELD_NUMBER: _ClassVar[int]
     LIST_IMAGES_FIELD_NUMBER: _ClassVar[int]
@@ -806,8 +1156,15 @@ class RpcResponse(_message.Message):
     SEND_CUSTOM_SIGNAL_FIELD_NUMBER: _ClassVar[int]
     LIST_EVENTS_FIELD_NUMBER: _ClassVar[int]
     GET_TENANT_METRICS_FIELD_NUMBER: _ClassVar[int]
+    GET_SCOPE_ANCESTORS_FIELD_NUMBER: _ClassVar[int]
+    LIST_STEP_SUMMARIES_FIELD_NUMBER: _ClassVar[int]
     RETRY_INSTANCE_FIELD_NUMBER: _ClassVar[int]
     FORK_INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    LIST_HOSTS_FIELD_NUMBER: _ClassVar[int]
+    DRAIN_HOST_FIELD_NUMBER: _ClassVar[int]
+    READ_ARTIFACT_FIELD_NUMBER: _ClassVar[int]
+    HOLD_ARTIFACT_FIELD_NUMBER: _ClassVar[int]
+    READ_LOGS_FIELD_NUMBER: _ClassVar[int]
     health_check: HealthCheckResponse
     register_image: RegisterImageResponse
     list_images: ListImagesResponse
@@ -828,6 +1185,13 @@ class RpcResponse(_message.Message):
     send_custom_signal: SendCustomSignalResponse
     list_events: ListEventsResponse
     get_tenant_metrics: GetTenantMetricsResponse
+    get_scope_ancestors: GetScopeAncestorsResponse
+    list_step_summaries: ListStepSummariesResponse
     retry_instance: RetryInstanceResponse
     fork_instance: ForkInstanceResponse
-    def __init__(self, health_check: _Optional[_Union[HealthCheckResponse, _Mapping]] = ..., register_image: _Optional[_Union[RegisterImageResponse, _Mapping]] = ..., list_images: _Optional[_Union[ListImagesResponse, _Mapping]] = ..., get_image: _Optional[_Union[GetImageResponse, _Mapping]] = ..., delete_image: _Optional[_Union[DeleteImageResponse, _Mapping]] = ..., start_instance: _Optional[_Union[StartInstanceResponse, _Mapping]] = ..., stop_instance: _Optional[_Union[StopInstanceResponse, _Mapping]] = ..., resume_instance: _Optional[_Union[ResumeInstanceResponse, _Mapping]] = ..., get_instance_status: _Optional[_Union[GetInstanceStatusResponse, _Mapping]] = ..., list_instances: _Optional[_Union[ListInstancesResponse, _Mapping]] = ..., send_signal: _Optional[_Union[SendSignalResponse, _Mapping]] = ..., test_capability: _Optional[_Union[TestCapabilityResponse, _Mapping]] = ..., list_agents: _Optional[_Union[ListAgentsResponse, _Mapping]] = ..., error: _Optional[_Union[RpcError, _Mapping]] = ..., get_capability: _Optional[_Union[GetCapabilityResponse, _Mapping]] = ..., list_checkpoints: _Optional[_Union[ListCheckpointsResponse, _Mapping]] = ..., get_checkpoint: _Optional[_Union[GetCheckpointResponse, _Mapping]] = ..., send_custom_signal: _Optional[_Union[SendCustomSignalResponse, _Mapping]] = ..., list_events: _Optional[_Union[ListEventsResponse, _Mapping]] = ..., get_tenant_metrics: _Optional[_Union[GetTenantMetricsResponse, _Mapping]] = ..., retry_instance: _Optional[_Union[RetryInstanceResponse, _Mapping]] = ..., fork_instance: _Optional[_Union[ForkInstanceResponse, _Mapping]] = ...) -> None: ...
+    list_hosts: ListHostsResponse
+    drain_host: DrainHostResponse
+    read_artifact: ReadArtifactResponse
+    hold_artifact: HoldArtifactResponse
+    read_logs: ReadLogsResponse
+    def __init__(self, health_check: _Optional[_Union[HealthCheckResponse, _Mapping]] = ..., register_image: _Optional[_Union[RegisterImageResponse, _Mapping]] = ..., list_images: _Optional[_Union[ListImagesResponse, _Mapping]] = ..., get_image: _Optional[_Union[GetImageResponse, _Mapping]] = ..., delete_image: _Optional[_Union[DeleteImageResponse, _Mapping]] = ..., start_instance: _Optional[_Union[StartInstanceResponse, _Mapping]] = ..., stop_instance: _Optional[_Union[StopInstanceResponse, _Mapping]] = ..., resume_instance: _Optional[_Union[ResumeInstanceResponse, _Mapping]] = ..., get_instance_status: _Optional[_Union[GetInstanceStatusResponse, _Mapping]] = ..., list_instances: _Optional[_Union[ListInstancesResponse, _Mapping]] = ..., send_signal: _Optional[_Union[SendSignalResponse, _Mapping]] = ..., test_capability: _Optional[_Union[TestCapabilityResponse, _Mapping]] = ..., list_agents: _Optional[_Union[ListAgentsResponse, _Mapping]] = ..., error: _Optional[_Union[RpcError, _Mapping]] = ..., get_capability: _Optional[_Union[GetCapabilityResponse, _Mapping]] = ..., list_checkpoints: _Optional[_Union[ListCheckpointsResponse, _Mapping]] = ..., get_checkpoint: _Optional[_Union[GetCheckpointResponse, _Mapping]] = ..., send_custom_signal: _Optional[_Union[SendCustomSignalResponse, _Mapping]] = ..., list_events: _Optional[_Union[ListEventsResponse, _Mapping]] = ..., get_tenant_metrics: _Optional[_Union[GetTenantMetricsResponse, _Mapping]] = ..., get_scope_ancestors: _Optional[_Union[GetScopeAncestorsResponse, _Mapping]] = ..., list_step_summaries: _Optional[_Union[ListStepSummariesResponse, _Mapping]] = ..., retry_instance: _Optional[_Union[RetryInstanceResponse, _Mapping]] = ..., fork_instance: _Optional[_Union[ForkInstanceResponse, _Mapping]] = ..., list_hosts: _Optional[_Union[ListHostsResponse, _Mapping]] = ..., drain_host: _Optional[_Union[DrainHostResponse, _Mapping]] = ..., read_artifact: _Optional[_Union[ReadArtifactResponse, _Mapping]] = ..., hold_artifact: _Optional[_Union[HoldArtifactResponse, _Mapping]] = ..., read_logs: _Optional[_Union[ReadLogsResponse, _Mapping]] = ...) -> None: ...

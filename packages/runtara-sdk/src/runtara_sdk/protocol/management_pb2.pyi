@@ -124,7 +124,7 @@ class ImageIds(_message.Message):
     def __init__(self, image_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListInstancesRequest(_message.Message):
-    __slots__ = ("tenant_id", "status", "limit", "offset", "statuses", "image_ids", "created_after_ms", "created_before_ms", "finished_after_ms", "finished_before_ms", "order_by")
+    __slots__ = ("tenant_id", "status", "limit", "offset", "statuses", "image_ids", "created_after_ms", "created_before_ms", "finished_after_ms", "finished_before_ms", "order_by", "termination_reasons", "after", "without_total")
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
@@ -136,6 +136,9 @@ class ListInstancesRequest(_message.Message):
     FINISHED_AFTER_MS_FIELD_NUMBER: _ClassVar[int]
     FINISHED_BEFORE_MS_FIELD_NUMBER: _ClassVar[int]
     ORDER_BY_FIELD_NUMBER: _ClassVar[int]
+    TERMINATION_REASONS_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    WITHOUT_TOTAL_FIELD_NUMBER: _ClassVar[int]
     tenant_id: str
     status: InstanceStatus
     limit: int
@@ -147,7 +150,18 @@ class ListInstancesRequest(_message.Message):
     finished_after_ms: int
     finished_before_ms: int
     order_by: str
-    def __init__(self, tenant_id: _Optional[str] = ..., status: _Optional[_Union[InstanceStatus, str]] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., statuses: _Optional[_Iterable[_Union[InstanceStatus, str]]] = ..., image_ids: _Optional[_Union[ImageIds, _Mapping]] = ..., created_after_ms: _Optional[int] = ..., created_before_ms: _Optional[int] = ..., finished_after_ms: _Optional[int] = ..., finished_before_ms: _Optional[int] = ..., order_by: _Optional[str] = ...) -> None: ...
+    termination_reasons: _containers.RepeatedScalarFieldContainer[str]
+    after: InstanceKey
+    without_total: bool
+    def __init__(self, tenant_id: _Optional[str] = ..., status: _Optional[_Union[InstanceStatus, str]] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., statuses: _Optional[_Iterable[_Union[InstanceStatus, str]]] = ..., image_ids: _Optional[_Union[ImageIds, _Mapping]] = ..., created_after_ms: _Optional[int] = ..., created_before_ms: _Optional[int] = ..., finished_after_ms: _Optional[int] = ..., finished_before_ms: _Optional[int] = ..., order_by: _Optional[str] = ..., termination_reasons: _Optional[_Iterable[str]] = ..., after: _Optional[_Union[InstanceKey, _Mapping]] = ..., without_total: _Optional[bool] = ...) -> None: ...
+
+class InstanceKey(_message.Message):
+    __slots__ = ("time_ms", "instance_id")
+    TIME_MS_FIELD_NUMBER: _ClassVar[int]
+    INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
+    time_ms: int
+    instance_id: str
+    def __init__(self, time_ms: _Optional[int] = ..., instance_id: _Optional[str] = ...) -> None: ...
 
 class ListInstancesResponse(_message.Message):
     __slots__ = ("instances", "total_count")
@@ -158,14 +172,24 @@ class ListInstancesResponse(_message.Message):
     def __init__(self, instances: _Optional[_Iterable[_Union[Instance, _Mapping]]] = ..., total_count: _Optional[int] = ...) -> None: ...
 
 class ListCheckpointsRequest(_message.Message):
-    __slots__ = ("instance_id", "limit", "offset")
+    __slots__ = ("instance_id", "limit", "offset", "checkpoint_id", "created_after_ms", "created_before_ms", "before_checkpoint_id", "without_total")
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AFTER_MS_FIELD_NUMBER: _ClassVar[int]
+    CREATED_BEFORE_MS_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
+    WITHOUT_TOTAL_FIELD_NUMBER: _ClassVar[int]
     instance_id: str
     limit: int
     offset: int
-    def __init__(self, instance_id: _Optional[str] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ...) -> None: ...
+    checkpoint_id: str
+    created_after_ms: int
+    created_before_ms: int
+    before_checkpoint_id: str
+    without_total: bool
+    def __init__(self, instance_id: _Optional[str] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., checkpoint_id: _Optional[str] = ..., created_after_ms: _Optional[int] = ..., created_before_ms: _Optional[int] = ..., before_checkpoint_id: _Optional[str] = ..., without_total: _Optional[bool] = ...) -> None: ...
 
 class CheckpointSummary(_message.Message):
     __slots__ = ("checkpoint_id", "instance_id", "created_at_ms", "data_size_bytes")
@@ -246,7 +270,7 @@ class GetInstanceResponse(_message.Message):
     def __init__(self, instance: _Optional[_Union[Instance, _Mapping]] = ...) -> None: ...
 
 class Instance(_message.Message):
-    __slots__ = ("instance_id", "tenant_id", "status", "epoch", "created_at_ms", "image_id", "launch_options", "checkpoint_id", "attempt", "max_attempts", "started_at_ms", "finished_at_ms", "wake_at_ms", "last_contact_at_ms", "input", "output", "error", "stderr", "termination_reason", "exit_code", "memory_peak_bytes", "cpu_usage_usec", "lease_owner", "lease_until_ms", "recovery_attempts", "checkpoint_count")
+    __slots__ = ("instance_id", "tenant_id", "status", "epoch", "created_at_ms", "image_id", "launch_options", "checkpoint_id", "attempt", "max_attempts", "started_at_ms", "finished_at_ms", "wake_at_ms", "last_contact_at_ms", "input", "output", "error", "stderr", "termination_reason", "exit_code", "memory_peak_bytes", "cpu_usage_usec", "lease_owner", "lease_until_ms", "recovery_attempts", "checkpoint_count", "out_of_memory")
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -273,6 +297,7 @@ class Instance(_message.Message):
     LEASE_UNTIL_MS_FIELD_NUMBER: _ClassVar[int]
     RECOVERY_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    OUT_OF_MEMORY_FIELD_NUMBER: _ClassVar[int]
     instance_id: str
     tenant_id: str
     status: InstanceStatus
@@ -299,7 +324,8 @@ class Instance(_message.Message):
     lease_until_ms: int
     recovery_attempts: int
     checkpoint_count: int
-    def __init__(self, instance_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., status: _Optional[_Union[InstanceStatus, str]] = ..., epoch: _Optional[int] = ..., created_at_ms: _Optional[int] = ..., image_id: _Optional[str] = ..., launch_options: _Optional[bytes] = ..., checkpoint_id: _Optional[str] = ..., attempt: _Optional[int] = ..., max_attempts: _Optional[int] = ..., started_at_ms: _Optional[int] = ..., finished_at_ms: _Optional[int] = ..., wake_at_ms: _Optional[int] = ..., last_contact_at_ms: _Optional[int] = ..., input: _Optional[bytes] = ..., output: _Optional[bytes] = ..., error: _Optional[str] = ..., stderr: _Optional[str] = ..., termination_reason: _Optional[str] = ..., exit_code: _Optional[int] = ..., memory_peak_bytes: _Optional[int] = ..., cpu_usage_usec: _Optional[int] = ..., lease_owner: _Optional[str] = ..., lease_until_ms: _Optional[int] = ..., recovery_attempts: _Optional[int] = ..., checkpoint_count: _Optional[int] = ...) -> None: ...
+    out_of_memory: bool
+    def __init__(self, instance_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., status: _Optional[_Union[InstanceStatus, str]] = ..., epoch: _Optional[int] = ..., created_at_ms: _Optional[int] = ..., image_id: _Optional[str] = ..., launch_options: _Optional[bytes] = ..., checkpoint_id: _Optional[str] = ..., attempt: _Optional[int] = ..., max_attempts: _Optional[int] = ..., started_at_ms: _Optional[int] = ..., finished_at_ms: _Optional[int] = ..., wake_at_ms: _Optional[int] = ..., last_contact_at_ms: _Optional[int] = ..., input: _Optional[bytes] = ..., output: _Optional[bytes] = ..., error: _Optional[str] = ..., stderr: _Optional[str] = ..., termination_reason: _Optional[str] = ..., exit_code: _Optional[int] = ..., memory_peak_bytes: _Optional[int] = ..., cpu_usage_usec: _Optional[int] = ..., lease_owner: _Optional[str] = ..., lease_until_ms: _Optional[int] = ..., recovery_attempts: _Optional[int] = ..., checkpoint_count: _Optional[int] = ..., out_of_memory: _Optional[bool] = ...) -> None: ...
 
 class ClaimLaunchesRequest(_message.Message):
     __slots__ = ("owner", "limit", "lease_ms", "wait_ms", "instance_id", "without_images")
@@ -408,18 +434,20 @@ class ExpireLeasesResponse(_message.Message):
     def __init__(self, expired: _Optional[int] = ...) -> None: ...
 
 class ExitReport(_message.Message):
-    __slots__ = ("reason", "exit_code", "stderr_tail", "memory_peak_bytes", "cpu_usage_usec")
+    __slots__ = ("reason", "exit_code", "stderr_tail", "memory_peak_bytes", "cpu_usage_usec", "out_of_memory")
     REASON_FIELD_NUMBER: _ClassVar[int]
     EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
     STDERR_TAIL_FIELD_NUMBER: _ClassVar[int]
     MEMORY_PEAK_BYTES_FIELD_NUMBER: _ClassVar[int]
     CPU_USAGE_USEC_FIELD_NUMBER: _ClassVar[int]
+    OUT_OF_MEMORY_FIELD_NUMBER: _ClassVar[int]
     reason: str
     exit_code: int
     stderr_tail: str
     memory_peak_bytes: int
     cpu_usage_usec: int
-    def __init__(self, reason: _Optional[str] = ..., exit_code: _Optional[int] = ..., stderr_tail: _Optional[str] = ..., memory_peak_bytes: _Optional[int] = ..., cpu_usage_usec: _Optional[int] = ...) -> None: ...
+    out_of_memory: bool
+    def __init__(self, reason: _Optional[str] = ..., exit_code: _Optional[int] = ..., stderr_tail: _Optional[str] = ..., memory_peak_bytes: _Optional[int] = ..., cpu_usage_usec: _Optional[int] = ..., out_of_memory: _Optional[bool] = ...) -> None: ...
 
 class ExitDecision(_message.Message):
     __slots__ = ("status", "wake_at_ms", "stale")
@@ -464,7 +492,7 @@ class ReportLaunchFailureResponse(_message.Message):
     def __init__(self, decision: _Optional[_Union[ExitDecision, _Mapping]] = ...) -> None: ...
 
 class ListEventsRequest(_message.Message):
-    __slots__ = ("instance_id", "event_type", "subtype", "limit", "offset", "created_after_ms", "created_before_ms", "ascending", "after_event_id")
+    __slots__ = ("instance_id", "event_type", "subtype", "limit", "offset", "created_after_ms", "created_before_ms", "ascending", "after_event_id", "before_event_id", "payload_contains", "scope_id", "parent_scope_id", "root_scopes_only", "without_total")
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     EVENT_TYPE_FIELD_NUMBER: _ClassVar[int]
     SUBTYPE_FIELD_NUMBER: _ClassVar[int]
@@ -474,6 +502,12 @@ class ListEventsRequest(_message.Message):
     CREATED_BEFORE_MS_FIELD_NUMBER: _ClassVar[int]
     ASCENDING_FIELD_NUMBER: _ClassVar[int]
     AFTER_EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_CONTAINS_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_ID_FIELD_NUMBER: _ClassVar[int]
+    PARENT_SCOPE_ID_FIELD_NUMBER: _ClassVar[int]
+    ROOT_SCOPES_ONLY_FIELD_NUMBER: _ClassVar[int]
+    WITHOUT_TOTAL_FIELD_NUMBER: _ClassVar[int]
     instance_id: str
     event_type: str
     subtype: str
@@ -483,7 +517,13 @@ class ListEventsRequest(_message.Message):
     created_before_ms: int
     ascending: bool
     after_event_id: int
-    def __init__(self, instance_id: _Optional[str] = ..., event_type: _Optional[str] = ..., subtype: _Optional[str] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., created_after_ms: _Optional[int] = ..., created_before_ms: _Optional[int] = ..., ascending: _Optional[bool] = ..., after_event_id: _Optional[int] = ...) -> None: ...
+    before_event_id: int
+    payload_contains: str
+    scope_id: str
+    parent_scope_id: str
+    root_scopes_only: bool
+    without_total: bool
+    def __init__(self, instance_id: _Optional[str] = ..., event_type: _Optional[str] = ..., subtype: _Optional[str] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., created_after_ms: _Optional[int] = ..., created_before_ms: _Optional[int] = ..., ascending: _Optional[bool] = ..., after_event_id: _Optional[int] = ..., before_event_id: _Optional[int] = ..., payload_contains: _Optional[str] = ..., scope_id: _Optional[str] = ..., parent_scope_id: _Optional[str] = ..., root_scopes_only: _Optional[bool] = ..., without_total: _Optional[bool] = ...) -> None: ...
 
 class EventRecord(_message.Message):
     __slots__ = ("event_id", "instance_id", "event_type", "created_at_ms", "checkpoint_id", "subtype", "payload")
@@ -510,6 +550,146 @@ class ListEventsResponse(_message.Message):
     events: _containers.RepeatedCompositeFieldContainer[EventRecord]
     total_count: int
     def __init__(self, events: _Optional[_Iterable[_Union[EventRecord, _Mapping]]] = ..., total_count: _Optional[int] = ...) -> None: ...
+
+class ListStepSummariesRequest(_message.Message):
+    __slots__ = ("instance_id", "status", "step_type", "scope_id", "parent_scope_id", "root_scopes_only", "descending", "after_position", "limit", "offset", "without_total")
+    INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    STEP_TYPE_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_ID_FIELD_NUMBER: _ClassVar[int]
+    PARENT_SCOPE_ID_FIELD_NUMBER: _ClassVar[int]
+    ROOT_SCOPES_ONLY_FIELD_NUMBER: _ClassVar[int]
+    DESCENDING_FIELD_NUMBER: _ClassVar[int]
+    AFTER_POSITION_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    WITHOUT_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    instance_id: str
+    status: str
+    step_type: str
+    scope_id: str
+    parent_scope_id: str
+    root_scopes_only: bool
+    descending: bool
+    after_position: int
+    limit: int
+    offset: int
+    without_total: bool
+    def __init__(self, instance_id: _Optional[str] = ..., status: _Optional[str] = ..., step_type: _Optional[str] = ..., scope_id: _Optional[str] = ..., parent_scope_id: _Optional[str] = ..., root_scopes_only: _Optional[bool] = ..., descending: _Optional[bool] = ..., after_position: _Optional[int] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., without_total: _Optional[bool] = ...) -> None: ...
+
+class StepSummary(_message.Message):
+    __slots__ = ("position", "step_id", "step_name", "step_type", "status", "started_at_ms", "completed_at_ms", "duration_ms", "inputs", "outputs", "error", "scope_id", "parent_scope_id")
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    STEP_ID_FIELD_NUMBER: _ClassVar[int]
+    STEP_NAME_FIELD_NUMBER: _ClassVar[int]
+    STEP_TYPE_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    COMPLETED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    DURATION_MS_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_ID_FIELD_NUMBER: _ClassVar[int]
+    PARENT_SCOPE_ID_FIELD_NUMBER: _ClassVar[int]
+    position: int
+    step_id: str
+    step_name: str
+    step_type: str
+    status: str
+    started_at_ms: int
+    completed_at_ms: int
+    duration_ms: int
+    inputs: bytes
+    outputs: bytes
+    error: bytes
+    scope_id: str
+    parent_scope_id: str
+    def __init__(self, position: _Optional[int] = ..., step_id: _Optional[str] = ..., step_name: _Optional[str] = ..., step_type: _Optional[str] = ..., status: _Optional[str] = ..., started_at_ms: _Optional[int] = ..., completed_at_ms: _Optional[int] = ..., duration_ms: _Optional[int] = ..., inputs: _Optional[bytes] = ..., outputs: _Optional[bytes] = ..., error: _Optional[bytes] = ..., scope_id: _Optional[str] = ..., parent_scope_id: _Optional[str] = ...) -> None: ...
+
+class ListStepSummariesResponse(_message.Message):
+    __slots__ = ("steps", "total_count")
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_COUNT_FIELD_NUMBER: _ClassVar[int]
+    steps: _containers.RepeatedCompositeFieldContainer[StepSummary]
+    total_count: int
+    def __init__(self, steps: _Optional[_Iterable[_Union[StepSummary, _Mapping]]] = ..., total_count: _Optional[int] = ...) -> None: ...
+
+class GetScopeAncestorsRequest(_message.Message):
+    __slots__ = ("instance_id", "scope_id")
+    INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_ID_FIELD_NUMBER: _ClassVar[int]
+    instance_id: str
+    scope_id: str
+    def __init__(self, instance_id: _Optional[str] = ..., scope_id: _Optional[str] = ...) -> None: ...
+
+class ScopeInfo(_message.Message):
+    __slots__ = ("scope_id", "parent_scope_id", "step_id", "step_name", "step_type", "index", "created_at_ms")
+    SCOPE_ID_FIELD_NUMBER: _ClassVar[int]
+    PARENT_SCOPE_ID_FIELD_NUMBER: _ClassVar[int]
+    STEP_ID_FIELD_NUMBER: _ClassVar[int]
+    STEP_NAME_FIELD_NUMBER: _ClassVar[int]
+    STEP_TYPE_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    scope_id: str
+    parent_scope_id: str
+    step_id: str
+    step_name: str
+    step_type: str
+    index: int
+    created_at_ms: int
+    def __init__(self, scope_id: _Optional[str] = ..., parent_scope_id: _Optional[str] = ..., step_id: _Optional[str] = ..., step_name: _Optional[str] = ..., step_type: _Optional[str] = ..., index: _Optional[int] = ..., created_at_ms: _Optional[int] = ...) -> None: ...
+
+class GetScopeAncestorsResponse(_message.Message):
+    __slots__ = ("ancestors",)
+    ANCESTORS_FIELD_NUMBER: _ClassVar[int]
+    ancestors: _containers.RepeatedCompositeFieldContainer[ScopeInfo]
+    def __init__(self, ancestors: _Optional[_Iterable[_Union[ScopeInfo, _Mapping]]] = ...) -> None: ...
+
+class GetTenantMetricsRequest(_message.Message):
+    __slots__ = ("tenant_id", "start_ms", "end_ms", "granularity")
+    TENANT_ID_FIELD_NUMBER: _ClassVar[int]
+    START_MS_FIELD_NUMBER: _ClassVar[int]
+    END_MS_FIELD_NUMBER: _ClassVar[int]
+    GRANULARITY_FIELD_NUMBER: _ClassVar[int]
+    tenant_id: str
+    start_ms: int
+    end_ms: int
+    granularity: str
+    def __init__(self, tenant_id: _Optional[str] = ..., start_ms: _Optional[int] = ..., end_ms: _Optional[int] = ..., granularity: _Optional[str] = ...) -> None: ...
+
+class MetricsBucket(_message.Message):
+    __slots__ = ("bucket_time_ms", "invocation_count", "success_count", "failure_count", "cancelled_count", "avg_duration_ms", "min_duration_ms", "max_duration_ms", "avg_memory_bytes", "max_memory_bytes", "success_rate_percent")
+    BUCKET_TIME_MS_FIELD_NUMBER: _ClassVar[int]
+    INVOCATION_COUNT_FIELD_NUMBER: _ClassVar[int]
+    SUCCESS_COUNT_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    CANCELLED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    AVG_DURATION_MS_FIELD_NUMBER: _ClassVar[int]
+    MIN_DURATION_MS_FIELD_NUMBER: _ClassVar[int]
+    MAX_DURATION_MS_FIELD_NUMBER: _ClassVar[int]
+    AVG_MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    MAX_MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SUCCESS_RATE_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    bucket_time_ms: int
+    invocation_count: int
+    success_count: int
+    failure_count: int
+    cancelled_count: int
+    avg_duration_ms: float
+    min_duration_ms: float
+    max_duration_ms: float
+    avg_memory_bytes: int
+    max_memory_bytes: int
+    success_rate_percent: float
+    def __init__(self, bucket_time_ms: _Optional[int] = ..., invocation_count: _Optional[int] = ..., success_count: _Optional[int] = ..., failure_count: _Optional[int] = ..., cancelled_count: _Optional[int] = ..., avg_duration_ms: _Optional[float] = ..., min_duration_ms: _Optional[float] = ..., max_duration_ms: _Optional[float] = ..., avg_memory_bytes: _Optional[int] = ..., max_memory_bytes: _Optional[int] = ..., success_rate_percent: _Optional[float] = ...) -> None: ...
+
+class GetTenantMetricsResponse(_message.Message):
+    __slots__ = ("buckets",)
+    BUCKETS_FIELD_NUMBER: _ClassVar[int]
+    buckets: _containers.RepeatedCompositeFieldContainer[MetricsBucket]
+    def __init__(self, buckets: _Optional[_Iterable[_Union[MetricsBucket, _Mapping]]] = ...) -> None: ...
 
 class RetryInstanceRequest(_message.Message):
     __slots__ = ("instance_id", "retry_key")
@@ -570,7 +750,7 @@ class RpcError(_message.Message):
     def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ..., retryable: _Optional[bool] = ...) -> None: ...
 
 class RpcRequest(_message.Message):
-    __slots__ = ("health_check", "send_signal", "get_instance_status", "list_instances", "list_checkpoints", "get_checkpoint", "send_custom_signal", "create_instance", "get_instance", "claim_launches", "renew_leases", "report_exit", "report_launch_failure", "list_events", "expire_leases", "pending_cancels", "retry_instance", "fork_instance", "api_key")
+    __slots__ = ("health_check", "send_signal", "get_instance_status", "list_instances", "list_checkpoints", "get_checkpoint", "send_custom_signal", "create_instance", "get_instance", "claim_launches", "renew_leases", "report_exit", "report_launch_failure", "list_events", "expire_leases", "pending_cancels", "retry_instance", "fork_instance", "list_step_summaries", "get_scope_ancestors", "get_tenant_metrics", "api_key")
     HEALTH_CHECK_FIELD_NUMBER: _ClassVar[int]
     SEND_SIGNAL_FIELD_NUMBER: _ClassVar[int]
     GET_INSTANCE_STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -589,6 +769,9 @@ class RpcRequest(_message.Message):
     PENDING_CANCELS_FIELD_NUMBER: _ClassVar[int]
     RETRY_INSTANCE_FIELD_NUMBER: _ClassVar[int]
     FORK_INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    LIST_STEP_SUMMARIES_FIELD_NUMBER: _ClassVar[int]
+    GET_SCOPE_ANCESTORS_FIELD_NUMBER: _ClassVar[int]
+    GET_TENANT_METRICS_FIELD_NUMBER: _ClassVar[int]
     API_KEY_FIELD_NUMBER: _ClassVar[int]
     health_check: HealthCheckRequest
     send_signal: SendSignalRequest
@@ -608,11 +791,14 @@ class RpcRequest(_message.Message):
     pending_cancels: PendingCancelsRequest
     retry_instance: RetryInstanceRequest
     fork_instance: ForkInstanceRequest
+    list_step_summaries: ListStepSummariesRequest
+    get_scope_ancestors: GetScopeAncestorsRequest
+    get_tenant_metrics: GetTenantMetricsRequest
     api_key: str
-    def __init__(self, health_check: _Optional[_Union[HealthCheckRequest, _Mapping]] = ..., send_signal: _Optional[_Union[SendSignalRequest, _Mapping]] = ..., get_instance_status: _Optional[_Union[GetInstanceStatusRequest, _Mapping]] = ..., list_instances: _Optional[_Union[ListInstancesRequest, _Mapping]] = ..., list_checkpoints: _Optional[_Union[ListCheckpointsRequest, _Mapping]] = ..., get_checkpoint: _Optional[_Union[GetCheckpointRequest, _Mapping]] = ..., send_custom_signal: _Optional[_Union[SendCustomSignalRequest, _Mapping]] = ..., create_instance: _Optional[_Union[CreateInstanceRequest, _Mapping]] = ..., get_instance: _Optional[_Union[GetInstanceRequest, _Mapping]] = ..., claim_launches: _Optional[_Union[ClaimLaunchesRequest, _Mapping]] = ..., renew_leases: _Optional[_Union[RenewLeasesRequest, _Mapping]] = ..., report_exit: _Optional[_Union[ReportExitRequest, _Mapping]] = ..., report_launch_failure: _Optional[_Union[ReportLaunchFailureRequest, _Mapping]] = ..., list_events: _Optional[_Union[ListEventsRequest, _Mapping]] = ..., expire_leases: _Optional[_Union[ExpireLeasesRequest, _Mapping]] = ..., pending_cancels: _Optional[_Union[PendingCancelsRequest, _Mapping]] = ..., retry_instance: _Optional[_Union[RetryInstanceRequest, _Mapping]] = ..., fork_instance: _Optional[_Union[ForkInstanceRequest, _Mapping]] = ..., api_key: _Optional[str] = ...) -> None: ...
+    def __init__(self, health_check: _Optional[_Union[HealthCheckRequest, _Mapping]] = ..., send_signal: _Optional[_Union[SendSignalRequest, _Mapping]] = ..., get_instance_status: _Optional[_Union[GetInstanceStatusRequest, _Mapping]] = ..., list_instances: _Optional[_Union[ListInstancesRequest, _Mapping]] = ..., list_checkpoints: _Optional[_Union[ListCheckpointsRequest, _Mapping]] = ..., get_checkpoint: _Optional[_Union[GetCheckpointRequest, _Mapping]] = ..., send_custom_signal: _Optional[_Union[SendCustomSignalRequest, _Mapping]] = ..., create_instance: _Optional[_Union[CreateInstanceRequest, _Mapping]] = ..., get_instance: _Optional[_Union[GetInstanceRequest, _Mapping]] = ..., claim_launches: _Optional[_Union[ClaimLaunchesRequest, _Mapping]] = ..., renew_leases: _Optional[_Union[RenewLeasesRequest, _Mapping]] = ..., report_exit: _Optional[_Union[ReportExitRequest, _Mapping]] = ..., report_launch_failure: _Optional[_Union[ReportLaunchFailureRequest, _Mapping]] = ..., list_events: _Optional[_Union[ListEventsRequest, _Mapping]] = ..., expire_leases: _Optional[_Union[ExpireLeasesRequest, _Mapping]] = ..., pending_cancels: _Optional[_Union[PendingCancelsRequest, _Mapping]] = ..., retry_instance: _Optional[_Union[RetryInstanceRequest, _Mapping]] = ..., fork_instance: _Optional[_Union[ForkInstanceRequest, _Mapping]] = ..., list_step_summaries: _Optional[_Union[ListStepSummariesRequest, _Mapping]] = ..., get_scope_ancestors: _Optional[_Union[GetScopeAncestorsRequest, _Mapping]] = ..., get_tenant_metrics: _Optional[_Union[GetTenantMetricsRequest, _Mapping]] = ..., api_key: _Optional[str] = ...) -> None: ...
 
 class RpcResponse(_message.Message):
-    __slots__ = ("health_check", "send_signal", "get_instance_status", "list_instances", "list_checkpoints", "get_checkpoint", "send_custom_signal", "error", "create_instance", "get_instance", "claim_launches", "renew_leases", "report_exit", "report_launch_failure", "list_events", "expire_leases", "pending_cancels", "retry_instance", "fork_instance")
+    __slots__ = ("health_check", "send_signal", "get_instance_status", "list_instances", "list_checkpoints", "get_checkpoint", "send_custom_signal", "error", "create_instance", "get_instance", "claim_launches", "renew_leases", "report_exit", "report_launch_failure", "list_events", "expire_leases", "pending_cancels", "retry_instance", "fork_instance", "list_step_summaries", "get_scope_ancestors", "get_tenant_metrics")
     HEALTH_CHECK_FIELD_NUMBER: _ClassVar[int]
     SEND_SIGNAL_FIELD_NUMBER: _ClassVar[int]
     GET_INSTANCE_STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -632,6 +818,9 @@ class RpcResponse(_message.Message):
     PENDING_CANCELS_FIELD_NUMBER: _ClassVar[int]
     RETRY_INSTANCE_FIELD_NUMBER: _ClassVar[int]
     FORK_INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    LIST_STEP_SUMMARIES_FIELD_NUMBER: _ClassVar[int]
+    GET_SCOPE_ANCESTORS_FIELD_NUMBER: _ClassVar[int]
+    GET_TENANT_METRICS_FIELD_NUMBER: _ClassVar[int]
     health_check: HealthCheckResponse
     send_signal: SendSignalResponse
     get_instance_status: GetInstanceStatusResponse
@@ -651,4 +840,7 @@ class RpcResponse(_message.Message):
     pending_cancels: PendingCancelsResponse
     retry_instance: RetryInstanceResponse
     fork_instance: ForkInstanceResponse
-    def __init__(self, health_check: _Optional[_Union[HealthCheckResponse, _Mapping]] = ..., send_signal: _Optional[_Union[SendSignalResponse, _Mapping]] = ..., get_instance_status: _Optional[_Union[GetInstanceStatusResponse, _Mapping]] = ..., list_instances: _Optional[_Union[ListInstancesResponse, _Mapping]] = ..., list_checkpoints: _Optional[_Union[ListCheckpointsResponse, _Mapping]] = ..., get_checkpoint: _Optional[_Union[GetCheckpointResponse, _Mapping]] = ..., send_custom_signal: _Optional[_Union[SendCustomSignalResponse, _Mapping]] = ..., error: _Optional[_Union[RpcError, _Mapping]] = ..., create_instance: _Optional[_Union[CreateInstanceResponse, _Mapping]] = ..., get_instance: _Optional[_Union[GetInstanceResponse, _Mapping]] = ..., claim_launches: _Optional[_Union[ClaimLaunchesResponse, _Mapping]] = ..., renew_leases: _Optional[_Union[RenewLeasesResponse, _Mapping]] = ..., report_exit: _Optional[_Union[ReportExitResponse, _Mapping]] = ..., report_launch_failure: _Optional[_Union[ReportLaunchFailureResponse, _Mapping]] = ..., list_events: _Optional[_Union[ListEventsResponse, _Mapping]] = ..., expire_leases: _Optional[_Union[ExpireLeasesResponse, _Mapping]] = ..., pending_cancels: _Optional[_Union[PendingCancelsResponse, _Mapping]] = ..., retry_instance: _Optional[_Union[RetryInstanceResponse, _Mapping]] = ..., fork_instance: _Optional[_Union[ForkInstanceResponse, _Mapping]] = ...) -> None: ...
+    list_step_summaries: ListStepSummariesResponse
+    get_scope_ancestors: GetScopeAncestorsResponse
+    get_tenant_metrics: GetTenantMetricsResponse
+    def __init__(self, health_check: _Optional[_Union[HealthCheckResponse, _Mapping]] = ..., send_signal: _Optional[_Union[SendSignalResponse, _Mapping]] = ..., get_instance_status: _Optional[_Union[GetInstanceStatusResponse, _Mapping]] = ..., list_instances: _Optional[_Union[ListInstancesResponse, _Mapping]] = ..., list_checkpoints: _Optional[_Union[ListCheckpointsResponse, _Mapping]] = ..., get_checkpoint: _Optional[_Union[GetCheckpointResponse, _Mapping]] = ..., send_custom_signal: _Optional[_Union[SendCustomSignalResponse, _Mapping]] = ..., error: _Optional[_Union[RpcError, _Mapping]] = ..., create_instance: _Optional[_Union[CreateInstanceResponse, _Mapping]] = ..., get_instance: _Optional[_Union[GetInstanceResponse, _Mapping]] = ..., claim_launches: _Optional[_Union[ClaimLaunchesResponse, _Mapping]] = ..., renew_leases: _Optional[_Union[RenewLeasesResponse, _Mapping]] = ..., report_exit: _Optional[_Union[ReportExitResponse, _Mapping]] = ..., report_launch_failure: _Optional[_Union[ReportLaunchFailureResponse, _Mapping]] = ..., list_events: _Optional[_Union[ListEventsResponse, _Mapping]] = ..., expire_leases: _Optional[_Union[ExpireLeasesResponse, _Mapping]] = ..., pending_cancels: _Optional[_Union[PendingCancelsResponse, _Mapping]] = ..., retry_instance: _Optional[_Union[RetryInstanceResponse, _Mapping]] = ..., fork_instance: _Optional[_Union[ForkInstanceResponse, _Mapping]] = ..., list_step_summaries: _Optional[_Union[ListStepSummariesResponse, _Mapping]] = ..., get_scope_ancestors: _Optional[_Union[GetScopeAncestorsResponse, _Mapping]] = ..., get_tenant_metrics: _Optional[_Union[GetTenantMetricsResponse, _Mapping]] = ...) -> None: ...

@@ -28,6 +28,7 @@ from runtara_sdk.errors import InstanceCancelled, InstanceSuperseded, InvalidInp
 from runtara_sdk.settings import EnvironmentReader
 from runtara_sdk.workflow.envelope import built_in_variables, read_input, starting_variables
 from runtara_sdk.workflow.failures import StepFailedError
+from runtara_sdk.workflow.input_check import INVALID_INPUT, fitting_data
 from runtara_sdk.workflow.json_text import encode_json
 from runtara_sdk.workflow.rate_limit_budget import RateLimitBudget
 from runtara_sdk.workflow.retry import DEFAULT_LONGEST_RESULT, LONGEST_RESULT_VARIABLE, DurableCalls
@@ -36,7 +37,6 @@ from runtara_sdk.workflow.run_context import InstanceContext
 from runtara_sdk.workflow.scope import Scope
 from runtara_sdk.workflow.surroundings import Surroundings
 from runtara_sdk.workflow.time_limit import fix_limit
-from runtara_sdk.workflow.value_schema import checked
 from runtara_sdk.workflow.workflow import Workflow
 
 if TYPE_CHECKING:
@@ -174,9 +174,9 @@ async def _run_graph(
     try:
         run_input = read_input(reader)
     except InvalidInputError as error:
-        raise StepFailedError("INVALID_INPUT", error.message) from error
+        raise StepFailedError(INVALID_INPUT, error.message) from error
     built_in = built_in_variables(scenario_id=workflow.id, instance_id=sdk.instance_id, tenant_id=sdk.tenant_id)
-    data = checked(workflow.input_schema, run_input.data, code="INVALID_INPUT", what="the input", root="data")
+    data = fitting_data(workflow.input_schema, run_input)
     base = built_in["_scenario_id"]
     rate_limits = RateLimitBudget(sdk, surroundings.clock, base=base, budget_ms=workflow.rate_limit_budget_ms)
     longest_result = reader.integer(

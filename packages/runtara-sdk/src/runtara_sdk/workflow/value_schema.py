@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from runtara_sdk.errors import VIOLATIONS_IN_MESSAGE
 from runtara_sdk.workflow.coercion import shown
 from runtara_sdk.workflow.failures import StepFailedError
 
@@ -201,8 +202,8 @@ def checked(declared: Schema, value: Any, *, code: str, what: str, root: str) ->
     if not found:
         return declared.completed(value)
     listed = found[:MAXIMUM_VIOLATIONS]
-    more = f"; and {len(found) - 10} more" if len(found) > 10 else ""
-    text = "; ".join(f"{item.path} {item.message}" for item in listed[:10]) + more
+    more = f"; and {len(found) - VIOLATIONS_IN_MESSAGE} more" if len(found) > VIOLATIONS_IN_MESSAGE else ""
+    text = "; ".join(f"{item.path} {item.message}" for item in listed[:VIOLATIONS_IN_MESSAGE]) + more
     raise StepFailedError(
         code,
         f"{what} does not fit its schema: {text}",

@@ -6,8 +6,14 @@ from runtara_sdk.errors import InvalidInputError, InvalidStateError
 from runtara_sdk.models import CheckpointResult, InstanceStatus, SleepOutcome, SleepState, TerminationReason
 
 from runtara_core.database import Transaction
-from runtara_core.models import CheckpointPage, CheckpointRecord, CheckpointSummary
-from runtara_core.storages.sql.limits import MAX_DURATION_MS, bounded_page, require_call_key, require_checkpoint_id
+from runtara_core.models import CheckpointFilter, CheckpointPage, CheckpointRecord, CheckpointSummary
+from runtara_core.storages.sql.limits import (
+    MAX_DURATION_MS,
+    bounded_page,
+    is_storable,
+    require_call_key,
+    require_checkpoint_id,
+)
 from runtara_core.storages.sql.signals import load_custom_signal
 from runtara_core.storages.sql.state import (
     InstanceState,
@@ -17,6 +23,9 @@ from runtara_core.storages.sql.state import (
     require_running,
     stamp_contact,
 )
+
+_NOWHERE = 0
+_BEHIND_ALL = 2**63 - 1
 
 
 async def checkpoint(
@@ -112,11 +121,24 @@ async def load_checkpoint(transaction: Transaction, instance_id: str, checkpoint
     )
 
 
-async def list_checkpoints(transaction: Transaction, instance_id: str, *, limit: int, offset: int) -> CheckpointPage:
+async def list_checkpoints(transaction: Transaction, instance_id: str, where: CheckpointFilter) -> CheckpointPage:
     """Checkpoints, newest first."""
-    limit, offset = bounded_page(limit, offset)
-    rows = await transaction.fetch_all("list_checkpoints", instance_id=instance_id, limit=limit, offset=offset)
-    total = await transaction.fetch_one("count_checkpoints", instance_id=instance_id)
+    limit, offset = bounded_page(where.limit, where.offset)
+    before_id, after_id = _BEHIND_ALL, 0
+    if where.checkpoint_id is not None:
+        at = await _position(transaction, instance_id, where.checkpoint_id)
+        after_id, before_id = at - 1, at + 1
+    if where.before_checkpoint_id is not None:
+        before_id = min(before_id, await _position(transaction, instance_id, where.before_checkpoint_id))
+    conditions = {
+        "instance_id": instance_id,
+        "created_after_ms": where.created_after_ms,
+        "created_before_ms": where.created_before_ms,
+        "after_id": after_id,
+        "before_id": before_id,
+    }
+    rows = await transaction.fetch_all("list_checkpoints", **conditions, limit=limit, offset=offset)
+    total = None if where.without_total else await transaction.fetch_one("count_checkpoints", **conditions)
     return CheckpointPage(
         checkpoints=tuple(
             CheckpointSummary(
@@ -192,3 +214,11 @@ async def sleep(
 
 def _outcome(state: SleepState, wake_at_ms: int, now_ms: int) -> SleepOutcome:
     return SleepOutcome(state, wake_at_ms, max(0, wake_at_ms - now_ms))
+
+
+async def _position(transaction: Transaction, instance_id: str, checkpoint_id: str) -> int:
+    """The number by which checkpoints are ordered; that of no checkpoint when there is none."""
+    if not is_storable(checkpoint_id):
+        return _NOWHERE
+    row = await transaction.fetch_one("load_checkpoint_position", instance_id=instance_id, checkpoint_id=checkpoint_id)
+    return _NOWHERE if row is None else int(row["id"])

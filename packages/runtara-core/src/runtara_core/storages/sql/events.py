@@ -14,12 +14,11 @@ from dataclasses import replace
 from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.models import EventType, InstanceEvent, InstanceStatus, TerminationReason
 
-from runtara_core.database import Row, Transaction
-from runtara_core.models import EventFilter, EventPage, EventRecord
+from runtara_core.database import Transaction
+from runtara_core.steps import read_scope, read_trace
 from runtara_core.storages.sql.checkpoints import insert_checkpoint
 from runtara_core.storages.sql.limits import (
     MAX_ERROR_CHARACTERS,
-    bounded_page,
     require_event_key,
     storable_text,
 )
@@ -32,6 +31,7 @@ from runtara_core.storages.sql.state import (
     require_running,
     stamp_contact,
 )
+from runtara_core.storages.sql.steps import record_trace
 
 _NO_ERROR_TEXT = "the workflow failed without an error text"
 _PARKING_REASONS = frozenset(
@@ -88,18 +88,31 @@ def _repeats(state: InstanceState, event_type: EventType) -> bool:
 
 
 async def append_event(transaction: Transaction, state: InstanceState, event: InstanceEvent, *, now_ms: int) -> None:
-    """Add a row to the event log, at the epoch of `state`."""
-    await transaction.execute(
-        "insert_event",
-        instance_id=state.instance_id,
-        epoch=state.epoch,
-        event_type=event.event_type,
-        subtype=event.subtype,
-        checkpoint_id=event.checkpoint_id,
-        event_key=event.event_key,
-        now_ms=now_ms,
-        payload=event.payload or None,
+    """Add a row to the event log, at the epoch of `state`; one that traces a step brings its summary up to date."""
+    columns: dict[str, str | bytes | int | None] = {
+        "instance_id": state.instance_id,
+        "epoch": state.epoch,
+        "event_type": event.event_type,
+        "subtype": event.subtype,
+        "checkpoint_id": event.checkpoint_id,
+        "event_key": event.event_key,
+        "now_ms": now_ms,
+        "payload": event.payload or None,
+    }
+    scope = read_scope(event.event_type, event.payload)
+    trace = read_trace(event.subtype, event.payload) if event.event_type is EventType.CUSTOM else None
+    if trace is None and scope.scope_id is None:
+        await transaction.execute("insert_event", **columns)
+        return
+    row = await transaction.fetch_one(
+        "insert_event_of_scope",
+        **columns,
+        scope_id=scope.scope_id,
+        parent_scope_id=scope.parent_scope_id,
+        is_nested=int(scope.is_nested),
     )
+    if row is not None and trace is not None:
+        await record_trace(transaction, state.instance_id, trace, row["id"], now_ms=now_ms)
 
 
 async def _finish(transaction: Transaction, state: InstanceState, event: InstanceEvent, now_ms: int) -> InstanceStatus:
@@ -166,32 +179,3 @@ def _error_text(payload: bytes) -> str:
     except UnicodeDecodeError:
         return _NO_ERROR_TEXT
     return storable_text(text, MAX_ERROR_CHARACTERS) or _NO_ERROR_TEXT
-
-
-async def list_events(transaction: Transaction, instance_id: str, where: EventFilter) -> EventPage:
-    """Events, newest first unless asked otherwise."""
-    limit, offset = bounded_page(where.limit, where.offset)
-    conditions = {
-        "instance_id": instance_id,
-        "event_type": where.event_type,
-        "subtype": where.subtype,
-        "created_after_ms": where.created_after_ms,
-        "created_before_ms": where.created_before_ms,
-        "after_event_id": where.after_event_id or 0,
-    }
-    query = "list_events_ascending" if where.ascending else "list_events_descending"
-    rows = await transaction.fetch_all(query, **conditions, limit=limit, offset=offset)
-    total = await transaction.fetch_one("count_events", **conditions)
-    return EventPage(tuple(_event_record(row) for row in rows), 0 if total is None else total["total"])
-
-
-def _event_record(row: Row) -> EventRecord:
-    return EventRecord(
-        event_id=row["id"],
-        instance_id=row["instance_id"],
-        event_type=row["event_type"],
-        created_at_ms=row["created_at_ms"],
-        checkpoint_id=row["checkpoint_id"],
-        subtype=row["subtype"],
-        payload=row["payload"],
-    )

@@ -1,11 +1,9 @@
-"""Launches: claimed with a lease, renewed while the process lives, and what becomes of an instance when it ends."""
+"""Launches after their claim: leases that are renewed, and what becomes of an instance when its process ends."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
-from runtara_sdk.errors import InstanceNotFoundError
 from runtara_sdk.models import InstanceStatus, SignalType, TerminationReason
 
 from runtara_core.database import Transaction
@@ -13,13 +11,11 @@ from runtara_core.models import (
     CoreLimits,
     ExitDecision,
     ExitReport,
-    LaunchClaim,
     LeaseKey,
     PendingCancel,
     RecoveryPolicy,
 )
 from runtara_core.storages.sql.limits import (
-    MAX_CLAIM_BYTES,
     MAX_ERROR_CHARACTERS,
     MAX_PAGE,
     MAX_STDERR_CHARACTERS,
@@ -29,158 +25,15 @@ from runtara_core.storages.sql.state import (
     LASTING_SIGNALS,
     InstanceState,
     change_state,
-    close_signal,
     lock_instance,
     most_urgent_signal,
     park,
-    require_changed,
-    set_progress,
 )
 
 _MAX_QUOTED_STDERR = 500
-_VANISHED = "its environment vanished"
+VANISHED = "its environment vanished"
 # Ends that the environment brought about: the program is not to blame, so they count for nothing.
 _ENVIRONMENT_REASONS = frozenset({TerminationReason.ENVIRONMENT_RESTART, TerminationReason.SHUTDOWN_REQUESTED})
-
-
-async def claim_launches(
-    transaction: Transaction,
-    owner: str,
-    *,
-    instance_id: str | None,
-    limit: int,
-    lease_ms: int,
-    limits: CoreLimits,
-    now_ms: int,
-    without_images: Sequence[str],
-) -> list[LaunchClaim]:
-    """Claim due launches, oldest first; settle the running ones whose environment vanished and that shall not go on.
-
-    A lease that expired means that nobody is left to obey a signal, so one that waits takes effect now, however often
-    the instance was launched before: a cancel ends it as cancelled, a pause leaves it paused until somebody resumes it.
-    A process that lives on after all finds that state at its next call. Only then counts the cap: over it, the instance
-    fails as orphaned. Nothing else stands in the way of another launch. A shutdown was meant for the process that is
-    gone; custom signals are kept, and the next launch takes them, but they are no progress; the timeout is that of one
-    launch, kept by its environment, and begins anew with the next.
-    """
-    limit = min(limit, MAX_PAGE)
-    if limit <= 0:
-        return []
-    await transaction.fetch_one("lock_admission")
-    row = await transaction.fetch_one("count_running")
-    room = max(0, limits.max_concurrent_instances - (row["running"] if row is not None else 0))
-    if instance_id is None:
-        due = await _lock_due(transaction, limit, min(limit, room), now_ms, without_images)
-    else:
-        due = await _lock_due_instance(transaction, instance_id, room, now_ms, without_images)
-    claims: list[LaunchClaim] = []
-    for state in due[:limit]:
-        claim = await _claim(transaction, state, owner, now_ms + lease_ms, limits.recovery, now_ms)
-        if claim is not None:
-            claims.append(claim)
-        if sum(len(claim.input) for claim in claims) > MAX_CLAIM_BYTES:
-            break  # the others stay due
-    return claims
-
-
-async def _lock_due(
-    transaction: Transaction, limit: int, room: int, now_ms: int, without_images: Sequence[str]
-) -> list[InstanceState]:
-    # A running instance whose lease has expired holds its place already, so it needs no room.
-    if without_images:
-        images = json.dumps(list(without_images))
-        rows = list(
-            await transaction.fetch_all("lock_expired_leases_elsewhere", now_ms=now_ms, limit=limit, images=images)
-        )
-        if room:
-            rows += await transaction.fetch_all("lock_due_wakes_elsewhere", now_ms=now_ms, limit=room, images=images)
-    else:
-        rows = list(await transaction.fetch_all("lock_expired_leases", now_ms=now_ms, limit=limit))
-        if room:
-            rows += await transaction.fetch_all("lock_due_wakes", now_ms=now_ms, limit=room)
-    return sorted(map(InstanceState.from_row, rows), key=_due_at_ms)
-
-
-async def _lock_due_instance(
-    transaction: Transaction, instance_id: str, room: int, now_ms: int, without_images: Sequence[str]
-) -> list[InstanceState]:
-    try:
-        state = await lock_instance(transaction, instance_id)
-    except InstanceNotFoundError:
-        return []
-    if not state.is_managed or state.status.is_terminal or _due_at_ms(state) > now_ms:
-        return []
-    if state.image_id in without_images:
-        return []
-    return [state] if room or state.status is InstanceStatus.RUNNING else []
-
-
-def _due_at_ms(state: InstanceState) -> float:
-    due = state.lease_until_ms if state.status is InstanceStatus.RUNNING else state.wake_at_ms
-    return float("inf") if due is None else due
-
-
-async def _claim(
-    transaction: Transaction,
-    state: InstanceState,
-    owner: str,
-    lease_until_ms: int,
-    policy: RecoveryPolicy,
-    now_ms: int,
-) -> LaunchClaim | None:
-    recoveries = state.recovery_attempts
-    if state.status is InstanceStatus.RUNNING:
-        recoveries += 1
-        if await _ends_with_environment(transaction, state, recoveries, policy, now_ms):
-            return None
-        await close_signal(transaction, state.instance_id, SignalType.SHUTDOWN, now_ms)
-    data = await transaction.fetch_one("load_instance_input", instance_id=state.instance_id)
-    changed = await transaction.execute(
-        "enter_launch",
-        instance_id=state.instance_id,
-        epoch=state.epoch,
-        from_status=state.status,
-        new_epoch=state.epoch + 1,
-        lease_owner=owner,
-        lease_until_ms=lease_until_ms,
-    )
-    require_changed(state, changed)
-    await set_progress(transaction, state, last_contact_at_ms=now_ms, recovery_attempts=recoveries)
-    return LaunchClaim(
-        instance_id=state.instance_id,
-        tenant_id=state.tenant_id,
-        epoch=state.epoch + 1,
-        image_id=state.image_id or "",
-        input=b"{}" if data is None else data["input"],
-        launch_options=b"{}" if data is None else data["launch_options"],
-        checkpoint_id=state.checkpoint_id,
-        lease_until_ms=lease_until_ms,
-        failed_launches=state.failed_launches,
-    )
-
-
-async def _ends_with_environment(
-    transaction: Transaction, state: InstanceState, recoveries: int, policy: RecoveryPolicy, now_ms: int
-) -> bool:
-    """Leave running, when a signal waits or the launches are used up, instead of launching once more."""
-    waiting = await most_urgent_signal(transaction, state.instance_id)
-    if waiting is not None and waiting.signal_type in LASTING_SIGNALS:
-        await park(
-            transaction,
-            state,
-            TerminationReason.ORPHANED,
-            now_ms=now_ms,
-            wake_at_ms=now_ms,
-            recovery_attempts=recoveries,
-            error=_VANISHED,
-        )
-        return True
-    # An instance that takes its host down with it must not do so for ever.
-    if recoveries <= policy.max_recoveries:
-        return False
-    error = f"{_VANISHED}; {_gave_up(policy)}"
-    await _fail(transaction, state, TerminationReason.ORPHANED, error, now_ms, failed_launches=state.failed_launches)
-    return True
 
 
 async def renew_leases(
@@ -218,6 +71,8 @@ async def report_exit(
 ) -> ExitDecision:
     """Decide what the end of a launched process means."""
     state = await lock_instance(transaction, key.instance_id)
+    if key.epoch <= state.epoch:
+        await _add_usage(transaction, key, report)
     if state.epoch != key.epoch:
         return ExitDecision(state.status, state.wake_at_ms, stale=True)
     await transaction.execute(
@@ -225,8 +80,6 @@ async def report_exit(
         instance_id=key.instance_id,
         exit_code=report.exit_code,
         stderr=storable_text(report.stderr_tail, MAX_STDERR_CHARACTERS) or None,
-        memory_peak_bytes=report.memory_peak_bytes,
-        cpu_usage_usec=report.cpu_usage_usec,
     )
     if state.status is not InstanceStatus.RUNNING:
         return ExitDecision(state.status, state.wake_at_ms)
@@ -238,9 +91,9 @@ async def report_exit(
             status = InstanceStatus.CANCELLED
             await change_state(transaction, state, status, TerminationReason.CANCELLED, now_ms=now_ms)
             return ExitDecision(status, None)
-        # One that hung, and was cancelled for it, did not fail. A pause excuses nothing.
-        case TerminationReason.TIMEOUT | TerminationReason.HEARTBEAT_TIMEOUT if not cancelled:
-            return await _fail(transaction, state, report.reason, error, now_ms)
+        # One that took too long, and was cancelled for it, did not fail. A pause excuses nothing.
+        case TerminationReason.TIMEOUT if not cancelled:
+            return await fail(transaction, state, report.reason, error, now_ms)
     if report.reason in _ENVIRONMENT_REASONS:
         status, wake_at_ms = await park(
             transaction, state, report.reason, now_ms=now_ms, wake_at_ms=now_ms, error=error
@@ -255,10 +108,10 @@ async def report_exit(
         return ExitDecision(status, wake_at_ms)
     if waiting is None or waiting.signal_type not in LASTING_SIGNALS:
         if silent and not await _obeyed_withdrawn_pause(transaction, state):
-            return await _fail(transaction, state, TerminationReason.CRASHED, error, now_ms)
+            return await fail(transaction, state, TerminationReason.CRASHED, error, now_ms)
         if state.recovery_attempts >= limits.recovery.max_recoveries:
-            error = f"{error}; {_gave_up(limits.recovery)}"
-            return await _fail(transaction, state, report.reason, error, now_ms)
+            error = f"{error}; {gave_up(limits.recovery)}"
+            return await fail(transaction, state, report.reason, error, now_ms)
     recoveries = state.recovery_attempts + 1
     status, wake_at_ms = await park(
         transaction,
@@ -270,6 +123,15 @@ async def report_exit(
         error=error,
     )
     return ExitDecision(status, wake_at_ms)
+
+
+async def _add_usage(transaction: Transaction, key: LeaseKey, report: ExitReport) -> None:
+    """Count what a launch has used, once, also when a later launch has begun by now."""
+    used = {"memory_peak_bytes": report.memory_peak_bytes, "cpu_usage_usec": report.cpu_usage_usec}
+    if all(value is None for value in used.values()):
+        return
+    if await transaction.execute("insert_launch_usage", instance_id=key.instance_id, epoch=key.epoch, **used):
+        await transaction.execute("add_usage", instance_id=key.instance_id, **used)
 
 
 async def _obeyed_withdrawn_pause(transaction: Transaction, state: InstanceState) -> bool:
@@ -300,7 +162,7 @@ async def report_launch_failure(
     waiting = await most_urgent_signal(transaction, key.instance_id)
     cancelled = waiting is not None and waiting.signal_type is SignalType.CANCEL
     if permanent and not cancelled:
-        return await _fail(transaction, state, TerminationReason.LAUNCH_FAILED, text, now_ms, failed_launches=failures)
+        return await fail(transaction, state, TerminationReason.LAUNCH_FAILED, text, now_ms, failed_launches=failures)
     status, wake_at_ms = await park(
         transaction,
         state,
@@ -316,18 +178,7 @@ async def report_launch_failure(
     return ExitDecision(status, wake_at_ms)
 
 
-async def next_wake_at_ms(transaction: Transaction, *, without_images: Sequence[str]) -> int | None:
-    """The earliest wake time or lease expiry."""
-    if without_images:
-        row = await transaction.fetch_one("next_wake_elsewhere", images=json.dumps(list(without_images)))
-    else:
-        row = await transaction.fetch_one("next_wake")
-    if row is None or row["due_at_ms"] is None:
-        return None
-    return int(row["due_at_ms"])
-
-
-async def _fail(
+async def fail(
     transaction: Transaction,
     state: InstanceState,
     reason: TerminationReason,
@@ -336,12 +187,14 @@ async def _fail(
     *,
     failed_launches: int = 0,
 ) -> ExitDecision:
+    """End an instance as failed."""
     status = InstanceStatus.FAILED
     await change_state(transaction, state, status, reason, now_ms=now_ms, error=error, failed_launches=failed_launches)
     return ExitDecision(status, None)
 
 
-def _gave_up(policy: RecoveryPolicy) -> str:
+def gave_up(policy: RecoveryPolicy) -> str:
+    """Say that an instance is not launched any more."""
     return f"launched again {policy.max_recoveries} times in a row without a new checkpoint"
 
 
@@ -354,6 +207,8 @@ def _describe_exit(report: ExitReport) -> str:
             text = "the process was not heard of for too long and was stopped"
         case TerminationReason.ENVIRONMENT_RESTART:
             text = "the process ended with its environment"
+        case TerminationReason.OUT_OF_MEMORY:
+            text = "the program ran out of memory and was killed"
         case TerminationReason.SHUTDOWN_REQUESTED:
             text = "the process was stopped with its environment"
         case _ if code is None:

@@ -40,6 +40,7 @@ async def list_instances(transaction: Transaction, where: InstanceFilter) -> Ins
     limit, offset = bounded_page(where.limit, where.offset)
     conditions: dict[str, str | int | None] = {
         "statuses": json.dumps(where.statuses) if where.statuses else None,
+        "reasons": json.dumps(where.termination_reasons) if where.termination_reasons else None,
         "image_ids": None if where.image_ids is None else json.dumps(where.image_ids),
         "created_after_ms": where.created_after_ms,
         "created_before_ms": where.created_before_ms,
@@ -49,10 +50,16 @@ async def list_instances(transaction: Transaction, where: InstanceFilter) -> Ins
     kind, tenant = "instances", {}
     if where.tenant_id is not None:
         kind, tenant = "tenant_instances", {"tenant_id": where.tenant_id}
-    rows = await transaction.fetch_all(
-        f"list_{kind}_{where.order_by}", **tenant, **conditions, limit=limit, offset=offset
-    )
-    if len(rows) < limit and (rows or not offset):
+    query, key = f"list_{kind}_{where.order_by}", {}
+    if where.after is not None:
+        query = f"{query}_after"
+        key = {"after_time_ms": where.after.time_ms, "after_instance_id": where.after.instance_id}
+        if where.after.time_ms is None and where.order_by.startswith("created_at"):
+            raise InvalidInputError(f"a page by {where.order_by} begins behind a time: give the one of the instance")
+    rows = await transaction.fetch_all(query, **tenant, **conditions, **key, limit=limit, offset=offset)
+    if where.without_total:
+        total = 0
+    elif where.after is None and len(rows) < limit and (rows or not offset):
         total = offset + len(rows)  # the last page says itself how many there are
     else:
         total = await _count(transaction, kind, tenant, conditions)

@@ -30,6 +30,7 @@ from runtara_core.storages.sql.state import (
     require_unfinished,
     stamp_contact,
 )
+from runtara_core.storages.sql.turns import tenant_has_room
 
 # A process that registers after its launch was given up has no lease; unless an environment adopts it within this
 # time, the instance is launched again.
@@ -100,7 +101,7 @@ async def register_instance(
         if not await transaction.fetch_one("has_checkpoint", instance_id=instance_id, checkpoint_id=checkpoint_id):
             raise InvalidInputError(f"instance {instance_id} has no checkpoint {checkpoint_id!r}")
     if state.status is not InstanceStatus.RUNNING:
-        await _require_room(transaction, limits)
+        await _require_room(transaction, tenant_id, limits)
     new_epoch = state.epoch + 1 if epoch is None else epoch
     lease_until_ms = state.lease_until_ms
     if state.is_managed and lease_until_ms is None:
@@ -179,10 +180,15 @@ def _require_registrable(state: InstanceState, epoch: int | None) -> None:
     require_unfinished(state, "registration")
 
 
-async def _require_room(transaction: Transaction, limits: CoreLimits) -> None:
+async def _require_room(transaction: Transaction, tenant_id: str, limits: CoreLimits) -> None:
     row = await transaction.fetch_one("count_running")
     if row is not None and row["running"] >= limits.max_concurrent_instances:
         raise ConcurrencyLimitError(
             f"{limits.max_concurrent_instances} instances run already, as many as"
             " RUNTARA_MAX_CONCURRENT_INSTANCES allows; try again later"
+        )
+    if not await tenant_has_room(transaction, tenant_id, limits):
+        raise ConcurrencyLimitError(
+            f"{limits.max_concurrent_instances_of_tenant} instances of tenant {tenant_id} run already, as many as"
+            " RUNTARA_MAX_CONCURRENT_INSTANCES_PER_TENANT allows; try again later"
         )

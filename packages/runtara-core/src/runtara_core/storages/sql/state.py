@@ -146,13 +146,14 @@ async def change_state(
     """
     recovery_attempts = columns.pop("recovery_attempts", state.recovery_attempts)
     last_contact_at_ms = columns.pop("last_contact_at_ms", state.last_contact_at_ms)
+    out_of_memory = reason is TerminationReason.OUT_OF_MEMORY
     changed = await transaction.execute(
         "enter_state",
         instance_id=state.instance_id,
         epoch=state.epoch,
         from_status=state.status,
         status=status,
-        termination_reason=reason,
+        termination_reason=TerminationReason.CRASHED if out_of_memory else reason,
         wake_at_ms=wake_at_ms,
         finished_at_ms=now_ms if status.is_terminal else None,
         output=columns.pop("output", None),
@@ -162,6 +163,8 @@ async def change_state(
     if columns:
         raise TypeError(f"unknown columns: {', '.join(columns)}")
     require_changed(state, changed)
+    if out_of_memory:
+        await transaction.execute("mark_out_of_memory", instance_id=state.instance_id)
     await set_progress(transaction, state, last_contact_at_ms=last_contact_at_ms, recovery_attempts=recovery_attempts)
 
 

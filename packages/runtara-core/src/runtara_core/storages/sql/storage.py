@@ -25,6 +25,7 @@ from runtara_sdk.models import (
 from runtara_core import migrations
 from runtara_core.database import Database, Dialect, QuerySet, Transaction
 from runtara_core.models import (
+    CheckpointFilter,
     CheckpointPage,
     CheckpointRecord,
     CoreLimits,
@@ -46,9 +47,12 @@ from runtara_core.models import (
     WatchedInstance,
 )
 from runtara_core.security.credentials import CredentialStore
+from runtara_core.steps import ScopeInfo, StepFilter, StepPage
 from runtara_core.storage import Storage
 from runtara_core.storages.sql import (
     checkpoints,
+    claims,
+    event_lists,
     events,
     launches,
     listing,
@@ -59,13 +63,18 @@ from runtara_core.storages.sql import (
     several_checkpoints,
     signal_waits,
     signals,
+    steps,
 )
 from runtara_core.storages.sql.credentials import CREDENTIAL_QUERIES, SqlCredentialStore
+from runtara_core.storages.sql.turns import START
+from runtara_core.tenant_metrics import MetricsBucket, MetricsRange
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-CORE_QUERIES = QuerySet.load("runtara_core", "sql/core.sql", "sql/restarts.sql").merged(CREDENTIAL_QUERIES)
+CORE_QUERIES = QuerySet.load(
+    "runtara_core", "sql/core.sql", "sql/claims.sql", "sql/restarts.sql", "sql/steps.sql"
+).merged(CREDENTIAL_QUERIES)
 """The queries that a `Database` for `SqlStorage` must carry."""
 
 
@@ -79,6 +88,7 @@ class SqlStorage(Storage):
     def __init__(self, database: Database) -> None:
         self._database = database
         self._credentials = SqlCredentialStore(database)
+        self._claim_position = START
 
     @property
     def database(self) -> Database:
@@ -281,8 +291,8 @@ class SqlStorage(Storage):
         now_ms: int,
         without_images: Sequence[str] = (),
     ) -> list[LaunchClaim]:
-        return await self._write(
-            launches.claim_launches,
+        claimed = await self._write(
+            claims.claim_launches,
             owner,
             instance_id=instance_id,
             limit=limit,
@@ -290,7 +300,10 @@ class SqlStorage(Storage):
             limits=limits,
             now_ms=now_ms,
             without_images=without_images,
+            position=self._claim_position,
         )
+        self._claim_position = claimed.position
+        return claimed.claims
 
     async def renew_leases(self, owner: str, keys: Sequence[LeaseKey], *, lease_ms: int, now_ms: int) -> list[LeaseKey]:
         return await self._write(launches.renew_leases, owner, keys, lease_ms=lease_ms, now_ms=now_ms)
@@ -325,7 +338,7 @@ class SqlStorage(Storage):
         )
 
     async def next_wake_at_ms(self, *, without_images: Sequence[str] = ()) -> int | None:
-        return await self._read(launches.next_wake_at_ms, without_images=without_images)
+        return await self._read(claims.next_wake_at_ms, without_images=without_images)
 
     async def delete_finished(self, *, finished_before_ms: int, limit: int) -> int:
         deleted = await self._write(retention.delete_finished, finished_before_ms=finished_before_ms, limit=limit)
@@ -333,14 +346,23 @@ class SqlStorage(Storage):
             await retention.shrink(self._database)
         return deleted
 
-    async def list_checkpoints(self, instance_id: str, *, limit: int, offset: int) -> CheckpointPage:
-        return await self._read(checkpoints.list_checkpoints, instance_id, limit=limit, offset=offset)
+    async def list_checkpoints(self, instance_id: str, where: CheckpointFilter) -> CheckpointPage:
+        return await self._read(checkpoints.list_checkpoints, instance_id, where)
 
     async def load_checkpoint(self, instance_id: str, checkpoint_id: str) -> CheckpointRecord | None:
         return await self._read(checkpoints.load_checkpoint, instance_id, checkpoint_id)
 
     async def list_events(self, instance_id: str, where: EventFilter) -> EventPage:
-        return await self._read(events.list_events, instance_id, where)
+        return await self._read(event_lists.list_events, instance_id, where)
+
+    async def list_step_summaries(self, instance_id: str, where: StepFilter) -> StepPage:
+        return await self._read(steps.list_step_summaries, instance_id, where)
+
+    async def get_scope_ancestors(self, instance_id: str, scope_id: str) -> list[ScopeInfo]:
+        return await self._read(steps.get_scope_ancestors, instance_id, scope_id)
+
+    async def get_tenant_metrics(self, where: MetricsRange) -> tuple[MetricsBucket, ...]:
+        return await self._read(steps.get_tenant_metrics, where)
 
     async def retry_instance(self, instance_id: str, *, retry_key: str | None = None, now_ms: int) -> RetriedInstance:
         return await self._write(restarts.retry_instance, instance_id, retry_key=retry_key, now_ms=now_ms)

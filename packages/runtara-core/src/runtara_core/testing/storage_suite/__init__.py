@@ -25,6 +25,9 @@ from runtara_core.testing.storage_suite.several_checkpoint_cases import SeveralC
 from runtara_core.testing.storage_suite.shutdown_cases import ShutdownCases
 from runtara_core.testing.storage_suite.signal_cases import SignalCases
 from runtara_core.testing.storage_suite.signal_wait_cases import SignalWaitCases
+from runtara_core.testing.storage_suite.step_cases import StepCases
+from runtara_core.testing.storage_suite.tenant_metrics_cases import TenantMetricsCases
+from runtara_core.testing.storage_suite.turn_cases import TurnCases
 from runtara_core.testing.storage_suite.watch_cases import WatchCases
 
 __all__ = ["StorageConformance"]
@@ -42,9 +45,12 @@ class StorageConformance(
     SignalWaitCases,
     WatchCases,
     LaunchCases,
+    TurnCases,
     LeaseCases,
     ExitCases,
     ListingCases,
+    StepCases,
+    TenantMetricsCases,
     RaceCases,
     RetentionCases,
     CredentialCases,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from runtara_sdk.errors import InstanceNotFoundError, InvalidInputError, InvalidStateError, StaleEpochError
 from runtara_sdk.models import (
@@ -14,7 +16,7 @@ from runtara_sdk.models import (
     TerminationReason,
 )
 
-from runtara_core.models import LeaseKey
+from runtara_core.models import CheckpointFilter, LeaseKey
 from runtara_core.storage import Storage
 from runtara_core.testing.storage_suite.scenario import (
     START_MS,
@@ -146,14 +148,34 @@ class CheckpointCases:
         await register(storage)
         for number in range(5):
             await storage.checkpoint("own-1", 1, f"step-{number}", b"x" * number, now_ms=START_MS + number)
-        page = await storage.list_checkpoints("own-1", limit=2, offset=1)
+        page = await storage.list_checkpoints("own-1", CheckpointFilter(limit=2, offset=1))
         assert page.total_count == 5
         assert [summary.checkpoint_id for summary in page.checkpoints] == ["step-3", "step-2"]
         assert [summary.data_size_bytes for summary in page.checkpoints] == [3, 2]
         assert page.checkpoints[0].created_at_ms == START_MS + 3
-        assert (await storage.list_checkpoints("nobody", limit=10, offset=0)).total_count == 0
+        assert (await storage.list_checkpoints("nobody", CheckpointFilter(limit=10, offset=0))).total_count == 0
         with pytest.raises(InvalidInputError):
-            await storage.list_checkpoints("own-1", limit=-1, offset=0)
+            await storage.list_checkpoints("own-1", CheckpointFilter(limit=-1, offset=0))
+
+    async def test_checkpoints_are_listed_by_filter(self, storage: Storage) -> None:
+        epoch = await register(storage)
+        for number in range(4):
+            await storage.checkpoint("own-1", epoch, f"step-{number}", b"", now_ms=START_MS + number)
+
+        async def numbers(**where: Any) -> str:
+            page = await storage.list_checkpoints("own-1", CheckpointFilter(**where))
+            return (
+                "".join(each.checkpoint_id.removeprefix("step-") for each in page.checkpoints) + f"/{page.total_count}"
+            )
+
+        assert await numbers() == "3210/4"
+        assert await numbers(checkpoint_id="step-2") == "2/1"
+        assert await numbers(checkpoint_id="step-9") == "/0"
+        assert await numbers(created_after_ms=START_MS + 1, created_before_ms=START_MS + 3) == "21/2"
+        assert await numbers(before_checkpoint_id="step-2", limit=1, without_total=True) == "1/0"
+        assert await numbers(before_checkpoint_id="step-0") == "/0"
+        assert await numbers(before_checkpoint_id="nul\0nul") == "/0"
+        assert await numbers(before_checkpoint_id="step-2", checkpoint_id="step-3") == "/0"
 
     async def test_one_checkpoint_is_loaded_with_its_state(self, storage: Storage) -> None:
         await register(storage)
@@ -236,7 +258,7 @@ class CheckpointCases:
                 "own-1", 1, "step", attempt_number=2, error="refused\0", now_ms=START_MS + 7
             )
         await storage.record_retry_attempt("own-1", 1, "step", attempt_number=3, error=None, now_ms=START_MS)
-        assert (await storage.list_checkpoints("own-1", limit=10, offset=0)).total_count == 0
+        assert (await storage.list_checkpoints("own-1", CheckpointFilter(limit=10, offset=0))).total_count == 0
         assert await storage.get_checkpoint("own-1", "step") is None
         with pytest.raises(InstanceNotFoundError):
             await storage.record_retry_attempt("nobody", 1, "step", attempt_number=2, error=None, now_ms=START_MS)

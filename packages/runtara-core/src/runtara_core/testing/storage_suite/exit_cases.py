@@ -76,7 +76,8 @@ class ExitCases:
         ("reason", "status"),
         [
             (TerminationReason.TIMEOUT, InstanceStatus.FAILED),
-            (TerminationReason.HEARTBEAT_TIMEOUT, InstanceStatus.FAILED),
+            (TerminationReason.HEARTBEAT_TIMEOUT, InstanceStatus.SUSPENDED),
+            (TerminationReason.OUT_OF_MEMORY, InstanceStatus.SUSPENDED),
             (TerminationReason.CANCELLED, InstanceStatus.CANCELLED),
             (TerminationReason.ENVIRONMENT_RESTART, InstanceStatus.SUSPENDED),
             (TerminationReason.SHUTDOWN_REQUESTED, InstanceStatus.SUSPENDED),
@@ -120,6 +121,64 @@ class ExitCases:
         assert (instance.memory_peak_bytes, instance.cpu_usage_usec) == (5 * 2**30, 1_234_567)
         assert instance.stderr == "x" * 8_192
 
+    async def test_an_instance_has_the_peak_and_the_sum_of_its_launches(self, storage: Storage) -> None:
+        def used(peak: int | None, cpu: int | None) -> ExitReport:
+            return ExitReport(TerminationReason.CRASHED, 1, memory_peak_bytes=peak, cpu_usage_usec=cpu)
+
+        async def measured() -> tuple[int | None, int | None]:
+            instance = await get(storage, "managed-1")
+            return instance.memory_peak_bytes, instance.cpu_usage_usec
+
+        first = await launched(storage)
+        assert await measured() == (None, None)
+        await _exit(storage, first, used(500, None))
+        second = await launch(storage)
+        await _exit(storage, second, used(300, 7))
+        assert await measured() == (500, 7)
+        await _exit(storage, second, used(300, 7))  # reported again after a lost answer
+        third = await launch(storage, now_ms=START_MS + 60_000)
+        await _exit(storage, third, used(None, None))
+        assert await measured() == (500, 7)
+
+    async def test_a_launch_counts_also_when_its_exit_is_reported_late(self, storage: Storage) -> None:
+        key = await launched(storage)
+        await report(storage, key, EventType.SUSPENDED)
+        await send(storage, "managed-1", SignalType.RESUME)
+        again = await launch(storage)
+        used = ExitReport(TerminationReason.CRASHED, 0, memory_peak_bytes=9, cpu_usage_usec=10)
+        assert (await _exit(storage, key, used)).stale
+        assert (await _exit(storage, key, used)).stale
+        await report(storage, again, EventType.COMPLETED, b"1")
+        await _exit(storage, again, used)
+        instance = await get(storage, "managed-1")
+        assert (instance.status, instance.exit_code) == (InstanceStatus.COMPLETED, 0)
+        assert (instance.memory_peak_bytes, instance.cpu_usage_usec) == (9, 20)
+
+    @pytest.mark.parametrize("reason", [TerminationReason.OUT_OF_MEMORY, TerminationReason.HEARTBEAT_TIMEOUT])
+    async def test_other_ends_without_progress_fail_with_their_reason(
+        self, storage: Storage, reason: TerminationReason
+    ) -> None:
+        await create(storage)
+        now_ms = START_MS
+        ended = ExitReport(reason, -9, stderr_tail="more of it helps")
+        for _ in range(LIMITS.recovery.max_recoveries):
+            decision = await _exit(storage, await launch(storage, now_ms=now_ms), ended, now_ms=now_ms)
+            assert decision.wake_at_ms is not None
+            assert (await get(storage, "managed-1")).termination_reason is reason
+            now_ms = decision.wake_at_ms
+        last = await launch(storage, now_ms=now_ms)
+        assert (await get(storage, "managed-1")).termination_reason is None
+        assert (await _exit(storage, last, ended, now_ms=now_ms)).status is InstanceStatus.FAILED
+        instance = await get(storage, "managed-1")
+        assert instance.termination_reason is reason
+        assert "more of it helps" in (instance.error or "")
+
+    async def test_a_crash_after_running_out_of_memory_is_a_crash(self, storage: Storage) -> None:
+        key = await launched(storage)
+        await _exit(storage, key, ExitReport(TerminationReason.OUT_OF_MEMORY, -9))
+        await _exit(storage, await launch(storage))
+        assert (await get(storage, "managed-1")).termination_reason is TerminationReason.CRASHED
+
     async def test_an_exit_of_the_past_changes_nothing(self, storage: Storage) -> None:
         key = await launched(storage)
         await _exit(storage, key)
@@ -141,10 +200,10 @@ class ExitCases:
         assert decision == ExitDecision(InstanceStatus.CANCELLED, None)
         assert (await get(storage, "managed-1")).termination_reason is TerminationReason.CANCELLED
 
-    @pytest.mark.parametrize("reason", [TerminationReason.TIMEOUT, TerminationReason.HEARTBEAT_TIMEOUT])
     async def test_one_that_ran_too_long_is_cancelled_when_asked_to_but_fails_when_asked_to_pause(
-        self, storage: Storage, reason: TerminationReason
+        self, storage: Storage
     ) -> None:
+        reason = TerminationReason.TIMEOUT
         cancelled = await launched(storage, "cancelled")
         await send(storage, "cancelled", SignalType.CANCEL)
         assert await _exit(storage, cancelled, ExitReport(reason)) == ExitDecision(InstanceStatus.CANCELLED, None)

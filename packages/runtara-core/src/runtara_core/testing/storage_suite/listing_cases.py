@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from runtara_sdk.errors import InvalidInputError
-from runtara_sdk.models import EventType, InstanceStatus
+from runtara_sdk.models import EventType, InstanceStatus, TerminationReason
 
-from runtara_core.models import InstanceFilter, LeaseKey
+from runtara_core.models import InstanceFilter, InstanceKey, LeaseKey
 from runtara_core.storage import Storage
 from runtara_core.testing.storage_suite.scenario import START_MS, TENANT, claim, create, register, report
 
@@ -71,6 +73,38 @@ class ListingCases:
         assert await _ids(storage, finished) == ["managed-0"]
         page = await storage.list_instances(InstanceFilter(statuses=ended, limit=1))
         assert page.total_count == 2
+        page = await storage.list_instances(InstanceFilter(statuses=ended, limit=1, without_total=True))
+        assert (len(page.instances), page.total_count) == (1, 0)
+        reasons = (TerminationReason.APPLICATION_ERROR, TerminationReason.CRASHED)
+        assert await _ids(storage, InstanceFilter(termination_reasons=reasons)) == ["managed-0"]
+        assert (
+            await _ids(storage, InstanceFilter(termination_reasons=reasons, statuses=(InstanceStatus.COMPLETED,))) == []
+        )
+
+    @pytest.mark.parametrize("tenant_id", [None, TENANT])
+    @pytest.mark.parametrize("order_by", ["created_at_desc", "created_at_asc", "finished_at_desc", "finished_at_asc"])
+    async def test_a_page_begins_behind_an_instance(
+        self, storage: Storage, order_by: str, tenant_id: str | None
+    ) -> None:
+        for number in range(6):
+            await register(storage, f"own-{number}", now_ms=START_MS + number // 2)  # two at a time
+        for number, finished in ((0, 9), (3, 9), (1, 8)):
+            await report(storage, LeaseKey(f"own-{number}", 1), EventType.COMPLETED, now_ms=START_MS + finished)
+        where = InstanceFilter(tenant_id=tenant_id, order_by=order_by)
+        whole = await _ids(storage, where)
+        paged: list[str] = []
+        after: InstanceKey | None = None
+        while True:
+            page = await storage.list_instances(replace(where, limit=2, after=after))
+            assert page.total_count == 6
+            paged += [instance.instance_id for instance in page.instances]
+            if len(page.instances) < 2:
+                break
+            after = InstanceKey.of(page.instances[-1], order_by)
+        assert paged == whole
+        gone = InstanceKey(START_MS + 1, "own-2x")
+        rest = await _ids(storage, InstanceFilter(tenant_id=TENANT, order_by="created_at_asc", after=gone))
+        assert rest == ["own-3", "own-4", "own-5"]
 
     @pytest.mark.parametrize("tenant_id", [None, TENANT])
     async def test_instances_are_listed_in_order_and_by_page(self, storage: Storage, tenant_id: str | None) -> None:

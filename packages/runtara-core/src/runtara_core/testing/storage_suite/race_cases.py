@@ -10,7 +10,7 @@ from typing import Any
 from runtara_sdk.errors import ConcurrencyLimitError, InvalidStateError, RuntaraError
 from runtara_sdk.models import CustomSignal, EventType, InstanceStatus, SignalType, TerminationReason
 
-from runtara_core.models import ExitReport, NewInstance
+from runtara_core.models import CheckpointFilter, ExitReport, NewInstance
 from runtara_core.storage import Storage
 from runtara_core.testing.storage_suite.scenario import (
     LIMITS,
@@ -164,5 +164,5 @@ class RaceCases:
                 await call
         # A transaction that was under way may still be on its way; the next one on the same row comes after it.
         await storage.checkpoint("own-1", 1, "last", b"", now_ms=START_MS)
-        page = await storage.list_checkpoints("own-1", limit=100, offset=0)
+        page = await storage.list_checkpoints("own-1", CheckpointFilter(limit=100, offset=0))
         assert (await get(storage, "own-1")).checkpoint_count == page.total_count

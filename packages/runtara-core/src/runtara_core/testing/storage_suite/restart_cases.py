@@ -23,7 +23,15 @@ from runtara_sdk.models import (
     TerminationReason,
 )
 
-from runtara_core.models import EventFilter, ExitReport, ForkedInstance, InstanceFork, LeaseKey, RetriedInstance
+from runtara_core.models import (
+    CheckpointFilter,
+    EventFilter,
+    ExitReport,
+    ForkedInstance,
+    InstanceFork,
+    LeaseKey,
+    RetriedInstance,
+)
 from runtara_core.storage import Storage
 from runtara_core.testing.storage_suite.scenario import (
     LIMITS,
@@ -60,7 +68,7 @@ async def _failed(storage: Storage, *recorded: str, error: bytes = b"no") -> Lea
 
 async def _checkpoints(storage: Storage, instance_id: str) -> list[str]:
     """Ids of all checkpoints, in the order of their records."""
-    page = await storage.list_checkpoints(instance_id, limit=1_000, offset=0)
+    page = await storage.list_checkpoints(instance_id, CheckpointFilter(limit=1_000, offset=0))
     return [item.checkpoint_id for item in reversed(page.checkpoints)]
 
 
@@ -349,5 +357,5 @@ class RestartCases:
         for number in range(405):
             await storage.checkpoint("managed-1", key.epoch, f"{number}", b"", now_ms=START_MS)
         await storage.fork_instance(InstanceFork("fork-1", "managed-1", "403"), now_ms=START_MS)
-        page = await storage.list_checkpoints("fork-1", limit=2, offset=0)
+        page = await storage.list_checkpoints("fork-1", CheckpointFilter(limit=2, offset=0))
         assert (page.total_count, page.checkpoints[0].checkpoint_id) == (403, "402")

@@ -8,7 +8,7 @@ import pytest
 from runtara_sdk.errors import InstanceNotFoundError, InvalidStateError, StaleEpochError
 from runtara_sdk.models import CallProgress, CustomSignal, EventType, InstanceStatus, SignalType
 
-from runtara_core.models import EventFilter, InstanceFilter, LeaseKey, NewInstance
+from runtara_core.models import CheckpointFilter, EventFilter, InstanceFilter, LeaseKey, NewInstance
 from runtara_core.storage import Storage
 from runtara_core.testing.storage_suite.scenario import (
     START_MS,
@@ -85,7 +85,7 @@ class RetentionCases:
         assert await storage.delete_finished(finished_before_ms=_LATER_MS, limit=10) == 1
         assert await storage.get_instance("gone") is None
         assert (await storage.list_events("gone", EventFilter())).total_count == 0
-        assert (await storage.list_checkpoints("gone", limit=10, offset=0)).total_count == 0
+        assert (await storage.list_checkpoints("gone", CheckpointFilter(limit=10, offset=0))).total_count == 0
         with pytest.raises(InstanceNotFoundError):
             await storage.send_signal("gone", SignalType.CANCEL, b"", now_ms=_LATER_MS)
 

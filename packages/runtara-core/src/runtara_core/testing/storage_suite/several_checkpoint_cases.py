@@ -14,7 +14,7 @@ from runtara_sdk.errors import (
 )
 from runtara_sdk.models import MAX_CHECKPOINTS, CustomSignal, EventType, NewCheckpoint, SignalType
 
-from runtara_core.models import LeaseKey
+from runtara_core.models import CheckpointFilter, LeaseKey
 from runtara_core.storage import MAX_FOUND_BYTES, Storage
 from runtara_core.testing.storage_suite.scenario import START_MS, get, launched, register, report, send
 
@@ -27,7 +27,7 @@ class SeveralCheckpointCases:
         new = [NewCheckpoint(f"step-{number}", b"%d" % number) for number in range(5)]
         results = await storage.checkpoints("own-1", 1, new, now_ms=START_MS + 1)
         assert [(result.found, result.state) for result in results] == [(False, b"")] * 5
-        page = await storage.list_checkpoints("own-1", limit=10, offset=0)
+        page = await storage.list_checkpoints("own-1", CheckpointFilter(limit=10, offset=0))
         assert [each.checkpoint_id for each in page.checkpoints] == [f"step-{number}" for number in range(4, -1, -1)]
         assert {each.created_at_ms for each in page.checkpoints} == {START_MS + 1}
         assert await storage.get_checkpoint("own-1", "step-3") == b"3"

@@ -6,6 +6,9 @@ launch directory. What to execute is read from it and emptied at once, for it ho
 line tells that the program runs, or why it does not, and a last line how it ended. The program gets neither the
 descriptor nor a way to it. When this process ends, the kernel kills everything else in the container.
 
+The kernel drops a signal to process 1 that comes before this module blocks it. So whoever asks the program to end first
+sets the sticky bit of the file of descriptor 3, which is looked at once signals are blocked.
+
 As in the shim, only cheap modules are imported.
 """
 
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 EXCHANGE_DESCRIPTOR = 3
+STOP_MODE = 0o1000
+"""The bit of the mode of descriptor 3 that says that the program is to end."""
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
@@ -129,6 +134,8 @@ def _wait_for_program(child: int) -> int:
 def main() -> NoReturn:
     """Entry point."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED_SIGNALS)
+    if os.fstat(EXCHANGE_DESCRIPTOR).st_mode & STOP_MODE:
+        os.kill(os.getpid(), signal.SIGTERM)
     os.set_inheritable(EXCHANGE_DESCRIPTOR, False)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     child = _start(_read_specification())

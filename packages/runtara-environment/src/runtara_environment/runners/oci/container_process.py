@@ -16,8 +16,10 @@ from runtara_sdk.errors import InvalidInputError
 
 from runtara_environment.runner import DEFAULT_TAIL_BYTES, LaunchedProcess, ProcessExit, StopError
 from runtara_environment.runners.launch_directory import LaunchDirectory
+from runtara_environment.runners.oci import container_init
 from runtara_environment.runners.oci.cgroup import CgroupHierarchy
 from runtara_environment.runners.oci.outcome import outcome, read_reports
+from runtara_environment.runners.oci.pasta import kill_left_pasta
 from runtara_environment.runners.oci.runtime import Runtime
 
 EXCHANGE_FILE = "exchange"
@@ -75,6 +77,8 @@ class ContainerPlace:
         group = CgroupHierarchy(use_systemd=self.runtime.use_systemd).group(self.name)
         if not group.kill(timeout_seconds=_KILL_SECONDS):
             raise StopError(f"processes of the container {self.name} do not die: see {group.directories}")
+        if not kill_left_pasta(self.bundle):
+            raise StopError(f"pasta of the container {self.name} does not die: see {self.bundle}")
         if (self.bundle / "state" / self.name).exists():
             with contextlib.suppress(OSError):  # nothing runs any more, so that its files are all that there is
                 self.runtime.delete(self.bundle, self.name)
@@ -101,6 +105,8 @@ class ContainerProcess(LaunchedProcess):
         return await asyncio.shield(self._finishing)
 
     async def stop(self, grace_seconds: float) -> ProcessExit:
+        with contextlib.suppress(OSError):  # the container is gone
+            (self._place.bundle / EXCHANGE_FILE).chmod(0o600 | container_init.STOP_MODE)
         await self._shim.stop(grace_seconds)
         return await self.wait()
 

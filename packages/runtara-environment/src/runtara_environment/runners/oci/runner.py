@@ -15,13 +15,15 @@ import os
 import resource
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from runtara_core.guest_users import GuestUsers
+from runtara_sdk.errors import ConfigurationError
 from runtara_sdk.settings import EnvironmentReader
+from runtara_sdk.transport.local import guest_directory
 
 from runtara_environment.hookspecs import hookimpl
 from runtara_environment.runner import (
@@ -42,6 +44,7 @@ from runtara_environment.runners.oci.bundle import (
     DEFAULT_CPU_CORES,
     DEFAULT_MEMORY_BYTES,
     DEFAULT_PROCESSES,
+    DEFAULT_TMP_BYTES,
     INIT_PATH,
     Container,
     write_bundle,
@@ -55,6 +58,14 @@ from runtara_environment.runners.oci.container_process import (
     remove_stale,
 )
 from runtara_environment.runners.oci.host_files import host_files, without_nested
+from runtara_environment.runners.oci.pasta import (
+    DNS_VARIABLE,
+    PastaSettings,
+    command_in_network,
+    find_pasta,
+    forwarded_port,
+    try_pasta,
+)
 from runtara_environment.runners.oci.runtime import Runtime, find_runtimes, runtime_environment
 from runtara_environment.runners.run_directory_access import admit, remove_foreign
 
@@ -63,7 +74,9 @@ _logger = logging.getLogger(__name__)
 _DEFAULT_OPEN_FILES = 4_096
 _TRIAL_SECONDS = 30.0
 _NAME_DIGITS = 40
-_NO_PASTA = "this version cannot make such a network: set RUNTARA_NETWORK_MODE to none or host"
+_BOUNDS = {"memory_limit": "memory", "cpu_limit": "cpu", "process_limit": "pids"}
+"""What a control group bounds, by the controller that does it."""
+_NO_BOUNDS = "a daemon that is not root has no control groups"
 # The shell opens descriptor 3 and then becomes the runtime, which makes directories that the program has to pass.
 _WITH_EXCHANGE = ("/bin/sh", "-c", 'umask 022; exec "$@" 3<> "$0"')
 
@@ -75,10 +88,12 @@ class OciSettings:
     Attributes:
         runtime: `auto`, a name or a path (RUNTARA_OCI_RUNTIME).
         use_systemd: systemd makes the control groups (USE_SYSTEMD_CGROUP).
+        pasta: of networks with translation.
     """
 
     runtime: str = "auto"
     use_systemd: bool = False
+    pasta: PastaSettings = field(default_factory=PastaSettings)
 
     @classmethod
     def from_environment(cls, reader: EnvironmentReader | None = None) -> OciSettings:
@@ -87,6 +102,7 @@ class OciSettings:
         return cls(
             runtime=reader.text("RUNTARA_OCI_RUNTIME", "auto"),
             use_systemd=reader.boolean("USE_SYSTEMD_CGROUP", default=False),
+            pasta=PastaSettings.from_text(reader.optional_text(DNS_VARIABLE)),
         )
 
 
@@ -94,9 +110,19 @@ class OciRunner(Runner):
     """Runs programs in containers."""
 
     runner_type: ClassVar[str] = "oci"
+    default_limits: ClassVar[Limits] = Limits(
+        memory_bytes=DEFAULT_MEMORY_BYTES,
+        cpu_cores=DEFAULT_CPU_CORES,
+        processes=DEFAULT_PROCESSES,
+        open_files=_DEFAULT_OPEN_FILES,
+        tmp_bytes=DEFAULT_TMP_BYTES,
+    )
 
     _tried: ClassVar[dict[OciSettings, tuple[Runtime | None, str]]] = {}
     """What has been found to work in the life of this process, or why nothing does."""
+
+    _pasta_problem: ClassVar[list[str]] = []
+    """Why no network of pasta can be made, an empty text when one can; nothing while this process has not tried."""
 
     _swept: ClassVar[set[Path]] = set()
     """Directories of bundles in which this process has looked for stale ones."""
@@ -110,16 +136,12 @@ class OciRunner(Runner):
         if runtime is None:
             return RunnerProbe(False, "container", reason=text)
         controllers = await asyncio.to_thread(CgroupHierarchy().controllers)
-        capabilities = {
-            name: Capability(True)
-            if controller in controllers
-            else Capability(False, f"the kernel has no cgroup controller {controller}")
-            for name, controller in (("memory_limit", "memory"), ("cpu_limit", "cpu"), ("process_limit", "pids"))
-        }
-        for name in ("file_size_limit", "open_files_limit", "network_host", "network_none"):
+        capabilities = {name: _bound(controller, controllers) for name, controller in _BOUNDS.items()}
+        for name in ("file_size_limit", "open_files_limit", "tmp_limit", "network_host", "network_none"):
             capabilities[name] = Capability(True)
-        capabilities["network_pasta"] = Capability(False, _NO_PASTA)
-        return RunnerProbe(True, f"container, {text}", capabilities)
+        capabilities["network_pasta"] = await self._network_of_pasta()
+        kind = f"container without bounds, as user {os.geteuid()} of the host" if _is_rootless() else "container"
+        return RunnerProbe(True, f"{kind}, {text}", capabilities)
 
     def planned_state(self, spec: LaunchSpec) -> dict[str, Any]:
         return super().planned_state(spec) | self._place(spec, self._expected_runtime()).state()
@@ -156,21 +178,29 @@ class OciRunner(Runner):
         except OSError as error:
             await asyncio.to_thread(place.remove)
             raise LaunchError(f"cannot prepare {place.bundle}: {error}", permanent=False) from error
-        command = runtime.run_command(place.bundle, place.name, place.bundle / RUNTIME_LOG)
         try:
+            command = await asyncio.to_thread(_command, spec, place)
             shim = await self._shims.launch(
                 replace(
                     spec,
-                    argv=(*_WITH_EXCHANGE, str(place.bundle / EXCHANGE_FILE), *command),
+                    argv=command,
                     environment=runtime_environment(),
                     limits=Limits(output_bytes=spec.limits.output_bytes),
                     network=NetworkMode.HOST,
                 )
             )
+        except OSError as error:
+            await asyncio.to_thread(place.remove)
+            raise LaunchError(f"cannot prepare {place.bundle}: {error}", permanent=False) from error
         except LaunchError:
             await asyncio.to_thread(place.remove)
             raise
         return ContainerProcess(place, directory, shim)
+
+    async def _network_of_pasta(self) -> Capability:
+        if not self._pasta_problem:
+            self._pasta_problem.append(await asyncio.to_thread(try_pasta))
+        return Capability(not self._pasta_problem[0], self._pasta_problem[0])
 
     async def _remove_stale(self, place: ContainerPlace) -> None:
         """Once in the life of this process, remove what killed ones have left beside a bundle."""
@@ -247,11 +277,24 @@ async def _last_words(process: LaunchedProcess, ended: ProcessExit) -> str:
     return tail.splitlines()[-1] if tail else f"a program that does nothing ended with {ended.exit_code}"
 
 
+def _is_rootless() -> bool:
+    """Whether containers are made without the rights of root, by the kernel's grace."""
+    return os.geteuid() != 0
+
+
+def _bound(controller: str, controllers: Collection[str]) -> Capability:
+    if _is_rootless():
+        return Capability(False, _NO_BOUNDS)
+    if controller not in controllers:
+        return Capability(False, f"the kernel has no cgroup controller {controller}")
+    return Capability(True)
+
+
 def _unusable_host() -> str | None:
     if sys.platform != "linux":
         return f"containers need Linux, this is {sys.platform}"
-    if os.geteuid() != 0:
-        return "containers need a daemon that runs as root"
+    if _is_rootless() and OciSettings.from_environment().use_systemd:
+        return "USE_SYSTEMD_CGROUP needs a daemon that runs as root"
     if not sys.executable:
         return "the path of the Python interpreter is not known"
     return None
@@ -259,19 +302,24 @@ def _unusable_host() -> str | None:
 
 def _problems(spec: LaunchSpec) -> Iterator[str]:
     yield from spec.malformed()
-    if spec.network is NetworkMode.PASTA:
-        yield f"network {spec.network}: {_NO_PASTA}"
+    limits = spec.limits
+    if _is_rootless() and any(limit is not None for limit in (limits.memory_bytes, limits.cpu_cores, limits.processes)):
+        yield f"bounds of memory, processor or processes: {_NO_BOUNDS}"
 
 
 def _prepare(spec: LaunchSpec, place: ContainerPlace, directory: LaunchDirectory) -> None:
     """Write everything that the runtime and process 1 of the container read."""
+    settings = OciSettings.from_environment()
     hierarchy = CgroupHierarchy(use_systemd=place.runtime.use_systemd)
-    user = guest_user(spec.tenant_id)
+    is_rootless = _is_rootless()
+    user = os.geteuid() if is_rootless else guest_user(spec.tenant_id)
     host = host_files(with_network=spec.network is NetworkMode.HOST)
     exposed = [path for path in host.mounted if spec.run_directory.is_relative_to(path)]
     if exposed:
         raise OSError(f"{exposed[0]} is part of every container and holds the run directory {spec.run_directory}, too")
-    wanted = (*host.mounted, *(path for path in (Path(spec.argv[0]), *spec.files) if path.exists()))
+    sockets = tuple(path for path in spec.files if guest_directory(path).is_dir())
+    shown = (path for path in (Path(spec.argv[0]), *spec.files) if path not in sockets and path.exists())
+    wanted = (*host.mounted, *shown)
     files = [path for path in without_nested(wanted) if path not in host.mounted]
     limits = spec.limits
     write_bundle(
@@ -279,15 +327,22 @@ def _prepare(spec: LaunchSpec, place: ContainerPlace, directory: LaunchDirectory
             directory=place.bundle,
             cgroup_path=hierarchy.container_path(place.name),
             host_user=user,
+            host_group=os.getegid() if is_rootless else None,
+            is_rootless=is_rootless,
+            # The program is the owner of these files, too; one of root's containers cannot open them.
+            hidden=_launch_directories(spec.run_directory, directory.path) if is_rootless else (),
             argv=(sys.executable, "-I", "-S", str(INIT_PATH)),
             run_directory=spec.run_directory,
             host=host,
             init=Path(container_init.__file__),
             files=tuple(path for path in files if not path.is_relative_to(spec.run_directory)),
+            sockets=sockets,
+            settings=settings.pasta.files() if spec.network is NetworkMode.PASTA else {},
             network=spec.network,
             memory_bytes=limits.memory_bytes or DEFAULT_MEMORY_BYTES,
             cpu_cores=limits.cpu_cores or DEFAULT_CPU_CORES,
             processes=limits.processes or DEFAULT_PROCESSES,
+            tmp_bytes=limits.tmp_bytes or DEFAULT_TMP_BYTES,
             limits_swap=hierarchy.limits_swap,
         )
     )
@@ -296,7 +351,30 @@ def _prepare(spec: LaunchSpec, place: ContainerPlace, directory: LaunchDirectory
     with os.fdopen(descriptor, "wb") as file:
         file.write(marshal.dumps(_specification(spec)))
     remove_foreign(directory.path)
-    admit(spec.run_directory, GuestUsers().of_tenant(spec.tenant_id))
+    if not is_rootless:
+        admit(spec.run_directory, GuestUsers().of_tenant(spec.tenant_id))
+
+
+def _launch_directories(run_directory: Path, new: Path) -> tuple[Path, ...]:
+    earlier = run_directory.glob("launch-*") if run_directory.is_dir() else ()
+    return tuple(sorted({new, *(path for path in earlier if path.is_dir() and not path.is_symlink())}))
+
+
+def _command(spec: LaunchSpec, place: ContainerPlace) -> tuple[str, ...]:
+    """What the shim executes: the runtime, or what makes its network. Raises `LaunchError` where there is none."""
+    log = place.bundle / RUNTIME_LOG
+    runtime = place.runtime.run_command(place.bundle, place.name, log)
+    command = (*_WITH_EXCHANGE, str(place.bundle / EXCHANGE_FILE), *runtime)
+    if spec.network is not NetworkMode.PASTA:
+        return command
+    pasta, reason = find_pasta()
+    if pasta is None:
+        raise LaunchError(f"no container can be made: {reason}", permanent=False)
+    try:
+        port = forwarded_port(spec.core_address)
+    except ConfigurationError as error:
+        raise LaunchError(f"no container can be made: {error.message}", permanent=False) from error
+    return command_in_network(pasta, place.bundle, log, command, port)
 
 
 def _specification(spec: LaunchSpec) -> dict[str, Any]:

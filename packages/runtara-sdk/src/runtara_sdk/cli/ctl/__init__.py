@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from runtara_sdk import __version__
-from runtara_sdk.cli.ctl import agents, history, images, instances, restarts, signals
+from runtara_sdk.cli.ctl import agents, history, hosts, images, instances, lists, restarts, signals, steps, watch
 from runtara_sdk.cli.ctl.target import common_options
 from runtara_sdk.cli.errors import run_program
 
@@ -18,7 +18,10 @@ _COMMANDS = (
     instances.start,
     instances.status,
     instances.wait,
-    instances.list_instances,
+    lists.list_instances,
+    watch.watch,
+    steps.steps,
+    steps.scope,
     history.events,
     history.checkpoints,
     history.logs,
@@ -30,7 +33,10 @@ _COMMANDS = (
     signals.signal,
     restarts.retry,
     restarts.fork,
+    steps.metrics,
     agents.agents,
+    hosts.hosts,
+    hosts.drain,
 )
 
 
@@ -38,11 +44,12 @@ _COMMANDS = (
 @click.version_option(__version__, prog_name="runtara-ctl")
 @common_options
 def ctl() -> None:
-    """Operate an environment: images, instances, signals, agents.
+    """Operate an environment: images, instances, signals, agents, hosts.
 
     `register` and `start` print a bare id. Queries print for people on a terminal and JSON elsewhere, --json and
-    --table say which; events, checkpoints and logs are lines unless --json is given. Errors go to standard error with
-    exit code 1 (2 for wrong usage). --address, --ca-file, --json and --table may stand before or after the command.
+    --table say which; events, checkpoints, logs and watch print lines there. Errors go to standard error with exit
+    code 1, 2 for wrong usage or input, 130 after Ctrl-C. --address, --ca-file, --json and --table may stand before or
+    after the command.
 
     \b
     Examples:
@@ -50,6 +57,7 @@ def ctl() -> None:
       instance=$(runtara-ctl start --image "$image" --tenant acme --input '{"data": {"orderId": "A-1"}}')
       runtara-ctl wait "$instance" | jq .status
       runtara-ctl list-instances --status failed --since 1h
+      runtara-ctl watch "$instance"
     """
 
 

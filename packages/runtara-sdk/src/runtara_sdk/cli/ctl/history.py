@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from runtara_sdk.cli.ctl.program_output import BOTH, print_output
 from runtara_sdk.cli.ctl.target import ask, common_options, print_json, print_lines, wants_json
 from runtara_sdk.cli.text import json_text, one_line, size, storable, table
 from runtara_sdk.clock import SystemClock
@@ -59,18 +60,38 @@ def events(instance_id: str, event_type: str | None, subtype: str | None, limit:
 @click.argument("instance_id")
 @_limit_option
 @_follow_option
+@click.option(
+    "--stream",
+    type=click.Choice(("stdout", "stderr", BOTH)),
+    help="What its program writes to this stream, instead of its Log steps.",
+)
+@click.option(
+    "--tail", "tail_lines", type=click.IntRange(0, 100_000), metavar="LINES", help="The newest so many of the stream."
+)
+@click.option("--epoch", type=click.IntRange(1), metavar="N", help="Of this launch. [default: the newest]")
 @common_options
-def logs(instance_id: str, limit: int, *, follow: bool) -> None:
-    """Show what the Log steps of an instance said, and the end of its program's standard error.
+def logs(
+    instance_id: str, limit: int, stream: str | None, tail_lines: int | None, epoch: int | None, *, follow: bool
+) -> None:
+    """Show what the Log steps of an instance said, or what its program writes.
 
-    The whole standard error of each launch is kept on the host of the
-    environment, in the run directory of the instance below DATA_DIR.
+    Without --stream, the end of the standard error of the last process that
+    ended follows the Log steps. With it, the output of the newest launch is
+    shown, also while it runs; --tail and --epoch alone mean both streams.
+    --follow goes on over relaunches and suspensions, and over restarts of the
+    environment. Control characters are shown as escapes on a terminal.
 
     \b
     Examples:
       runtara-ctl logs order-A-1
       runtara-ctl logs order-A-1 --follow
+      runtara-ctl logs order-A-1 --stream stderr --tail 100
+      runtara-ctl logs order-A-1 --stream both --follow
+      runtara-ctl logs order-A-1 --stream stdout --epoch 2 > output.txt
     """
+    if stream is not None or tail_lines is not None or epoch is not None:
+        print_output(instance_id, stream or BOTH, epoch=epoch, tail_lines=tail_lines, follow=follow)
+        return
     _show(instance_id, "custom", LOG_SUBTYPE, limit, follow=follow, line_of=_log_line)
     if not wants_json(otherwise=False):
         instance = ask(lambda sdk: sdk.get_instance_status(instance_id))

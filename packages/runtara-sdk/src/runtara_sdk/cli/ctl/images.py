@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from runtara_sdk.cli.ctl.limit_options import limit_options, limits_of
+from runtara_sdk.cli.ctl.pages import ListPrinter, page_options, pages
 from runtara_sdk.cli.ctl.target import ask, common_options, print_done, print_id, print_json, print_lines, wants_json
-from runtara_sdk.cli.text import table
+from runtara_sdk.cli.text import fields, one_line
 from runtara_sdk.iso_time import iso_time
+
+if TYPE_CHECKING:
+    from runtara_sdk.management import ManagementSdk
+    from runtara_sdk.management.models import ImageInfo, ImagePage
 
 
 @click.command()
@@ -16,45 +23,57 @@ from runtara_sdk.iso_time import iso_time
 @click.option("--tenant", required=True, help="Owner of the image.")
 @click.option("--name", required=True, help="Name of the image.")
 @click.option("--description", help="Free text.")
-@click.option("--runner", type=click.Choice(["native", "oci"]), default="native", help="What is to run it.")
+@click.option("--runner", metavar="NAME", help="Launch it with this runner alone: oci, native or another one.")
+@limit_options
 @common_options
-def register(binary: Path, tenant: str, name: str, description: str | None, runner: str) -> None:
+def register(binary: Path, tenant: str, name: str, description: str | None, runner: str | None, **limits: Any) -> None:
     """Upload an artifact as an image; prints the image id.
 
-    \b
-    Example:
-      runtara-ctl register --binary order.bin --tenant acme --name order
-    """
-    from runtara_sdk.management import RunnerType
+    Limits hold for every launch of its instances; a start may give others.
 
+    \b
+    Examples:
+      runtara-ctl register --binary order.bin --tenant acme --name order
+      runtara-ctl register --binary order.bin --tenant acme --name order --runner oci --memory 1GiB --cpu 2
+    """
     image = ask(
         lambda sdk: sdk.register_image_stream(
-            tenant, name, binary, description=description, runner_type=RunnerType(runner)
+            tenant, name, binary, description=description, runner=runner, limits=limits_of(limits)
         )
     )
+    if image.warning is not None:
+        click.echo(f"warning: {image.warning}", err=True)
     print_id(image, image.image_id)
 
 
 @click.command("list-images")
 @click.option("--tenant", help="Only of this tenant.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True)
+@page_options
 @common_options
-def list_images(tenant: str | None, limit: int) -> None:
-    """List images.
+def list_images(tenant: str | None, limit: int, page_token: str | None, *, everything: bool) -> None:
+    """List images, newest first.
 
     \b
-    Example:
+    Examples:
       runtara-ctl list-images --tenant acme
+      runtara-ctl list-images --all --json | jq -r '.images[].name'
     """
-    page = ask(lambda sdk: sdk.list_images(tenant, limit=limit))
-    if wants_json():
-        print_json(page)
-        return
-    rows = [
-        (item.image_id, item.name, item.tenant_id, item.runner_type.value, iso_time(item.created_at_ms))
-        for item in page.images
-    ]
-    print_lines(table(("IMAGE", "NAME", "TENANT", "RUNNER", "CREATED"), rows))
+
+    async def listed(sdk: ManagementSdk) -> None:
+        async def page_of(size: int, token: str | None) -> ImagePage:
+            return await sdk.list_images(tenant, limit=size, page_token=token)
+
+        printer = ListPrinter("images", ("IMAGE", "NAME", "TENANT", "RUNNER", "CREATED"), page_token)
+        found = pages(page_of, lambda page: page.images, limit=None if everything else limit, page_token=page_token)
+        async for page in found:
+            printer.print_page(page, page.images, _cells)
+        printer.finish()
+
+    ask(listed)
+
+
+def _cells(item: ImageInfo) -> tuple[str, ...]:
+    return (item.image_id, item.name, item.tenant_id, item.runner or "", iso_time(item.created_at_ms))
 
 
 @click.command("get-image")
@@ -68,7 +87,22 @@ def get_image(image_id: str, tenant: str) -> None:
     Example:
       runtara-ctl get-image 3f2a acme
     """
-    print_json(ask(lambda sdk: sdk.get_image(image_id, tenant)))
+    image = ask(lambda sdk: sdk.get_image(image_id, tenant))
+    if wants_json():
+        print_json(image)
+        return
+    print_lines(
+        fields(
+            (
+                ("image", image.image_id),
+                ("name", image.name),
+                ("tenant", image.tenant_id),
+                ("description", None if image.description is None else one_line(image.description)),
+                ("runner", image.runner),
+                ("created", iso_time(image.created_at_ms)),
+            )
+        )
+    )
 
 
 @click.command("delete-image")

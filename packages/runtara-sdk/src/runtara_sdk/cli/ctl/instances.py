@@ -1,27 +1,22 @@
-"""Instances: started, shown, waited for, listed."""
+"""Instances: started, shown, waited for."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from runtara_sdk.cli.ctl.moment_argument import read_moment
+from runtara_sdk.cli.ctl.limit_options import limit_options, limits_of
+from runtara_sdk.cli.ctl.lists import took
 from runtara_sdk.cli.ctl.target import ask, common_options, print_id, print_json, print_lines, wants_json
 from runtara_sdk.cli.errors import EXIT_FAILED
-from runtara_sdk.cli.text import duration, fields, one_line, table
-from runtara_sdk.clock import SystemClock
+from runtara_sdk.cli.text import duration, fields, one_line
 from runtara_sdk.iso_time import iso_time
 from runtara_sdk.json_argument import read_json
-from runtara_sdk.models import InstanceStatus
+from runtara_sdk.resource_limits import ResourceLimits, format_limit
 
 if TYPE_CHECKING:
-    from runtara_sdk.management import ManagementSdk
-    from runtara_sdk.management.models import InstanceInfo, InstancePage, InstanceSummary, StartedInstance
-
-_PAGE = 1_000
-"""Most rows that a server gives at once."""
+    from runtara_sdk.management.models import InstanceInfo, StartedInstance
 
 
 def read_variables(_ctx: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -47,7 +42,19 @@ def health() -> None:
       runtara-ctl health
     """
     report = ask(lambda sdk: sdk.health_check())
-    print_json(report)
+    if wants_json():
+        print_json(report)
+    else:
+        print_lines(
+            fields(
+                (
+                    ("healthy", "yes" if report.healthy else "no"),
+                    ("version", report.version),
+                    ("up for", duration(report.uptime_ms)),
+                    ("running instances", str(report.active_instances)),
+                )
+            )
+        )
     if not report.healthy:
         click.get_current_context().exit(EXIT_FAILED)
 
@@ -72,6 +79,7 @@ def health() -> None:
     callback=read_variables,
     help="A further variable of the process; may be repeated.",
 )
+@limit_options
 @common_options
 def start(
     image: str,
@@ -81,17 +89,20 @@ def start(
     timeout: int | None,
     cancel_grace: int | None,
     variables: dict[str, str],
+    **limits: Any,
 ) -> None:
     """Start an instance; prints its id.
 
     A start whose id exists starts nothing. When version or input differ from
-    those of then, a line on standard error says so.
+    those of then, a line on standard error says so. Limits hold for every
+    launch of the instance and come before those of its image.
 
     \b
     Examples:
       runtara-ctl start --image 3f2a --tenant acme --input '{"data": {"orderId": "A-1"}}'
       runtara-ctl start --image 3f2a --tenant acme --input @input.json --instance-id order-A-1
       runtara-ctl start --image 3f2a --tenant acme --env LOG_LEVEL=debug --env REGION=eu
+      runtara-ctl start --image 3f2a --tenant acme --memory 1GiB --cpu 2
     """
     document = None if input_text is None else read_json(input_text, "--input")
     started = ask(
@@ -103,6 +114,7 @@ def start(
             timeout_seconds=timeout,
             env=variables,
             cancel_grace_seconds=cancel_grace,
+            limits=limits_of(limits),
         )
     )
     if started.deduplicated:
@@ -140,87 +152,6 @@ def wait(instance_id: str, poll: int, timeout: int | None) -> None:
     _show(ask(lambda sdk: sdk.wait_for_completion(instance_id, poll_interval=poll / 1000, timeout=timeout)))
 
 
-@click.command("list-instances")
-@click.option("--tenant", help="Only of this tenant.")
-@click.option("--status", type=click.Choice([status.value for status in InstanceStatus]), help="Only in this status.")
-@click.option("--image", metavar="ID", help="Only of this image.")
-@click.option("--since", metavar="MOMENT", help="Only created since then: 1h, 2d, 15min ago, or an ISO 8601 time.")
-@click.option("--until", metavar="MOMENT", help="Only created before then.")
-@click.option("--finished-since", metavar="MOMENT", help="Only finished since then.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True)
-@click.option("--offset", type=click.IntRange(0), default=0, help="Leave out so many.")
-@common_options
-def list_instances(
-    tenant: str | None,
-    status: str | None,
-    image: str | None,
-    since: str | None,
-    until: str | None,
-    finished_since: str | None,
-    limit: int,
-    offset: int,
-) -> None:
-    """List instances, newest first.
-
-    \b
-    Examples:
-      runtara-ctl list-instances --tenant acme --limit 20
-      runtara-ctl list-instances --status failed --since 1h
-      runtara-ctl list-instances --finished-since 2026-11-27T08:15Z --json
-    """
-    now_ms = SystemClock().now_ms()
-
-    def moment(value: str | None, option: str) -> int | None:
-        return None if value is None else read_moment(value, option, now_ms=now_ms)
-
-    where: dict[str, Any] = {
-        "tenant_id": tenant,
-        "status": None if status is None else InstanceStatus(status),
-        "image_id": image,
-        "created_after_ms": moment(since, "--since"),
-        "created_before_ms": moment(until, "--until"),
-        "finished_after_ms": moment(finished_since, "--finished-since"),
-    }
-
-    async def listed(sdk: ManagementSdk) -> InstancePage:
-        # By id: an instance that starts between two pages moves the others down, so that one comes again.
-        found: dict[str, InstanceSummary] = {}
-        at = offset
-        while True:
-            page = await sdk.list_instances(**where, limit=min(limit - len(found), _PAGE), offset=at)
-            found |= {item.instance_id: item for item in page.instances}
-            at += len(page.instances)
-            if len(page.instances) < _PAGE or len(found) >= limit:
-                return replace(page, instances=tuple(found.values()))
-
-    page = ask(listed)
-    if wants_json():
-        print_json(page)
-        return
-    print_lines(
-        table(
-            ("INSTANCE", "STATUS", "IMAGE", "CREATED", "TOOK", "REASON"),
-            [
-                (
-                    item.instance_id,
-                    item.status.value,
-                    one_line(item.image_name or item.image_id),
-                    iso_time(item.created_at_ms),
-                    _took(item.started_at_ms, item.finished_at_ms),
-                    item.termination_reason or "",
-                )
-                for item in page.instances
-            ],
-        )
-    )
-    if offset + len(page.instances) < page.total_count:
-        click.echo(f"{len(page.instances)} of {page.total_count}; --limit and --offset show the others", err=True)
-
-
-def _took(started_at_ms: int | None, finished_at_ms: int | None) -> str:
-    return "" if started_at_ms is None or finished_at_ms is None else duration(finished_at_ms - started_at_ms)
-
-
 def _show(instance: InstanceInfo) -> None:
     if wants_json():
         print_json(instance)
@@ -237,17 +168,36 @@ def _show(instance: InstanceInfo) -> None:
                 ("created", iso_time(instance.created_at_ms)),
                 ("started", _time(instance.started_at_ms)),
                 ("finished", _time(instance.finished_at_ms)),
-                ("took", _took(instance.started_at_ms, instance.finished_at_ms) or None),
+                ("took", took(instance.started_at_ms, instance.finished_at_ms) or None),
                 ("due", _time(instance.wake_at_ms)),
                 ("last checkpoint", instance.checkpoint_id),
                 ("launches", str(instance.epoch - instance.retry_count)),
                 ("retries", str(instance.retry_count) if instance.retry_count else None),
                 ("exit code", None if instance.exit_code is None else str(instance.exit_code)),
+                ("memory peak", None if instance.memory_peak_bytes is None else _mebibytes(instance.memory_peak_bytes)),
+                (
+                    "processor time",
+                    None if instance.cpu_usage_usec is None else f"{instance.cpu_usage_usec / 1e6:.2f} s",
+                ),
+                ("runner", instance.runner),
+                ("limits", _limits(instance.limits)),
                 ("error", error),
                 ("output", None if instance.output is None else one_line(instance.output, longest=2_000)),
             )
         )
     )
+
+
+def _mebibytes(size: int | None) -> str | None:
+    return None if size is None else f"{size / 1024**2:.1f} MiB"
+
+
+def _seconds(microseconds: int | None) -> str | None:
+    return None if microseconds is None else f"{microseconds / 1e6:.2f} s"
+
+
+def _limits(limits: ResourceLimits) -> str | None:
+    return ", ".join(f"{name} {format_limit(name, value)}" for name, value in limits.given().items()) or None
 
 
 def _time(milliseconds: int | None) -> str | None:

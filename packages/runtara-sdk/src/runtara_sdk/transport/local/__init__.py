@@ -12,6 +12,19 @@ end.
 
 from runtara_sdk.transport.local.client import LocalClient
 from runtara_sdk.transport.local.server import LocalServer, serve_local
-from runtara_sdk.transport.local.socket_file import SocketInUseError, remove_stale
+from runtara_sdk.transport.local.socket_file import (
+    SocketInUseError,
+    guest_directory,
+    remove_guest_directory,
+    remove_stale,
+)
 
-__all__ = ["LocalClient", "LocalServer", "SocketInUseError", "remove_stale", "serve_local"]
+__all__ = [
+    "LocalClient",
+    "LocalServer",
+    "SocketInUseError",
+    "guest_directory",
+    "remove_guest_directory",
+    "remove_stale",
+    "serve_local",
+]

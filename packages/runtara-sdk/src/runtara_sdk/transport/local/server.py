@@ -173,16 +173,16 @@ async def serve_local(
         settings: bounds; address and port are not used.
         path: of the socket, in a directory of its own.
         users: ids of the users whose processes may connect; root and the own one when left out.
-        for_guests: a server of root serves launched programs that run as other users, too: those in containers, which
-            are given the socket by a mount, and those that have `guest_users`. The directory lets everybody pass then,
-            and keeps its other sockets closed.
-        guest_users: ids of further users as whom programs run.
+        for_guests: launched programs that run as other users are served, too: those in containers, which are given
+            `guest_directory` by a mount, and those of `guest_users`. A server of root admits these users; everybody may
+            pass the directory of the socket then, whose other sockets stay closed.
+        guest_users: ids of users as whom programs run, besides those of containers.
 
     Raises `ConfigurationError` when the path cannot be used.
     """
     _allow_descriptors(settings.max_connections)
     admits_guests = for_guests and os.geteuid() == 0
-    socket_file = await asyncio.to_thread(SocketFile.create, path, is_open=admits_guests)
+    socket_file = await asyncio.to_thread(SocketFile.create, path, is_open=admits_guests, for_guests=for_guests)
     trusted = own_and_root() if users is None else users
     guests = _Either(GUEST_USERS, guest_users) if admits_guests else ()
     server = LocalServer(handler, settings, socket_file, trusted, guests=guests)

@@ -14,6 +14,8 @@ from runtara_sdk.errors import ConfigurationError
 from runtara_sdk.transport.address import check_length
 
 _LOCK_SUFFIX = ".lock"
+_GUEST_SUFFIX = ".guests"
+_GUEST_DIRECTORY_MODE = 0o711
 
 _LOCK_WAIT_SECONDS = 1.0
 """So long a lock may be held by who serves nothing: a process that looks for stale sockets, or one that ends."""
@@ -25,6 +27,15 @@ _PASSABLE = 0o711
 
 BACKLOG = 4_096
 """Connections that may wait to be accepted; the system may allow fewer."""
+
+
+def guest_directory(path: Path) -> Path:
+    """The directory that holds the socket `path` under its name and nothing else, to be mounted into containers.
+
+    A server that admits guests makes it beside the socket. It outlives the server, and the next one puts its socket
+    there: a container that has the directory goes on with it, while a mounted socket would stay the dead server's.
+    """
+    return path.with_name(f"{path.name}{_GUEST_SUFFIX}")
 
 
 class SocketInUseError(ConfigurationError):
@@ -41,10 +52,11 @@ class SocketFile:
         self._identity = _identity(path)
 
     @classmethod
-    def create(cls, path: Path, *, is_open: bool = False) -> SocketFile:
+    def create(cls, path: Path, *, is_open: bool = False, for_guests: bool = False) -> SocketFile:
         """Listen at `path`; a file that a killed server left there is replaced.
 
-        Everybody may connect to an open one, and pass its directory to get there; else the owner alone may.
+        Everybody may connect to an open one, and pass its directory to get there; else the owner alone may. One for
+        guests is in its `guest_directory`, too.
 
         The directory is made when it is missing. Raises `ConfigurationError` when others may
         enter it, when another server listens there, or when the path cannot be used.
@@ -70,6 +82,8 @@ class SocketFile:
             path.chmod(0o666 if is_open else 0o600)
             listening.listen(BACKLOG)
             listening.setblocking(False)
+            if for_guests:
+                _show_guests(path)
             return cls(path, listening, lock)
         except OSError as error:
             listening.close()
@@ -85,9 +99,10 @@ class SocketFile:
         if self._lock < 0:
             return
         self.listening.close()
-        with contextlib.suppress(OSError):
-            if _identity(self.path) == self._identity:
-                self.path.unlink()
+        for path in (self.path, guest_directory(self.path) / self.path.name):
+            with contextlib.suppress(OSError):
+                if _identity(path) == self._identity:
+                    path.unlink()
         # Somebody may have removed the socket already; the lock is nobody else's business.
         with contextlib.suppress(OSError):
             lock_path = _lock_path(self.path)
@@ -95,6 +110,25 @@ class SocketFile:
                 lock_path.unlink()
         os.close(self._lock)
         self._lock = -1
+
+
+def _show_guests(path: Path) -> None:
+    """Put a listening socket in the place of the one that guests have seen so far."""
+    directory = guest_directory(path)
+    directory.mkdir(exist_ok=True)
+    directory.chmod(_GUEST_DIRECTORY_MODE)  # whatever the umask is
+    temporary = path.with_name(f"{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    os.link(path, temporary)
+    temporary.replace(directory / path.name)
+
+
+def remove_guest_directory(path: Path) -> None:
+    """Remove the directory of a socket whose name no server will have again. What is not empty stays."""
+    directory = guest_directory(path)
+    with contextlib.suppress(OSError):
+        (directory / path.name).unlink(missing_ok=True)
+        directory.rmdir()
 
 
 def _lock_path(path: Path) -> Path:
@@ -122,9 +156,10 @@ def _is_private(directory: Path) -> bool:
     return owners == {os.geteuid()} and (is_passable or not mode & 0o077)
 
 
-def remove_stale(directory: Path) -> None:
+def remove_stale(directory: Path, lasting: str) -> None:
     """Remove the sockets of servers that were killed; those of living ones stay, and so does what is no socket.
 
+    Containers that have the guest directory of the name `lasting` wait for its next server, so that it stays.
     Nothing is touched in a directory that is not private.
     """
     try:
@@ -141,6 +176,8 @@ def remove_stale(directory: Path) -> None:
             try:
                 if not _is_served(path):
                     path.unlink(missing_ok=True)
+                    if path.name != lasting:
+                        remove_guest_directory(path)
                     lock_path.unlink()
             finally:
                 os.close(lock)

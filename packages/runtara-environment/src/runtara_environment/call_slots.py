@@ -1,4 +1,4 @@
-"""How many tests of capabilities run at a time: a bound in total, half of it for one tenant, and a short queue."""
+"""How many calls with a child process run at a time: a bound in total, half of it for one tenant, a short queue."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _WAIT_SECONDS = 10.0
 
 
 class NoSlotError(Exception):
-    """As many tests run and wait as may."""
+    """As many calls run and wait as may."""
 
 
 class CallSlots:

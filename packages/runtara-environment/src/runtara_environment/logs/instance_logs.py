@@ -1,0 +1,240 @@
+"""Finds the output of an instance on this host, and waits for more of it.
+
+The directory of an instance lies below that of its tenant and carries the ids of database and instance, so finding it
+says whose it is. Core is only asked about an instance while no launch of it is recorded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from runtara_core.management import CoreManagement
+from runtara_core.models import Instance
+from runtara_sdk.clock import Clock
+from runtara_sdk.errors import InstanceNotFoundError, InvalidInputError, LogsNotFoundError, LogsOnOtherHostError
+from runtara_sdk.models import InstanceStatus
+
+from runtara_environment.launch_table import Launch, LaunchTable
+from runtara_environment.logs.models import STREAMS, LogPiece, LogRequest
+from runtara_environment.logs.output_files import has_exit, launch_epochs, read_output
+from runtara_environment.supervision.run_directory import find_run_directory
+
+MAX_PIECE_BYTES = 1024 * 1024
+MAX_TAIL_LINES = 100_000
+MAX_WAIT_MS = 25_000
+_MAX_HELD = 256
+_MAX_HELD_OF_ONE = 64
+_LOOK_SECONDS = 0.2
+_LOOK_AT_INSTANCE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What is known of the launches of an instance.
+
+    Attributes:
+        directory: the run directory on this host, when there is one.
+        local: the launches whose files are in it, oldest first.
+        rows: the launches that are recorded as running, newest first.
+        instance: the row of core, when it was asked.
+    """
+
+    directory: Path | None
+    local: tuple[int, ...]
+    rows: tuple[Launch, ...]
+    instance: Instance | None
+
+    @property
+    def newest(self) -> int:
+        """The newest launch that is known to have begun, wherever; 0 when there is none.
+
+        A claim that nothing came of has a number, too, but no files: only that of a running instance counts.
+        """
+        known = [*self.local[-1:], *(row.epoch for row in self.rows)]
+        if self.instance is not None and (
+            self.instance.status is InstanceStatus.RUNNING or (self.instance.status.is_terminal and not known)
+        ):
+            known.append(self.instance.epoch)
+        return max(known, default=0)
+
+    @property
+    def counted(self) -> int:
+        """The number of the newest claim."""
+        known = [*self.local[-1:], *(row.epoch for row in self.rows)]
+        return max(known, default=0) if self.instance is None else max(self.instance.epoch, *known, 0)
+
+    def after(self, epoch: int) -> int | None:
+        """The next launch that is known to have begun."""
+        known = {*self.local, *(row.epoch for row in self.rows)}
+        if self.instance is not None and self.instance.status is InstanceStatus.RUNNING:
+            known.add(self.instance.epoch)
+        return min((each for each in known if each > epoch), default=None)
+
+    def runs(self, epoch: int) -> bool:
+        """Whether a launch is recorded as running."""
+        return any(row.epoch == epoch for row in self.rows)
+
+
+class InstanceLogs:
+    """The output of the instances of one environment."""
+
+    def __init__(self, core: CoreManagement, launches: LaunchTable, data_dir: Path, host_id: str, clock: Clock) -> None:
+        self._core = core
+        self._launches = launches
+        self._data_dir = data_dir
+        self._host_id = host_id
+        self._clock = clock
+        self._held: Counter[str] = Counter()
+
+    async def read(self, request: LogRequest) -> LogPiece:
+        """A part of the output of a launch; waits up to `wait_ms`, at most 25 s, while there is nothing new.
+
+        Raises `InstanceNotFoundError`, `LogsNotFoundError` when the output is not kept here any more,
+        `LogsOnOtherHostError` when the launch ran under another host, `InvalidInputError`.
+        """
+        _check(request)
+        give_up_ms = self._clock.now_ms() + min(request.wait_ms, MAX_WAIT_MS)
+        with self._hold(request.tenant_id or "") as may_wait:
+            while True:
+                place = await self._place(request)
+                piece = await self._read(request, place)
+                left_ms = give_up_ms - self._clock.now_ms() if may_wait else 0
+                if not _is_worth_waiting(piece) or left_ms <= 0:
+                    return piece
+                await self._wait_for_change(request, place, piece, left_ms / 1000)
+
+    async def _place(self, request: LogRequest) -> _Place:
+        rows = tuple(await self._launches.of_instance(request.instance_id))
+        tenant_id, instance = request.tenant_id, None
+        if tenant_id is None or not rows or await self._find(tenant_id, request.instance_id) is None:
+            instance = await self._core.get_instance(request.instance_id, tenant_id=tenant_id)
+            if instance is None:
+                raise InstanceNotFoundError(f"instance {request.instance_id} not found")
+            tenant_id = instance.tenant_id
+        directory = await self._find(tenant_id, request.instance_id)
+        local = () if directory is None else tuple(await asyncio.to_thread(launch_epochs, directory))
+        return _Place(directory, local, rows, instance)
+
+    async def _find(self, tenant_id: str, instance_id: str) -> Path | None:
+        database_id = await self._launches.database_id()
+        return await asyncio.to_thread(find_run_directory, self._data_dir, tenant_id, instance_id, database_id)
+
+    async def _read(self, request: LogRequest, place: _Place) -> LogPiece:
+        epoch = place.newest if request.epoch is None else request.epoch
+        status = None if place.instance is None else place.instance.status
+        if epoch == 0:
+            return LogPiece(0, 0, b"", status=status)
+        if place.directory is None or epoch not in place.local:
+            self._require_here(request.instance_id, epoch, place)
+            # It was claimed or intended just now: its files come at any moment.
+            return LogPiece(epoch, 0, b"", status=status)
+        runs = place.runs(epoch) and not await asyncio.to_thread(has_exit, place.directory, epoch)
+        try:
+            part = await asyncio.to_thread(
+                read_output,
+                place.directory,
+                epoch,
+                request.stream,
+                offset=request.offset,
+                tail_lines=request.tail_lines,
+                limit_bytes=min(request.limit_bytes, MAX_PIECE_BYTES),
+            )
+        except OSError as error:
+            raise LogsNotFoundError(
+                f"the output of launch {epoch} of instance {request.instance_id} cannot be read: {error.strerror}"
+            ) from error
+        asked = 0 if request.offset is None and request.tail_lines is None else request.offset
+        return LogPiece(
+            epoch=epoch,
+            offset=part.offset,
+            data=part.data,
+            dropped=part.offset != asked if asked is not None else False,
+            ended=not runs and part.offset + len(part.data) >= part.end,
+            next_epoch=place.after(epoch),
+            status=status,
+        )
+
+    def _require_here(self, instance_id: str, epoch: int, place: _Place) -> None:
+        """Raise unless the files of a launch, which are missing, are still to come on this host."""
+        instance = place.instance
+        if epoch == place.counted + 1 and (instance is None or not instance.status.is_terminal):
+            return
+        row = next((row for row in place.rows if row.epoch == epoch), None)
+        if row is not None and row.host_id != self._host_id:
+            raise LogsOnOtherHostError(
+                f"launch {epoch} of instance {instance_id} runs under the host {row.host_id}, and its output is there: "
+                "ask the environment of that host",
+                host_id=row.host_id,
+            )
+        if row is not None:
+            return
+        if instance is not None and instance.epoch == epoch and instance.lease_owner is not None:
+            host_id = instance.lease_owner.partition("/")[0]
+            if host_id == self._host_id:
+                return
+            raise LogsOnOtherHostError(
+                f"launch {epoch} of instance {instance_id} begins under the host {host_id}, and its output is there: "
+                "ask the environment of that host",
+                host_id=host_id,
+            )
+        raise LogsNotFoundError(
+            f"the output of launch {epoch} of instance {instance_id} is not on this host: there was no such launch, it "
+            "ran under another host, or its files have been removed; the end of standard error is in the status"
+        )
+
+    async def _wait_for_change(self, request: LogRequest, place: _Place, piece: LogPiece, seconds: float) -> None:
+        """Until the stream has grown or the launch has ended, or it is time to look at the instance again."""
+        if piece.ended or place.directory is None or piece.epoch not in place.local:
+            await self._clock.sleep(min(seconds, _LOOK_AT_INSTANCE_SECONDS if piece.ended else _LOOK_SECONDS))
+            return
+        for _ in range(int(min(seconds, _LOOK_AT_INSTANCE_SECONDS) / _LOOK_SECONDS) + 1):
+            await self._clock.sleep(_LOOK_SECONDS)
+            if await asyncio.to_thread(_has_changed, place.directory, piece, request.stream):
+                return
+
+    @contextmanager
+    def _hold(self, who: str) -> Iterator[bool]:
+        """Whether one more may wait."""
+        may_wait = self._held.total() < _MAX_HELD and self._held[who] < (_MAX_HELD_OF_ONE if who else _MAX_HELD)
+        if may_wait:
+            self._held[who] += 1
+        try:
+            yield may_wait
+        finally:
+            if may_wait:
+                self._held[who] -= 1
+                self._held += Counter()  # forgets those that hold none
+
+
+def _check(request: LogRequest) -> None:
+    if request.stream not in STREAMS:
+        raise InvalidInputError(f"stream {request.stream!r} is not known: use stdout or stderr")
+    if request.offset is not None and request.tail_lines is not None:
+        raise InvalidInputError("offset and tail_lines are both given: give one of them")
+    if request.tail_lines is not None and request.tail_lines > MAX_TAIL_LINES:
+        raise InvalidInputError(f"tail_lines is {request.tail_lines}: at most {MAX_TAIL_LINES} are accepted")
+    if request.limit_bytes < 1:
+        raise InvalidInputError("limit_bytes is 0: give at least 1")
+
+
+def _is_worth_waiting(piece: LogPiece) -> bool:
+    if piece.data or piece.dropped or piece.next_epoch is not None:
+        return False
+    if piece.ended or piece.epoch == 0:
+        return piece.status is None or not piece.status.is_terminal
+    return True
+
+
+def _has_changed(directory: Path, piece: LogPiece, stream: str) -> bool:
+    if has_exit(directory, piece.epoch):
+        return True
+    try:
+        part = read_output(directory, piece.epoch, stream, offset=piece.offset, tail_lines=None, limit_bytes=1)
+    except OSError:
+        return True
+    return part.offset != piece.offset or bool(part.data)

@@ -1,0 +1,44 @@
+"""Every row of a list, fetched a page at a time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Protocol, TypeVar
+
+from runtara_sdk.errors import ProtocolError
+
+
+class Page(Protocol):
+    """What pages of all lists tell."""
+
+    @property
+    def total_count(self) -> int:
+        """Number of all rows that match."""
+
+    @property
+    def next_page_token(self) -> str | None:
+        """Of the next page; None on the last one."""
+
+
+PageT = TypeVar("PageT", bound=Page)
+RowT = TypeVar("RowT")
+
+
+async def iterate(
+    ask: Callable[[str | None], Awaitable[PageT]], rows_of: Callable[[PageT], Sequence[RowT]]
+) -> AsyncIterator[RowT]:
+    """The rows of each page, as long as there is a next one; no page is asked for before its rows are wanted.
+
+    Raises `ProtocolError` when the server pages by offset alone, as earlier versions did.
+    """
+    token: str | None = None
+    while True:
+        page = await ask(token)
+        rows = rows_of(page)
+        for row in rows:
+            yield row
+        if page.next_page_token is None:
+            if token is None and page.total_count > len(rows):
+                raise ProtocolError("the environment gives no page tokens: update it, or list by limit and offset")
+            return
+        token = page.next_page_token

@@ -1,0 +1,159 @@
+"""Hosts that share a database: listed, drained, and what one is asked to do with what runs on another."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from crash_platform import SCRIPTS, TENANT, Platform
+from processes import eventually
+from runtara_core.testing.postgres import create_database, drop_database
+from runtara_sdk.errors import InvalidInputError
+from runtara_sdk.management import HostState, ManagementSdk
+from runtara_sdk.models import InstanceStatus
+from several_hosts import PATIENT, OtherHost, host_named, launches_of, reaches, start_patient
+
+
+class TwoHosts:
+    """Two hosts, of which neither gets images of the other."""
+
+    def __init__(self, platform: Platform) -> None:
+        self.platform = platform
+        self.first = OtherHost(platform, "first", RUNTARA_IMAGE_SOURCES="none")
+        self.second = OtherHost(platform, "second", RUNTARA_IMAGE_SOURCES="none")
+
+    async def ensure_running(self) -> None:
+        """Start what does not run."""
+        if self.platform.core is None:
+            await self.platform.start_core()
+        for host in (self.first, self.second):
+            if host.daemon is None or not host.daemon.is_alive:
+                await host.start()
+
+    async def running_on(self, host: OtherHost, directory: Path) -> str:
+        """An instance that runs on a host; the other host gets its image only then."""
+        program = PATIENT.read_bytes() + f"# {directory.name}\n".encode()
+        async with self.first.sdk() as first, self.second.sdk() as second:
+            sdk, other = (first, second) if host is self.first else (second, first)
+            image = await sdk.register_image(TENANT, directory.name, program)
+            instance_id = await start_patient(sdk, image.image_id, directory, 0)
+
+            async def runs() -> bool:
+                return host.runs(instance_id)
+
+            await self.platform.eventually(runs, f"{instance_id} on {host.name}")
+            await other.register_image(TENANT, directory.name, program)
+        return instance_id
+
+    async def ctl(self, host: OtherHost, *argv: str) -> tuple[int, Any, str]:
+        """Run `runtara-ctl` on a host: exit code, output as JSON, errors."""
+        env = {"RUNTARA_ENVIRONMENT_ADDR": f"127.0.0.1:{host.port}", "DATA_DIR": str(host.data_dir)}
+        process = await asyncio.create_subprocess_exec(
+            SCRIPTS / "runtara-ctl", *argv, env=env, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+        output, errors = await process.communicate()
+        return process.returncode or 0, json.loads(output) if output else None, errors.decode()
+
+
+@pytest.fixture(scope="module")
+def _hosts(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoHosts]:
+    url = asyncio.run(create_database(postgres_url))
+    platform = Platform(tmp_path_factory.mktemp("hosts"), url)
+    platform.lease_ms = 9_000
+    yield TwoHosts(platform)
+    platform.close()
+    asyncio.run(drop_database(postgres_url, url))
+
+
+@pytest.fixture
+async def hosts(_hosts: TwoHosts) -> TwoHosts:
+    await _hosts.ensure_running()
+    return _hosts
+
+
+async def completes(sdk: ManagementSdk, directory: Path, instance_id: str) -> None:
+    """It goes on in its second launch, and comes to its end there."""
+
+    async def goes_on() -> bool:
+        return len(launches_of(directory, instance_id)) == 2
+
+    await eventually(goes_on, "a second launch")
+    (directory / instance_id / "enough").touch()
+    end = await sdk.wait_for_completion(instance_id, poll_interval=0.1, timeout=60)
+    assert end.status is InstanceStatus.COMPLETED, end
+
+
+async def test_a_drained_host_is_empty_and_others_go_on(hosts: TwoHosts, tmp_path: Path) -> None:
+    instance_id = await hosts.running_on(hosts.first, tmp_path)
+    code, shown, said = await hosts.ctl(hosts.second, "drain", "first", "--timeout", "60")
+    assert (code, shown["state"], shown["live_launches"]) == (0, "drained", 0), said
+    assert not hosts.first.runs(instance_id)
+    async with hosts.first.sdk() as sdk:  # it serves calls
+        await completes(sdk, tmp_path, instance_id)
+        # The request outlives the environment.
+        await hosts.first.stop()
+        await hosts.first.start()
+        async with hosts.second.sdk() as other:
+            await reaches(hosts.platform, other, "first", HostState.DRAINED)
+    code, shown, said = await hosts.ctl(hosts.second, "drain", "first", "--undo")
+    assert (code, shown["drain_requested_at_ms"]) == (0, None), said
+    async with hosts.second.sdk() as other:
+        await reaches(hosts.platform, other, "first", HostState.ACTIVE)
+
+
+async def test_hosts_are_listed_with_what_they_hold(hosts: TwoHosts) -> None:
+    code, shown, said = await hosts.ctl(hosts.first, "hosts", "--artifacts", "--json")
+    assert code == 0, said
+    found = {host["host_name"]: host for host in shown["hosts"]}
+    assert set(found["first"]["artifact_digests"]) & set(found["second"]["artifact_digests"])
+    assert found["first"]["address"] == f"127.0.0.1:{hosts.first.port}"
+    async with hosts.first.sdk() as sdk:
+        with pytest.raises(InvalidInputError, match="there is no host 'third'"):
+            await sdk.drain_host("third")
+
+
+async def test_the_end_of_a_daemon_hands_its_instances_on(hosts: TwoHosts, tmp_path: Path) -> None:
+    instance_id = await hosts.running_on(hosts.second, tmp_path)
+    assert await hosts.second.stop(signal.SIGTERM) == 0
+    assert not hosts.second.runs(instance_id)
+    async with hosts.first.sdk() as sdk:
+        assert (await host_named(sdk, "second")).state is HostState.STOPPED
+        await completes(sdk, tmp_path, instance_id)
+
+
+async def test_a_stop_is_carried_out_where_the_program_runs(hosts: TwoHosts) -> None:
+    stubborn = PATIENT.with_name("stubborn.py")
+    async with hosts.first.sdk() as first, hosts.second.sdk() as second:
+        image = await second.register_image_stream(TENANT, "stubborn", stubborn)
+        started = await first.start_instance(image.image_id, TENANT)
+
+        async def runs() -> bool:
+            return hosts.second.runs(started.instance_id)
+
+        await hosts.platform.eventually(runs, "a program on the second host")
+        began = time.monotonic()
+        await first.stop_instance(started.instance_id, grace_period_seconds=2)
+        assert not hosts.second.runs(started.instance_id), "it was confirmed dead"
+        assert time.monotonic() - began < 12, hosts.platform.transcript()
+        end = await first.get_instance_status(started.instance_id)
+        assert (end.status, end.termination_reason) == (InstanceStatus.CANCELLED, "cancelled")
+
+
+async def test_a_pause_and_a_resume_reach_the_other_host(hosts: TwoHosts, tmp_path: Path) -> None:
+    instance_id = await hosts.running_on(hosts.second, tmp_path)
+    async with hosts.first.sdk() as sdk:
+        await sdk.pause_instance(instance_id)
+
+        async def is_paused() -> bool:
+            info = await sdk.get_instance_status(instance_id)
+            return info.status is InstanceStatus.SUSPENDED and not hosts.second.runs(instance_id)
+
+        await hosts.platform.eventually(is_paused, "a paused instance")
+        await sdk.resume_instance(instance_id)
+        await completes(sdk, tmp_path, instance_id)
