@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runtara_environment.runner import LaunchError, Runner
+from runtara_environment.runner import LaunchedProcess, LaunchError, Runner
 from runtara_environment.testing.runner_checks.checked_runner import (
     FOREVER,
     READY,
@@ -43,6 +43,17 @@ class Endings(CheckedRunner):
         assert 64 << 20 < end.memory_peak_bytes < 256 << 20
         assert end.cpu_usage_usec is not None
         assert end.cpu_usage_usec > 10_000
+
+    async def test_processor_time_of_a_running_program(
+        self, runner: Runner, run_directory: Path, launched: list[LaunchedProcess]
+    ) -> None:
+        launched.append(await runner.launch(self.spec(run_directory, "while True: pass")))
+        process = launched[0]
+        if await process.cpu_usage_usec() is None:
+            return  # this runner cannot say it, so a silent program counts as idle
+        async with asyncio.timeout(WAIT_SECONDS):
+            while (await process.cpu_usage_usec() or 0) < 50_000:  # noqa: ASYNC110 - nothing announces it
+                await asyncio.sleep(0.02)
 
     async def test_death_by_signal(self, runner: Runner, run_directory: Path) -> None:
         code = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
