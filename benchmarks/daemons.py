@@ -72,17 +72,26 @@ class Core:
         return format_local_address(socket_path(self.directory, CORE_SOCKET))
 
     @asynccontextmanager
-    async def environment(self, **further: str) -> AsyncIterator[Environment]:
-        """An environment on this core as long as the block lasts, with `further` variables."""
+    async def environment(self, directory: Path | None = None, **further: str) -> AsyncIterator[Environment]:
+        """An environment on this core as long as the block lasts, with `further` variables.
+
+        It is in a data directory of its own when one is given. At the end it leaves its programs running.
+        """
         variables = {
             "RUNTARA_DATABASE_URL": self.database_url,
             "RUNTARA_CORE_ADDR": self.address,
             "RUNTARA_CORE_ADMIN_ADDR": f"127.0.0.1:{self.management_port}",
             "RUNTARA_ENV_QUIC_PORT": "0",
+            "RUNTARA_CA_FILE": str(self.ca_file),
+            "RUNTARA_ON_SHUTDOWN": "leave",
             **further,
         }
+        data_dir = directory or self.directory
+        if directory is not None:
+            directory.mkdir()
+            (directory / "tls").symlink_to(self.directory / "tls")
         async with (
-            _daemon("runtara-environment", self.directory, variables, _ENVIRONMENT_LINE) as (said, process_id),
+            _daemon("runtara-environment", data_dir, variables, _ENVIRONMENT_LINE) as (said, process_id),
             ManagementSdk(ManagementSettings(server_addr=said[1], ca_file=self.ca_file)) as sdk,
         ):
             yield Environment(sdk, process_id)

@@ -185,6 +185,8 @@ class ArtifactStore:
         upload.chmod(0o555)
         target = self.path(digest)
         target.parent.mkdir(exist_ok=True, mode=0o755)
+        for directory in (self._images, target.parent):
+            directory.chmod(0o755)  # whatever the umask is: programs may run as other users
         upload.rename(target)
         for directory in (target.parent, self._images):
             _flush_directory(directory)

@@ -17,6 +17,7 @@ _COMMANDS = (
     images.delete_image,
     instances.start,
     instances.status,
+    instances.show_input,
     instances.wait,
     lists.list_instances,
     watch.watch,
