@@ -102,7 +102,8 @@ ROWS = {
     "image_versions": f"""
         INSERT INTO images (image_id, tenant_id, name, runner_type, current_version, created_at_ms, updated_at_ms)
         VALUES ('image', 't', 'program', 'native', 1, {START_MS}, {START_MS});
-        INSERT INTO image_versions VALUES ('image', 1, 'digest', 9, 'executable', {START_MS})""",
+        INSERT INTO image_versions (image_id, version, digest, size_bytes, kind, created_at_ms)
+        VALUES ('image', 1, 'digest', 9, 'executable', {START_MS})""",
     "launches": f"""
         INSERT INTO launches
         VALUES ('running', 3, 'owner', 'host', 'native', '/run', '{{}}', 'started', NULL, {START_MS});
