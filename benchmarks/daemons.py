@@ -14,6 +14,8 @@ from pathlib import Path
 from runtara_core.management_client import ManagementClient
 from runtara_sdk import ManagementSdk
 from runtara_sdk.management import ManagementSettings
+from runtara_sdk.transport.address import format_local_address
+from runtara_sdk.transport.places import CORE_SOCKET, socket_path
 from runtara_sdk.transport.quic import QuicClient
 
 _START_SECONDS = 60.0
@@ -64,17 +66,32 @@ class Core:
         finally:
             await client.close()
 
+    @property
+    def local_address(self) -> str:
+        """Where instances reach it by its socket."""
+        return format_local_address(socket_path(self.directory, CORE_SOCKET))
+
     @asynccontextmanager
-    async def environment(self) -> AsyncIterator[Environment]:
-        """An environment on this core as long as the block lasts."""
+    async def environment(self, directory: Path | None = None, **further: str) -> AsyncIterator[Environment]:
+        """An environment on this core as long as the block lasts, with `further` variables.
+
+        It is in a data directory of its own when one is given. At the end it leaves its programs running.
+        """
         variables = {
             "RUNTARA_DATABASE_URL": self.database_url,
             "RUNTARA_CORE_ADDR": self.address,
             "RUNTARA_CORE_ADMIN_ADDR": f"127.0.0.1:{self.management_port}",
             "RUNTARA_ENV_QUIC_PORT": "0",
+            "RUNTARA_CA_FILE": str(self.ca_file),
+            "RUNTARA_ON_SHUTDOWN": "leave",
+            **further,
         }
+        data_dir = directory or self.directory
+        if directory is not None:
+            directory.mkdir()
+            (directory / "tls").symlink_to(self.directory / "tls")
         async with (
-            _daemon("runtara-environment", self.directory, variables, _ENVIRONMENT_LINE) as (said, process_id),
+            _daemon("runtara-environment", data_dir, variables, _ENVIRONMENT_LINE) as (said, process_id),
             ManagementSdk(ManagementSettings(server_addr=said[1], ca_file=self.ca_file)) as sdk,
         ):
             yield Environment(sdk, process_id)

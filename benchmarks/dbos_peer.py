@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-PEER_ENVIRONMENT = Path.home() / ".cache" / "runtara-benchmarks" / "dbos"
-_INSTALL_SECONDS = 300
+from peer_environment import peer_python
+
 _ANSWER_SECONDS = 120
 _LONGEST_ANSWER_BYTES = 64 * 1024 * 1024
 
@@ -37,7 +35,7 @@ class DbosPeer:
 @asynccontextmanager
 async def running_dbos(database_url: str) -> AsyncIterator[DbosPeer | None]:
     """DBOS on a database as long as the block lasts; None, and a message, when it cannot be had."""
-    python = await asyncio.to_thread(_install)
+    python = await asyncio.to_thread(peer_python, "dbos", "dbos")
     if python is None:
         yield None
         return
@@ -62,19 +60,3 @@ async def running_dbos(database_url: str) -> AsyncIterator[DbosPeer | None]:
         if process.returncode is None:
             process.kill()
         await process.wait()
-
-
-def _install() -> Path | None:
-    python = PEER_ENVIRONMENT / "bin" / "python"
-    try:
-        if not python.exists():
-            for command in (
-                ["uv", "venv", "--quiet", "--python", sys.executable, str(PEER_ENVIRONMENT)],
-                ["uv", "pip", "install", "--quiet", "--python", str(python), "dbos"],
-            ):
-                subprocess.run(command, check=True, timeout=_INSTALL_SECONDS, capture_output=True)
-    except (OSError, subprocess.SubprocessError) as error:
-        print(f"DBOS left out: it cannot be installed ({error})", file=sys.stderr)
-        shutil.rmtree(PEER_ENVIRONMENT, ignore_errors=True)
-        return None
-    return python

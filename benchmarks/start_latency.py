@@ -4,15 +4,18 @@
     python benchmarks/start_latency.py --starts 40            more, for quieter figures
     python benchmarks/start_latency.py --sqlite               on SQLite instead of PostgreSQL
     python benchmarks/start_latency.py --native ./artifact    also a native binary that was compiled before
+    python benchmarks/start_latency.py --oci                  also in containers
+    python benchmarks/start_latency.py --quic                 programs reach core by its port instead of its socket
     python benchmarks/start_latency.py --json                 the same figures as JSON
 
 The program is a compiled scenario: one step of an agent, whose result is the first checkpoint, and a Finish step. Three
 ways to start it take turns, all with the very command line and variables that the environment uses:
 
-    bare      exec of the program until its first datagram to core arrives: interpreter, imports and settings are done,
-              and it is about to connect. Core is a UDP socket of this benchmark, which never answers.
+    bare      exec of the program until it connects to core: interpreter, imports and settings are done. Core is a
+              socket of this benchmark, which never answers; with QUIC the first datagram ends it.
     by hand   exec of the program until core has its first checkpoint: what the program costs without an environment.
     started   `start_instance` is called until core has the first checkpoint. Core and environment are daemons.
+    container the same with the OCI runner; beside starts outside of containers.
 
 Beginnings and ends are readings of the machine's clock, core's in milliseconds; nobody polls while a program starts.
 Each start waits, for some seconds at most, until the machine has been idle for a moment: the ratio of the best times is
@@ -46,6 +49,7 @@ from runtara_compiler.native.library import NativeLibrary
 from runtara_core.testing.postgres import create_database, running_postgres
 from runtara_environment.registry.artifact_store import ArtifactStore
 from runtara_sdk import ManagementSdk
+from runtara_sdk.transport.address import format_local_address, is_local
 
 TENANT = "benchmark"
 GOAL = 1.3
@@ -98,8 +102,9 @@ class Row:
 class Program:
     """A registered program, and the three ways to start it; each answers seconds."""
 
-    def __init__(self, core: Core, sdk: ManagementSdk, image_id: str, argv: tuple[str, ...]) -> None:
+    def __init__(self, core: Core, sdk: ManagementSdk, image_id: str, argv: tuple[str, ...], address: str) -> None:
         self._core = core
+        self._address = address
         self._sdk = sdk
         self._image_id = image_id
         self._argv = argv
@@ -107,14 +112,21 @@ class Program:
         self._input.write_text(json.dumps(INPUT))
 
     async def bare(self) -> float:
-        """Until it is about to connect."""
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listening:
-            listening.bind(("127.0.0.1", 0))
+        """Until it connects."""
+        loop = asyncio.get_running_loop()
+        arrived: asyncio.Task[object]
+        with socket.socket(*self._kind()) as listening, tempfile.TemporaryDirectory() as directory:
             listening.setblocking(False)
-            address = f"127.0.0.1:{listening.getsockname()[1]}"
-            arrived = asyncio.create_task(
-                asyncio.get_running_loop().sock_recv(listening, _DATAGRAM_BYTES), name="first datagram"
-            )
+            if is_local(self._address):
+                path = Path(directory) / "core.sock"
+                listening.bind(str(path))
+                listening.listen()
+                address = format_local_address(path)
+                arrived = asyncio.create_task(loop.sock_accept(listening), name="first connection")
+            else:
+                listening.bind(("127.0.0.1", 0))
+                address = f"127.0.0.1:{listening.getsockname()[1]}"
+                arrived = asyncio.create_task(loop.sock_recv(listening, _DATAGRAM_BYTES), name="first datagram")
             started = time.perf_counter()
             process = await self._execute(self._variables(f"bare-{uuid.uuid4()}", address))
             try:
@@ -125,11 +137,14 @@ class Program:
                     process.kill()
                 await process.wait()
 
+    def _kind(self) -> tuple[int, int]:
+        return (socket.AF_UNIX, socket.SOCK_STREAM) if is_local(self._address) else (socket.AF_INET, socket.SOCK_DGRAM)
+
     async def by_hand(self) -> float:
         """Until core has the first checkpoint, without an environment."""
         instance_id = f"by-hand-{uuid.uuid4()}"
         started = time.time()
-        process = await self._execute(self._variables(instance_id, self._core.address))
+        process = await self._execute(self._variables(instance_id, self._address))
         if await asyncio.wait_for(process.wait(), _DEADLINE_SECONDS):
             raise SystemExit(f"the program failed with exit code {process.returncode}; its reason is above")
         return await self._first_checkpoint(instance_id) - started
@@ -197,11 +212,11 @@ async def _artifacts(directory: Path, options: argparse.Namespace) -> dict[str, 
     return artifacts
 
 
-async def _program(core: Core, sdk: ManagementSdk, kind: str, artifact: Path) -> Program:
+async def _program(core: Core, sdk: ManagementSdk, kind: str, artifact: Path, address: str) -> Program:
     content = await asyncio.to_thread(artifact.read_bytes)
     image = await sdk.register_image_stream(TENANT, f"first-checkpoint-{kind}", artifact)
     store = ArtifactStore(core.directory)
-    return Program(core, sdk, image.image_id, await store.command(await store.put(content)))
+    return Program(core, sdk, image.image_id, await store.command(await store.put(content)), address)
 
 
 async def _quiet_moment() -> None:
@@ -220,10 +235,12 @@ def _processor_ticks() -> tuple[int, int]:
     return ticks[3] + ticks[4], sum(ticks)
 
 
-async def measure(core: Core, sdk: ManagementSdk, kind: str, artifact: Path, starts: int) -> list[Row]:
+async def measure(
+    core: Core, sdk: ManagementSdk, kind: str, artifact: Path, starts: int, address: str, started: str = "started"
+) -> list[Row]:
     """One program, its starts in turns; the first turn fills caches and does not count."""
-    program = await _program(core, sdk, kind, artifact)
-    ways: dict[str, Start] = {"bare": program.bare, "by hand": program.by_hand, "started": program.started}
+    program = await _program(core, sdk, kind, artifact, address)
+    ways: dict[str, Start] = {"bare": program.bare, "by hand": program.by_hand, started: program.started}
     times: dict[str, list[float]] = {way: [] for way in ways}
     for turn in range(starts + 1):
         print(f"{kind}: turn {turn} of {starts}", file=sys.stderr)
@@ -252,12 +269,17 @@ async def measure_all(options: argparse.Namespace) -> list[Row]:
             url = f"sqlite:///{directory}/runtara.db"
         else:
             url = await create_database(stack.enter_context(running_postgres()).url)
-        async with running_core(directory / "data", url) as core, core.environment() as environment:
-            return [
-                row
-                for kind, artifact in artifacts.items()
-                for row in await measure(core, environment.sdk, kind, artifact, options.starts)
-            ]
+        async with running_core(directory / "data", url) as core:
+            address = core.address if options.quic else core.local_address
+            rows = []
+            for runner, started in (("native", "started"), *([("oci", "container")] if options.oci else ())):
+                variables = {"RUNTARA_CORE_ADDR": address, "RUNTARA_RUNNER": runner}
+                if chosen := os.environ.get("RUNTARA_OCI_RUNTIME"):
+                    variables["RUNTARA_OCI_RUNTIME"] = chosen
+                async with core.environment(**variables) as environment:
+                    for kind, artifact in artifacts.items():
+                        rows += await measure(core, environment.sdk, kind, artifact, options.starts, address, started)
+            return rows
 
 
 def main() -> None:
@@ -265,18 +287,22 @@ def main() -> None:
     parser.add_argument("--starts", type=int, default=15, help="of each kind (default 15)")
     parser.add_argument("--sqlite", action="store_true", help="on SQLite instead of PostgreSQL")
     parser.add_argument("--native", type=Path, metavar="FILE", help="a native binary of the same scenario")
+    parser.add_argument("--oci", action="store_true", help="also in containers")
+    parser.add_argument("--quic", action="store_true", help="programs reach core by its port; not with --oci")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args()
+    if options.oci and options.quic:
+        parser.error("--oci needs the socket of core: containers have no network")
     before = os.getloadavg()[0]
     rows = asyncio.run(measure_all(options))
     if options.json:
         loads = {"load_before": before, "load_after": os.getloadavg()[0]}
         print(json.dumps({**loads, "goal": GOAL, "rows": [asdict(row) for row in rows]}, indent=2))
         return
-    print("program    start     median      best     worst    / bare  / bare, best  / by hand")
+    print("program    start       median      best     worst    / bare  / bare, best  / by hand")
     for row in rows:
         print(
-            f"{row.program:<10} {row.start:<8}{row.median_ms:>8} ms{row.best_ms:>10}{row.worst_ms:>10}"
+            f"{row.program:<10} {row.start:<10}{row.median_ms:>8} ms{row.best_ms:>10}{row.worst_ms:>10}"
             f"{row.ratio_to_bare:>10}{row.ratio_of_best_to_bare:>14}{row.ratio_to_by_hand:>11}"
         )
     print(f"\ngoal: started <= {GOAL} x bare")

@@ -121,7 +121,7 @@ WRITING = {"nothing is due"}
 """They lock what they read, which a read-only transaction refuses."""
 
 EXPLAINED: dict[str, dict[str, Any]] = {
-    "get_instance": {"instance_id": "instance-7"},
+    "get_instance": {"instance_id": "instance-7", "max_input_bytes": 12 * 1024 * 1024},
     "list_instances_created_at_desc": {**_FILTER, "limit": 50, "offset": 0},
     "list_tenant_instances_created_at_desc": {"tenant_id": "tenant-3", **_FILTER, "limit": 50, "offset": 0},
     "lock_due_wakes": {"now_ms": START_MS, "limit": 50},

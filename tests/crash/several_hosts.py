@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 import signal
 import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from crash_platform import TENANT, Platform
 from processes import Daemon, free_ports, guest_of, launch_epoch
-from runtara_sdk.management import HostInfo, HostState, ManagementSdk
+from runtara_sdk.errors import DeadlineExceededError, TransportError
+from runtara_sdk.management import HostInfo, HostState, InstanceInfo, ManagementSdk
+from runtara_sdk.models import InstanceStatus
 from witness import read_witness
+
+STEPS = 20
+"""Of each instance of a campaign."""
 
 PATIENT = Path(__file__).with_name("programs") / "patient.py"
 
@@ -101,8 +110,8 @@ async def start_patient(
     pause_seconds: float = 0.05,
 ) -> str:
     """Start an instance of the patient program; its witness is kept in a folder of its id."""
-    instance_id = f"patient-{number}-{time.monotonic_ns()}"
-    (directory / instance_id).mkdir()
+    instance_id = f"patient-{number}-{directory.name}"[:60].rstrip("-")
+    (directory / instance_id).mkdir(exist_ok=True)
     env = {
         "CRASH_MODULES": str(Path(__file__).parent),
         "CRASH_WITNESS": str(directory / instance_id),
@@ -120,3 +129,87 @@ def launches_of(directory: Path, instance_id: str) -> list[Any]:
     overlaps = [fact for fact in facts if fact[0] == "overlap"]
     assert not overlaps, f"{instance_id} had two processes at once: {facts}"
     return [fact[1] for fact in facts if fact[0] == "begin"]
+
+
+class Campaign:
+    """Instances on several hosts, whose environments are killed at random; one host is lost for good on the way."""
+
+    def __init__(self, platform: Platform, hosts: list[OtherHost], directory: Path, seed: int) -> None:
+        self.deaths: Counter[str] = Counter()
+        self.started: dict[int, str] = {}
+        self._platform = platform
+        self._hosts = hosts
+        self._directory = directory
+        self._random = random.Random(seed)
+        self._image_id = ""
+
+    async def run(self, seconds: float, instances: int) -> None:
+        """Start all hosts, then instances and deaths, evenly over the time; returns when every instance has ended."""
+        await self._platform.start_core()
+        for host in self._hosts:
+            await host.start()
+        async with self._hosts[0].sdk() as sdk:
+            self._image_id = (await sdk.register_image_stream(TENANT, "patient", PATIENT)).image_id
+        await asyncio.gather(self._start(seconds, instances), self._kill(seconds))
+        for instance_id in self.started.values():
+            await self._ask(lambda sdk, name=instance_id: sdk.wait_for_completion(name, poll_interval=0.2, timeout=120))
+
+    async def violations(self, steps: int) -> list[str]:
+        """What is not as it must be: each instance ends once, with its own result, and no two processes advance it."""
+        found: list[str] = []
+        for number, instance_id in self.started.items():
+            info: InstanceInfo = await self._ask(lambda sdk, name=instance_id: sdk.get_instance_status(name))
+            facts = read_witness(self._directory / instance_id)
+            if info.status is not InstanceStatus.COMPLETED or info.output != {"number": number, "steps": steps}:
+                found.append(f"{instance_id} is {info.status} with {info.output}: {info.error}")
+            if overlaps := [fact for fact in facts if fact[0] == "overlap"]:
+                found.append(f"{instance_id} had two processes at once: {overlaps}")
+            epochs = [fact[1] for fact in facts if fact[0] == "begin"]
+            if sorted(set(epochs)) != epochs:
+                found.append(f"{instance_id} was launched twice in one epoch: {epochs}")
+            states: dict[str, set[str]] = {}
+            for fact in facts:
+                if fact[0] == "known":
+                    states.setdefault(fact[1], set()).add(fact[2])
+            if changed := {name: each for name, each in states.items() if len(each) > 1}:
+                found.append(f"{instance_id} was told two results of one step: {changed}")
+        return found
+
+    async def _start(self, seconds: float, instances: int) -> None:
+        for number in range(instances):
+            self.started[number] = await self._ask(
+                lambda sdk, number=number: start_patient(sdk, self._image_id, self._directory, number, steps=STEPS)
+            )
+            await asyncio.sleep(seconds / instances)
+
+    async def _kill(self, seconds: float) -> None:
+        give_up = time.monotonic() + seconds
+        half = time.monotonic() + seconds / 2
+        while time.monotonic() < give_up:
+            await asyncio.sleep(self._random.uniform(0.2, 2.0))
+            if len(self._hosts) > 2 and time.monotonic() > half:
+                self._hosts.pop().lose()
+                self.deaths["host, for good"] += 1
+                continue
+            host = self._random.choice(self._hosts)
+            if self._random.random() < 0.3:
+                host.lose()
+                self.deaths["host"] += 1
+            else:
+                host.kill()
+                self.deaths["environment"] += 1
+            await host.start()
+
+    async def _ask(self, call: Callable[[ManagementSdk], Awaitable[Any]]) -> Any:
+        """Ask whichever host answers."""
+
+        async def attempt() -> Any:
+            for host in list(self._hosts):
+                try:
+                    async with host.sdk() as sdk:
+                        return (await call(sdk),)
+                except (TransportError, DeadlineExceededError):
+                    continue
+            return None
+
+        return (await self._platform.eventually(attempt, "an answer of a host"))[0]

@@ -157,3 +157,37 @@ async def test_a_pause_and_a_resume_reach_the_other_host(hosts: TwoHosts, tmp_pa
         await hosts.platform.eventually(is_paused, "a paused instance")
         await sdk.resume_instance(instance_id)
         await completes(sdk, tmp_path, instance_id)
+
+
+async def test_images_come_to_where_they_are_needed(hosts: TwoHosts, tmp_path: Path) -> None:
+    """From hosts that have them, from copies made when they were registered, and from the database in the end."""
+    third = OtherHost(hosts.platform, "third", RUNTARA_IMAGE_SOURCES="hosts")
+    places = f"hosts, directory:{tmp_path}/shared, database"
+    fourth = OtherHost(hosts.platform, "fourth", RUNTARA_IMAGE_SOURCES=places, RUNTARA_IMAGE_COPIES="2")
+    fifth = OtherHost(hosts.platform, "fifth", RUNTARA_IMAGE_SOURCES="database")
+    program = PATIENT.read_bytes() + b"# fetched\n"
+    async with hosts.first.sdk() as sdk:
+        fetched = await sdk.register_image(TENANT, "fetched", program)
+        await sdk.drain_host("first")
+        await reaches(hosts.platform, sdk, "first", HostState.DRAINED)
+        await third.start()
+        for image_id, host in ((fetched.image_id, third), ("", fifth)):
+            if not image_id:
+                await fourth.start()
+                async with fourth.sdk() as registering:
+                    copied = await registering.register_image(TENANT, "copied", program + b"# copied\n")
+                assert copied.warning is None
+                holding = {each.host_name: each.artifact_digests for each in await sdk.list_hosts(with_artifacts=True)}
+                (digest,) = [path.name for path in (tmp_path / "shared").iterdir()]
+                assert digest in holding["third"]
+                assert digest in holding["fourth"]
+                third.lose()
+                fourth.lose()
+                await fifth.start()
+                image_id = copied.image_id
+            instance_id = await start_patient(sdk, image_id, tmp_path, 1, steps=1)
+            end = await sdk.wait_for_completion(instance_id, poll_interval=0.1, timeout=60)
+            assert end.status is InstanceStatus.COMPLETED, hosts.platform.transcript()
+            assert list(host.data_dir.glob(f"{TENANT}/runs/{instance_id}"))
+        await sdk.undrain_host("first")
+        await fifth.stop()

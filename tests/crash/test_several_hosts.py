@@ -1,14 +1,28 @@
-"""Environments on one database, each with a data directory of its own: what one lacks is launched by another."""
+"""Environments on one database, each with a data directory of its own: what one lacks is launched by another.
+
+RUNTARA_HOSTS_SECONDS (10 unless set) of deaths drawn with RUNTARA_CRASH_SEED (1 unless set) on three hosts, of which
+one is lost for good. Ten minutes of them:
+
+    RUNTARA_HOSTS_SECONDS=600 uv run pytest -s tests/crash/test_several_hosts.py -k random
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 from crash_platform import TENANT
+from crash_platform import Platform as CrashPlatform
+from runtara_core.testing.postgres import create_database, drop_database
 from runtara_sdk.models import InstanceStatus
+from several_hosts import STEPS, Campaign, OtherHost
 
+SECONDS = float(os.environ.get("RUNTARA_HOSTS_SECONDS", "10"))
+SEED = int(os.environ.get("RUNTARA_CRASH_SEED", "1"))
 REPOSITORY = Path(__file__).parents[2]
 BATCH = (REPOSITORY / "examples" / "durable_batch.py").read_bytes()
 # The same program, as another artifact.
@@ -65,3 +79,24 @@ async def test_an_instance_whose_host_is_lost_waits_with_the_reason(own_platform
         end = await second.wait_for_completion(started.instance_id, poll_interval=0.1, timeout=60)
     assert end.status is InstanceStatus.COMPLETED, platform.transcript()
     service.assert_exactly_once(ORDERS)
+
+
+@pytest.mark.timeout(600 + 2 * SECONDS)
+async def test_hosts_that_die_at_random_lose_nothing(postgres_url: str, tmp_path: Path) -> None:
+    url = await create_database(postgres_url)
+    platform = CrashPlatform(tmp_path, url)
+    platform.lease_ms = 15_000
+    try:
+        began = time.monotonic()
+        hosts = [OtherHost(platform, name) for name in ("one", "two", "three")]
+        campaign = Campaign(platform, hosts, tmp_path, SEED)
+        await campaign.run(SECONDS, instances=max(8, round(SECONDS / 2)))
+        violations = await campaign.violations(STEPS)
+        print(
+            f"\nseed {SEED}: {len(campaign.started)} instances, deaths {dict(campaign.deaths)}, "
+            f"{time.monotonic() - began:.1f} s"
+        )
+        assert not violations, "\n".join(violations[:20]) + platform.transcript()
+    finally:
+        platform.close()
+        await drop_database(postgres_url, url)

@@ -87,3 +87,30 @@ async def test_an_instance_stops_once_at_each_breakpoint(daemons: Any) -> None:
     events = [json.loads(line) for line in told.stdout.splitlines()]
     hits = [event["payload"]["step_id"] for event in events if event["subtype"] == "breakpoint_hit"]
     assert sorted(set(hits)) == ["end", "first", "inside"]
+    await steps_are_told_once(product, sdk_of=daemons.sdk, instance_id=instance_id)
+
+
+async def steps_are_told_once(product: Any, *, sdk_of: Any, instance_id: str) -> None:
+    """Each step is summarized once, though every launch has traced those before it again."""
+    async with sdk_of() as sdk:
+        steps = [step async for step in sdk.iterate_step_summaries(instance_id, page_size=3)]
+        told = sorted((step.step_id, step.scope_id or "") for step in steps)
+        passes = [(name, f"sc_each_{number}") for name in ("before", "inside") for number in (0, 1)]
+        assert told == sorted(
+            [*passes, ("each", "sc_each"), ("end", ""), ("end", "sc_each_0"), ("end", "sc_each_1"), ("first", "")]
+        )
+        assert {step.status for step in steps} == {"completed"}
+        assert all(step.duration_ms is not None for step in steps)
+        root = await sdk.list_step_summaries(instance_id, root_scopes_only=True)
+        assert [step.step_id for step in root.steps] == ["first", "each", "end"]
+        assert root.steps[-1].outputs["outputs"] == ["a", "b"]
+        ancestors = await sdk.get_scope_ancestors(instance_id, "sc_each_1")
+        assert [(each.scope_id, each.step_id, each.index) for each in ancestors] == [
+            ("sc_each_1", "each", 1),
+            ("sc_each", "each", None),
+        ]
+        scoped = await sdk.list_events(instance_id, scope_id="sc_each_1", subtype="breakpoint_hit")
+        assert [event.payload["step_id"] for event in scoped.events] == ["inside"]
+    table = (await asyncio.to_thread(product.run, "runtara-ctl", "steps", instance_id, "--table")).stdout.splitlines()
+    assert table[0].split() == ["STEP", "TYPE", "STATUS", "STARTED", "TOOK", "SCOPE", "ERROR"]
+    assert len(table) == len(steps) + 1

@@ -76,6 +76,7 @@ async def followed(sdk: Any, instance_id: str, **options: Any) -> list[Any]:
     return [piece async for piece in sdk.follow_logs(instance_id, stream="stdout", epoch=1, **options)]
 
 
+@pytest.mark.parametrize("daemons", ["sqlite"], indirect=True)
 async def test_output_is_followed_over_launches_until_the_end(daemons) -> None:
     product = daemons.product
     async with daemons.sdk() as sdk:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 import uuid
 from typing import Any
 
 import pytest
-from runtara_sdk.models import InstanceStatus
+from runtara_sdk.errors import InvalidInputError
+from runtara_sdk.models import InstanceStatus, TerminationReason
 
 TENANT = "demo"
 WAIT_SECONDS = 60
@@ -98,3 +100,59 @@ async def test_a_start_made_before_tells_what_it_was(daemons: Any, instances: di
     told = product.run("runtara-ctl", *words)
     assert told.stdout.strip() == instance_id
     assert "another version of the image" in told.stderr
+
+
+async def test_lists_are_paged_by_token_and_filtered(daemons: Any, instances: dict[str, Any]) -> None:
+    async with daemons.sdk() as sdk:
+        where = {"image_id": instances["image"]}
+        first = await sdk.list_instances(**where, limit=1)
+        assert (first.total_count, len(first.instances)) == (2, 1)
+        await sdk.start_instance(instances["image"], TENANT)  # comes before what was listed
+        second = await sdk.list_instances(**where, limit=1, page_token=first.next_page_token)
+        assert second.total_count == 2
+        assert {page.instances[0].instance_id for page in (first, second)} == {
+            instances["completed"],
+            instances["failed"],
+        }
+        with pytest.raises(InvalidInputError, match="page_token"):
+            await sdk.list_instances(image_id="other", page_token=first.next_page_token)
+        for filtered in (
+            {"termination_reason": TerminationReason.APPLICATION_ERROR},
+            {"status": InstanceStatus.FAILED},
+        ):
+            found = [each.instance_id async for each in sdk.iterate_instances(**where, **filtered)]
+            assert found == [instances["failed"]]
+        ended = (InstanceStatus.COMPLETED, InstanceStatus.FAILED)
+        listed = [each async for each in sdk.iterate_instances(**where, status=ended, page_size=1)]
+        assert {instances["completed"], instances["failed"]} <= {each.instance_id for each in listed}
+
+        keys = [each.checkpoint_id async for each in sdk.iterate_checkpoints(instances["completed"], page_size=2)]
+        assert keys == ["step-2", "step-1", "step-0"]
+        found = await sdk.list_checkpoints(instances["completed"], checkpoint_id="step-1")
+        assert [each.checkpoint_id for each in found.checkpoints] == ["step-1"]
+        events = [each async for each in sdk.iterate_events(instances["completed"], page_size=2)]
+        assert [each.event_id for each in events] == sorted(each.event_id for each in events)
+        assert (events[0].event_type, events[-1].event_type, len(events)) == ("started", "completed", 5)
+        found = await sdk.list_events(instances["completed"], payload_contains="DID 1")
+        assert [each.payload["message"] for each in found.events] == ["did 1"]
+        images = [each.image_id async for each in sdk.iterate_images(TENANT, page_size=1)]
+        assert instances["image"] in images
+        assert len(images) == len(set(images))
+
+        metrics = await sdk.get_tenant_metrics(TENANT)
+        counted = sum(bucket.success_count for bucket in metrics.buckets)
+        assert counted >= 1
+        assert sum(bucket.failure_count for bucket in metrics.buckets) >= 1
+
+
+def test_an_instance_is_watched_to_its_end(daemons: Any, instances: dict[str, Any]) -> None:
+    watched = daemons.product.run("runtara-ctl", "watch", instances["failed"])
+    assert watched.exit_code == 0
+    assert watched.stdout.split()[1:] == [instances["failed"], "failed", "application_error"]
+    words = ("watch", "--image", instances["image"], "--interval", "0.2", "--json")
+    process = daemons.product.start("runtara-ctl", *words)
+    process.wait_for("completed")
+    process.send(signal.SIGINT)
+    finished = process.finish(seconds=WAIT_SECONDS)
+    assert (finished.exit_code, finished.stderr) == (130, "")
+    assert {json.loads(line)["status"] for line in finished.stdout.splitlines()} >= {"completed", "failed"}

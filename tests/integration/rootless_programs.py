@@ -36,6 +36,16 @@ found['processes'] = len([name for name in os.listdir('/proc') if name.isdigit()
 found['interfaces'] = [name for _, name in socket.if_nameindex()]
 print(json.dumps(found))
 """
+TRANSLATED = """
+import json, socket
+with socket.socket() as s:
+    s.settimeout(5)
+    reached = s.connect_ex(('169.254.169.254', 80)) == 0
+status = open('/proc/self/status').read()
+rights = int(status.split('CapEff:')[1].split()[0], 16)
+interfaces = sorted(name for _, name in socket.if_nameindex())
+print(json.dumps({'interfaces': interfaces, 'metadata': reached, 'rights': rights}))
+"""
 WAIT = "import time; open('ready', 'w').close()\nwhile True: time.sleep(60)"
 
 
@@ -73,6 +83,10 @@ async def main(directory: Path) -> None:
             await runner.launch(spec("bounded", "pass", limits=Limits(memory_bytes=64 << 20)))
         except LaunchError as error:
             report["refused"] = error.message
+        if probe.capabilities["network_pasta"].available:
+            process = await runner.launch(spec("translated", TRANSLATED, network=NetworkMode.PASTA))
+            await process.wait()
+            report["translated"] = json.loads(await process.output_tail("stdout") or "{}")
         report["left"] = [str(path) for path in (directory / "bundles").iterdir()]
     print(json.dumps(report))
 

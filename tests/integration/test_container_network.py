@@ -155,6 +155,8 @@ async def test_core_at_another_address_of_this_host_is_refused(tmp_path: Path) -
     with pytest.raises(LaunchError, match=r"set RUNTARA_CORE_ADDR to 127\.0\.0\.1:8001") as refused:
         await OciRunner().launch(spec)
     assert not refused.value.permanent
+    assert str(OciRunner().core_obstacle(NetworkMode.PASTA, f"{address}:8001")) in refused.value.message
+    assert OciRunner().core_obstacle(NetworkMode.HOST, f"{address}:8001") is None
     assert_nothing_is_left(OciRunner(), spec)
 
 

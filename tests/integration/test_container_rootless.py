@@ -17,19 +17,23 @@ USER = 54_321
 PROGRAM = Path(__file__).with_name("rootless_programs.py")
 _WAIT_SECONDS = 120
 
-# A closed directory on the way to this Python is replaced, in a mount namespace, by one that lets others pass.
-_OPEN_WAY = """
+# In a mount namespace everybody may open the tunnel device, as on most hosts, and a closed directory on the way to this
+# Python is replaced by one that lets others pass.
+_AS_ON_OTHER_HOSTS = """
 set -e
 closed=$1 wanted=$2
 shift 2
-mkdir "$HOME/way"
 mount --make-rprivate /
-mount --bind "$wanted" "$HOME/way"
-mount -t tmpfs -o mode=755 tmpfs "$closed"
-mkdir -p "$wanted"
-mount --bind "$HOME/way" "$wanted"
-umount "$HOME/way"
-rmdir "$HOME/way"
+mount -t tmpfs -o mode=755,dev tmpfs "$HOME/way"
+mknod -m 666 "$HOME/way/tun" c 10 200
+mount --bind "$HOME/way/tun" /dev/net/tun
+if [ "$closed" != / ]; then
+    mkdir "$HOME/way/python"
+    mount --bind "$wanted" "$HOME/way/python"
+    mount -t tmpfs -o mode=755 tmpfs "$closed"
+    mkdir -p "$wanted"
+    mount --bind "$HOME/way/python" "$wanted"
+fi
 exec setpriv --reuid=USER --regid=USER --clear-groups --bounding-set=-all "$@"
 """.replace("USER", str(USER))
 
@@ -41,6 +45,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for each in (path, *path.parents):
         if each.owner() == "root" and each != Path("/") and not each.stat().st_mode & 0o001:
             each.chmod(each.stat().st_mode | 0o011)
+    (path / "way").mkdir()
     os.chown(path, USER, USER)
     return path
 
@@ -48,11 +53,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def as_ordinary_user(home: Path, *argv: str, **variables: str) -> dict[str, Any]:
     """What a program prints that runs as `USER`, without any right of root."""
     wanted = Path(sys.base_prefix)
-    closed = next((each for each in reversed(wanted.parents) if not each.stat().st_mode & 0o001), None)
-    drop = ("setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--bounding-set=-all")
-    command = (*drop, *argv)
-    if closed is not None:
-        command = ("unshare", "--mount", "sh", "-c", _OPEN_WAY, "sh", str(closed), str(wanted), *argv)
+    closed = next((each for each in reversed(wanted.parents) if not each.stat().st_mode & 0o001), Path("/"))
+    command = ("unshare", "--mount", "sh", "-c", _AS_ON_OTHER_HOSTS, "sh", str(closed), str(wanted), *argv)
     environment = {"PATH": os.environ["PATH"], "HOME": str(home), "TMPDIR": str(home), **variables}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_WAIT_SECONDS, check=False)
     assert done.returncode == 0, done
@@ -84,4 +86,6 @@ def test_containers_of_an_ordinary_user(home: Path, container_runtime: str) -> N
     assert report["stopped"]["exit_code"] == -15
     assert report["killed"]["exit_code"] in (None, -9)
     assert "bounds of memory, processor or processes" in report["refused"]
+    assert probe["capabilities"]["network_pasta"] == {"available": True, "reason": ""}
+    assert report["translated"] == {"interfaces": ["eth0", "lo"], "metadata": False, "rights": 0}
     assert report["left"] == []

@@ -31,7 +31,9 @@ STEPS = {"instance_id": "instance-7", "status": None, "step_type": None, "parent
 STEPS_PAGE = {**STEPS, "after_position": 0, "limit": 50, "offset": 0}
 CALLS: dict[str, dict[str, Any]] = {
     "lock_instance": {"instance_id": "instance-7"},
-    "get_instance": {"instance_id": "instance-7"},
+    "get_instance": {"instance_id": "instance-7", "max_input_bytes": 1_000},
+    "load_instance_input": {"instance_id": "instance-7", "max_input_bytes": 1_000},
+    "read_input": {"instance_id": "instance-7", "start": 1, "count": 1_000},
     "count_running": {},
     "lock_due_wakes": {"now_ms": START_MS, "limit": 50},
     "lock_expired_leases": {"now_ms": START_MS, "limit": 50},
@@ -77,6 +79,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "find_news": {
         "watched": '[{"position": 0, "instance_id": "instance-7", "epoch": 1, "signal_id": 0, "checkpoint_id": "step"}]'
     },
+    "last_contacts": {"owner": "owner", "after_instance_id": "instance-7", "limit": 500},
     "record_contacts": {"watched": '[{"instance_id": "instance-7", "epoch": 1}]', "now_ms": START_MS},
     "checkpoint_batch": {
         "instance_ids": ["instance-7", "instance-8"],

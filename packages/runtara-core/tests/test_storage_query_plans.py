@@ -28,6 +28,7 @@ INDEX_OF = {
     "lock_expired_leases": "instances_lease",
     "lock_expired_leases_elsewhere": "instances_lease",
     "expire_leases": "instances_lease",
+    "last_contacts": "(instances_running|sqlite_autoindex_instance_progress_1)",
     "lock_finished": "instances_finished",
     "list_checkpoints": "checkpoints_order",
     "list_events_descending": "instance_events_order",

@@ -40,6 +40,21 @@ def test_a_program_is_a_user_without_rights() -> None:
     assert guest in configuration["linux"]["gidMappings"]
 
 
+def test_without_root_a_program_is_the_user_itself_and_nothing_is_bounded() -> None:
+    hidden = (Path("/tmp/data/runs/i-1/launch-1"),)
+    changes = {"host_user": 1001, "host_group": 1002, "is_rootless": True, "hidden": hidden}
+    configuration = container_configuration(container(**changes))
+    linux = configuration["linux"]
+    assert configuration["process"]["user"]["uid"] == configuration["process"]["user"]["gid"] == 0
+    assert linux["uidMappings"] == [{"containerID": 0, "hostID": 1001, "size": 1}]
+    assert linux["gidMappings"] == [{"containerID": 0, "hostID": 1002, "size": 1}]
+    assert not {"cgroupsPath", "resources"} & linux.keys()
+    mounts = {mount["destination"]: mount for mount in configuration["mounts"]}
+    assert "/sys/fs/cgroup" not in mounts
+    assert mounts["/tmp/data/runs/i-1/launch-1"]["type"] == "tmpfs"
+    assert "ro" in mounts["/tmp/data/runs/i-1/launch-1"]["options"]
+
+
 @pytest.mark.parametrize("network", [NetworkMode.NONE, NetworkMode.HOST, NetworkMode.PASTA])
 def test_namespaces(network: NetworkMode) -> None:
     namespaces = {each["type"] for each in container_configuration(container(network=network))["linux"]["namespaces"]}

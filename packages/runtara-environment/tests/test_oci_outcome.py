@@ -22,6 +22,12 @@ def test_process_1_tells_the_exit(code: int) -> None:
     assert end == ProcessExit(code, memory_peak_bytes=1_000, cpu_usage_usec=2_000)
 
 
+def test_without_control_group_the_shim_has_measured() -> None:
+    runtime = ProcessExit(0, memory_peak_bytes=7, cpu_usage_usec=8)
+    end = outcome(runtime, {"started": True, "exit_code": 0}, Usage(None, None), program="/bin/program", complaint="")
+    assert (end.memory_peak_bytes, end.cpu_usage_usec) == (7, 8)
+
+
 def test_out_of_memory() -> None:
     reports = {"started": True, "exit_code": -9, "oom_kills": 1}
     assert outcome_of(ProcessExit(0), reports).out_of_memory
@@ -86,7 +92,9 @@ def test_usage_of_version_1(tmp_path: Path) -> None:
 def test_groups_of_systemd(tmp_path: Path) -> None:
     (tmp_path / "cgroup.controllers").touch()
     hierarchy = CgroupHierarchy(tmp_path, use_systemd=True)
-    assert hierarchy.container_path("ab") == "runtara-ab.slice:runtara:container"
+    assert hierarchy.container_path("ab") == "runtara-ab.slice:runtara:ab"
+    scopes = {hierarchy.container_path(name).partition(":")[2] for name in ("ab", "cd")}
+    assert len(scopes) == 2  # units of systemd have one namespace
     assert hierarchy.group("ab").directories == {"": tmp_path / "runtara.slice" / "runtara-ab.slice"}
 
 

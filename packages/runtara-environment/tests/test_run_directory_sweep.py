@@ -213,7 +213,7 @@ async def test_a_directory_put_aside_by_a_walk_that_was_killed_is_found_again(
         raise OSError(5, "killed")
 
     with monkeypatch.context() as patched:
-        patched.setattr(run_directory_sweep.shutil, "rmtree", die)
+        patched.setattr(run_directory_sweep, "remove_tree", die)
         assert await sweep.sweep() == 0
     runs = tmp_path / TENANT / "runs"
     assert all(path.name.startswith(".gone-") for path in runs.iterdir())

@@ -153,6 +153,18 @@ async def test_the_network_of_programs(
             choose_network(wanted, runner, probe, core_address)
 
 
+async def test_a_network_in_which_core_is_out_of_reach_is_refused() -> None:
+    class Secluding(Offering):
+        def core_obstacle(self, network: NetworkMode, core_address: str) -> str | None:
+            return f"core at {core_address} cannot be reached" if network is NetworkMode.PASTA else None
+
+    runner = Secluding("some", "network_pasta")
+    probe = await runner.probe()
+    assert choose_network(NetworkMode.HOST, runner, probe, "192.0.2.1:8001") is NetworkMode.HOST
+    with pytest.raises(ConfigurationError, match=r"core at 192\.0\.2\.1:8001 cannot be reached"):
+        choose_network(NetworkMode.PASTA, runner, probe, "192.0.2.1:8001")
+
+
 @pytest.mark.parametrize(
     ("text", "mode"),
     [(None, None), ("none", NetworkMode.NONE), ("isolated", NetworkMode.NONE), ("host", NetworkMode.HOST)],

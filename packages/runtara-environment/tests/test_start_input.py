@@ -11,7 +11,6 @@ import pytest
 from runtara_core.database import DatabaseUrl
 from runtara_environment.inputs import InputJudge
 from runtara_environment.local import default_database_url
-from runtara_environment.service import MAX_INPUT_BYTES, require_size
 from runtara_sdk.errors import InputRefusedError, InvalidInputError, ServerError
 
 SCHEMA = json.dumps({"who": {"type": "string", "required": True}, "n": {"type": "integer", "min": 1}})
@@ -32,12 +31,6 @@ async def test_what_no_program_could_read_is_refused(text: bytes, schema: str | 
     with pytest.raises(InvalidInputError, match=r"^the input ") as caught:
         await InputJudge().require_acceptable(text, schema, "t")
     assert len(caught.value.message) < 300
-
-
-def test_a_size_beyond_the_bound_is_refused() -> None:
-    require_size(b"x" * MAX_INPUT_BYTES)
-    with pytest.raises(InvalidInputError, match=f"more than {MAX_INPUT_BYTES}"):
-        require_size(b"x" * (MAX_INPUT_BYTES + 1))
 
 
 async def test_a_program_without_a_schema_takes_any_json() -> None:

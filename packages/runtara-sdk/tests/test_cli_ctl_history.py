@@ -47,7 +47,7 @@ def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def told(environment: Environment, limit: int, *, follow: bool) -> list[int]:
-    events = history._events(environment, "i", None, None, limit, follow=follow)  # type: ignore[arg-type]
+    events = history._events(environment, "i", {}, limit, follow=follow)  # type: ignore[arg-type]
     return [each.event_id async for each in events]
 
 
@@ -69,7 +69,7 @@ async def test_it_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch)
 async def test_a_burst_that_fills_pages_is_told_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history, "_PAGE", 3)
     environment = Environment(40, 1)
-    events = history._events(environment, "i", None, None, 10, follow=True)  # type: ignore[arg-type]
+    events = history._events(environment, "i", {}, 10, follow=True)  # type: ignore[arg-type]
     found = [(await anext(events)).event_id]
     environment.known = 39
     found += [each.event_id async for each in events]

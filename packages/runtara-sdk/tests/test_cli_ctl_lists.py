@@ -108,6 +108,19 @@ def test_filters_of_lists(run: Run) -> None:
     assert (call.created_before_ms, call.HasField("finished_before_ms")) == (1_000, True)
 
 
+def test_events_are_filtered(run: Run) -> None:
+    event = pb.EventSummary(id=7, instance_id="i", event_type="custom", subtype="note", payload=b'"Timeout"')
+    page = pb.RpcResponse(list_events=pb.ListEventsResponse(events=[event], total_count=1))
+    code, out, _ = run([page], "events", "i", "--contains", "timeout", "--scope", "sc_a_0")
+    call = Script.requests[0].list_events
+    assert (code, out.split()[1:], call.payload_contains, call.scope_id) == (
+        0,
+        ["custom/note", "Timeout"],
+        "timeout",
+        "sc_a_0",
+    )
+
+
 def test_images_are_listed_by_page(run: Run) -> None:
     image = pb.ImageSummary(image_id="im", name="order", runner_type=pb.RUNNER_NATIVE)
     pages = [

@@ -14,7 +14,8 @@ from runtara_sdk import stop_signals
 
 async def main():
     stopped = asyncio.Event()
-    stop_signals.stop_at_signals(stopped.set)
+    insist = (lambda: print("leaving", flush=True)) if {may_insist} else None
+    stop_signals.stop_at_signals(stopped.set, insist=insist)
     print("ready", flush=True)
     await stopped.wait()
     print("stopping", flush=True)
@@ -28,9 +29,9 @@ asyncio.run(main())
 """
 
 
-def start(insists_after: float | None = None) -> subprocess.Popen[str]:
+def start(insists_after: float | None = None, *, may_insist: bool = False) -> subprocess.Popen[str]:
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM.format(insists_after=insists_after)],
+        [sys.executable, "-c", PROGRAM.format(insists_after=insists_after, may_insist=may_insist)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -61,6 +62,18 @@ def test_somebody_who_insists_ends_it_at_once(number: signal.Signals) -> None:
         assert process.stdout.readline() == "stopping\n"
         process.send_signal(number)
         assert process.wait(60) == -number
+        process.communicate("\n")
+
+
+def test_somebody_who_insists_may_be_heard_before() -> None:
+    with start(insists_after=-1, may_insist=True) as process:
+        assert process.stdout is not None
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.readline() == "stopping\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.readline() == "leaving\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == -signal.SIGTERM
         process.communicate("\n")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from runtara_core.management_client import ManagementClient
-from runtara_environment.wire.tenant_gate import OPEN_VERBS, TENANTLESS_VERBS
+from runtara_environment.wire.tenant_gate import OPEN_VERBS, OPERATOR_VERBS, TENANTLESS_VERBS
 from runtara_sdk import PermissionDeniedError, UnauthenticatedError
 from runtara_sdk.clock import SystemClock
 from runtara_sdk.models import InstanceStatus
@@ -66,6 +66,8 @@ def request_of(verb: str, *, instance_id: str, image_id: str) -> environment_pb2
         "origin_id": instance_id,
         "image_id": image_id,
         "checkpoint_id": "step",
+        "scope_id": "sc_step",
+        "end_time_ms": 86_400_000,
         "name": "name",
         "binary": SLEEPER,
         "runner_type": environment_pb2.RUNNER_NATIVE,
@@ -108,6 +110,10 @@ async def test_no_call_crosses_the_border_of_a_tenant(tenants: TwoTenants, verb:
         forward.api_key = tenants.key_a
         getattr(forward, verb).tenant_id = "tenant-b"
         assert (await platform.ask_environment(forward)).error.code == "PERMISSION_DENIED"
+    elif verb in OPERATOR_VERBS:
+        refused = environment_pb2.RpcRequest.FromString(request.SerializeToString())
+        refused.api_key = tenants.key_a
+        assert (await platform.ask_environment(refused)).error.code == "PERMISSION_DENIED"
     else:
         assert verb in OPEN_VERBS | TENANTLESS_VERBS, f"{verb} names no tenant: add tenant_id to its request"
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from runtara_sdk.clock import Clock, SystemClock
 from runtara_sdk.stop_signals import stop_at_signals
-from runtara_sdk.transport import ServerSettings, StreamHandler, payload_handler
+from runtara_sdk.transport import payload_handler, upload_handler
 from runtara_sdk.transport.local import remove_guest_directory
 from runtara_sdk.transport.places import CORE_MANAGEMENT_SOCKET, CORE_SOCKET, socket_path
 
 from runtara_core.due import DueBell
 from runtara_core.instance_service import InstanceService
-from runtara_core.listening import Listening, server_settings
+from runtara_core.listening import Listening, MakeHandler, server_settings
 from runtara_core.management_service import ManagementService
 from runtara_core.retention import keep_removing_finished
 from runtara_core.security import KeyRing, TokenAuthority, require_key_when_exposed
@@ -121,15 +121,16 @@ class CoreDaemon:
             instances = InstanceService(storage, self._clock, settings.limits, due, watch)
             handler = InstanceHandler(instances, InstanceGate(instances, tokens, self.keys))
             await self._listen(
-                handler.dispatcher.serve,
+                lambda server: payload_handler(handler.dispatcher.serve, server),
                 settings.instance_port,
                 self._instance_port_setting,
                 self._socket_name,
                 for_guests=True,
             )
             if self._serve_management:
+                management = ManagementHandler(self.management, self.keys)
                 await self._listen(
-                    ManagementHandler(self.management, self.keys).dispatcher.serve,
+                    lambda server: upload_handler(management.serve, server),
                     settings.management_port,
                     "RUNTARA_ADMIN_PORT",
                     CORE_MANAGEMENT_SOCKET,
@@ -150,19 +151,18 @@ class CoreDaemon:
 
     async def _listen(
         self,
-        serve_payload: Callable[[bytes], Awaitable[bytes]],
+        make_handler: MakeHandler,
         port: int,
         setting: str,
         socket_name: str,
         *,
         for_guests: bool = False,
     ) -> None:
-        def make_handler(server: ServerSettings) -> StreamHandler:
-            return payload_handler(serve_payload, server)
-
         await self._listening.open_port(make_handler, port, setting)
         path = socket_path(self._settings.data_dir, socket_name)
-        await self._listening.open_socket(make_handler, path, for_guests=for_guests)
+        await self._listening.open_socket(
+            make_handler, path, for_guests=for_guests, guest_users=self._settings.guest_users
+        )
 
     async def close(self) -> None:
         """Stop serving, let calls in flight finish for a moment, close the database."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from runtara_sdk.errors import ConfigurationError
 from runtara_sdk.settings import EnvironmentReader
 from runtara_sdk.transport import ServerSettings, StreamHandler
 from runtara_sdk.transport.local import LocalServer, serve_local
+from runtara_sdk.transport.local.peer import GUEST_USERS
 
 if TYPE_CHECKING:
     from runtara_sdk.transport.quic import QuicServer
@@ -85,8 +86,15 @@ class Listening:
             settings = server_settings(self._bind_address, port, setting)
             self._ports.append(await serve_quic(make_handler(settings), settings, self.identity.tls))
 
-    async def open_socket(self, make_handler: MakeHandler, path: Path, *, for_guests: bool = False) -> None:
-        """Serve on a local socket, `for_guests` also programs in containers. Raises `ConfigurationError`.
+    async def open_socket(
+        self,
+        make_handler: MakeHandler,
+        path: Path,
+        *,
+        for_guests: bool = False,
+        guest_users: Container[int] = GUEST_USERS,
+    ) -> None:
+        """Serve on a local socket, `for_guests` also programs of other users. Raises `ConfigurationError`.
 
         When another daemon of the data directory serves there, or its file system knows no sockets or modes, and this
         one has ports, these have to do, also instead of the sockets that it would open later: clients expect the
@@ -96,7 +104,11 @@ class Listening:
             return
         settings = server_settings(None, 0, "")
         try:
-            self._sockets.append(await serve_local(make_handler(settings), settings, path, for_guests=for_guests))
+            self._sockets.append(
+                await serve_local(
+                    make_handler(settings), settings, path, for_guests=for_guests, guest_users=guest_users
+                )
+            )
         except ConfigurationError as error:
             if self._bind_address is None:
                 raise

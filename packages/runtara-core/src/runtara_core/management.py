@@ -22,10 +22,12 @@ from runtara_core.models import (
     ExitReport,
     ForkedInstance,
     HealthReport,
+    InputPart,
     Instance,
     InstanceFilter,
     InstanceFork,
     InstancePage,
+    LastContact,
     LaunchClaim,
     LeaseKey,
     NewInstance,
@@ -53,6 +55,10 @@ class CoreManagement(ABC):
     @abstractmethod
     async def get_instance(self, instance_id: str, *, tenant_id: str | None = None) -> Instance | None:
         """One instance, or None."""
+
+    @abstractmethod
+    async def read_input(self, instance_id: str, *, offset: int, limit_bytes: int) -> InputPart | None:
+        """A part of the input of an instance, at most 4 MiB; None when the instance is unknown."""
 
     @abstractmethod
     async def list_instances(self, where: InstanceFilter) -> InstancePage:
@@ -89,6 +95,10 @@ class CoreManagement(ABC):
     @abstractmethod
     async def pending_cancels(self, owner: str, *, limit: int = 100) -> list[PendingCancel]:
         """Cancels that the launches of this owner have not obeyed yet, longest waiting first."""
+
+    @abstractmethod
+    async def last_contacts(self, owner: str, *, after_instance_id: str = "", limit: int = 100) -> list[LastContact]:
+        """When the launches of this owner were heard of last, in the order of instance ids."""
 
     @abstractmethod
     async def expire_leases(self, owner: str) -> int:

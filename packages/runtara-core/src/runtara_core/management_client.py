@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from google.protobuf.message import DecodeError
 from runtara_sdk.errors import ProtocolError, TransportError, error_from_code
@@ -12,6 +13,7 @@ from runtara_sdk.transport import TransportClient
 
 from runtara_core.management import CoreManagement
 from runtara_core.models import (
+    MAX_INLINE_INPUT_BYTES,
     CheckpointFilter,
     CheckpointPage,
     CheckpointRecord,
@@ -24,10 +26,12 @@ from runtara_core.models import (
     ExitReport,
     ForkedInstance,
     HealthReport,
+    InputPart,
     Instance,
     InstanceFilter,
     InstanceFork,
     InstancePage,
+    LastContact,
     LaunchClaim,
     LeaseKey,
     NewInstance,
@@ -44,8 +48,10 @@ from runtara_core.wire.management_codec import (
     encode_model,
     encode_signal_type,
 )
+from runtara_core.wire.uploads import parts_of
 
 _CALL_TIMEOUT_MS = 30_000
+_UPLOAD_TIMEOUT_MS = 120_000
 
 
 class ManagementClient(CoreManagement):
@@ -62,11 +68,20 @@ class ManagementClient(CoreManagement):
         """Close the connection."""
         await self._client.close()
 
-    async def _call(self, request: pb.RpcRequest, *, timeout_ms: int = _CALL_TIMEOUT_MS) -> pb.RpcResponse:
+    async def _call(
+        self, request: pb.RpcRequest, *, timeout_ms: int = _CALL_TIMEOUT_MS, upload: bytes | None = None
+    ) -> pb.RpcResponse:
+        verb = request.WhichOneof("request")
         if self._api_key is not None:
             request.api_key = self._api_key
         try:
-            payload = await self._client.call(request.SerializeToString(), timeout_ms=timeout_ms)
+            if upload is None:
+                payload = await self._client.call(request.SerializeToString(), timeout_ms=timeout_ms)
+            else:
+                verb = "create_instance"
+                payload = await self._client.call_streaming(
+                    request.SerializeToString(), parts_of(upload), timeout_ms=_UPLOAD_TIMEOUT_MS
+                )
         except TransportError as error:
             raise TransportError(f"core cannot be reached: {error.message}", code=error.code) from error
         response = pb.RpcResponse()
@@ -82,8 +97,8 @@ class ManagementClient(CoreManagement):
                 failure.message,
                 retryable=failure.retryable if failure.HasField("retryable") else None,
             )
-        if kind != request.WhichOneof("request"):
-            raise ProtocolError(f"core answered {request.WhichOneof('request')} with {kind}")
+        if kind != verb:
+            raise ProtocolError(f"core answered {verb} with {kind}")
         return response
 
     async def health_check(self) -> HealthReport:
@@ -91,6 +106,10 @@ class ManagementClient(CoreManagement):
         return decode_model(HealthReport, response.health_check)
 
     async def create_instance(self, new: NewInstance) -> CreatedInstance:
+        if len(new.input) > MAX_INLINE_INPUT_BYTES:
+            call = encode_model(replace(new, input=b""), pb.CreateInstanceRequest(input_bytes=len(new.input)))
+            streamed = pb.RpcRequest(create_instance_stream=call)
+            return decode_model(CreatedInstance, (await self._call(streamed, upload=new.input)).create_instance)
         request = pb.RpcRequest(create_instance=encode_model(new, pb.CreateInstanceRequest()))
         return decode_model(CreatedInstance, (await self._call(request)).create_instance)
 
@@ -98,6 +117,11 @@ class ManagementClient(CoreManagement):
         call = pb.GetInstanceRequest(instance_id=instance_id, tenant_id=tenant_id)
         answer = (await self._call(pb.RpcRequest(get_instance=call))).get_instance
         return decode_model(Instance, answer.instance) if answer.HasField("instance") else None
+
+    async def read_input(self, instance_id: str, *, offset: int, limit_bytes: int) -> InputPart | None:
+        call = pb.ReadInputRequest(instance_id=instance_id, offset=offset, limit_bytes=limit_bytes)
+        answer = (await self._call(pb.RpcRequest(read_input=call))).read_input
+        return InputPart(answer.data, answer.total_bytes) if answer.found else None
 
     async def list_instances(self, where: InstanceFilter) -> InstancePage:
         request = pb.RpcRequest(list_instances=encode_instance_filter(where))
@@ -151,6 +175,11 @@ class ManagementClient(CoreManagement):
     async def pending_cancels(self, owner: str, *, limit: int = 100) -> list[PendingCancel]:
         answer = await self._call(pb.RpcRequest(pending_cancels=pb.PendingCancelsRequest(owner=owner, limit=limit)))
         return [decode_model(PendingCancel, cancel) for cancel in answer.pending_cancels.cancels]
+
+    async def last_contacts(self, owner: str, *, after_instance_id: str = "", limit: int = 100) -> list[LastContact]:
+        call = pb.LastContactsRequest(owner=owner, after_instance_id=after_instance_id, limit=limit)
+        answer = await self._call(pb.RpcRequest(last_contacts=call))
+        return [decode_model(LastContact, contact) for contact in answer.last_contacts.contacts]
 
     async def expire_leases(self, owner: str) -> int:
         answer = await self._call(pb.RpcRequest(expire_leases=pb.ExpireLeasesRequest(owner=owner)))

@@ -16,6 +16,7 @@ from runtara_core.due import DueBell, wait_until_rung
 from runtara_core.instance_service import require_size
 from runtara_core.management import MAX_IMAGES_WITHOUT, CoreManagement
 from runtara_core.models import (
+    MAX_INPUT_PART_BYTES,
     CheckpointFilter,
     CheckpointPage,
     CheckpointRecord,
@@ -27,10 +28,12 @@ from runtara_core.models import (
     ExitReport,
     ForkedInstance,
     HealthReport,
+    InputPart,
     Instance,
     InstanceFilter,
     InstanceFork,
     InstancePage,
+    LastContact,
     LaunchClaim,
     LeaseKey,
     NewInstance,
@@ -101,6 +104,11 @@ class ManagementService(CoreManagement):
 
     async def get_instance(self, instance_id: str, *, tenant_id: str | None = None) -> Instance | None:
         return await self._storage.get_instance(instance_id, tenant_id=tenant_id)
+
+    async def read_input(self, instance_id: str, *, offset: int, limit_bytes: int) -> InputPart | None:
+        return await self._storage.read_input(
+            instance_id, offset=offset, limit_bytes=min(limit_bytes, MAX_INPUT_PART_BYTES)
+        )
 
     async def list_instances(self, where: InstanceFilter) -> InstancePage:
         return await self._storage.list_instances(where)
@@ -194,6 +202,9 @@ class ManagementService(CoreManagement):
 
     async def pending_cancels(self, owner: str, *, limit: int = 100) -> list[PendingCancel]:
         return await self._storage.pending_cancels(owner, limit=limit, now_ms=self._clock.now_ms())
+
+    async def last_contacts(self, owner: str, *, after_instance_id: str = "", limit: int = 100) -> list[LastContact]:
+        return await self._storage.last_contacts(owner, after_instance_id=after_instance_id, limit=limit)
 
     async def expire_leases(self, owner: str) -> int:
         self._retired_owners.append(owner)

@@ -6,6 +6,23 @@ from dataclasses import dataclass, field
 
 from runtara_sdk.models import InstanceStatus, TerminationReason
 
+MAX_INLINE_INPUT_BYTES = 12 * 1024 * 1024
+"""Longest input that comes with its instance or claim: with the longest output it fits an answer."""
+
+MAX_STORED_INPUT_BYTES = 512 * 1024 * 1024
+"""Longest input that core accepts; an environment has a bound of its own below it."""
+
+MAX_INPUT_PART_BYTES = 4 * 1024 * 1024
+"""Most bytes of an input that are read at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputPart:
+    """A part of an input, and how many bytes all of it has."""
+
+    data: bytes
+    total_bytes: int
+
 
 @dataclass(frozen=True, slots=True)
 class NewInstance:
@@ -87,7 +104,12 @@ class ForkedInstance:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """The row of an instance."""
+    """The row of an instance.
+
+    Attributes:
+        input_bytes: size of an input that is left out, because it is longer than `MAX_INLINE_INPUT_BYTES`; None when
+            `input` is all of it.
+    """
 
     instance_id: str
     tenant_id: str
@@ -115,6 +137,7 @@ class Instance:
     lease_until_ms: int | None = None
     recovery_attempts: int = 0
     checkpoint_count: int = 0
+    input_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +189,8 @@ class InstancePage:
 class LaunchClaim:
     """The right to launch one instance, once: it carries the new epoch and everything needed to launch.
 
-    `token` proves the launch to core; it is for the launched program alone. A storage leaves it empty.
+    `token` proves the launch to core; it is for the launched program alone. A storage leaves it empty. `input_bytes` is
+    the size of an input that is left out, because it is longer than `MAX_INLINE_INPUT_BYTES`; None when `input` is it.
     """
 
     instance_id: str
@@ -179,6 +203,7 @@ class LaunchClaim:
     lease_until_ms: int
     failed_launches: int = 0
     token: str = field(default="", repr=False)
+    input_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +227,27 @@ class PendingCancel:
     instance_id: str
     epoch: int
     age_ms: int
+
+    @property
+    def key(self) -> LeaseKey:
+        """The launch."""
+        return LeaseKey(self.instance_id, self.epoch)
+
+
+@dataclass(frozen=True, slots=True)
+class LastContact:
+    """When a running launch was heard of last.
+
+    Attributes:
+        instance_id: the instance.
+        epoch: of the launch.
+        at_ms: the last sign of life by core's clock, the claim of the launch to begin with. A program that gives signs
+            all the time has one of the last 40 s.
+    """
+
+    instance_id: str
+    epoch: int
+    at_ms: int | None
 
     @property
     def key(self) -> LeaseKey:

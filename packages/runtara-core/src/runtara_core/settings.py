@@ -8,6 +8,7 @@ from pathlib import Path
 from runtara_sdk.settings import EnvironmentReader
 from runtara_sdk.transport import TlsIdentity
 
+from runtara_core.guest_users import GuestUsers, wanted_users
 from runtara_core.models import CoreLimits
 from runtara_core.retention_settings import RetentionSettings
 from runtara_core.server_identity import given_identity
@@ -28,6 +29,8 @@ class CoreSettings:
         limits: RUNTARA_MAX_CONCURRENT_INSTANCES, RUNTARA_MAX_CONCURRENT_INSTANCES_PER_TENANT (0: no bound), and the
             recovery policy.
         retention: when finished instances are removed (RUNTARA_DB_CLEANUP_*).
+        guest_users: as whom programs run that may use the local socket, besides the users of containers
+            (RUNTARA_NATIVE_USER).
     """
 
     database_url: str
@@ -39,6 +42,7 @@ class CoreSettings:
     tls: TlsIdentity | None = None
     limits: CoreLimits = field(default_factory=CoreLimits)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
+    guest_users: GuestUsers = field(default_factory=GuestUsers)
 
     @classmethod
     def from_environment(
@@ -49,6 +53,7 @@ class CoreSettings:
         A database and a data directory that are given stand for their variables.
         """
         reader = reader or EnvironmentReader()
+        users = wanted_users(reader)
         return cls(
             database_url=database_url
             or reader.required_text(
@@ -72,4 +77,5 @@ class CoreSettings:
                 ),
             ),
             retention=RetentionSettings.from_environment(reader),
+            guest_users=users if isinstance(users, GuestUsers) else GuestUsers(),
         )

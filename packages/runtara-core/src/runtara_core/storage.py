@@ -42,10 +42,12 @@ from runtara_core.models import (
     ExitDecision,
     ExitReport,
     ForkedInstance,
+    InputPart,
     Instance,
     InstanceFilter,
     InstanceFork,
     InstancePage,
+    LastContact,
     LaunchClaim,
     LeaseKey,
     NewInstance,
@@ -282,7 +284,20 @@ class Storage(ABC):
 
     @abstractmethod
     async def get_instance(self, instance_id: str, *, tenant_id: str | None = None) -> Instance | None:
-        """The whole row; None when unknown or of another tenant."""
+        """The whole row; None when unknown or of another tenant.
+
+        An input of more than `MAX_INLINE_INPUT_BYTES` may be left out, as in claims; `input_bytes` tells its size.
+        """
+
+    async def read_input(self, instance_id: str, *, offset: int, limit_bytes: int) -> InputPart | None:
+        """A part of the input of an instance; None when the instance or its input is unknown.
+
+        A storage that leaves long inputs out of instances and claims gives them here; another one inherits this.
+        """
+        instance = await self.get_instance(instance_id)
+        if instance is None or instance.input is None:
+            return None
+        return InputPart(instance.input[offset : offset + limit_bytes], len(instance.input))
 
     @abstractmethod
     async def list_instances(self, where: InstanceFilter) -> InstancePage:
@@ -348,6 +363,10 @@ class Storage(ABC):
     @abstractmethod
     async def pending_cancels(self, owner: str, *, limit: int, now_ms: int) -> list[PendingCancel]:
         """Unacknowledged cancels of the running launches that `owner` holds, longest waiting first."""
+
+    @abstractmethod
+    async def last_contacts(self, owner: str, *, after_instance_id: str = "", limit: int) -> list[LastContact]:
+        """When the running launches that `owner` holds were heard of last, in the order of instance ids."""
 
     @abstractmethod
     async def expire_leases(self, owner: str, *, now_ms: int) -> int:

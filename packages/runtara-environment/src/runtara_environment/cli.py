@@ -28,6 +28,8 @@ Environment variables:
   RUNTARA_RUNNER                    native, the runner of a plugin, or auto (auto)
   RUNTARA_HOST_NAME                 what `runtara-ctl hosts` calls this host (the name of the machine)
   RUNTARA_ADVERTISE_ADDRESS         where other hosts reach this environment (where it serves)
+  RUNTARA_IMAGE_SOURCES             where images are fetched from that this host lacks (hosts)
+  RUNTARA_IMAGE_COPIES              on how many hosts new images are kept (1)
   RUNTARA_ON_SHUTDOWN               drain suspends running instances, leave lets them run on (drain)
   RUNTARA_SHUTDOWN_GRACE_MS         how long they may take to suspend (60000)
   EXECUTION_TIMEOUT_SECS            bound of a launch whose start names none (300)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from runtara_core.database import create_database
@@ -14,12 +16,14 @@ from runtara_core.security import KeyRing, require_key_when_exposed
 from runtara_core.server_identity import IdentitySource
 from runtara_core.storages.sql.credentials import SqlCredentialStore
 from runtara_sdk.clock import Clock, SystemClock
+from runtara_sdk.management.settings import ManagementSettings
 from runtara_sdk.stop_signals import stop_at_signals
 from runtara_sdk.transport import open_client
 from runtara_sdk.transport.places import ENVIRONMENT_SOCKET, socket_path
 
 from runtara_environment.agents import AgentServices
 from runtara_environment.environment import Environment
+from runtara_environment.fetching.peer import OpenPeer, Peer
 from runtara_environment.settings import EnvironmentSettings, OnShutdown
 from runtara_environment.sql.queries import environment_queries
 from runtara_environment.supervision.guest import CoreAccess
@@ -28,6 +32,8 @@ from runtara_environment.wire.handler import EnvironmentHandler
 from runtara_environment.wire.tenant_gate import TenantGate
 
 logger = logging.getLogger(__name__)
+
+_PEER_CONNECT_MS = 5_000
 
 
 class EnvironmentDaemon:
@@ -86,7 +92,10 @@ class EnvironmentDaemon:
             settings.supervision,
             network=network,
             registry_settings=settings.registry,
+            max_input_bytes=settings.max_input_bytes,
             host=settings.host,
+            images=settings.images,
+            open_peer=self._open_peer(ca_file, verify=verify),
         )
         self._environment = environment
         self._agents = AgentServices(settings.data_dir, network, settings.agent_testing)
@@ -95,6 +104,8 @@ class EnvironmentDaemon:
             await self._agents.open()
             if environment.isolation == "none":
                 logger.warning("instances run as plain processes of this user, isolation: none")
+            else:
+                logger.info("instances are isolated by: %s", environment.isolation)
             exposed = await require_key_when_exposed(settings.bind_address, credentials)
             keys = KeyRing(credentials, self._clock, always_required=exposed)
             handler = EnvironmentHandler(environment.service, self._agents, TenantGate(keys)).handle_stream
@@ -105,6 +116,18 @@ class EnvironmentDaemon:
         except BaseException:
             await self.close()
             raise
+
+    def _open_peer(self, ca_file: Path | None, *, verify: bool) -> OpenPeer:
+        """The way to other hosts, whose certificates are of the same authority as core's."""
+        settings = self._settings
+        shared = ManagementSettings(
+            server_name=settings.server_name,
+            ca_file=ca_file,
+            skip_cert_verification=not verify,
+            connect_timeout_ms=_PEER_CONNECT_MS,
+            api_key=settings.api_key,
+        )
+        return lambda address: Peer(replace(shared, server_addr=address))
 
     async def drain(self) -> None:
         """Let what runs suspend, while calls are served, for as long as the settings say."""

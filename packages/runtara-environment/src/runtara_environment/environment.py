@@ -12,10 +12,20 @@ from pathlib import Path
 from runtara_core.database import Database
 from runtara_core.management import CoreManagement
 from runtara_sdk.clock import Clock
+from runtara_sdk.errors import ConfigurationError
 
 import runtara_environment
 from runtara_environment import migrations
 from runtara_environment.data_directory_lock import DataDirectoryLock
+from runtara_environment.data_directory_modes import secure_data_directory
+from runtara_environment.fetching import ArtifactFetcher, ArtifactSource
+from runtara_environment.fetching.copies import ArtifactCopies
+from runtara_environment.fetching.database_source import DatabaseSource
+from runtara_environment.fetching.directory_source import DirectorySource
+from runtara_environment.fetching.exchange import ArtifactExchange
+from runtara_environment.fetching.host_source import HostSource
+from runtara_environment.fetching.peer import OpenPeer
+from runtara_environment.fetching.transfers import ArtifactTransfers
 from runtara_environment.hosts import HostIdentity, HostTable
 from runtara_environment.hosts.host_service import HostService
 from runtara_environment.hosts.presence import HostPresence
@@ -27,11 +37,19 @@ from runtara_environment.owner import Owner
 from runtara_environment.registry import ImageRegistry, SignaturePolicy
 from runtara_environment.registry.retention import ImageRetention
 from runtara_environment.registry.scrub import ArtifactScrub
+from runtara_environment.runner import RunnerHost
 from runtara_environment.runners.available import AvailableRunners, ReadyRunner
 from runtara_environment.runners.choosing import choose_network, choose_runner
+from runtara_environment.runners.guest_user_choice import may_have_users
 from runtara_environment.runners.loading import load_runners
 from runtara_environment.service import EnvironmentService
-from runtara_environment.settings import HostSettings, RegistrySettings, SupervisionSettings
+from runtara_environment.settings import (
+    DEFAULT_MAX_INPUT_BYTES,
+    HostSettings,
+    ImageSettings,
+    RegistrySettings,
+    SupervisionSettings,
+)
 from runtara_environment.supervision.guest import CoreAccess
 from runtara_environment.supervision.guest_network import GuestNetwork
 from runtara_environment.supervision.launcher import Launcher
@@ -66,8 +84,16 @@ class Environment:
         *,
         network: GuestNetwork | None = None,
         registry_settings: RegistrySettings | None = None,
+        trusts_programs: bool = False,
+        max_input_bytes: int = DEFAULT_MAX_INPUT_BYTES,
         host: HostSettings | None = None,
+        images: ImageSettings | None = None,
+        open_peer: OpenPeer | None = None,
     ) -> None:
+        """Of the arguments one is not obvious.
+
+        trusts_programs: the programs are those of whoever runs this process, and need not be kept from its files.
+        """
         self._database = database
         self._core = core
         self._core_access = core_access
@@ -76,7 +102,12 @@ class Environment:
         self._settings = settings
         self._network = network
         self._registry_settings = registry_settings or RegistrySettings()
+        self._runner_host = RunnerHost(data_dir, trusts_programs)
+        self._max_input_bytes = max_input_bytes
         self._host = host or HostSettings()
+        self._images = images or ImageSettings()
+        self._open_peer = open_peer
+        self._fetcher: ArtifactFetcher | None = None
         self._presence: HostPresence | None = None
         self._supervisor: Supervisor | None = None
         self._sweep: RunDirectorySweep | None = None
@@ -95,9 +126,12 @@ class Environment:
             self._lock = DataDirectoryLock.acquire(self._data_dir)
         await self._database.open()
         await migrations.run(self._database)
+        await asyncio.to_thread(self._secure_data_directory)
         runners = load_runners()
         settings = self._settings
-        runner, probe = await choose_runner(settings.runner, runners, prefer_containers=settings.network is not None)
+        runner, probe = await choose_runner(
+            settings.runner, runners, prefer_containers=settings.network is not None, host=self._runner_host
+        )
         self.isolation = probe.isolation
         self.registry = ImageRegistry(
             self._database,
@@ -107,6 +141,11 @@ class Environment:
             signatures=await asyncio.to_thread(SignaturePolicy.of, self._registry_settings.public_keys),
         )
         launches = LaunchTable(self._database)
+        hosts = HostTable(self._database)
+        owner = Owner.of_this_process(self._data_dir)
+        sources = () if only_instance is not None else self._sources(hosts, owner)
+        fetcher = ArtifactFetcher(self.registry.artifacts, sources, self._publish_artifacts)
+        self._fetcher = fetcher
         core_address = self._core_access.address
         own = ReadyRunner(runner, probe, choose_network(settings.network, runner, probe, core_address))
         available = AvailableRunners(
@@ -116,6 +155,7 @@ class Environment:
             network=settings.network,
             core_address=core_address,
             nameable=settings.image_runners,
+            host=self._runner_host,
         )
         settings.limits.warn_of_unenforced(own.name, probe)
         launcher = Launcher(
@@ -130,12 +170,12 @@ class Environment:
             limits=settings.limits,
             network=self._network,
             bundles_directory=settings.bundles_directory,
+            read_input=self._core.read_input,
+            fetcher=fetcher if only_instance is None else None,
         )
-        owner = Owner.of_this_process(self._data_dir)
         self._supervisor = Supervisor(
             self._core, launcher, launches, owner, self._clock, self._settings, only_instance=only_instance
         )
-        hosts = HostTable(self._database)
         if only_instance is None:
             identity = HostIdentity(
                 host_id=owner.host_id,
@@ -163,8 +203,48 @@ class Environment:
             LaunchRules(settings.limits, available),
             HostService(hosts, self._presence, self._clock),
             RemoteStop(self._core, launches, hosts, self._clock),
+            ArtifactExchange(
+                fetcher,
+                ArtifactTransfers(self.registry.artifacts, self._clock),
+                ArtifactCopies(
+                    self.registry.artifacts,
+                    sources,
+                    hosts,
+                    owner.host_id,
+                    self._open_peer,
+                    self._clock,
+                    self._publish_artifacts,
+                    copies=self._images.copies,
+                ),
+            ),
             InstanceLogs(self._core, launches, self._data_dir, owner.host_id, self._clock),
+            max_input_bytes=self._max_input_bytes,
         )
+
+    def _secure_data_directory(self) -> None:
+        try:
+            self._data_dir.mkdir(parents=True, exist_ok=True)
+            secure_data_directory(self._data_dir, has_guest_users=may_have_users(self._runner_host))
+        except OSError as error:
+            raise ConfigurationError(
+                f"the modes of {error.filename} in the data directory (DATA_DIR) cannot be set: {error.strerror}"
+            ) from error
+
+    def _sources(self, hosts: HostTable, owner: Owner) -> tuple[ArtifactSource, ...]:
+        """The places of artifacts that the settings name."""
+        made: list[ArtifactSource] = []
+        for name in self._images.sources:
+            if name == "database":
+                made.append(DatabaseSource(self._database, self._clock))
+            elif name != "hosts":
+                made.append(DirectorySource(Path(name.partition(":")[2])))
+            elif self._open_peer is not None:
+                made.append(HostSource(hosts, owner.host_id, self._open_peer, self._clock))
+        return tuple(made)
+
+    async def _publish_artifacts(self) -> None:
+        if self._presence is not None:
+            await self._presence.publish_artifacts()
 
     async def start(self, address: str | None = None) -> None:
         """Take over what dead environments of this host left, launch what is due, and sweep old run directories.
@@ -215,6 +295,8 @@ class Environment:
             for task in sweeping:
                 task.cancel()
             await asyncio.gather(*sweeping, return_exceptions=True)
+            if self._fetcher is not None:
+                await self._fetcher.close()
             if presence is not None:
                 await presence.close()
             if supervisor is not None:

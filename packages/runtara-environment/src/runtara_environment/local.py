@@ -28,6 +28,7 @@ from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.identifiers import refuse_empty
 from runtara_sdk.models import InstanceStatus, SignalType
 from runtara_sdk.services import CompiledScenario, Progress, RunOutcome
+from runtara_sdk.settings import EnvironmentReader
 from runtara_sdk.transport.local import remove_stale
 from runtara_sdk.transport.places import CORE_SOCKET, socket_path
 from runtara_sdk.written_decimal import dump_json, read_decimal
@@ -37,7 +38,13 @@ from runtara_environment.event_lines import event_line
 from runtara_environment.launch_options import LaunchOptions
 from runtara_environment.registry import ArtifactUnavailableError, Image
 from runtara_environment.runners.loading import load_runners
-from runtara_environment.settings import RegistrySettings, SupervisionSettings
+from runtara_environment.settings import (
+    HostSettings,
+    ImageSettings,
+    RegistrySettings,
+    SupervisionSettings,
+    max_input_bytes,
+)
 from runtara_environment.sql.queries import environment_queries
 from runtara_environment.supervision.guest import CoreAccess
 
@@ -114,6 +121,10 @@ async def local_environment(
             clock,
             settings,
             registry_settings=registry_settings,
+            trusts_programs=True,
+            max_input_bytes=max_input_bytes(EnvironmentReader()),
+            host=HostSettings.from_environment(),
+            images=ImageSettings.from_environment(),
         )
         try:
             await environment.open(only_instance=only_instance)
@@ -180,7 +191,7 @@ class LocalPlatform:
             else:
                 await _require_artifact(environment, known, artifact)
                 progress(f"resuming instance {instance_id}, {known.checkpoint_count} checkpoints done")
-                if input_envelope is not None and json.loads(known.input or b"{}") != dict(input_envelope):
+                if input_envelope is not None and _is_other_input(known, input_envelope):
                     progress("the input given now is ignored: the instance keeps the one it was started with")
                 if known.status is InstanceStatus.SUSPENDED and known.wake_at_ms is None:
                     await core.management.send_signal(instance_id, SignalType.RESUME)
@@ -243,6 +254,12 @@ async def _require_same_scenario(environment: Environment, known: Instance, scen
         raise InvalidInputError(
             f"instance {known.instance_id} belongs to the scenario {name!r}, not to {scenario_id!r}; choose another id"
         )
+
+
+def _is_other_input(known: Instance, input_envelope: Mapping[str, Any]) -> bool:
+    if known.input_bytes is not None:  # it is too long to be read for a remark
+        return False
+    return bool(json.loads(known.input or b"{}") != dict(input_envelope))
 
 
 def _other_version(known: Instance, artifact: CompiledScenario) -> str | None:

@@ -210,6 +210,10 @@ class LaunchedProcess(ABC):
         Raises `StopError` when the death cannot be confirmed. Stopping a dead process is harmless.
         """
 
+    async def cpu_usage_usec(self) -> int | None:
+        """Processor time that its processes have used so far; None when nobody can say."""
+        return None
+
     @abstractmethod
     async def output_tail(self, stream: Literal["stdout", "stderr"], *, limit_bytes: int = DEFAULT_TAIL_BYTES) -> str:
         """The newest output, at most `limit_bytes` of it, undecodable bytes replaced."""
@@ -247,6 +251,10 @@ class Runner(ABC):
         None means that nothing was started, and from now on nothing will be: a launch of the same epoch that is
         still on its way gives up.
         """
+
+    def core_obstacle(self, network: NetworkMode, core_address: str) -> str | None:
+        """Why programs with this network could not reach core at an address, with the remedy; None when they can."""
+        return None
 
     def planned_state(self, spec: LaunchSpec) -> dict[str, Any]:
         """What to persist before `launch`, so that `attach` can settle a launch whose outcome is not known."""

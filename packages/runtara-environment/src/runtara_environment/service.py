@@ -10,12 +10,14 @@ from dataclasses import dataclass
 
 from runtara_core.management import CoreManagement
 from runtara_core.models import (
+    MAX_INPUT_PART_BYTES,
     CheckpointFilter,
     CheckpointPage,
     CheckpointRecord,
     EventFilter,
     EventPage,
     HealthReport,
+    InputPart,
     Instance,
     InstanceFilter,
     InstancePage,
@@ -36,6 +38,7 @@ from runtara_sdk.models import CustomSignal, InstanceStatus, SignalType
 from runtara_sdk.resource_limits import UNLIMITED, ResourceLimits
 
 import runtara_environment
+from runtara_environment.fetching.exchange import ArtifactExchange
 from runtara_environment.hosts.host_service import HostService
 from runtara_environment.hosts.remote_stop import RemoteStop
 from runtara_environment.inputs import InputJudge
@@ -44,11 +47,9 @@ from runtara_environment.launch_rules import LaunchRules
 from runtara_environment.logs import InstanceLogs
 from runtara_environment.registry import Image, ImageRegistry
 from runtara_environment.restarts import Restarts
+from runtara_environment.settings import DEFAULT_MAX_INPUT_BYTES
 from runtara_environment.supervision.supervisor import Supervisor
 from runtara_environment.supervision.workspaces import Workspaces
-
-MAX_INPUT_BYTES = 12 * 1024 * 1024
-"""Largest input of a start: with the largest output it fits an answer."""
 
 _MAX_GRACE_SECONDS = 600
 _DAY_MS = 86_400_000
@@ -106,7 +107,10 @@ class EnvironmentService:
         rules: LaunchRules,
         hosts: HostService,
         remote_stop: RemoteStop,
+        exchange: ArtifactExchange,
         logs: InstanceLogs,
+        *,
+        max_input_bytes: int = DEFAULT_MAX_INPUT_BYTES,
     ) -> None:
         self._rules = rules
         self._core = core
@@ -116,8 +120,10 @@ class EnvironmentService:
         self._restarts = Restarts(core, registry, workspaces)
         self._hosts = hosts
         self._remote_stop = remote_stop
+        self._exchange = exchange
         self._judge = InputJudge()
         self._logs = logs
+        self._max_input_bytes = max_input_bytes
         self._started_at_ms = clock.now_ms()
 
     @property
@@ -134,6 +140,11 @@ class EnvironmentService:
     def hosts(self) -> HostService:
         """The hosts of the database."""
         return self._hosts
+
+    @property
+    def exchange(self) -> ArtifactExchange:
+        """What hosts ask of each other about artifacts."""
+        return self._exchange
 
     @property
     def logs(self) -> InstanceLogs:
@@ -190,7 +201,7 @@ class EnvironmentService:
         validate_identifier("tenant_id", tenant_id)
         instance_id = validate_identifier("instance_id", instance_id or str(uuid.uuid4()))
         require_acceptable_variables(env or {})
-        require_size(input_json)
+        self.require_input_size(len(input_json))
         # Whether the artifact is on this host matters to the host that launches, which may be another.
         image = await self._registry.use(image_id, tenant_id, version=image_version)
         options = LaunchOptions(
@@ -228,6 +239,34 @@ class EnvironmentService:
             if known is None or known.image_id != image.image_id:
                 raise
 
+    def require_input_size(self, size: int) -> None:
+        """Refuse an input that is longer than a start may have."""
+        if size > self._max_input_bytes:
+            raise InvalidInputError(
+                f"the input has {size} bytes, more than the {self._max_input_bytes} of RUNTARA_MAX_INPUT_BYTES; "
+                "pass a reference to large data"
+            )
+
+    async def read_input(
+        self, instance_id: str, *, offset: int, limit_bytes: int, tenant_id: str | None = None
+    ) -> InputPart:
+        """A part of the input of an instance, at most 4 MiB; raises `InstanceNotFoundError`."""
+        await self.get_instance(instance_id, tenant_id=tenant_id)
+        part = await self._core.read_input(instance_id, offset=offset, limit_bytes=limit_bytes)
+        return InputPart(b"", 0) if part is None else part
+
+    async def _is_other_input(self, instance: Instance, new_input: bytes) -> bool:
+        if instance.input_bytes is None:
+            return _canonical_json(instance.input) != _canonical_json(new_input)
+        # Long ones are compared as they are written: read as JSON they would take many times the room.
+        if instance.input_bytes != len(new_input):
+            return True
+        for offset in range(0, len(new_input), MAX_INPUT_PART_BYTES):
+            part = await self._core.read_input(instance.instance_id, offset=offset, limit_bytes=MAX_INPUT_PART_BYTES)
+            if part is None or part.data != new_input[offset : offset + MAX_INPUT_PART_BYTES]:
+                return True
+        return False
+
     def expect_artifact(self, image_id: str) -> None:
         """Say that the artifact of an image has come to this host: what waited for it is launched."""
         self._supervisor.expect_artifact(image_id)
@@ -251,7 +290,7 @@ class EnvironmentService:
             image_id=instance.image_id or new.image_id,
             status=instance.status,
             other_version=earlier_digest != digest,
-            other_input=_canonical_json(instance.input) != _canonical_json(new.input),
+            other_input=await self._is_other_input(instance, new.input),
         )
 
     async def stop_instance(self, instance_id: str, *, grace_seconds: int, tenant_id: str | None = None) -> None:
@@ -361,11 +400,3 @@ def _canonical_json(text: bytes | None) -> str:
 def _number(text: str) -> int | float:
     number = float(text)
     return int(number) if number.is_integer() else number
-
-
-def require_size(input_json: bytes) -> None:
-    """Refuse an input that is larger than a start may have."""
-    if len(input_json) > MAX_INPUT_BYTES:
-        raise InvalidInputError(
-            f"the input has {len(input_json)} bytes, more than {MAX_INPUT_BYTES}; pass a reference to large data"
-        )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from runtara_core.database import is_sql_url
 from runtara_core.database.urls import url_scheme
+from runtara_core.models import MAX_STORED_INPUT_BYTES
 from runtara_core.server_identity import given_identity
 from runtara_sdk.errors import ConfigurationError
 from runtara_sdk.instance_settings import ca_file_from_environment
@@ -26,7 +27,11 @@ from runtara_environment.limit_policy import LimitPolicy
 from runtara_environment.registry import MAX_ARTIFACT_BYTES
 from runtara_environment.runner import NetworkMode
 
+_LEAST_HEARTBEAT_TIMEOUT_SECONDS = 60
 _CORE_PORT_ADDRESS = "127.0.0.1:8001"
+
+DEFAULT_MAX_INPUT_BYTES = 64 * 1024 * 1024
+"""Longest input of a start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,8 @@ class SupervisionSettings:
         bundles_directory: where containers have their files; None stands for `bundles` under the data directory
             (BUNDLES_DIR).
         skip_certificate_verification: handed to instances (RUNTARA_SKIP_CERT_VERIFICATION).
+        heartbeat_timeout_seconds: how long a launch may be silent and idle before it is taken for hung; 0 looks for
+            none (RUNTARA_HEARTBEAT_TIMEOUT_SECS).
         limits: what launches may use (RUNTARA_DEFAULT_*, RUNTARA_MAX_*).
         image_runners: the runners that images may name, beside the environment's own (RUNTARA_IMAGE_RUNNERS). Images
             are a tenant's, so a runner that isolates less than the environment's own is not among them unasked.
@@ -57,6 +64,7 @@ class SupervisionSettings:
     network: NetworkMode | None = None
     bundles_directory: Path | None = None
     skip_certificate_verification: bool = False
+    heartbeat_timeout_seconds: int = 120
     limits: LimitPolicy = field(default_factory=LimitPolicy)
     image_runners: tuple[str, ...] = ("oci",)
 
@@ -75,6 +83,7 @@ class SupervisionSettings:
             network=_network_mode(reader.optional_text("RUNTARA_NETWORK_MODE")),
             bundles_directory=None if bundles is None else Path(bundles).absolute(),
             skip_certificate_verification=reader.boolean("RUNTARA_SKIP_CERT_VERIFICATION", default=False),
+            heartbeat_timeout_seconds=_heartbeat_timeout_seconds(reader),
             limits=LimitPolicy.from_environment(reader),
             image_runners=tuple(
                 name.strip() for name in reader.text("RUNTARA_IMAGE_RUNNERS", "oci").split(",") if name.strip()
@@ -124,6 +133,35 @@ class HostSettings:
             on_shutdown=OnShutdown(on_shutdown),
             shutdown_grace_ms=reader.integer("RUNTARA_SHUTDOWN_GRACE_MS", 60_000, maximum=24 * 3_600_000),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSettings:
+    """Where artifacts are fetched from that this host lacks, and where new ones are kept.
+
+    Attributes:
+        sources: places, the first to be asked first: `hosts`, `database`, or `directory:/path` (RUNTARA_IMAGE_SOURCES,
+            comma-separated; `none` stands for no place). New artifacts are put into directories and the database, too.
+        copies: on how many hosts a new artifact is kept before its registration is answered (RUNTARA_IMAGE_COPIES).
+    """
+
+    sources: tuple[str, ...] = ("hosts",)
+    copies: int = 1
+
+    @classmethod
+    def from_environment(cls, reader: EnvironmentReader | None = None) -> ImageSettings:
+        """Read the variables; raises `ConfigurationError` naming what is wrong."""
+        reader = reader or EnvironmentReader()
+        text = reader.text("RUNTARA_IMAGE_SOURCES", "hosts")
+        sources = () if text.strip() == "none" else tuple(each.strip() for each in text.split(",") if each.strip())
+        for source in sources:
+            kind, _, path = source.partition(":")
+            if source not in ("hosts", "database") and not (kind == "directory" and path.startswith("/")):
+                raise ConfigurationError(
+                    f"RUNTARA_IMAGE_SOURCES={text!r}: {source!r} is no place of images; name hosts, database, "
+                    "directory:/path with an absolute path, or none alone"
+                )
+        return cls(sources, reader.integer("RUNTARA_IMAGE_COPIES", 1, minimum=1, maximum=100))
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +253,10 @@ class EnvironmentSettings:
         api_key: operator key for core's management port, needed where core has keys (RUNTARA_API_KEY).
         supervision: how launches are claimed and watched.
         host: what this environment tells others of its host, and how it leaves.
+        images: where artifacts are fetched from, and where new ones are kept.
         agent_testing: whether capabilities of agents are tested.
         registry: which images are taken, and how long they are kept.
+        max_input_bytes: longest input of a start (RUNTARA_MAX_INPUT_BYTES).
     """
 
     database_url: str
@@ -233,8 +273,10 @@ class EnvironmentSettings:
     api_key: str | None = field(default=None, repr=False)
     supervision: SupervisionSettings = SupervisionSettings()
     host: HostSettings = field(default_factory=HostSettings)
+    images: ImageSettings = ImageSettings()
     agent_testing: AgentTestingSettings = AgentTestingSettings()
     registry: RegistrySettings = RegistrySettings()
+    max_input_bytes: int = DEFAULT_MAX_INPUT_BYTES
 
     @classmethod
     def from_environment(cls, reader: EnvironmentReader | None = None) -> EnvironmentSettings:
@@ -277,9 +319,28 @@ class EnvironmentSettings:
             ),
             supervision=SupervisionSettings.from_environment(reader),
             host=HostSettings.from_environment(reader),
+            images=ImageSettings.from_environment(reader),
             agent_testing=AgentTestingSettings.from_environment(reader),
             registry=RegistrySettings.from_environment(reader),
+            max_input_bytes=max_input_bytes(reader),
         )
+
+
+def _heartbeat_timeout_seconds(reader: EnvironmentReader) -> int:
+    seconds = reader.integer("RUNTARA_HEARTBEAT_TIMEOUT_SECS", 120, maximum=2**31)
+    if 0 < seconds < _LEAST_HEARTBEAT_TIMEOUT_SECONDS:
+        raise ConfigurationError(
+            f"RUNTARA_HEARTBEAT_TIMEOUT_SECS={seconds} is too short, for signs of life may be 40 s apart: "
+            f"set it to {_LEAST_HEARTBEAT_TIMEOUT_SECONDS} or more, or to 0 to look for no program that hangs"
+        )
+    return seconds
+
+
+def max_input_bytes(reader: EnvironmentReader) -> int:
+    """The longest input of a start; raises `ConfigurationError`."""
+    return reader.integer(
+        "RUNTARA_MAX_INPUT_BYTES", DEFAULT_MAX_INPUT_BYTES, minimum=1024, maximum=MAX_STORED_INPUT_BYTES
+    )
 
 
 def _network_mode(text: str | None) -> NetworkMode | None:

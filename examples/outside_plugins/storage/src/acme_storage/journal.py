@@ -27,8 +27,8 @@ from acme_storage.memory import MemoryStorage
 _READING = frozenset(
     """
     check_health close count_running find_news get_checkpoint get_instance get_progress get_scope_ancestors
-    get_tenant_metrics list_api_keys list_checkpoints list_events list_instances list_step_summaries load_checkpoint
-    next_wake_at_ms open pending_cancels
+    get_tenant_metrics last_contacts list_api_keys list_checkpoints list_events list_instances list_step_summaries
+    load_checkpoint next_wake_at_ms open pending_cancels
     """.split()  # noqa: SIM905 - read as a paragraph
 )
 """Verbs that change nothing. Every other verb of the two contracts is written."""

@@ -22,6 +22,7 @@ from runtara_core.models import (
     Instance,
     InstanceFilter,
     InstancePage,
+    LastContact,
     LaunchClaim,
     LeaseKey,
     NewInstance,
@@ -222,6 +223,14 @@ class MemoryStorage(RestartVerbs):
             if sent is not None and not sent.acknowledged
         ]
         return sorted(found, key=lambda cancel: -cancel.age_ms)[: max(0, min(limit, MAX_PAGE))]
+
+    async def last_contacts(self, owner: str, *, after_instance_id: str = "", limit: int) -> list[LastContact]:
+        found = [
+            LastContact(record.instance_id, record.epoch, record.last_contact_at_ms)
+            for record in self.records.values()
+            if record.is_running and record.lease_owner == owner and record.instance_id > after_instance_id
+        ]
+        return sorted(found, key=lambda contact: contact.instance_id)[: max(0, min(limit, MAX_PAGE))]
 
     async def expire_leases(self, owner: str, *, now_ms: int) -> int:
         expired = [

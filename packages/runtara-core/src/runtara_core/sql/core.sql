@@ -35,7 +35,9 @@ SELECT /*include state_columns*/ FROM instances /*include progress_of_instances*
 WHERE instances.instance_id = :instance_id;
 
 -- name: get_instance
-SELECT /*include summary_columns*/, instances.output, instances.stderr, instance_inputs.input, instance_inputs.launch_options
+SELECT /*include summary_columns*/, instances.output, instances.stderr, instance_inputs.launch_options,
+    length(instance_inputs.input) AS input_bytes,
+    CASE WHEN length(instance_inputs.input) <= :max_input_bytes THEN instance_inputs.input END AS input
 FROM instances /*include progress_of_instances*/
 LEFT JOIN instance_inputs ON instance_inputs.instance_id = instances.instance_id
 WHERE instances.instance_id = :instance_id;
@@ -368,7 +370,12 @@ ORDER BY lease_until_ms LIMIT :limit /*postgres FOR UPDATE SKIP LOCKED*/;
 ORDER BY lease_until_ms LIMIT :limit /*postgres FOR UPDATE SKIP LOCKED*/;
 
 -- name: load_instance_input
-SELECT input, launch_options FROM instance_inputs WHERE instance_id = :instance_id;
+SELECT length(input) AS input_bytes, CASE WHEN length(input) <= :max_input_bytes THEN input END AS input, launch_options
+FROM instance_inputs WHERE instance_id = :instance_id;
+
+-- name: read_input
+SELECT length(input) AS input_bytes, substr(input, :start, :count) AS part
+FROM instance_inputs WHERE instance_id = :instance_id;
 
 -- name: renew_lease
 UPDATE instances SET lease_owner = :owner, lease_until_ms = :lease_until_ms
@@ -381,6 +388,13 @@ JOIN pending_signals ON pending_signals.instance_id = instances.instance_id
 WHERE instances.status = 'running' AND instances.image_id IS NOT NULL AND instances.lease_owner = :owner
   AND pending_signals.signal_type = 'cancel' AND pending_signals.acknowledged_at_ms IS NULL
 ORDER BY pending_signals.created_at_ms LIMIT :limit;
+
+-- name: last_contacts
+SELECT instances.instance_id, instances.epoch, progress.last_contact_at_ms
+FROM instances /*sqlite INDEXED BY instances_running*/ /*include progress_of_instances*/
+WHERE instances.status = 'running' AND instances.image_id IS NOT NULL AND instances.lease_owner = :owner
+  AND instances.instance_id > :after_instance_id
+ORDER BY instances.instance_id LIMIT :limit;
 
 -- name: expire_leases
 UPDATE instances SET lease_until_ms = :now_ms

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from functools import partial
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError
+from runtara_sdk.errors import InvalidInputError, ProtocolError
 from runtara_sdk.models import CustomSignal
 from runtara_sdk.protocol import management_pb2 as pb
+from runtara_sdk.transport import RequestStream
 
 from runtara_core.management import CoreManagement
 from runtara_core.management_service import MAX_PAGE
-from runtara_core.models import ExitReport, InstanceFork, LeaseKey, NewInstance
+from runtara_core.models import (
+    MAX_INLINE_INPUT_BYTES,
+    MAX_STORED_INPUT_BYTES,
+    ExitReport,
+    Instance,
+    InstanceFork,
+    LaunchClaim,
+    LeaseKey,
+    NewInstance,
+)
 from runtara_core.security import KeyRing
 from runtara_core.wire.dispatch import HANDLER_SECONDS, RpcDispatcher
 from runtara_core.wire.management_codec import (
@@ -21,6 +39,12 @@ from runtara_core.wire.management_codec import (
     encode_model,
     encode_status,
 )
+from runtara_core.wire.uploads import UPLOAD_SECONDS, UploadRoom, receive
+
+_UPLOAD_BYTES = 128 * 1024 * 1024
+"""Bytes of inputs that are received at a time."""
+
+Carrier = TypeVar("Carrier", Instance, LaunchClaim)
 
 
 def _seconds_of(request: pb.RpcRequest) -> float | None:
@@ -36,12 +60,14 @@ class ManagementHandler:
     def __init__(self, core: CoreManagement, keys: KeyRing) -> None:
         self._core = core
         self._keys = keys
+        self._room = UploadRoom(_UPLOAD_BYTES)
         self.dispatcher = RpcDispatcher(
             pb.RpcRequest,
             pb.RpcResponse,
             {
                 "health_check": self.health_check,
                 "create_instance": self.create_instance,
+                "read_input": self.read_input,
                 "get_instance": self.get_instance,
                 "get_instance_status": self.get_instance_status,
                 "list_instances": self.list_instances,
@@ -50,6 +76,7 @@ class ManagementHandler:
                 "claim_launches": self.claim_launches,
                 "renew_leases": self.renew_leases,
                 "pending_cancels": self.pending_cancels,
+                "last_contacts": self.last_contacts,
                 "expire_leases": self.expire_leases,
                 "report_exit": self.report_exit,
                 "report_launch_failure": self.report_launch_failure,
@@ -66,6 +93,18 @@ class ManagementHandler:
             seconds_of=_seconds_of,
         )
 
+    async def serve(self, payload: bytes, stream: RequestStream) -> bytes:
+        """Answer a call; the input of a streamed creation follows the request."""
+        request = pb.RpcRequest()
+        try:
+            request.ParseFromString(payload)
+        except DecodeError as error:
+            raise ProtocolError(f"not a runtara.management.RpcRequest: {error}") from error
+        if request.WhichOneof("request") != "create_instance_stream":
+            return await self.dispatcher.serve(payload)
+        chunks = stream.read_chunks(asyncio.get_running_loop().time() + UPLOAD_SECONDS)
+        return await self.dispatcher.answer(request, partial(self.create_instance_stream, chunks=chunks))
+
     async def _authorize(self, request: pb.RpcRequest) -> None:
         if request.WhichOneof("request") != "health_check":
             await self._keys.require_operator(request.api_key)
@@ -80,6 +119,26 @@ class ManagementHandler:
         created = await self._core.create_instance(decode_model(NewInstance, request.create_instance))
         return pb.RpcResponse(create_instance=encode_model(created, pb.CreateInstanceResponse()))
 
+    async def create_instance_stream(self, request: pb.RpcRequest, chunks: AsyncIterator[bytes]) -> pb.RpcResponse:
+        """Create a pending instance whose input follows on the stream."""
+        call = request.create_instance_stream
+        if call.input_bytes > MAX_STORED_INPUT_BYTES:
+            raise InvalidInputError(
+                f"the input has {call.input_bytes} bytes: core stores at most {MAX_STORED_INPUT_BYTES}"
+            )
+        async with self._room.take(call.input_bytes):
+            new = replace(decode_model(NewInstance, call), input=await receive(chunks, call.input_bytes))
+            created = await self._core.create_instance(new)
+        return pb.RpcResponse(create_instance=encode_model(created, pb.CreateInstanceResponse()))
+
+    async def read_input(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """A part of an input."""
+        call = request.read_input
+        part = await self._core.read_input(call.instance_id, offset=call.offset, limit_bytes=call.limit_bytes)
+        if part is None:
+            return pb.RpcResponse(read_input=pb.ReadInputResponse(found=False))
+        return pb.RpcResponse(read_input=pb.ReadInputResponse(found=True, data=part.data, total_bytes=part.total_bytes))
+
     async def get_instance(self, request: pb.RpcRequest) -> pb.RpcResponse:
         """One instance, whole."""
         call = request.get_instance
@@ -88,7 +147,7 @@ class ManagementHandler:
         )
         response = pb.RpcResponse(get_instance=pb.GetInstanceResponse())
         if instance is not None:
-            response.get_instance.instance.CopyFrom(encode_model(instance, pb.Instance()))
+            encode_model(_without_long_input(instance), response.get_instance.instance)
         return response
 
     async def get_instance_status(self, request: pb.RpcRequest) -> pb.RpcResponse:
@@ -152,9 +211,8 @@ class ManagementHandler:
             instance_id=call.instance_id if call.HasField("instance_id") else None,
             without_images=tuple(call.without_images),
         )
-        return pb.RpcResponse(
-            claim_launches=pb.ClaimLaunchesResponse(claims=[encode_model(claim, pb.LaunchClaim()) for claim in claims])
-        )
+        messages = [encode_model(_without_long_input(claim), pb.LaunchClaim()) for claim in claims]
+        return pb.RpcResponse(claim_launches=pb.ClaimLaunchesResponse(claims=messages))
 
     async def renew_leases(self, request: pb.RpcRequest) -> pb.RpcResponse:
         """Extend leases."""
@@ -173,6 +231,18 @@ class ManagementHandler:
         return pb.RpcResponse(
             pending_cancels=pb.PendingCancelsResponse(
                 cancels=[encode_model(cancel, pb.PendingCancel()) for cancel in cancels]
+            )
+        )
+
+    async def last_contacts(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """Signs of life."""
+        call = request.last_contacts
+        contacts = await self._core.last_contacts(
+            call.owner, after_instance_id=call.after_instance_id, limit=call.limit
+        )
+        return pb.RpcResponse(
+            last_contacts=pb.LastContactsResponse(
+                contacts=[encode_model(contact, pb.LastContact()) for contact in contacts]
             )
         )
 
@@ -272,3 +342,10 @@ class ManagementHandler:
         """Create an instance that begins with records of another."""
         created = await self._core.fork_instance(decode_model(InstanceFork, request.fork_instance))
         return pb.RpcResponse(fork_instance=encode_model(created, pb.ForkInstanceResponse()))
+
+
+def _without_long_input(item: Carrier) -> Carrier:
+    """What carries an input, without one that a storage has given whole although an answer has no room for it."""
+    if item.input is None or len(item.input) <= MAX_INLINE_INPUT_BYTES:
+        return item
+    return replace(item, input=b"", input_bytes=len(item.input))

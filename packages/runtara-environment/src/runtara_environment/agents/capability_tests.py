@@ -17,8 +17,10 @@ from runtara_sdk.strict_json import parse_strict_json
 from runtara_environment.agents.capability_host import CapabilityCall, CapabilityHost, CapabilityOutcome
 from runtara_environment.agents.listing import AgentListing, AgentListingError, InstalledAgents
 from runtara_environment.call_slots import CallSlots, NoSlotError
-from runtara_environment.service import MAX_INPUT_BYTES
 from runtara_environment.settings import AgentTestingSettings
+
+MAX_INPUT_BYTES = 12 * 1024 * 1024
+"""Largest inputs of a test."""
 
 DEFAULT_TIMEOUT_MS = 30_000
 MAX_TIMEOUT_MS = 300_000

@@ -243,6 +243,8 @@ class ArtifactStore:
         except InvalidInputError as error:
             raise _of_upload(error, upload) from None
         place.path.mkdir(exist_ok=True, mode=0o755)
+        for directory in (self.images, place.path):
+            directory.chmod(0o755)  # whatever the umask is: programs may run as other users
         if database_id is not None:
             place.mark_used(database_id)
         if info.layers:

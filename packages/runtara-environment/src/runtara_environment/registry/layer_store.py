@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from runtara_sdk.artifact import Layer
-from runtara_sdk.artifact.unpacking import appears_twice, layer_errors, read_layer
+from runtara_sdk.artifact.unpacking import appears_twice, layer_errors, open_to_all, read_layer
 from runtara_sdk.errors import InvalidInputError, StorageError
 
 from runtara_environment.registry.durable_files import (
@@ -92,6 +92,7 @@ class LayerStore:
         the caller has to `remove` what nobody needs.
         """
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o755)
+        self.directory.chmod(0o755)  # whatever the umask is: programs may run as other users
         with self._locks[layer.digest]:
             self._distrust(layer.digest)
             if not self._is_packed(layer):
@@ -215,7 +216,7 @@ class LayerStore:
                         raise appears_twice(member, name) from None
                     if member.content is not None:
                         files["/".join(member.parts)] = _UnpackedFile(hash_file(path), member.is_executable)
-            unfinished.chmod(0o755)
+            open_to_all(unfinished)
             self._write_listing(digest, files)
             place = self.unpacked(digest)
             try:
@@ -260,6 +261,7 @@ class LayerStore:
                 if target.is_dir() and not target.is_symlink():
                     shutil.rmtree(target)
                 target.parent.mkdir(parents=True, exist_ok=True)
+                target.parent.chmod(0o755)
                 with new_file(target, mode=0o755 if member.is_executable else 0o644) as file, layer_errors(name):
                     shutil.copyfileobj(member.content, file)
                 missing.discard(relative)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from runtara_sdk.clock import Clock
 from runtara_sdk.errors import ConfigurationError, RuntaraError
 
-from runtara_environment.runner import NetworkMode, Runner, RunnerProbe
+from runtara_environment.runner import NetworkMode, Runner, RunnerHost, RunnerProbe
 from runtara_environment.runners.choosing import choose_network, choose_runner
 from runtara_environment.runners.loading import LoadedRunners
 
@@ -52,6 +52,7 @@ class AvailableRunners:
         network: NetworkMode | None = None,
         core_address: str = "",
         nameable: Collection[str] = ("oci",),
+        host: RunnerHost | None = None,
     ) -> None:
         """What there is.
 
@@ -62,6 +63,7 @@ class AvailableRunners:
         network: what of the network programs shall see; None leaves it to the runner.
         core_address: where programs reach core.
         nameable: which runners an image may name, beside the environment's own.
+        host: what a runner is told before it is probed.
         """
         self._installed = installed
         self._own = own
@@ -69,6 +71,7 @@ class AvailableRunners:
         self._network = network
         self._core_address = core_address
         self._nameable = frozenset(nameable)
+        self._host = host
         self._ready: dict[str, ReadyRunner] = {}
         self._failed: dict[str, tuple[str, int]] = {}
 
@@ -95,7 +98,7 @@ class AvailableRunners:
         now_ms = self._clock.now_ms()
         if tried_at_ms is None or not 0 <= now_ms - tried_at_ms < _TRY_AGAIN_MS:
             try:
-                runner, probe = await choose_runner(name, self._installed, prefer_containers=False)
+                runner, probe = await choose_runner(name, self._installed, prefer_containers=False, host=self._host)
                 network = choose_network(self._network, runner, probe, self._core_address)
                 return ReadyRunner(runner, probe, network)
             except ConfigurationError as error:

@@ -60,6 +60,9 @@ def choose_network(wanted: NetworkMode | None, runner: Runner, probe: RunnerProb
             f"programs of runner {runner.runner_type} have no network and cannot reach core at {core_address}: "
             "give environment and core the same DATA_DIR, where they have a socket, or set RUNTARA_NETWORK_MODE=host"
         )
+    obstacle = runner.core_obstacle(mode, core_address)
+    if obstacle is not None:
+        raise ConfigurationError(obstacle)
     return mode
 
 

@@ -58,6 +58,14 @@ def choose_users(host: RunnerHost | None) -> GuestUsers | None:
     return users
 
 
+def may_have_users(host: RunnerHost) -> bool:
+    """Whether programs are to have users of their own, if these work here. Raises `ConfigurationError`."""
+    if os.geteuid() != 0:
+        return False
+    wanted = wanted_users()
+    return isinstance(wanted, GuestUsers) or (wanted == AUTO and not host.trusts_programs)
+
+
 def _check(users: GuestUsers, host: RunnerHost | None, *, needs_interpreter: bool) -> None:
     """Raise unless a program that runs as such a user gets to what every program needs."""
     user = users.of_tenant("")

@@ -1,4 +1,4 @@
-"""Killing what a program started and a killed shim could not clean up."""
+"""The processes of a program's session: what they have used, and the end of those that a killed shim left."""
 
 from __future__ import annotations
 
@@ -33,6 +33,16 @@ def kill_leftovers(program: ProcessIdentity, run_directory: Path, *, timeout_sec
                 handle.send(signal.SIGKILL)
                 handle.close()
         time.sleep(_PAUSE_SECONDS)
+
+
+def session_time_usec(program: ProcessIdentity) -> int:
+    """Processor time of the processes of the program's session, and of their children that have ended."""
+    ticks = 0
+    for member in _session_members(program):
+        fields = shim.stat_fields(member.pid)
+        if fields is not None:
+            ticks += sum(int(each) for each in fields[11:15])
+    return ticks * 1_000_000 // os.sysconf("SC_CLK_TCK")
 
 
 def _session_members(program: ProcessIdentity) -> list[ProcessIdentity]:

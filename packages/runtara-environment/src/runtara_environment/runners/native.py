@@ -40,7 +40,7 @@ from runtara_environment.runner import (
 )
 from runtara_environment.runners.guest_user_choice import UnusableUserError, choose_users
 from runtara_environment.runners.launch_directory import LaunchDirectory
-from runtara_environment.runners.leftovers import kill_leftovers
+from runtara_environment.runners.leftovers import kill_leftovers, session_time_usec
 from runtara_environment.runners.process_identity import ProcessHandle, ProcessIdentity, current_boot_id
 from runtara_environment.runners.run_directory_access import admit, remove_foreign
 
@@ -101,8 +101,15 @@ class NativeProcess(LaunchedProcess):
         pid = self._identity.pid if self._identity else "?"
         raise StopError(f"process {pid} in {self._directory.path} does not die: see `ps {pid}`")
 
+    async def cpu_usage_usec(self) -> int | None:
+        return await asyncio.to_thread(self._session_time)
+
     async def output_tail(self, stream: Literal["stdout", "stderr"], *, limit_bytes: int = DEFAULT_TAIL_BYTES) -> str:
         return await asyncio.to_thread(self._directory.read_tail, f"{stream}.log", limit_bytes)
+
+    def _session_time(self) -> int:
+        claim = self._directory.read_claim()
+        return 0 if claim is None or claim.program is None else session_time_usec(claim.program)
 
     def _watching(self) -> asyncio.Task[ProcessExit]:
         if self._watch is None:

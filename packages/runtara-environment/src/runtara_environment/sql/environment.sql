@@ -254,3 +254,22 @@ WHERE instance_id IN (
 
 -- name: forget_stop_requests
 DELETE FROM stop_requests WHERE requested_at_ms < :requested_before_ms;
+
+-- Artifacts that are kept in the database.
+
+-- name: get_stored_artifact
+SELECT size_bytes FROM stored_artifacts WHERE digest = :digest;
+
+-- name: begin_stored_artifact
+INSERT INTO stored_artifacts (digest, size_bytes, changed_at_ms) VALUES (:digest, NULL, :now_ms)
+ON CONFLICT (digest) DO UPDATE SET changed_at_ms = EXCLUDED.changed_at_ms;
+
+-- name: store_artifact_chunk
+INSERT INTO artifact_chunks (digest, position, content) VALUES (:digest, :position, :content)
+ON CONFLICT (digest, position) DO UPDATE SET content = EXCLUDED.content;
+
+-- name: complete_stored_artifact
+UPDATE stored_artifacts SET size_bytes = :size_bytes, changed_at_ms = :now_ms WHERE digest = :digest;
+
+-- name: load_artifact_chunk
+SELECT content FROM artifact_chunks WHERE digest = :digest AND position = :position;

@@ -46,6 +46,20 @@ class Ending:
         self.begin(live, _LAST_GRACE_SECONDS)
         return True
 
+    async def begin_silent(self, key: LeaseKey) -> bool:
+        """Begin to end a launch that hangs; False when it is not watched here, or is being ended anyway."""
+        live = self._live.get(key.instance_id)
+        if live is None or live.key != key or live.process is None or live.stop_reason is not None:
+            return False
+        live.stop_reason = TerminationReason.HEARTBEAT_TIMEOUT
+        self.begin(live, _LAST_GRACE_SECONDS)
+        return True
+
+    async def cpu_usage_usec(self, key: LeaseKey) -> int | None:
+        """Processor time that a launch which is watched here has used; None when nobody can say."""
+        live = self._live.get(key.instance_id)
+        return None if live is None or live.process is None else await live.process.cpu_usage_usec()
+
     async def stop(self, live: LiveLaunch, reason: TerminationReason) -> None:
         """End the process of a launch, which has a few seconds to obey; one that does not die is left."""
         live.stop_reason = live.stop_reason or reason

@@ -85,23 +85,3 @@ def guest_environment(
     if claim.checkpoint_id is not None:
         variables["RUNTARA_CHECKPOINT_ID"] = claim.checkpoint_id
     return variables
-
-
-def write_input(run_directory: Path, content: bytes) -> Path:
-    """Write the run's input where the program finds it; a program never sees half a file.
-
-    Directory and file are their owner's alone, for the input may hold secrets.
-    """
-    run_directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    run_directory.chmod(0o700)  # one of an earlier version
-    (run_directory / "workspace").mkdir(exist_ok=True, mode=0o700)
-    path = run_directory / "input.json"
-    temporary = run_directory / f".input.json.{os.getpid()}"
-    temporary.unlink(missing_ok=True)  # of a killed process that had our pid
-    try:
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
-            file.write(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)  # half-written, on a full disk
-    return path

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from runtara_core.models import LaunchClaim, LeaseKey
 from runtara_sdk.clock import Clock
 from runtara_sdk.errors import ImageNotFoundError, InvalidInputError, RuntaraError
 
+from runtara_environment.fetching import ArtifactFetcher
 from runtara_environment.launch_options import LaunchOptions
 from runtara_environment.launch_table import Launch, LaunchTable
 from runtara_environment.limit_policy import LimitPolicy, unenforceable
@@ -20,8 +22,9 @@ from runtara_environment.runner import LaunchedProcess, LaunchError, LaunchSpec
 from runtara_environment.runners.available import AvailableRunners, ReadyRunner, RunnerUnavailableError
 from runtara_environment.runners.launch_directory import old_launches, remove_launches
 from runtara_environment.runners.loading import LoadedRunners
-from runtara_environment.supervision.guest import CoreAccess, guest_environment, write_input
+from runtara_environment.supervision.guest import CoreAccess, guest_environment
 from runtara_environment.supervision.guest_network import GuestNetwork
+from runtara_environment.supervision.input_file import ReadInput, write_input
 from runtara_environment.supervision.run_directory import choose_run_directory
 
 logger = logging.getLogger(__name__)
@@ -58,6 +61,8 @@ class Launcher:
         limits: LimitPolicy | None = None,
         network: GuestNetwork | None = None,
         bundles_directory: Path | None = None,
+        read_input: ReadInput | None = None,
+        fetcher: ArtifactFetcher | None = None,
     ) -> None:
         self._registry = registry
         self._launches = launches
@@ -69,7 +74,14 @@ class Launcher:
         self._default_timeout_seconds = default_timeout_seconds
         self._network = network or GuestNetwork()
         self._limits = limits or LimitPolicy()
+        self._read_input = read_input
         self._bundles_directory = bundles_directory or data_dir / "bundles"
+        self._fetcher = fetcher
+        self._expect_artifact: Callable[[str], None] = lambda _: None
+
+    def on_arrival(self, expect_artifact: Callable[[str], None]) -> None:
+        """Say who wants to know that an artifact of an image has been fetched; it is given the id of the image."""
+        self._expect_artifact = expect_artifact
 
     async def launch(self, claim: LaunchClaim, owner: Owner) -> LaunchedProcess:
         """Start the program of a claim; raises `LaunchRefused` when it was not started.
@@ -98,7 +110,8 @@ class Launcher:
         except ArtifactUnavailableError as error:
             # Others are left all of an image: one old version that is lost must not hold up the rest of it here.
             is_elsewhere = not await self._has_current_version(claim)
-            raise LaunchRefused(error.message, permanent=False, is_elsewhere=is_elsewhere) from error
+            fetching = await self._begin_fetch(claim, options)
+            raise LaunchRefused(f"{error.message}{fetching}", permanent=False, is_elsewhere=is_elsewhere) from error
         except RunnerUnavailableError as error:
             is_elsewhere = await self._names_runner_now(claim, options)
             raise LaunchRefused(error.message, permanent=False, is_elsewhere=is_elsewhere) from error
@@ -119,6 +132,17 @@ class Launcher:
             logger.warning("launch of instance %s is not recorded yet: %s", claim.instance_id, error)
         await self._remove_old_launches(claim.instance_id, spec.run_directory)
         return process
+
+    async def _begin_fetch(self, claim: LaunchClaim, options: LaunchOptions) -> str:
+        """Have the missing artifact of a claim fetched, in the background; returns what to add to the reason."""
+        if self._fetcher is None:
+            return ""
+        try:
+            image = await self._registry.get_version(claim.image_id, claim.tenant_id, options.digest)
+        except RuntaraError as error:
+            return f"; it cannot be fetched: {error.message}"
+        expect = partial(self._expect_artifact, claim.image_id)
+        return f"; {self._fetcher.begin(image.digest, image.size_bytes, expect)}"
 
     async def _has_current_version(self, claim: LaunchClaim) -> bool:
         try:
@@ -179,7 +203,7 @@ class Launcher:
             claim.instance_id,
             await self._launches.database_id(),
         )
-        input_path = await asyncio.to_thread(write_input, run_directory, claim.input)
+        input_path = await write_input(run_directory, claim, self._read_input)
         return LaunchSpec(
             instance_id=claim.instance_id,
             tenant_id=claim.tenant_id,

@@ -14,6 +14,8 @@ from pathlib import Path
 from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.identifiers import path_component
 
+from runtara_environment.data_directory_modes import make_passable
+
 _MARKER = "database-id"
 _INSTANCE = "instance-id"
 _MAX_MARKER_BYTES = 4_096
@@ -25,6 +27,9 @@ def choose_run_directory(data_dir: Path, tenant_id: str, instance_id: str, datab
     Raises `InvalidInputError` when the names are taken, `OSError` when the data directory cannot be written.
     """
     candidates = _candidates(data_dir, tenant_id, instance_id, database_id)
+    runs = candidates[0].parent
+    for directory in (runs.parent, runs):
+        make_passable(directory)
     for candidate in candidates:
         candidate.mkdir(parents=True, exist_ok=True, mode=0o700)
         if _marked(candidate / _MARKER, database_id) == database_id:

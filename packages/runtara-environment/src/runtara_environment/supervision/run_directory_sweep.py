@@ -20,7 +20,7 @@ import itertools
 import logging
 import os
 import re
-import shutil
+import stat
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +31,7 @@ from runtara_sdk.errors import RuntaraError
 
 from runtara_environment.launch_table import LaunchTable
 from runtara_environment.supervision.run_directory import instance_of
+from runtara_environment.tree_removal import remove_tree
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ INTERVAL_SECONDS = 3_600
 PAUSE_SECONDS = 1.0
 BATCH = 50
 _GONE_SINCE = "gone-since"
+_MAX_MARK_BYTES = 32
 _ASIDE = re.compile(r"\.gone-[0-9a-f]{32}-")  # no identifier begins with a dot
 
 
@@ -95,7 +97,7 @@ class RunDirectorySweep:
             if not gone:
                 await asyncio.to_thread(_keep, aside)
                 return False
-            await asyncio.to_thread(shutil.rmtree, aside)
+            await asyncio.to_thread(remove_tree, aside)
         except OSError as error:
             logger.warning("run directory %s is not removed: %s", directory, error.strerror)
             return False
@@ -127,11 +129,27 @@ def _gone_since(directory: Path, now_ms: int) -> int:
     """When the instance was first found gone: now, when nobody had noticed."""
     mark = directory / _GONE_SINCE
     with contextlib.suppress(OSError, ValueError):
-        since_ms = int(mark.read_text(encoding="ascii"))
+        since_ms = int(_read_own(mark))
         if since_ms <= now_ms:
             return since_ms
-    mark.write_text(str(now_ms), encoding="ascii")
+    # A program may have put anything in its place, such as a link to a file that is not to be written.
+    if mark.is_dir() and not mark.is_symlink():
+        remove_tree(mark)
+    mark.unlink(missing_ok=True)
+    with os.fdopen(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+        file.write(str(now_ms).encode())
     return now_ms
+
+
+def _read_own(mark: Path) -> bytes:
+    """The content of a mark of this user's; empty for what is none."""
+    descriptor = os.open(mark, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        status = os.fstat(descriptor)
+        is_own = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
+        return os.read(descriptor, _MAX_MARK_BYTES) if is_own else b""
+    finally:
+        os.close(descriptor)
 
 
 def _put_aside(directory: Path) -> Path:

@@ -40,6 +40,7 @@ from runtara_environment.supervision.left_launches import LeftLaunches
 from runtara_environment.supervision.live_launch import LiveLaunch, LiveLaunches
 from runtara_environment.supervision.overdue_cancels import OverdueCancels
 from runtara_environment.supervision.persistence import persist
+from runtara_environment.supervision.silent_launches import SilentLaunches
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +88,7 @@ class Supervisor:
             self._watch,
             only_instance=only_instance,
         )
+        launcher.on_arrival(self.expect_artifact)
         self._has_adopted = asyncio.Event()
         self._claiming: asyncio.Task[None] | None = None
         self._is_drained = False
@@ -100,6 +102,14 @@ class Supervisor:
             launches.requested_stops,
             is_needed=lambda: bool(self._live),
             interval_seconds=_LOOK_FOR_CANCELS_SECONDS,
+        )
+        self._silent = SilentLaunches(
+            core,
+            owner.name,
+            clock,
+            self._ending.cpu_usage_usec,
+            self._ending.begin_silent,
+            timeout_ms=settings.heartbeat_timeout_seconds * 1000,
         )
 
     @property
@@ -117,6 +127,8 @@ class Supervisor:
             asyncio.create_task(self._leases.keep_renewing(), name="renew leases"),
             asyncio.create_task(self._cancels.keep_looking(), name="look for cancels"),
         ]
+        if self._settings.heartbeat_timeout_seconds:
+            self._loops.append(asyncio.create_task(self._silent.keep_looking(), name="look for silent launches"))
 
     async def close(self, *, stop_guests: bool) -> None:
         """Stop claiming. Guests run on and are adopted by the next supervisor, unless `stop_guests`."""

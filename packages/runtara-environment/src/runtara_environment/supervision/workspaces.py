@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 import uuid
 from pathlib import Path
 
@@ -12,7 +10,9 @@ from runtara_core.models import Instance
 from runtara_sdk.errors import ServerError
 
 from runtara_environment.launch_table import LaunchTable
+from runtara_environment.supervision.file_copies import copy_directory, has_entries
 from runtara_environment.supervision.run_directory import choose_run_directory, find_run_directory
+from runtara_environment.tree_removal import remove_tree
 
 WORKSPACE = "workspace"
 
@@ -27,7 +27,7 @@ class Workspaces:
     async def has_files(self, instance: Instance) -> bool:
         """Whether the workspace of an instance holds anything on this host."""
         workspace = await self._find(instance)
-        return workspace is not None and await asyncio.to_thread(_has_entries, workspace)
+        return workspace is not None and await asyncio.to_thread(has_entries, workspace, without=_partial())
 
     async def copy(self, origin: Instance, fork: Instance) -> None:
         """Give a fork the files of its origin; a fork that has a workspace keeps it.
@@ -47,11 +47,9 @@ class Workspaces:
         try:
             await asyncio.to_thread(copy)
         except OSError as error:
-            # `shutil` tells of many files at once, each with its reason.
-            reason = str(error.args[0])[:500] if error.strerror is None else f"{error.strerror}: {error.filename}"
             raise ServerError(
-                f"the files of instance {origin.instance_id} cannot be copied: {reason}; its fork {fork.instance_id} "
-                "waits for them: make the same fork again with this id, or cancel it",
+                f"the files of instance {origin.instance_id} cannot be copied: {error.strerror}: {error.filename}; "
+                f"its fork {fork.instance_id} waits for them: make the same fork again with this id, or cancel it",
                 code="WORKSPACE_COPY_FAILED",
                 retryable=True,
             ) from error
@@ -74,29 +72,13 @@ def _partial() -> str:
     return PARTIAL
 
 
-def _has_entries(workspace: Path) -> bool:
-    return workspace.is_dir() and any(entry.name != _partial() for entry in workspace.iterdir())
-
-
 def _copy(source: Path, target: Path) -> None:
     if target.exists():
         return
     aside = target.with_name(f".{WORKSPACE}.{uuid.uuid4().hex}")
-    partial = _partial()
-
-    def half_written(directory: str, _names: list[str]) -> list[str]:
-        return [partial] if Path(directory) == source else []
-
     try:
-        shutil.copytree(source, aside, symlinks=True, ignore=half_written, copy_function=_copy_durably)
+        copy_directory(source, aside, without=_partial())
         aside.chmod(0o700)
         aside.rename(target)
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
-
-
-def _copy_durably(source: str, target: str) -> None:
-    shutil.copy2(source, target, follow_symlinks=False)
-    if not Path(target).is_symlink():
-        with Path(target).open("rb") as file:
-            os.fsync(file.fileno())
+        remove_tree(aside)

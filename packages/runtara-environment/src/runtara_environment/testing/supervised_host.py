@@ -30,6 +30,7 @@ from runtara_sdk.models import EventType, InstanceEvent, InstanceStatus
 from runtara_sdk.testing.clock import ManualClock
 
 from runtara_environment import migrations
+from runtara_environment.fetching import ArtifactFetcher, ArtifactSource
 from runtara_environment.launch_options import LaunchOptions
 from runtara_environment.launch_table import Launch, LaunchTable
 from runtara_environment.owner import Owner, read_host_id
@@ -70,6 +71,7 @@ class SupervisedHost:
         self._image_id = ""
         self._digest = ""
         self._supervisors: list[Supervisor] = []
+        self._fetcher: ArtifactFetcher | None = None
         self.storage = storage
         self.database = database
         self.launches = LaunchTable(database)
@@ -118,7 +120,16 @@ class SupervisedHost:
             self._data_dir,
             self.clock,
             default_timeout_seconds=300,
+            fetcher=self._fetcher,
         )
+
+    def fetch_from(self, *sources: ArtifactSource) -> None:
+        """Let supervisors that are made from now on fetch artifacts that this host lacks."""
+
+        async def tell_nobody() -> None:
+            pass
+
+        self._fetcher = ArtifactFetcher(self._registry.artifacts, sources, tell_nobody)
 
     async def supervise(
         self,
@@ -127,20 +138,22 @@ class SupervisedHost:
         core: CoreManagement | None = None,
         core_address: str = "127.0.0.1:8001",
         only_instance: str | None = None,
+        starts: bool = True,
         **settings: Any,
     ) -> Supervisor:
-        """A started supervisor."""
+        """A supervisor, started unless told otherwise, which takes no program for hung unless a setting says when."""
         supervisor = Supervisor(
             core or self.service,
             self.launcher(core_address),
             self.launches,
             owner or self.owner(),
             self.clock,
-            SupervisionSettings(**settings),
+            SupervisionSettings(**{"heartbeat_timeout_seconds": 0, **settings}),
             only_instance=only_instance,
         )
         self._supervisors.append(supervisor)
-        await supervisor.start()
+        if starts:
+            await supervisor.start()
         return supervisor
 
     async def create(self, instance_id: str = "instance-1", *, quietly: bool = False, **launch_options: Any) -> str:

@@ -199,6 +199,7 @@ def encode_instance_status(instance: Instance, image_name: str) -> pb.GetInstanc
         exit_code=instance.exit_code,
         wake_at_ms=instance.wake_at_ms,
         epoch=instance.epoch,
+        input_bytes=instance.input_bytes,
         limits=encode_limits(options.asked_limits),
         runner=options.runner or "",
     )

@@ -7,11 +7,13 @@ Answers with `success` and `error` fields carry domain failures there, with thei
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from functools import partial
 
 from google.protobuf.message import DecodeError
 from runtara_core.wire.dispatch import HANDLER_SECONDS, RpcDispatcher
-from runtara_sdk.errors import InstanceNotFoundError, ProtocolError, RuntaraError
+from runtara_core.wire.uploads import UPLOAD_SECONDS, UploadRoom, receive
+from runtara_sdk.errors import InstanceNotFoundError, InvalidInputError, ProtocolError, RuntaraError
 from runtara_sdk.management.codec import decode_limits
 from runtara_sdk.models import CustomSignal
 from runtara_sdk.protocol import environment_pb2 as pb
@@ -37,7 +39,9 @@ from runtara_environment.wire.restart_handler import RestartHandler
 from runtara_environment.wire.tenant_gate import TenantGate
 
 _REQUEST_SECONDS = 60.0
-_UPLOAD_SECONDS = 600.0
+_IMAGE_UPLOAD_SECONDS = 600.0
+_UPLOAD_BYTES = 128 * 1024 * 1024
+"""Bytes of inputs that are received at a time; what is above waits with its sender."""
 _QUERIES = frozenset(
     {
         "health_check",
@@ -54,7 +58,9 @@ _QUERIES = frozenset(
         "get_scope_ancestors",
         "list_step_summaries",
         "list_hosts",
+        "read_artifact",
         "read_logs",
+        "read_input",
     }
 )
 _ENDED_WITH_CALLER = _QUERIES | {"test_capability"}
@@ -70,6 +76,7 @@ class EnvironmentHandler:
 
     def __init__(self, service: EnvironmentService, agents: AgentServices, gate: TenantGate) -> None:
         self._service = service
+        self._room = UploadRoom(_UPLOAD_BYTES)
         self._images = ImageHandler(service)
         self.dispatcher = RpcDispatcher(
             pb.RpcRequest,
@@ -79,10 +86,11 @@ class EnvironmentHandler:
                 **AgentHandler(agents).verbs,
                 **RestartHandler(service).verbs,
                 **ListHandler(service).verbs,
-                **HostHandler(service.hosts).verbs,
+                **HostHandler(service.hosts, service.exchange).verbs,
                 **LogHandler(service.logs).verbs,
                 "health_check": self.health_check,
                 "start_instance": self.start_instance,
+                "read_input": self.read_input,
                 "stop_instance": self.stop_instance,
                 "resume_instance": self.resume_instance,
                 "get_instance_status": self.get_instance_status,
@@ -104,8 +112,11 @@ class EnvironmentHandler:
             raise ProtocolError(f"not a runtara.environment.RpcRequest: {error}") from error
         verb = request.WhichOneof("request")
         if verb == "register_image_stream":
-            chunks = stream.read_chunks(now() + _UPLOAD_SECONDS)
+            chunks = stream.read_chunks(now() + _IMAGE_UPLOAD_SECONDS)
             answer = await self.dispatcher.answer(request, partial(self._images.register_image_stream, chunks=chunks))
+        elif verb == "start_instance_stream":
+            chunks = stream.read_chunks(now() + UPLOAD_SECONDS)
+            answer = await self.dispatcher.answer(request, partial(self.start_instance_stream, chunks=chunks))
         elif verb in _ENDED_WITH_CALLER:
             stream.end_with_caller(asyncio.current_task())
             try:
@@ -132,13 +143,33 @@ class EnvironmentHandler:
 
     async def start_instance(self, request: pb.RpcRequest) -> pb.RpcResponse:
         """Accept a start."""
-        call = request.start_instance
+        return await self._start(request.start_instance, request.start_instance.input)
+
+    async def start_instance_stream(self, request: pb.RpcRequest, chunks: AsyncIterator[bytes]) -> pb.RpcResponse:
+        """Accept a start whose input follows on the stream."""
+        call = request.start_instance_stream
+        try:
+            self._service.require_input_size(call.input_bytes)
+            async with self._room.take(call.input_bytes, call.tenant_id):
+                return await self._start(call, await receive(chunks, call.input_bytes))
+        except InvalidInputError as error:
+            return pb.RpcResponse(start_instance=encode_refused_start(error))
+
+    async def read_input(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """A part of an input."""
+        call = request.read_input
+        part = await self._service.read_input(
+            call.instance_id, offset=call.offset, limit_bytes=call.limit_bytes, tenant_id=tenant_of(call)
+        )
+        return pb.RpcResponse(read_input=pb.ReadInputResponse(data=part.data, total_bytes=part.total_bytes))
+
+    async def _start(self, call: pb.StartInstanceRequest, input_json: bytes) -> pb.RpcResponse:
         try:
             started = await self._service.start_instance(
                 call.image_id,
                 call.tenant_id,
                 instance_id=call.instance_id if call.HasField("instance_id") else None,
-                input_json=call.input,
+                input_json=input_json,
                 timeout_seconds=call.timeout_seconds if call.HasField("timeout_seconds") else None,
                 env=dict(call.env),
                 cancel_grace_seconds=call.cancel_grace_seconds if call.HasField("cancel_grace_seconds") else None,

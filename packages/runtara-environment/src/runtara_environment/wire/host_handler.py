@@ -6,8 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from runtara_sdk.protocol import environment_pb2 as pb
 
+from runtara_environment.fetching.exchange import ArtifactExchange
 from runtara_environment.hosts import Host, HostState
 from runtara_environment.hosts.host_service import HostService
+from runtara_environment.registry import ArtifactUnavailableError
 
 _STATES = {
     HostState.ACTIVE: pb.HOST_ACTIVE,
@@ -21,13 +23,19 @@ _STATES = {
 class HostHandler:
     """Decodes a call, asks the service, encodes the answer."""
 
-    def __init__(self, hosts: HostService) -> None:
+    def __init__(self, hosts: HostService, exchange: ArtifactExchange) -> None:
         self._hosts = hosts
+        self._exchange = exchange
 
     @property
     def verbs(self) -> Mapping[str, Callable[[pb.RpcRequest], Awaitable[pb.RpcResponse]]]:
         """The calls that are served here."""
-        return {"list_hosts": self.list_hosts, "drain_host": self.drain_host}
+        return {
+            "list_hosts": self.list_hosts,
+            "drain_host": self.drain_host,
+            "read_artifact": self.read_artifact,
+            "hold_artifact": self.hold_artifact,
+        }
 
     async def list_hosts(self, request: pb.RpcRequest) -> pb.RpcResponse:
         """The hosts of the database."""
@@ -46,6 +54,23 @@ class HostHandler:
         else:
             host = await self._hosts.drain_host(call.host, suspend_seconds=call.suspend_seconds or None)
         return pb.RpcResponse(drain_host=pb.DrainHostResponse(host=_encode_host(host, [])))
+
+    async def read_artifact(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """A part of an artifact."""
+        call = request.read_artifact
+        part = await self._exchange.read(call.digest, call.offset)
+        return pb.RpcResponse(
+            read_artifact=pb.ReadArtifactResponse(found=part.found, size_bytes=part.size_bytes, content=part.content)
+        )
+
+    async def hold_artifact(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """Fetch an artifact, to hold it from then on."""
+        call = request.hold_artifact
+        try:
+            await self._exchange.hold(call.digest, call.size_bytes)
+        except ArtifactUnavailableError as error:
+            return pb.RpcResponse(hold_artifact=pb.HoldArtifactResponse(held=False, error=error.message))
+        return pb.RpcResponse(hold_artifact=pb.HoldArtifactResponse(held=True))
 
 
 def _encode_host(host: Host, digests: list[str]) -> pb.HostSummary:

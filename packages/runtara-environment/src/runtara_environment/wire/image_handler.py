@@ -84,8 +84,11 @@ class ImageHandler:
                 register_image=pb.RegisterImageResponse(success=False, error=error.message, error_code=error.code)
             )
         self._service.expect_artifact(image.image_id)
+        warning = await self._service.exchange.spread(image)
         return pb.RpcResponse(
-            register_image=pb.RegisterImageResponse(success=True, image_id=image.image_id, version=image.version)
+            register_image=pb.RegisterImageResponse(
+                success=True, image_id=image.image_id, version=image.version, warning=warning
+            )
         )
 
     async def list_images(self, request: pb.RpcRequest) -> pb.RpcResponse:

@@ -19,6 +19,9 @@ OPEN_VERBS = frozenset({"health_check"})
 TENANTLESS_VERBS = frozenset({"get_capability"})
 """Open to every key: what they answer belongs to no tenant."""
 
+OPERATOR_VERBS = frozenset({"list_hosts", "drain_host", "read_artifact", "hold_artifact"})
+"""Closed to tenants: they are about hosts, and about artifacts of everybody."""
+
 
 class TenantGate:
     """Authorizes calls of package `runtara.environment`."""
@@ -39,7 +42,7 @@ class TenantGate:
         if principal is None or principal.tenant_id is None or verb in TENANTLESS_VERBS:
             return
         call: Any = getattr(request, verb)
-        if "tenant_id" not in call.DESCRIPTOR.fields_by_name:
+        if verb in OPERATOR_VERBS or "tenant_id" not in call.DESCRIPTOR.fields_by_name:
             raise PermissionDeniedError(f"{verb} needs an operator key")
         if call.tenant_id and call.tenant_id != principal.tenant_id:
             raise PermissionDeniedError(f"the API key is not of tenant {call.tenant_id}")

@@ -159,7 +159,7 @@ def _unpack_layer(stream: BinaryIO, layer: Layer, layers_directory: Path, name: 
     unfinished = Path(tempfile.mkdtemp(prefix=_UNFINISHED_PREFIX, dir=layers_directory))
     try:
         _extract(LayerSection(stream, layer), unfinished, f"{name}: {layer.role} layer")
-        unfinished.chmod(0o755)
+        open_to_all(unfinished)
         try:
             unfinished.rename(target)
         except OSError:
@@ -169,6 +169,13 @@ def _unpack_layer(stream: BinaryIO, layer: Layer, layers_directory: Path, name: 
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return target
+
+
+def open_to_all(directory: Path) -> None:
+    """Let programs of other users read a layer, whatever the umask is."""
+    for parent, _, files in os.walk(directory):
+        for path in (Path(parent), *(Path(parent, name) for name in files)):
+            path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
 
 
 def verify_layer(stream: BinaryIO, layer: Layer, name: str) -> None:

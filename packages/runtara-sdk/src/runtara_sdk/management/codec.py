@@ -194,6 +194,7 @@ def decode_instance(message: pb.GetInstanceStatusResponse) -> models.InstanceInf
         limits=decode_limits(message.limits),
         runner=message.runner or None,
         epoch=message.epoch,
+        input_bytes=_present(message, "input_bytes"),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from runtara_sdk.errors import InstanceNotFoundError
@@ -18,6 +18,13 @@ from runtara_sdk.resource_limits import ResourceLimits
 
 _CONFIRMATION_MS = 45_000
 """What the death of a process may take beyond its grace: its host may be gone, with a lease that has to end."""
+
+_LONGEST_INPUT_IN_MESSAGE = 4 * 1024 * 1024
+"""A longer one follows its request on the stream."""
+
+_UPLOAD_TIMEOUT_MS = 120_000
+_PART_BYTES = 4 * 1024 * 1024
+_CHUNK_BYTES = 256 * 1024
 
 
 class InstanceVerbs(EnvironmentConnection):
@@ -46,7 +53,7 @@ class InstanceVerbs(EnvironmentConnection):
             tenant_id: owner of image and instance.
             instance_id: chosen id; None makes one, the empty text is refused.
             input_envelope: JSON value, for compiled scenarios `{"data": ..., "variables": ...}`; bytes are sent as they
-                are.
+                are. Up to 64 MiB, unless the environment has another bound.
             timeout_seconds: bound of the run; None leaves it to the environment.
             env: further variables of the process.
             cancel_grace_seconds: how long the program has to obey a cancel before it is killed; None is 30 s.
@@ -56,22 +63,45 @@ class InstanceVerbs(EnvironmentConnection):
         Raises `InputRefusedError`, which lists the violations, when the input does not fit the schema of the scenario;
         then nothing was started.
         """
+        content = b"{}" if input_envelope is None else encode_json(input_envelope, "the input")
+        is_long = len(content) > _LONGEST_INPUT_IN_MESSAGE
         message = pb.StartInstanceRequest(
             image_id=image_id,
             tenant_id=tenant_id,
             instance_id=refuse_empty("instance_id", instance_id) or str(uuid.uuid4()),
-            input=b"{}" if input_envelope is None else encode_json(input_envelope, "the input"),
+            input=b"" if is_long else content,
+            input_bytes=len(content) if is_long else 0,
             timeout_seconds=timeout_seconds,
             env=env or {},
             cancel_grace_seconds=cancel_grace_seconds,
             image_version=image_version,
             limits=codec.encode_limits(limits),
         )
-        response = await self._call(pb.RpcRequest(start_instance=message), "start_instance")
+        if is_long:
+            payload = self._encode(pb.RpcRequest(start_instance_stream=message))
+            timeout_ms = max(self.settings.request_timeout_ms, _UPLOAD_TIMEOUT_MS)
+            received = await self._client.call_streaming(payload, _parts(content), timeout_ms=timeout_ms)
+            response = codec.decode_response(received, "start_instance")
+        else:
+            response = await self._call(pb.RpcRequest(start_instance=message), "start_instance")
         answer = response.start_instance
         codec.require_started(answer)
         earlier = codec.decode_earlier_start(answer.earlier) if answer.HasField("earlier") else None
         return StartedInstance(answer.instance_id, answer.deduplicated, earlier)
+
+    async def read_input(self, instance_id: str) -> AsyncIterator[bytes]:
+        """The input of an instance as JSON text, however long, in parts; raises `InstanceNotFoundError`."""
+        offset = 0
+        while True:
+            message = pb.ReadInputRequest(
+                instance_id=instance_id, tenant_id=self.settings.tenant_id, offset=offset, limit_bytes=_PART_BYTES
+            )
+            answer = (await self._call(pb.RpcRequest(read_input=message), "read_input")).read_input
+            if answer.data:
+                yield answer.data
+            offset += len(answer.data)
+            if offset >= answer.total_bytes or not answer.data:
+                return
 
     async def stop_instance(self, instance_id: str, *, grace_period_seconds: int = 5, reason: str = "") -> None:
         """End an instance as cancelled: its process is told, given the grace period, then killed.
@@ -148,3 +178,8 @@ class InstanceVerbs(EnvironmentConnection):
         )
         response = await self._call(pb.RpcRequest(send_custom_signal=message), "send_custom_signal")
         codec.require_success(response.send_custom_signal, "send_custom_signal")
+
+
+async def _parts(content: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(content), _CHUNK_BYTES):
+        yield content[start : start + _CHUNK_BYTES]

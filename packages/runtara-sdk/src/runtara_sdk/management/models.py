@@ -216,6 +216,8 @@ class InstanceInfo:
     """All that is known of an instance.
 
     Attributes:
+        input_bytes: size of an input that is left out, because it is longer than 12 MiB: `ManagementSdk.read_input`
+            gives it; None when `input` is all of it.
         memory_peak_bytes: the largest of its ended launches.
         cpu_usage_usec: the sum of its ended launches, user and system time.
         limits: bounds of its launches, as start and image gave them; others are the environment's.
@@ -244,6 +246,7 @@ class InstanceInfo:
     memory_peak_bytes: int | None = None
     cpu_usage_usec: int | None = None
     epoch: int = 0
+    input_bytes: int | None = None
     limits: ResourceLimits = UNLIMITED
     runner: str | None = None
 

@@ -302,7 +302,7 @@ class DeleteImageResponse(_message.Message):
     def __init__(self, success: _Optional[bool] = ..., error: _Optional[str] = ..., error_code: _Optional[str] = ...) -> None: ...
 
 class StartInstanceRequest(_message.Message):
-    __slots__ = ("image_id", "tenant_id", "instance_id", "input", "timeout_seconds", "env", "cancel_grace_seconds", "limits", "image_version")
+    __slots__ = ("image_id", "tenant_id", "instance_id", "input", "timeout_seconds", "env", "cancel_grace_seconds", "limits", "image_version", "input_bytes")
     class EnvEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -319,6 +319,7 @@ class StartInstanceRequest(_message.Message):
     CANCEL_GRACE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     IMAGE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    INPUT_BYTES_FIELD_NUMBER: _ClassVar[int]
     image_id: str
     tenant_id: str
     instance_id: str
@@ -328,7 +329,8 @@ class StartInstanceRequest(_message.Message):
     cancel_grace_seconds: int
     limits: ResourceLimits
     image_version: int
-    def __init__(self, image_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., instance_id: _Optional[str] = ..., input: _Optional[bytes] = ..., timeout_seconds: _Optional[int] = ..., env: _Optional[_Mapping[str, str]] = ..., cancel_grace_seconds: _Optional[int] = ..., limits: _Optional[_Union[ResourceLimits, _Mapping]] = ..., image_version: _Optional[int] = ...) -> None: ...
+    input_bytes: int
+    def __init__(self, image_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., instance_id: _Optional[str] = ..., input: _Optional[bytes] = ..., timeout_seconds: _Optional[int] = ..., env: _Optional[_Mapping[str, str]] = ..., cancel_grace_seconds: _Optional[int] = ..., limits: _Optional[_Union[ResourceLimits, _Mapping]] = ..., image_version: _Optional[int] = ..., input_bytes: _Optional[int] = ...) -> None: ...
 
 class StartInstanceResponse(_message.Message):
     __slots__ = ("success", "instance_id", "error", "deduplicated", "error_code", "earlier", "violations", "violation_count")
@@ -477,7 +479,7 @@ class GetInstanceStatusRequest(_message.Message):
     def __init__(self, instance_id: _Optional[str] = ..., tenant_id: _Optional[str] = ...) -> None: ...
 
 class GetInstanceStatusResponse(_message.Message):
-    __slots__ = ("instance_id", "status", "checkpoint_id", "created_at_ms", "started_at_ms", "finished_at_ms", "output", "error", "image_id", "image_name", "tenant_id", "input", "heartbeat_at_ms", "retry_count", "max_retries", "memory_peak_bytes", "cpu_usage_usec", "found", "stderr", "termination_reason", "exit_code", "wake_at_ms", "epoch", "limits", "runner")
+    __slots__ = ("instance_id", "status", "checkpoint_id", "created_at_ms", "started_at_ms", "finished_at_ms", "output", "error", "image_id", "image_name", "tenant_id", "input", "heartbeat_at_ms", "retry_count", "max_retries", "memory_peak_bytes", "cpu_usage_usec", "found", "stderr", "termination_reason", "exit_code", "wake_at_ms", "epoch", "limits", "runner", "input_bytes")
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -503,6 +505,7 @@ class GetInstanceStatusResponse(_message.Message):
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     RUNNER_FIELD_NUMBER: _ClassVar[int]
+    INPUT_BYTES_FIELD_NUMBER: _ClassVar[int]
     instance_id: str
     status: InstanceStatus
     checkpoint_id: str
@@ -528,7 +531,8 @@ class GetInstanceStatusResponse(_message.Message):
     epoch: int
     limits: ResourceLimits
     runner: str
-    def __init__(self, instance_id: _Optional[str] = ..., status: _Optional[_Union[InstanceStatus, str]] = ..., checkpoint_id: _Optional[str] = ..., created_at_ms: _Optional[int] = ..., started_at_ms: _Optional[int] = ..., finished_at_ms: _Optional[int] = ..., output: _Optional[bytes] = ..., error: _Optional[str] = ..., image_id: _Optional[str] = ..., image_name: _Optional[str] = ..., tenant_id: _Optional[str] = ..., input: _Optional[bytes] = ..., heartbeat_at_ms: _Optional[int] = ..., retry_count: _Optional[int] = ..., max_retries: _Optional[int] = ..., memory_peak_bytes: _Optional[int] = ..., cpu_usage_usec: _Optional[int] = ..., found: _Optional[bool] = ..., stderr: _Optional[str] = ..., termination_reason: _Optional[str] = ..., exit_code: _Optional[int] = ..., wake_at_ms: _Optional[int] = ..., epoch: _Optional[int] = ..., limits: _Optional[_Union[ResourceLimits, _Mapping]] = ..., runner: _Optional[str] = ...) -> None: ...
+    input_bytes: int
+    def __init__(self, instance_id: _Optional[str] = ..., status: _Optional[_Union[InstanceStatus, str]] = ..., checkpoint_id: _Optional[str] = ..., created_at_ms: _Optional[int] = ..., started_at_ms: _Optional[int] = ..., finished_at_ms: _Optional[int] = ..., output: _Optional[bytes] = ..., error: _Optional[str] = ..., image_id: _Optional[str] = ..., image_name: _Optional[str] = ..., tenant_id: _Optional[str] = ..., input: _Optional[bytes] = ..., heartbeat_at_ms: _Optional[int] = ..., retry_count: _Optional[int] = ..., max_retries: _Optional[int] = ..., memory_peak_bytes: _Optional[int] = ..., cpu_usage_usec: _Optional[int] = ..., found: _Optional[bool] = ..., stderr: _Optional[str] = ..., termination_reason: _Optional[str] = ..., exit_code: _Optional[int] = ..., wake_at_ms: _Optional[int] = ..., epoch: _Optional[int] = ..., limits: _Optional[_Union[ResourceLimits, _Mapping]] = ..., runner: _Optional[str] = ..., input_bytes: _Optional[int] = ...) -> None: ...
 
 class ListInstancesRequest(_message.Message):
     __slots__ = ("tenant_id", "status", "limit", "offset", "image_id", "created_after_ms", "created_before_ms", "finished_after_ms", "finished_before_ms", "order_by", "image_name_prefix", "statuses", "termination_reasons", "page_token")
@@ -988,6 +992,26 @@ class StepSummary(_message.Message):
     parent_scope_id: str
     def __init__(self, step_id: _Optional[str] = ..., step_name: _Optional[str] = ..., step_type: _Optional[str] = ..., status: _Optional[_Union[StepStatus, str]] = ..., started_at_ms: _Optional[int] = ..., completed_at_ms: _Optional[int] = ..., duration_ms: _Optional[int] = ..., inputs: _Optional[bytes] = ..., outputs: _Optional[bytes] = ..., error: _Optional[bytes] = ..., scope_id: _Optional[str] = ..., parent_scope_id: _Optional[str] = ...) -> None: ...
 
+class ReadInputRequest(_message.Message):
+    __slots__ = ("instance_id", "tenant_id", "offset", "limit_bytes")
+    INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
+    TENANT_ID_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    instance_id: str
+    tenant_id: str
+    offset: int
+    limit_bytes: int
+    def __init__(self, instance_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., offset: _Optional[int] = ..., limit_bytes: _Optional[int] = ...) -> None: ...
+
+class ReadInputResponse(_message.Message):
+    __slots__ = ("data", "total_bytes")
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    total_bytes: int
+    def __init__(self, data: _Optional[bytes] = ..., total_bytes: _Optional[int] = ...) -> None: ...
+
 class ReadLogsRequest(_message.Message):
     __slots__ = ("instance_id", "tenant_id", "stream", "epoch", "offset", "tail_lines", "limit_bytes", "wait_ms")
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -1131,7 +1155,7 @@ class HoldArtifactResponse(_message.Message):
     def __init__(self, held: _Optional[bool] = ..., error: _Optional[str] = ...) -> None: ...
 
 class RpcRequest(_message.Message):
-    __slots__ = ("health_check", "register_image", "register_image_stream", "list_images", "get_image", "delete_image", "start_instance", "stop_instance", "resume_instance", "get_instance_status", "list_instances", "send_signal", "test_capability", "list_agents", "get_capability", "list_checkpoints", "get_checkpoint", "send_custom_signal", "list_events", "get_tenant_metrics", "get_scope_ancestors", "list_step_summaries", "retry_instance", "fork_instance", "list_image_versions", "list_hosts", "drain_host", "read_artifact", "hold_artifact", "read_logs", "api_key")
+    __slots__ = ("health_check", "register_image", "register_image_stream", "list_images", "get_image", "delete_image", "start_instance", "stop_instance", "resume_instance", "get_instance_status", "list_instances", "send_signal", "test_capability", "list_agents", "get_capability", "list_checkpoints", "get_checkpoint", "send_custom_signal", "list_events", "get_tenant_metrics", "get_scope_ancestors", "list_step_summaries", "retry_instance", "fork_instance", "list_image_versions", "list_hosts", "drain_host", "read_artifact", "hold_artifact", "read_logs", "start_instance_stream", "read_input", "api_key")
     HEALTH_CHECK_FIELD_NUMBER: _ClassVar[int]
     REGISTER_IMAGE_FIELD_NUMBER: _ClassVar[int]
     REGISTER_IMAGE_STREAM_FIELD_NUMBER: _ClassVar[int]
@@ -1162,6 +1186,8 @@ class RpcRequest(_message.Message):
     READ_ARTIFACT_FIELD_NUMBER: _ClassVar[int]
     HOLD_ARTIFACT_FIELD_NUMBER: _ClassVar[int]
     READ_LOGS_FIELD_NUMBER: _ClassVar[int]
+    START_INSTANCE_STREAM_FIELD_NUMBER: _ClassVar[int]
+    READ_INPUT_FIELD_NUMBER: _ClassVar[int]
     API_KEY_FIELD_NUMBER: _ClassVar[int]
     health_check: HealthCheckRequest
     register_image: RegisterImageRequest
@@ -1193,11 +1219,13 @@ class RpcRequest(_message.Message):
     read_artifact: ReadArtifactRequest
     hold_artifact: HoldArtifactRequest
     read_logs: ReadLogsRequest
+    start_instance_stream: StartInstanceRequest
+    read_input: ReadInputRequest
     api_key: str
-    def __init__(self, health_check: _Optional[_Union[HealthCheckRequest, _Mapping]] = ..., register_image: _Optional[_Union[RegisterImageRequest, _Mapping]] = ..., register_image_stream: _Optional[_Union[RegisterImageStreamStart, _Mapping]] = ..., list_images: _Optional[_Union[ListImagesRequest, _Mapping]] = ..., get_image: _Optional[_Union[GetImageRequest, _Mapping]] = ..., delete_image: _Optional[_Union[DeleteImageRequest, _Mapping]] = ..., start_instance: _Optional[_Union[StartInstanceRequest, _Mapping]] = ..., stop_instance: _Optional[_Union[StopInstanceRequest, _Mapping]] = ..., resume_instance: _Optional[_Union[ResumeInstanceRequest, _Mapping]] = ..., get_instance_status: _Optional[_Union[GetInstanceStatusRequest, _Mapping]] = ..., list_instances: _Optional[_Union[ListInstancesRequest, _Mapping]] = ..., send_signal: _Optional[_Union[SendSignalRequest, _Mapping]] = ..., test_capability: _Optional[_Union[TestCapabilityRequest, _Mapping]] = ..., list_agents: _Optional[_Union[ListAgentsRequest, _Mapping]] = ..., get_capability: _Optional[_Union[GetCapabilityRequest, _Mapping]] = ..., list_checkpoints: _Optional[_Union[ListCheckpointsRequest, _Mapping]] = ..., get_checkpoint: _Optional[_Union[GetCheckpointRequest, _Mapping]] = ..., send_custom_signal: _Optional[_Union[SendCustomSignalRequest, _Mapping]] = ..., list_events: _Optional[_Union[ListEventsRequest, _Mapping]] = ..., get_tenant_metrics: _Optional[_Union[GetTenantMetricsRequest, _Mapping]] = ..., get_scope_ancestors: _Optional[_Union[GetScopeAncestorsRequest, _Mapping]] = ..., list_step_summaries: _Optional[_Union[ListStepSummariesRequest, _Mapping]] = ..., retry_instance: _Optional[_Union[RetryInstanceRequest, _Mapping]] = ..., fork_instance: _Optional[_Union[ForkInstanceRequest, _Mapping]] = ..., list_image_versions: _Optional[_Union[ListImageVersionsRequest, _Mapping]] = ..., list_hosts: _Optional[_Union[ListHostsRequest, _Mapping]] = ..., drain_host: _Optional[_Union[DrainHostRequest, _Mapping]] = ..., read_artifact: _Optional[_Union[ReadArtifactRequest, _Mapping]] = ..., hold_artifact: _Optional[_Union[HoldArtifactRequest, _Mapping]] = ..., read_logs: _Optional[_Union[ReadLogsRequest, _Mapping]] = ..., api_key: _Optional[str] = ...) -> None: ...
+    def __init__(self, health_check: _Optional[_Union[HealthCheckRequest, _Mapping]] = ..., register_image: _Optional[_Union[RegisterImageRequest, _Mapping]] = ..., register_image_stream: _Optional[_Union[RegisterImageStreamStart, _Mapping]] = ..., list_images: _Optional[_Union[ListImagesRequest, _Mapping]] = ..., get_image: _Optional[_Union[GetImageRequest, _Mapping]] = ..., delete_image: _Optional[_Union[DeleteImageRequest, _Mapping]] = ..., start_instance: _Optional[_Union[StartInstanceRequest, _Mapping]] = ..., stop_instance: _Optional[_Union[StopInstanceRequest, _Mapping]] = ..., resume_instance: _Optional[_Union[ResumeInstanceRequest, _Mapping]] = ..., get_instance_status: _Optional[_Union[GetInstanceStatusRequest, _Mapping]] = ..., list_instances: _Optional[_Union[ListInstancesRequest, _Mapping]] = ..., send_signal: _Optional[_Union[SendSignalRequest, _Mapping]] = ..., test_capability: _Optional[_Union[TestCapabilityRequest, _Mapping]] = ..., list_agents: _Optional[_Union[ListAgentsRequest, _Mapping]] = ..., get_capability: _Optional[_Union[GetCapabilityRequest, _Mapping]] = ..., list_checkpoints: _Optional[_Union[ListCheckpointsRequest, _Mapping]] = ..., get_checkpoint: _Optional[_Union[GetCheckpointRequest, _Mapping]] = ..., send_custom_signal: _Optional[_Union[SendCustomSignalRequest, _Mapping]] = ..., list_events: _Optional[_Union[ListEventsRequest, _Mapping]] = ..., get_tenant_metrics: _Optional[_Union[GetTenantMetricsRequest, _Mapping]] = ..., get_scope_ancestors: _Optional[_Union[GetScopeAncestorsRequest, _Mapping]] = ..., list_step_summaries: _Optional[_Union[ListStepSummariesRequest, _Mapping]] = ..., retry_instance: _Optional[_Union[RetryInstanceRequest, _Mapping]] = ..., fork_instance: _Optional[_Union[ForkInstanceRequest, _Mapping]] = ..., list_image_versions: _Optional[_Union[ListImageVersionsRequest, _Mapping]] = ..., list_hosts: _Optional[_Union[ListHostsRequest, _Mapping]] = ..., drain_host: _Optional[_Union[DrainHostRequest, _Mapping]] = ..., read_artifact: _Optional[_Union[ReadArtifactRequest, _Mapping]] = ..., hold_artifact: _Optional[_Union[HoldArtifactRequest, _Mapping]] = ..., read_logs: _Optional[_Union[ReadLogsRequest, _Mapping]] = ..., start_instance_stream: _Optional[_Union[StartInstanceRequest, _Mapping]] = ..., read_input: _Optional[_Union[ReadInputRequest, _Mapping]] = ..., api_key: _Optional[str] = ...) -> None: ...
 
 class RpcResponse(_message.Message):
-    __slots__ = ("health_check", "register_image", "list_images", "get_image", "delete_image", "start_instance", "stop_instance", "resume_instance", "get_instance_status", "list_instances", "send_signal", "test_capability", "list_agents", "error", "get_capability", "list_checkpoints", "get_checkpoint", "send_custom_signal", "list_events", "get_tenant_metrics", "get_scope_ancestors", "list_step_summaries", "retry_instance", "fork_instance", "list_image_versions", "list_hosts", "drain_host", "read_artifact", "hold_artifact", "read_logs")
+    __slots__ = ("health_check", "register_image", "list_images", "get_image", "delete_image", "start_instance", "stop_instance", "resume_instance", "get_instance_status", "list_instances", "send_signal", "test_capability", "list_agents", "error", "get_capability", "list_checkpoints", "get_checkpoint", "send_custom_signal", "list_events", "get_tenant_metrics", "get_scope_ancestors", "list_step_summaries", "retry_instance", "fork_instance", "list_image_versions", "list_hosts", "drain_host", "read_artifact", "hold_artifact", "read_logs", "read_input")
     HEALTH_CHECK_FIELD_NUMBER: _ClassVar[int]
     REGISTER_IMAGE_FIELD_NUMBER: _ClassVar[int]
     LIST_IMAGES_FIELD_NUMBER: _ClassVar[int]
@@ -1228,6 +1256,7 @@ class RpcResponse(_message.Message):
     READ_ARTIFACT_FIELD_NUMBER: _ClassVar[int]
     HOLD_ARTIFACT_FIELD_NUMBER: _ClassVar[int]
     READ_LOGS_FIELD_NUMBER: _ClassVar[int]
+    READ_INPUT_FIELD_NUMBER: _ClassVar[int]
     health_check: HealthCheckResponse
     register_image: RegisterImageResponse
     list_images: ListImagesResponse
@@ -1258,4 +1287,5 @@ class RpcResponse(_message.Message):
     read_artifact: ReadArtifactResponse
     hold_artifact: HoldArtifactResponse
     read_logs: ReadLogsResponse
-    def __init__(self, health_check: _Optional[_Union[HealthCheckResponse, _Mapping]] = ..., register_image: _Optional[_Union[RegisterImageResponse, _Mapping]] = ..., list_images: _Optional[_Union[ListImagesResponse, _Mapping]] = ..., get_image: _Optional[_Union[GetImageResponse, _Mapping]] = ..., delete_image: _Optional[_Union[DeleteImageResponse, _Mapping]] = ..., start_instance: _Optional[_Union[StartInstanceResponse, _Mapping]] = ..., stop_instance: _Optional[_Union[StopInstanceResponse, _Mapping]] = ..., resume_instance: _Optional[_Union[ResumeInstanceResponse, _Mapping]] = ..., get_instance_status: _Optional[_Union[GetInstanceStatusResponse, _Mapping]] = ..., list_instances: _Optional[_Union[ListInstancesResponse, _Mapping]] = ..., send_signal: _Optional[_Union[SendSignalResponse, _Mapping]] = ..., test_capability: _Optional[_Union[TestCapabilityResponse, _Mapping]] = ..., list_agents: _Optional[_Union[ListAgentsResponse, _Mapping]] = ..., error: _Optional[_Union[RpcError, _Mapping]] = ..., get_capability: _Optional[_Union[GetCapabilityResponse, _Mapping]] = ..., list_checkpoints: _Optional[_Union[ListCheckpointsResponse, _Mapping]] = ..., get_checkpoint: _Optional[_Union[GetCheckpointResponse, _Mapping]] = ..., send_custom_signal: _Optional[_Union[SendCustomSignalResponse, _Mapping]] = ..., list_events: _Optional[_Union[ListEventsResponse, _Mapping]] = ..., get_tenant_metrics: _Optional[_Union[GetTenantMetricsResponse, _Mapping]] = ..., get_scope_ancestors: _Optional[_Union[GetScopeAncestorsResponse, _Mapping]] = ..., list_step_summaries: _Optional[_Union[ListStepSummariesResponse, _Mapping]] = ..., retry_instance: _Optional[_Union[RetryInstanceResponse, _Mapping]] = ..., fork_instance: _Optional[_Union[ForkInstanceResponse, _Mapping]] = ..., list_image_versions: _Optional[_Union[ListImageVersionsResponse, _Mapping]] = ..., list_hosts: _Optional[_Union[ListHostsResponse, _Mapping]] = ..., drain_host: _Optional[_Union[DrainHostResponse, _Mapping]] = ..., read_artifact: _Optional[_Union[ReadArtifactResponse, _Mapping]] = ..., hold_artifact: _Optional[_Union[HoldArtifactResponse, _Mapping]] = ..., read_logs: _Optional[_Union[ReadLogsResponse, _Mapping]] = ...) -> None: ...
+    read_input: ReadInputResponse
+    def __init__(self, health_check: _Optional[_Union[HealthCheckResponse, _Mapping]] = ..., register_image: _Optional[_Union[RegisterImageResponse, _Mapping]] = ..., list_images: _Optional[_Union[ListImagesResponse, _Mapping]] = ..., get_image: _Optional[_Union[GetImageResponse, _Mapping]] = ..., delete_image: _Optional[_Union[DeleteImageResponse, _Mapping]] = ..., start_instance: _Optional[_Union[StartInstanceResponse, _Mapping]] = ..., stop_instance: _Optional[_Union[StopInstanceResponse, _Mapping]] = ..., resume_instance: _Optional[_Union[ResumeInstanceResponse, _Mapping]] = ..., get_instance_status: _Optional[_Union[GetInstanceStatusResponse, _Mapping]] = ..., list_instances: _Optional[_Union[ListInstancesResponse, _Mapping]] = ..., send_signal: _Optional[_Union[SendSignalResponse, _Mapping]] = ..., test_capability: _Optional[_Union[TestCapabilityResponse, _Mapping]] = ..., list_agents: _Optional[_Union[ListAgentsResponse, _Mapping]] = ..., error: _Optional[_Union[RpcError, _Mapping]] = ..., get_capability: _Optional[_Union[GetCapabilityResponse, _Mapping]] = ..., list_checkpoints: _Optional[_Union[ListCheckpointsResponse, _Mapping]] = ..., get_checkpoint: _Optional[_Union[GetCheckpointResponse, _Mapping]] = ..., send_custom_signal: _Optional[_Union[SendCustomSignalResponse, _Mapping]] = ..., list_events: _Optional[_Union[ListEventsResponse, _Mapping]] = ..., get_tenant_metrics: _Optional[_Union[GetTenantMetricsResponse, _Mapping]] = ..., get_scope_ancestors: _Optional[_Union[GetScopeAncestorsResponse, _Mapping]] = ..., list_step_summaries: _Optional[_Union[ListStepSummariesResponse, _Mapping]] = ..., retry_instance: _Optional[_Union[RetryInstanceResponse, _Mapping]] = ..., fork_instance: _Optional[_Union[ForkInstanceResponse, _Mapping]] = ..., list_image_versions: _Optional[_Union[ListImageVersionsResponse, _Mapping]] = ..., list_hosts: _Optional[_Union[ListHostsResponse, _Mapping]] = ..., drain_host: _Optional[_Union[DrainHostResponse, _Mapping]] = ..., read_artifact: _Optional[_Union[ReadArtifactResponse, _Mapping]] = ..., hold_artifact: _Optional[_Union[HoldArtifactResponse, _Mapping]] = ..., read_logs: _Optional[_Union[ReadLogsResponse, _Mapping]] = ..., read_input: _Optional[_Union[ReadInputResponse, _Mapping]] = ...) -> None: ...

@@ -234,18 +234,20 @@ class GetCheckpointResponse(_message.Message):
     def __init__(self, found: _Optional[bool] = ..., checkpoint_id: _Optional[str] = ..., instance_id: _Optional[str] = ..., created_at_ms: _Optional[int] = ..., state: _Optional[bytes] = ...) -> None: ...
 
 class CreateInstanceRequest(_message.Message):
-    __slots__ = ("instance_id", "tenant_id", "image_id", "input", "launch_options")
+    __slots__ = ("instance_id", "tenant_id", "image_id", "input", "launch_options", "input_bytes")
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     IMAGE_ID_FIELD_NUMBER: _ClassVar[int]
     INPUT_FIELD_NUMBER: _ClassVar[int]
     LAUNCH_OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    INPUT_BYTES_FIELD_NUMBER: _ClassVar[int]
     instance_id: str
     tenant_id: str
     image_id: str
     input: bytes
     launch_options: bytes
-    def __init__(self, instance_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., image_id: _Optional[str] = ..., input: _Optional[bytes] = ..., launch_options: _Optional[bytes] = ...) -> None: ...
+    input_bytes: int
+    def __init__(self, instance_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., image_id: _Optional[str] = ..., input: _Optional[bytes] = ..., launch_options: _Optional[bytes] = ..., input_bytes: _Optional[int] = ...) -> None: ...
 
 class CreateInstanceResponse(_message.Message):
     __slots__ = ("instance_id", "deduplicated")
@@ -270,7 +272,7 @@ class GetInstanceResponse(_message.Message):
     def __init__(self, instance: _Optional[_Union[Instance, _Mapping]] = ...) -> None: ...
 
 class Instance(_message.Message):
-    __slots__ = ("instance_id", "tenant_id", "status", "epoch", "created_at_ms", "image_id", "launch_options", "checkpoint_id", "attempt", "max_attempts", "started_at_ms", "finished_at_ms", "wake_at_ms", "last_contact_at_ms", "input", "output", "error", "stderr", "termination_reason", "exit_code", "memory_peak_bytes", "cpu_usage_usec", "lease_owner", "lease_until_ms", "recovery_attempts", "checkpoint_count", "out_of_memory")
+    __slots__ = ("instance_id", "tenant_id", "status", "epoch", "created_at_ms", "image_id", "launch_options", "checkpoint_id", "attempt", "max_attempts", "started_at_ms", "finished_at_ms", "wake_at_ms", "last_contact_at_ms", "input", "output", "error", "stderr", "termination_reason", "exit_code", "memory_peak_bytes", "cpu_usage_usec", "lease_owner", "lease_until_ms", "recovery_attempts", "checkpoint_count", "input_bytes", "out_of_memory")
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -297,6 +299,7 @@ class Instance(_message.Message):
     LEASE_UNTIL_MS_FIELD_NUMBER: _ClassVar[int]
     RECOVERY_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    INPUT_BYTES_FIELD_NUMBER: _ClassVar[int]
     OUT_OF_MEMORY_FIELD_NUMBER: _ClassVar[int]
     instance_id: str
     tenant_id: str
@@ -324,8 +327,9 @@ class Instance(_message.Message):
     lease_until_ms: int
     recovery_attempts: int
     checkpoint_count: int
+    input_bytes: int
     out_of_memory: bool
-    def __init__(self, instance_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., status: _Optional[_Union[InstanceStatus, str]] = ..., epoch: _Optional[int] = ..., created_at_ms: _Optional[int] = ..., image_id: _Optional[str] = ..., launch_options: _Optional[bytes] = ..., checkpoint_id: _Optional[str] = ..., attempt: _Optional[int] = ..., max_attempts: _Optional[int] = ..., started_at_ms: _Optional[int] = ..., finished_at_ms: _Optional[int] = ..., wake_at_ms: _Optional[int] = ..., last_contact_at_ms: _Optional[int] = ..., input: _Optional[bytes] = ..., output: _Optional[bytes] = ..., error: _Optional[str] = ..., stderr: _Optional[str] = ..., termination_reason: _Optional[str] = ..., exit_code: _Optional[int] = ..., memory_peak_bytes: _Optional[int] = ..., cpu_usage_usec: _Optional[int] = ..., lease_owner: _Optional[str] = ..., lease_until_ms: _Optional[int] = ..., recovery_attempts: _Optional[int] = ..., checkpoint_count: _Optional[int] = ..., out_of_memory: _Optional[bool] = ...) -> None: ...
+    def __init__(self, instance_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., status: _Optional[_Union[InstanceStatus, str]] = ..., epoch: _Optional[int] = ..., created_at_ms: _Optional[int] = ..., image_id: _Optional[str] = ..., launch_options: _Optional[bytes] = ..., checkpoint_id: _Optional[str] = ..., attempt: _Optional[int] = ..., max_attempts: _Optional[int] = ..., started_at_ms: _Optional[int] = ..., finished_at_ms: _Optional[int] = ..., wake_at_ms: _Optional[int] = ..., last_contact_at_ms: _Optional[int] = ..., input: _Optional[bytes] = ..., output: _Optional[bytes] = ..., error: _Optional[str] = ..., stderr: _Optional[str] = ..., termination_reason: _Optional[str] = ..., exit_code: _Optional[int] = ..., memory_peak_bytes: _Optional[int] = ..., cpu_usage_usec: _Optional[int] = ..., lease_owner: _Optional[str] = ..., lease_until_ms: _Optional[int] = ..., recovery_attempts: _Optional[int] = ..., checkpoint_count: _Optional[int] = ..., input_bytes: _Optional[int] = ..., out_of_memory: _Optional[bool] = ...) -> None: ...
 
 class ClaimLaunchesRequest(_message.Message):
     __slots__ = ("owner", "limit", "lease_ms", "wait_ms", "instance_id", "without_images")
@@ -350,7 +354,7 @@ class ClaimLaunchesResponse(_message.Message):
     def __init__(self, claims: _Optional[_Iterable[_Union[LaunchClaim, _Mapping]]] = ...) -> None: ...
 
 class LaunchClaim(_message.Message):
-    __slots__ = ("instance_id", "tenant_id", "epoch", "image_id", "input", "launch_options", "checkpoint_id", "lease_until_ms", "failed_launches", "token")
+    __slots__ = ("instance_id", "tenant_id", "epoch", "image_id", "input", "launch_options", "checkpoint_id", "lease_until_ms", "failed_launches", "token", "input_bytes")
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
@@ -361,6 +365,7 @@ class LaunchClaim(_message.Message):
     LEASE_UNTIL_MS_FIELD_NUMBER: _ClassVar[int]
     FAILED_LAUNCHES_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
+    INPUT_BYTES_FIELD_NUMBER: _ClassVar[int]
     instance_id: str
     tenant_id: str
     epoch: int
@@ -371,7 +376,8 @@ class LaunchClaim(_message.Message):
     lease_until_ms: int
     failed_launches: int
     token: str
-    def __init__(self, instance_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., epoch: _Optional[int] = ..., image_id: _Optional[str] = ..., input: _Optional[bytes] = ..., launch_options: _Optional[bytes] = ..., checkpoint_id: _Optional[str] = ..., lease_until_ms: _Optional[int] = ..., failed_launches: _Optional[int] = ..., token: _Optional[str] = ...) -> None: ...
+    input_bytes: int
+    def __init__(self, instance_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., epoch: _Optional[int] = ..., image_id: _Optional[str] = ..., input: _Optional[bytes] = ..., launch_options: _Optional[bytes] = ..., checkpoint_id: _Optional[str] = ..., lease_until_ms: _Optional[int] = ..., failed_launches: _Optional[int] = ..., token: _Optional[str] = ..., input_bytes: _Optional[int] = ...) -> None: ...
 
 class LeaseKey(_message.Message):
     __slots__ = ("instance_id", "epoch")
@@ -420,6 +426,32 @@ class PendingCancelsResponse(_message.Message):
     CANCELS_FIELD_NUMBER: _ClassVar[int]
     cancels: _containers.RepeatedCompositeFieldContainer[PendingCancel]
     def __init__(self, cancels: _Optional[_Iterable[_Union[PendingCancel, _Mapping]]] = ...) -> None: ...
+
+class LastContact(_message.Message):
+    __slots__ = ("instance_id", "epoch", "at_ms")
+    INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    AT_MS_FIELD_NUMBER: _ClassVar[int]
+    instance_id: str
+    epoch: int
+    at_ms: int
+    def __init__(self, instance_id: _Optional[str] = ..., epoch: _Optional[int] = ..., at_ms: _Optional[int] = ...) -> None: ...
+
+class LastContactsRequest(_message.Message):
+    __slots__ = ("owner", "after_instance_id", "limit")
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    AFTER_INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    owner: str
+    after_instance_id: str
+    limit: int
+    def __init__(self, owner: _Optional[str] = ..., after_instance_id: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class LastContactsResponse(_message.Message):
+    __slots__ = ("contacts",)
+    CONTACTS_FIELD_NUMBER: _ClassVar[int]
+    contacts: _containers.RepeatedCompositeFieldContainer[LastContact]
+    def __init__(self, contacts: _Optional[_Iterable[_Union[LastContact, _Mapping]]] = ...) -> None: ...
 
 class ExpireLeasesRequest(_message.Message):
     __slots__ = ("owner",)
@@ -739,6 +771,26 @@ class ForkInstanceResponse(_message.Message):
     last_copied: str
     def __init__(self, instance_id: _Optional[str] = ..., deduplicated: _Optional[bool] = ..., copied: _Optional[int] = ..., left_out: _Optional[int] = ..., last_copied: _Optional[str] = ...) -> None: ...
 
+class ReadInputRequest(_message.Message):
+    __slots__ = ("instance_id", "offset", "limit_bytes")
+    INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    instance_id: str
+    offset: int
+    limit_bytes: int
+    def __init__(self, instance_id: _Optional[str] = ..., offset: _Optional[int] = ..., limit_bytes: _Optional[int] = ...) -> None: ...
+
+class ReadInputResponse(_message.Message):
+    __slots__ = ("found", "data", "total_bytes")
+    FOUND_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    found: bool
+    data: bytes
+    total_bytes: int
+    def __init__(self, found: _Optional[bool] = ..., data: _Optional[bytes] = ..., total_bytes: _Optional[int] = ...) -> None: ...
+
 class RpcError(_message.Message):
     __slots__ = ("code", "message", "retryable")
     CODE_FIELD_NUMBER: _ClassVar[int]
@@ -750,7 +802,7 @@ class RpcError(_message.Message):
     def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ..., retryable: _Optional[bool] = ...) -> None: ...
 
 class RpcRequest(_message.Message):
-    __slots__ = ("health_check", "send_signal", "get_instance_status", "list_instances", "list_checkpoints", "get_checkpoint", "send_custom_signal", "create_instance", "get_instance", "claim_launches", "renew_leases", "report_exit", "report_launch_failure", "list_events", "expire_leases", "pending_cancels", "retry_instance", "fork_instance", "list_step_summaries", "get_scope_ancestors", "get_tenant_metrics", "api_key")
+    __slots__ = ("health_check", "send_signal", "get_instance_status", "list_instances", "list_checkpoints", "get_checkpoint", "send_custom_signal", "create_instance", "get_instance", "claim_launches", "renew_leases", "report_exit", "report_launch_failure", "list_events", "expire_leases", "pending_cancels", "last_contacts", "retry_instance", "fork_instance", "read_input", "create_instance_stream", "list_step_summaries", "get_scope_ancestors", "get_tenant_metrics", "api_key")
     HEALTH_CHECK_FIELD_NUMBER: _ClassVar[int]
     SEND_SIGNAL_FIELD_NUMBER: _ClassVar[int]
     GET_INSTANCE_STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -767,8 +819,11 @@ class RpcRequest(_message.Message):
     LIST_EVENTS_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_LEASES_FIELD_NUMBER: _ClassVar[int]
     PENDING_CANCELS_FIELD_NUMBER: _ClassVar[int]
+    LAST_CONTACTS_FIELD_NUMBER: _ClassVar[int]
     RETRY_INSTANCE_FIELD_NUMBER: _ClassVar[int]
     FORK_INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    READ_INPUT_FIELD_NUMBER: _ClassVar[int]
+    CREATE_INSTANCE_STREAM_FIELD_NUMBER: _ClassVar[int]
     LIST_STEP_SUMMARIES_FIELD_NUMBER: _ClassVar[int]
     GET_SCOPE_ANCESTORS_FIELD_NUMBER: _ClassVar[int]
     GET_TENANT_METRICS_FIELD_NUMBER: _ClassVar[int]
@@ -789,16 +844,19 @@ class RpcRequest(_message.Message):
     list_events: ListEventsRequest
     expire_leases: ExpireLeasesRequest
     pending_cancels: PendingCancelsRequest
+    last_contacts: LastContactsRequest
     retry_instance: RetryInstanceRequest
     fork_instance: ForkInstanceRequest
+    read_input: ReadInputRequest
+    create_instance_stream: CreateInstanceRequest
     list_step_summaries: ListStepSummariesRequest
     get_scope_ancestors: GetScopeAncestorsRequest
     get_tenant_metrics: GetTenantMetricsRequest
     api_key: str
-    def __init__(self, health_check: _Optional[_Union[HealthCheckRequest, _Mapping]] = ..., send_signal: _Optional[_Union[SendSignalRequest, _Mapping]] = ..., get_instance_status: _Optional[_Union[GetInstanceStatusRequest, _Mapping]] = ..., list_instances: _Optional[_Union[ListInstancesRequest, _Mapping]] = ..., list_checkpoints: _Optional[_Union[ListCheckpointsRequest, _Mapping]] = ..., get_checkpoint: _Optional[_Union[GetCheckpointRequest, _Mapping]] = ..., send_custom_signal: _Optional[_Union[SendCustomSignalRequest, _Mapping]] = ..., create_instance: _Optional[_Union[CreateInstanceRequest, _Mapping]] = ..., get_instance: _Optional[_Union[GetInstanceRequest, _Mapping]] = ..., claim_launches: _Optional[_Union[ClaimLaunchesRequest, _Mapping]] = ..., renew_leases: _Optional[_Union[RenewLeasesRequest, _Mapping]] = ..., report_exit: _Optional[_Union[ReportExitRequest, _Mapping]] = ..., report_launch_failure: _Optional[_Union[ReportLaunchFailureRequest, _Mapping]] = ..., list_events: _Optional[_Union[ListEventsRequest, _Mapping]] = ..., expire_leases: _Optional[_Union[ExpireLeasesRequest, _Mapping]] = ..., pending_cancels: _Optional[_Union[PendingCancelsRequest, _Mapping]] = ..., retry_instance: _Optional[_Union[RetryInstanceRequest, _Mapping]] = ..., fork_instance: _Optional[_Union[ForkInstanceRequest, _Mapping]] = ..., list_step_summaries: _Optional[_Union[ListStepSummariesRequest, _Mapping]] = ..., get_scope_ancestors: _Optional[_Union[GetScopeAncestorsRequest, _Mapping]] = ..., get_tenant_metrics: _Optional[_Union[GetTenantMetricsRequest, _Mapping]] = ..., api_key: _Optional[str] = ...) -> None: ...
+    def __init__(self, health_check: _Optional[_Union[HealthCheckRequest, _Mapping]] = ..., send_signal: _Optional[_Union[SendSignalRequest, _Mapping]] = ..., get_instance_status: _Optional[_Union[GetInstanceStatusRequest, _Mapping]] = ..., list_instances: _Optional[_Union[ListInstancesRequest, _Mapping]] = ..., list_checkpoints: _Optional[_Union[ListCheckpointsRequest, _Mapping]] = ..., get_checkpoint: _Optional[_Union[GetCheckpointRequest, _Mapping]] = ..., send_custom_signal: _Optional[_Union[SendCustomSignalRequest, _Mapping]] = ..., create_instance: _Optional[_Union[CreateInstanceRequest, _Mapping]] = ..., get_instance: _Optional[_Union[GetInstanceRequest, _Mapping]] = ..., claim_launches: _Optional[_Union[ClaimLaunchesRequest, _Mapping]] = ..., renew_leases: _Optional[_Union[RenewLeasesRequest, _Mapping]] = ..., report_exit: _Optional[_Union[ReportExitRequest, _Mapping]] = ..., report_launch_failure: _Optional[_Union[ReportLaunchFailureRequest, _Mapping]] = ..., list_events: _Optional[_Union[ListEventsRequest, _Mapping]] = ..., expire_leases: _Optional[_Union[ExpireLeasesRequest, _Mapping]] = ..., pending_cancels: _Optional[_Union[PendingCancelsRequest, _Mapping]] = ..., last_contacts: _Optional[_Union[LastContactsRequest, _Mapping]] = ..., retry_instance: _Optional[_Union[RetryInstanceRequest, _Mapping]] = ..., fork_instance: _Optional[_Union[ForkInstanceRequest, _Mapping]] = ..., read_input: _Optional[_Union[ReadInputRequest, _Mapping]] = ..., create_instance_stream: _Optional[_Union[CreateInstanceRequest, _Mapping]] = ..., list_step_summaries: _Optional[_Union[ListStepSummariesRequest, _Mapping]] = ..., get_scope_ancestors: _Optional[_Union[GetScopeAncestorsRequest, _Mapping]] = ..., get_tenant_metrics: _Optional[_Union[GetTenantMetricsRequest, _Mapping]] = ..., api_key: _Optional[str] = ...) -> None: ...
 
 class RpcResponse(_message.Message):
-    __slots__ = ("health_check", "send_signal", "get_instance_status", "list_instances", "list_checkpoints", "get_checkpoint", "send_custom_signal", "error", "create_instance", "get_instance", "claim_launches", "renew_leases", "report_exit", "report_launch_failure", "list_events", "expire_leases", "pending_cancels", "retry_instance", "fork_instance", "list_step_summaries", "get_scope_ancestors", "get_tenant_metrics")
+    __slots__ = ("health_check", "send_signal", "get_instance_status", "list_instances", "list_checkpoints", "get_checkpoint", "send_custom_signal", "error", "create_instance", "get_instance", "claim_launches", "renew_leases", "report_exit", "report_launch_failure", "list_events", "expire_leases", "pending_cancels", "last_contacts", "retry_instance", "fork_instance", "read_input", "list_step_summaries", "get_scope_ancestors", "get_tenant_metrics")
     HEALTH_CHECK_FIELD_NUMBER: _ClassVar[int]
     SEND_SIGNAL_FIELD_NUMBER: _ClassVar[int]
     GET_INSTANCE_STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -816,8 +874,10 @@ class RpcResponse(_message.Message):
     LIST_EVENTS_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_LEASES_FIELD_NUMBER: _ClassVar[int]
     PENDING_CANCELS_FIELD_NUMBER: _ClassVar[int]
+    LAST_CONTACTS_FIELD_NUMBER: _ClassVar[int]
     RETRY_INSTANCE_FIELD_NUMBER: _ClassVar[int]
     FORK_INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    READ_INPUT_FIELD_NUMBER: _ClassVar[int]
     LIST_STEP_SUMMARIES_FIELD_NUMBER: _ClassVar[int]
     GET_SCOPE_ANCESTORS_FIELD_NUMBER: _ClassVar[int]
     GET_TENANT_METRICS_FIELD_NUMBER: _ClassVar[int]
@@ -838,9 +898,11 @@ class RpcResponse(_message.Message):
     list_events: ListEventsResponse
     expire_leases: ExpireLeasesResponse
     pending_cancels: PendingCancelsResponse
+    last_contacts: LastContactsResponse
     retry_instance: RetryInstanceResponse
     fork_instance: ForkInstanceResponse
+    read_input: ReadInputResponse
     list_step_summaries: ListStepSummariesResponse
     get_scope_ancestors: GetScopeAncestorsResponse
     get_tenant_metrics: GetTenantMetricsResponse
-    def __init__(self, health_check: _Optional[_Union[HealthCheckResponse, _Mapping]] = ..., send_signal: _Optional[_Union[SendSignalResponse, _Mapping]] = ..., get_instance_status: _Optional[_Union[GetInstanceStatusResponse, _Mapping]] = ..., list_instances: _Optional[_Union[ListInstancesResponse, _Mapping]] = ..., list_checkpoints: _Optional[_Union[ListCheckpointsResponse, _Mapping]] = ..., get_checkpoint: _Optional[_Union[GetCheckpointResponse, _Mapping]] = ..., send_custom_signal: _Optional[_Union[SendCustomSignalResponse, _Mapping]] = ..., error: _Optional[_Union[RpcError, _Mapping]] = ..., create_instance: _Optional[_Union[CreateInstanceResponse, _Mapping]] = ..., get_instance: _Optional[_Union[GetInstanceResponse, _Mapping]] = ..., claim_launches: _Optional[_Union[ClaimLaunchesResponse, _Mapping]] = ..., renew_leases: _Optional[_Union[RenewLeasesResponse, _Mapping]] = ..., report_exit: _Optional[_Union[ReportExitResponse, _Mapping]] = ..., report_launch_failure: _Optional[_Union[ReportLaunchFailureResponse, _Mapping]] = ..., list_events: _Optional[_Union[ListEventsResponse, _Mapping]] = ..., expire_leases: _Optional[_Union[ExpireLeasesResponse, _Mapping]] = ..., pending_cancels: _Optional[_Union[PendingCancelsResponse, _Mapping]] = ..., retry_instance: _Optional[_Union[RetryInstanceResponse, _Mapping]] = ..., fork_instance: _Optional[_Union[ForkInstanceResponse, _Mapping]] = ..., list_step_summaries: _Optional[_Union[ListStepSummariesResponse, _Mapping]] = ..., get_scope_ancestors: _Optional[_Union[GetScopeAncestorsResponse, _Mapping]] = ..., get_tenant_metrics: _Optional[_Union[GetTenantMetricsResponse, _Mapping]] = ...) -> None: ...
+    def __init__(self, health_check: _Optional[_Union[HealthCheckResponse, _Mapping]] = ..., send_signal: _Optional[_Union[SendSignalResponse, _Mapping]] = ..., get_instance_status: _Optional[_Union[GetInstanceStatusResponse, _Mapping]] = ..., list_instances: _Optional[_Union[ListInstancesResponse, _Mapping]] = ..., list_checkpoints: _Optional[_Union[ListCheckpointsResponse, _Mapping]] = ..., get_checkpoint: _Optional[_Union[GetCheckpointResponse, _Mapping]] = ..., send_custom_signal: _Optional[_Union[SendCustomSignalResponse, _Mapping]] = ..., error: _Optional[_Union[RpcError, _Mapping]] = ..., create_instance: _Optional[_Union[CreateInstanceResponse, _Mapping]] = ..., get_instance: _Optional[_Union[GetInstanceResponse, _Mapping]] = ..., claim_launches: _Optional[_Union[ClaimLaunchesResponse, _Mapping]] = ..., renew_leases: _Optional[_Union[RenewLeasesResponse, _Mapping]] = ..., report_exit: _Optional[_Union[ReportExitResponse, _Mapping]] = ..., report_launch_failure: _Optional[_Union[ReportLaunchFailureResponse, _Mapping]] = ..., list_events: _Optional[_Union[ListEventsResponse, _Mapping]] = ..., expire_leases: _Optional[_Union[ExpireLeasesResponse, _Mapping]] = ..., pending_cancels: _Optional[_Union[PendingCancelsResponse, _Mapping]] = ..., last_contacts: _Optional[_Union[LastContactsResponse, _Mapping]] = ..., retry_instance: _Optional[_Union[RetryInstanceResponse, _Mapping]] = ..., fork_instance: _Optional[_Union[ForkInstanceResponse, _Mapping]] = ..., read_input: _Optional[_Union[ReadInputResponse, _Mapping]] = ..., list_step_summaries: _Optional[_Union[ListStepSummariesResponse, _Mapping]] = ..., get_scope_ancestors: _Optional[_Union[GetScopeAncestorsResponse, _Mapping]] = ..., get_tenant_metrics: _Optional[_Union[GetTenantMetricsResponse, _Mapping]] = ...) -> None: ...

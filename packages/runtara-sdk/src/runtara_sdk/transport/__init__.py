@@ -19,8 +19,10 @@ if TYPE_CHECKING:
         PayloadHandler,
         RequestStream,
         StreamHandler,
+        UploadHandler,
         payload_handler,
         read_request,
+        upload_handler,
     )
     from runtara_sdk.transport.errors import ConnectionLostError
     from runtara_sdk.transport.opening import TransportClient, open_client
@@ -34,10 +36,12 @@ __all__ = [
     "StreamHandler",
     "TlsIdentity",
     "TransportClient",
+    "UploadHandler",
     "open_client",
     "parse_address",
     "payload_handler",
     "read_request",
+    "upload_handler",
 ]
 
 _HOMES = {

@@ -25,6 +25,10 @@ PayloadHandler = Callable[[bytes], Awaitable[bytes | None]]
 """Answers the payload of a request with that of a response; None answers nothing."""
 
 
+UploadHandler = Callable[[bytes, RequestStream], Awaitable[bytes | None]]
+"""The same, where raw bytes may follow the request."""
+
+
 class CallServer:
     """Runs the handler of each call in a task of its own.
 
@@ -99,15 +103,24 @@ def payload_handler(respond: PayloadHandler, settings: ServerSettings) -> Stream
 
     `respond` is cancelled when the caller has given the call up or is gone.
     """
+
+    async def respond_alone(payload: bytes, _stream: RequestStream) -> bytes | None:
+        return await respond(payload)
+
+    return upload_handler(respond_alone, settings)
+
+
+def upload_handler(respond: UploadHandler, settings: ServerSettings) -> StreamHandler:
+    """The same from a function that also gets the stream, on which raw bytes may follow the request."""
     return partial(_respond, respond, settings.request_deadline_ms / 1000)
 
 
-async def _respond(respond: PayloadHandler, seconds: float, stream: RequestStream) -> None:
+async def _respond(respond: UploadHandler, seconds: float, stream: RequestStream) -> None:
     clock = asyncio.get_running_loop().time
     payload = await read_request(stream, clock() + seconds)
     stream.end_with_caller(asyncio.current_task())
     try:
-        response = await respond(payload)
+        response = await respond(payload, stream)
     finally:
         stream.end_with_caller(None)
     if response is not None:

@@ -11,7 +11,7 @@ from runtara_sdk.errors import InstanceNotFoundError
 from runtara_sdk.models import InstanceStatus, SignalType, TerminationReason
 
 from runtara_core.database import Transaction
-from runtara_core.models import CoreLimits, LaunchClaim, RecoveryPolicy
+from runtara_core.models import MAX_INLINE_INPUT_BYTES, CoreLimits, LaunchClaim, RecoveryPolicy
 from runtara_core.storages.sql.launches import VANISHED, fail, gave_up
 from runtara_core.storages.sql.limits import MAX_CLAIM_BYTES, MAX_PAGE
 from runtara_core.storages.sql.state import (
@@ -173,7 +173,9 @@ async def _claim(
         if await _ends_with_environment(transaction, state, recoveries, policy, now_ms):
             return None
         await close_signal(transaction, state.instance_id, SignalType.SHUTDOWN, now_ms)
-    data = await transaction.fetch_one("load_instance_input", instance_id=state.instance_id)
+    data = await transaction.fetch_one(
+        "load_instance_input", instance_id=state.instance_id, max_input_bytes=MAX_INLINE_INPUT_BYTES
+    )
     changed = await transaction.execute(
         "enter_launch",
         instance_id=state.instance_id,
@@ -190,7 +192,8 @@ async def _claim(
         tenant_id=state.tenant_id,
         epoch=state.epoch + 1,
         image_id=state.image_id or "",
-        input=b"{}" if data is None else data["input"],
+        input=b"{}" if data is None else data["input"] or b"",
+        input_bytes=data["input_bytes"] if data is not None and data["input"] is None else None,
         launch_options=b"{}" if data is None else data["launch_options"],
         checkpoint_id=state.checkpoint_id,
         lease_until_ms=lease_until_ms,

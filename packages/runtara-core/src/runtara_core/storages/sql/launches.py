@@ -11,6 +11,7 @@ from runtara_core.models import (
     CoreLimits,
     ExitDecision,
     ExitReport,
+    LastContact,
     LeaseKey,
     PendingCancel,
     RecoveryPolicy,
@@ -59,6 +60,16 @@ async def pending_cancels(transaction: Transaction, owner: str, *, limit: int, n
     """Cancels that the launches of an owner have not obeyed yet."""
     rows = await transaction.fetch_all("pending_cancels", owner=owner, limit=max(0, min(limit, MAX_PAGE)))
     return [PendingCancel(row["instance_id"], row["epoch"], max(0, now_ms - row["created_at_ms"])) for row in rows]
+
+
+async def last_contacts(
+    transaction: Transaction, owner: str, *, after_instance_id: str, limit: int
+) -> list[LastContact]:
+    """When the launches of an owner were heard of."""
+    rows = await transaction.fetch_all(
+        "last_contacts", owner=owner, after_instance_id=after_instance_id, limit=max(0, min(limit, MAX_PAGE))
+    )
+    return [LastContact(row["instance_id"], row["epoch"], row["last_contact_at_ms"]) for row in rows]
 
 
 async def expire_leases(transaction: Transaction, owner: str, *, now_ms: int) -> int:

@@ -8,7 +8,7 @@ from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.models import InstanceStatus, TerminationReason
 
 from runtara_core.database import Row, Transaction
-from runtara_core.models import Instance, InstanceFilter, InstancePage
+from runtara_core.models import MAX_INLINE_INPUT_BYTES, InputPart, Instance, InstanceFilter, InstancePage
 from runtara_core.storages.sql.limits import bounded_page
 
 _ORDERS = ("created_at_desc", "created_at_asc", "finished_at_desc", "finished_at_asc")
@@ -21,10 +21,16 @@ async def check_health(transaction: Transaction) -> None:
 
 async def get_instance(transaction: Transaction, instance_id: str, *, tenant_id: str | None = None) -> Instance | None:
     """The whole row."""
-    row = await transaction.fetch_one("get_instance", instance_id=instance_id)
+    row = await transaction.fetch_one("get_instance", instance_id=instance_id, max_input_bytes=MAX_INLINE_INPUT_BYTES)
     if row is None or (tenant_id is not None and row["tenant_id"] != tenant_id):
         return None
     return _instance(row, whole=True)
+
+
+async def read_input(transaction: Transaction, instance_id: str, *, offset: int, limit_bytes: int) -> InputPart | None:
+    """A part of the input."""
+    row = await transaction.fetch_one("read_input", instance_id=instance_id, start=offset + 1, count=limit_bytes)
+    return None if row is None else InputPart(row["part"], row["input_bytes"])
 
 
 async def count_running(transaction: Transaction) -> int:
@@ -94,6 +100,7 @@ def _instance(row: Row, *, whole: bool) -> Instance:
         wake_at_ms=row["wake_at_ms"],
         last_contact_at_ms=row["last_contact_at_ms"],
         input=row["input"] if whole else None,
+        input_bytes=row["input_bytes"] if whole and row["input"] is None else None,
         output=row["output"] if whole else None,
         error=row["error"],
         stderr=row["stderr"] if whole else None,

@@ -35,10 +35,12 @@ from runtara_core.models import (
     ExitDecision,
     ExitReport,
     ForkedInstance,
+    InputPart,
     Instance,
     InstanceFilter,
     InstanceFork,
     InstancePage,
+    LastContact,
     LaunchClaim,
     LeaseKey,
     NewInstance,
@@ -266,6 +268,9 @@ class SqlStorage(Storage):
     async def get_instance(self, instance_id: str, *, tenant_id: str | None = None) -> Instance | None:
         return await self._read(listing.get_instance, instance_id, tenant_id=tenant_id)
 
+    async def read_input(self, instance_id: str, *, offset: int, limit_bytes: int) -> InputPart | None:
+        return await self._read(listing.read_input, instance_id, offset=offset, limit_bytes=limit_bytes)
+
     async def list_instances(self, where: InstanceFilter) -> InstancePage:
         return await self._read(listing.list_instances, where)
 
@@ -310,6 +315,9 @@ class SqlStorage(Storage):
 
     async def pending_cancels(self, owner: str, *, limit: int, now_ms: int) -> list[PendingCancel]:
         return await self._read(launches.pending_cancels, owner, limit=limit, now_ms=now_ms)
+
+    async def last_contacts(self, owner: str, *, after_instance_id: str = "", limit: int) -> list[LastContact]:
+        return await self._read(launches.last_contacts, owner, after_instance_id=after_instance_id, limit=limit)
 
     async def expire_leases(self, owner: str, *, now_ms: int) -> int:
         return await self._write(launches.expire_leases, owner, now_ms=now_ms)

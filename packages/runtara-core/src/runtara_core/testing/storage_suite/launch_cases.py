@@ -6,7 +6,7 @@ import pytest
 from runtara_sdk.errors import InstanceNotFoundError
 from runtara_sdk.models import EventType, InstanceStatus, SignalType, TerminationReason
 
-from runtara_core.models import LaunchClaim, LeaseKey
+from runtara_core.models import MAX_INLINE_INPUT_BYTES, InputPart, LaunchClaim, LeaseKey
 from runtara_core.storage import Storage
 from runtara_core.testing.storage_suite.scenario import (
     LEASE_MS,
@@ -97,13 +97,27 @@ class LaunchCases:
         assert len(await claim(storage, limits=limit_of(3))) == 1
 
     async def test_large_inputs_are_handed_out_in_several_claims(self, storage: Storage) -> None:
-        large = b'"' + b"x" * (12 * 1024 * 1024) + b'"'
+        large = b'"' + b"x" * (11 * 1024 * 1024) + b'"'
         for number in range(5):
             await create(storage, f"managed-{number}", input_envelope=large)
         sizes = []
         while claims := await claim(storage):
             sizes.append(len(claims))
         assert sizes == [3, 2]
+
+    async def test_an_input_that_fits_no_answer_is_read_in_parts(self, storage: Storage) -> None:
+        long = b'"' + bytes(range(33, 127)) * 200_000 + b'"'
+        assert len(long) > MAX_INLINE_INPUT_BYTES
+        await create(storage, "managed-1", input_envelope=long)
+        [launch] = await claim(storage)
+        assert launch.input_bytes == len(long) or (launch.input_bytes, launch.input) == (None, long)
+        instance = await storage.get_instance("managed-1")
+        assert instance is not None
+        assert instance.input_bytes == len(long) or (instance.input_bytes, instance.input) == (None, long)
+        for offset, limit in ((0, 10), (len(long) - 3, 10), (5_000_000, 3_000_000), (len(long), 10)):
+            part = await storage.read_input("managed-1", offset=offset, limit_bytes=limit)
+            assert part == InputPart(long[offset : offset + limit], len(long))
+        assert await storage.read_input("nobody", offset=0, limit_bytes=10) is None
 
     async def test_a_failed_launch_is_due_again_later(self, storage: Storage) -> None:
         key = await launched(storage, registered=False)

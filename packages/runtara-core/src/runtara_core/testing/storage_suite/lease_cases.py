@@ -14,7 +14,7 @@ from runtara_sdk.models import (
     TerminationReason,
 )
 
-from runtara_core.models import ExitReport, LeaseKey, PendingCancel
+from runtara_core.models import ExitReport, LastContact, LeaseKey, PendingCancel
 from runtara_core.storage import Storage
 from runtara_core.testing.storage_suite.scenario import (
     LEASE_MS,
@@ -162,6 +162,18 @@ class LeaseCases:
         assert await storage.pending_cancels("environment-2", limit=10, now_ms=now_ms) == waiting[:1]
         await storage.report_exit(first, ExitReport(reason=TerminationReason.CANCELLED), limits=LIMITS, now_ms=now_ms)
         assert await storage.pending_cancels("environment-2", limit=10, now_ms=now_ms) == []
+
+    async def test_signs_of_life_are_told_to_the_owner_of_the_lease(self, storage: Storage) -> None:
+        key, other, _ = [await launched(storage, name) for name in ("b", "a", "c")]
+        await storage.checkpoint("b", key.epoch, "step", b"", now_ms=START_MS + 7)
+        await storage.report_exit(
+            other, ExitReport(reason=TerminationReason.CANCELLED), limits=LIMITS, now_ms=START_MS + 8
+        )
+        found = await storage.last_contacts("environment-1", limit=10)
+        assert found == [LastContact("b", key.epoch, START_MS + 7), LastContact("c", 1, START_MS)]
+        assert await storage.last_contacts("environment-1", limit=1) == found[:1]
+        assert await storage.last_contacts("environment-1", after_instance_id="b", limit=1) == found[1:]
+        assert await storage.last_contacts("environment-2", limit=10) == []
 
     async def test_leases_of_a_dead_owner_end_now(self, storage: Storage) -> None:
         await launched(storage, "dead")

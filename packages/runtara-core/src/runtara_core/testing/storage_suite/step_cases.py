@@ -49,7 +49,7 @@ async def run_a_loop(storage: Storage, key: LeaseKey) -> None:
     await end(storage, key, "first", at=2, outputs={"n": 1})
     await start(storage, key, "loop", at=3, scope_id="sc_loop", step_type="Split", step_name="The loop")
     for number in range(2):
-        scope: dict[str, Any] = {"scope_id": f"sc_loop_{number}", "parent_scope_id": "sc_loop"}
+        scope = {"scope_id": f"sc_loop_{number}", "parent_scope_id": "sc_loop"}
         await start(storage, key, "inner", at=4 + number, loop_indices=[number], **scope)
         child = {"scope_id": f"sc_loop_{number}_child", "parent_scope_id": f"sc_loop_{number}"}
         await start(storage, key, "child", at=6 + number, step_type="StartScenario", **child)
@@ -199,15 +199,13 @@ class StepCases:
         assert [scope.scope_id for scope in await storage.get_scope_ancestors(INSTANCE, "x")] == ["x", "y"]
         assert [scope.scope_id for scope in await storage.get_scope_ancestors(INSTANCE, "z")] == ["z"]
         for number in range(MAX_ANCESTORS + 5):
-            scope: dict[str, Any] = {"scope_id": f"deep-{number}", "parent_scope_id": f"deep-{number + 1}"}
-            await start(storage, key, "d", **scope)
+            await start(storage, key, "d", scope_id=f"deep-{number}", parent_scope_id=f"deep-{number + 1}")
         assert len(await storage.get_scope_ancestors(INSTANCE, "deep-0")) == MAX_ANCESTORS
 
     async def test_events_are_listed_by_scope(self, storage: Storage) -> None:
         key = await launched(storage)
         await run_a_loop(storage, key)
-        where: dict[str, Any] = {"scope_id": "sc_loop_0", "parent_scope_id": "sc_loop"}
-        await trace(storage, key, "breakpoint_hit", "inner", **where)
+        await trace(storage, key, "breakpoint_hit", "inner", scope_id="sc_loop_0", parent_scope_id="sc_loop")
 
         async def subtypes(**where: Any) -> list[str]:
             page = await storage.list_events(INSTANCE, EventFilter(ascending=True, **where))

@@ -62,8 +62,8 @@ class CgroupHierarchy:
 
     def container_path(self, name: str) -> str:
         """The member `linux.cgroupsPath` of the container of a launch."""
-        if self.use_systemd:
-            return f"{_PARENT}-{name}.slice:{_PARENT}:{_CHILD}"
+        if self.use_systemd:  # slice, prefix and name of a scope; the names of scopes are those of the whole host
+            return f"{_PARENT}-{name}.slice:{_PARENT}:{name}"
         return f"/{_PARENT}/{name}/{_CHILD}"
 
     def group(self, name: str) -> LaunchCgroup:

@@ -110,6 +110,10 @@ class ContainerProcess(LaunchedProcess):
         await self._shim.stop(grace_seconds)
         return await self.wait()
 
+    async def cpu_usage_usec(self) -> int | None:
+        group = CgroupHierarchy(use_systemd=self._place.runtime.use_systemd).group(self._place.name)
+        return (await asyncio.to_thread(group.usage)).cpu_usage_usec or 0
+
     async def output_tail(self, stream: Literal["stdout", "stderr"], *, limit_bytes: int = DEFAULT_TAIL_BYTES) -> str:
         return await self._shim.output_tail(stream, limit_bytes=limit_bytes)
 

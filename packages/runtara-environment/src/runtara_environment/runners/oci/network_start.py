@@ -255,8 +255,9 @@ def main() -> NoReturn:
     with open(sys.argv[1], "rb") as file:
         specification: dict[str, Any] = marshal.loads(file.read())  # noqa: S302 - written by our own daemon for us alone
     try:
-        inside = [*specification["unreachable"], *(f"{address}/32" for address in host_addresses())]
-        inside.remove("127.0.0.1/32")  # part of a network, and where core's port is
+        # Loopback addresses are among the networks; a route to 127.0.0.1 alone would come before core's port there.
+        outer = [f"{address}/32" for address in host_addresses() if not address.startswith("127.")]
+        inside = [*specification["unreachable"], *outer]
         pasta = _make_network(libc, specification)
         _keep_inside(inside)
     except (_Failure, OSError) as error:

@@ -143,6 +143,14 @@ class OciRunner(Runner):
         kind = f"container without bounds, as user {os.geteuid()} of the host" if _is_rootless() else "container"
         return RunnerProbe(True, f"{kind}, {text}", capabilities)
 
+    def core_obstacle(self, network: NetworkMode, core_address: str) -> str | None:
+        if network is NetworkMode.PASTA:
+            try:
+                forwarded_port(core_address)
+            except ConfigurationError as error:
+                return error.message
+        return None
+
     def planned_state(self, spec: LaunchSpec) -> dict[str, Any]:
         return super().planned_state(spec) | self._place(spec, self._expected_runtime()).state()
 

@@ -19,6 +19,7 @@ _COMMANDS = (
     images.delete_image,
     instances.start,
     instances.status,
+    instances.show_input,
     instances.wait,
     lists.list_instances,
     watch.watch,

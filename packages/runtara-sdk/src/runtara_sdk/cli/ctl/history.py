@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from runtara_sdk.management.models import EventInfo
 
 Looked = TypeVar("Looked")
+EventFilter = Mapping[str, Any]
+"""Arguments of `ManagementSdk.list_events` that say which events are meant."""
 
 LOG_SUBTYPE = "workflow_log"
 
@@ -39,21 +41,37 @@ _limit_option = click.option(
 @click.argument("instance_id")
 @click.option("--type", "event_type", help="Only of this type: started, completed, failed, suspended, custom, ...")
 @click.option("--subtype", help="Only of this subtype, such as retry_attempt.")
+@click.option(
+    "--contains", metavar="TEXT", help="Only with this text in the payload, whatever the case of its letters."
+)
+@click.option("--scope", metavar="SCOPE", help="Only of this pass of a loop, or of this child; see `steps`.")
 @_limit_option
 @_follow_option
 @common_options
-def events(instance_id: str, event_type: str | None, subtype: str | None, limit: int, *, follow: bool) -> None:
+def events(
+    instance_id: str,
+    event_type: str | None,
+    subtype: str | None,
+    contains: str | None,
+    scope: str | None,
+    limit: int,
+    *,
+    follow: bool,
+) -> None:
     """Show the events of an instance, oldest first: time, type, subtype, checkpoint, payload.
 
-    With --json each event is a JSON object on a line of its own.
+    With --json each event is a JSON object on a line of its own. A text is
+    searched for in the first 64 KiB of each payload.
 
     \b
     Examples:
       runtara-ctl events order-A-1
       runtara-ctl events order-A-1 --subtype retry_attempt --json
+      runtara-ctl events order-A-1 --contains timeout
       runtara-ctl events order-A-1 --follow
     """
-    _show(instance_id, event_type, subtype, limit, follow=follow, line_of=_event_line)
+    where = {"event_type": event_type, "subtype": subtype, "payload_contains": contains, "scope_id": scope}
+    _show(instance_id, where, limit, follow=follow, line_of=_event_line)
 
 
 @click.command()
@@ -92,7 +110,8 @@ def logs(
     if stream is not None or tail_lines is not None or epoch is not None:
         print_output(instance_id, stream or BOTH, epoch=epoch, tail_lines=tail_lines, follow=follow)
         return
-    _show(instance_id, "custom", LOG_SUBTYPE, limit, follow=follow, line_of=_log_line)
+    where = {"event_type": "custom", "subtype": LOG_SUBTYPE}
+    _show(instance_id, where, limit, follow=follow, line_of=_log_line)
     if not wants_json(otherwise=False):
         instance = ask(lambda sdk: sdk.get_instance_status(instance_id))
         if instance.stderr and instance.stderr.strip():
@@ -135,8 +154,7 @@ def checkpoints(instance_id: str, checkpoint_id: str | None, limit: int) -> None
 
 def _show(
     instance_id: str,
-    event_type: str | None,
-    subtype: str | None,
+    where: EventFilter,
     limit: int,
     *,
     follow: bool,
@@ -145,17 +163,17 @@ def _show(
     as_objects = wants_json(otherwise=False)
 
     async def show(sdk: ManagementSdk) -> None:
-        async for event in _events(sdk, instance_id, event_type, subtype, limit, follow=follow):
+        async for event in _events(sdk, instance_id, where, limit, follow=follow):
             click.echo(json_text(_event_json(event), indent=None) if as_objects else line_of(event))
 
     ask(show)
 
 
 async def _events(
-    sdk: ManagementSdk, instance_id: str, event_type: str | None, subtype: str | None, limit: int, *, follow: bool
+    sdk: ManagementSdk, instance_id: str, where: EventFilter, limit: int, *, follow: bool
 ) -> AsyncIterator[EventInfo]:
     """The newest events, then those that come until the instance has ended; each once, in their order."""
-    page = await sdk.list_events(instance_id, event_type=event_type, subtype=subtype, limit=limit)
+    page = await sdk.list_events(instance_id, **where, limit=limit)
     found = list(page.events)
     first_id = min((event.event_id for event in found), default=0)
     seen: dict[int, int] = {}
@@ -176,7 +194,7 @@ async def _events(
             # Asked before the events, so that none of an instance that has ended is missed.
             ended = (await sdk.get_instance_status(instance_id)).status.is_terminal
             after_ms = max(0, newest_ms - _OVERLAP_MS)  # noqa: B023 - called before they change
-            return ended, await _since(sdk, instance_id, event_type, subtype, after_ms, set(seen))  # noqa: B023
+            return ended, await _since(sdk, instance_id, where, after_ms, set(seen))  # noqa: B023
 
         await SystemClock().sleep(_POLL_SECONDS)
         has_ended, found = await _patiently(look)
@@ -196,20 +214,14 @@ async def _patiently(look: Callable[[], Awaitable[Looked]]) -> Looked:
 
 
 async def _since(
-    sdk: ManagementSdk,
-    instance_id: str,
-    event_type: str | None,
-    subtype: str | None,
-    after_ms: int,
-    known: set[int],
+    sdk: ManagementSdk, instance_id: str, where: EventFilter, after_ms: int, known: set[int]
 ) -> list[EventInfo]:
     """Events from a time on, newest first, as far as they are not known."""
     found: list[EventInfo] = []
     while True:
         page = await sdk.list_events(
             instance_id,
-            event_type=event_type,
-            subtype=subtype,
+            **where,
             created_after_ms=after_ms,
             limit=_PAGE,
             offset=len(found),

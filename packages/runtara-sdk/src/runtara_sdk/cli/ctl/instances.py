@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,12 +12,13 @@ from runtara_sdk.cli.ctl.limit_options import limit_options, limits_of
 from runtara_sdk.cli.ctl.lists import took
 from runtara_sdk.cli.ctl.target import ask, common_options, print_id, print_json, print_lines, wants_json
 from runtara_sdk.cli.errors import EXIT_FAILED
-from runtara_sdk.cli.text import duration, fields, one_line
+from runtara_sdk.cli.text import duration, fields, one_line, size
 from runtara_sdk.iso_time import iso_time
 from runtara_sdk.json_argument import read_json
 from runtara_sdk.resource_limits import ResourceLimits, format_limit
 
 if TYPE_CHECKING:
+    from runtara_sdk.management import ManagementSdk
     from runtara_sdk.management.models import InstanceInfo, StartedInstance
 
 
@@ -66,6 +69,11 @@ def health() -> None:
     "--image-version", type=click.IntRange(1), metavar="N", help="Version of the image. [default: the current one]"
 )
 @click.option("--input", "input_text", metavar="JSON|@FILE", help="Input of the run, for scenarios {data, variables}.")
+@click.option(
+    "--input-file",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
+    help="Input of the run, sent as it is: a file, or - for standard input.",
+)
 @click.option("--instance-id", metavar="ID", help="Id of the instance; the same start again changes nothing.")
 @click.option("--timeout", type=click.IntRange(1), metavar="SECONDS", help="Bound of the run.")
 @click.option(
@@ -89,6 +97,7 @@ def start(
     tenant: str,
     image_version: int | None,
     input_text: str | None,
+    input_file: Path | None,
     instance_id: str | None,
     timeout: int | None,
     cancel_grace: int | None,
@@ -105,10 +114,15 @@ def start(
     Examples:
       runtara-ctl start --image 3f2a --tenant acme --input '{"data": {"orderId": "A-1"}}'
       runtara-ctl start --image 3f2a --tenant acme --input @input.json --instance-id order-A-1
+      runtara-ctl start --image 3f2a --tenant acme --input-file large.json
       runtara-ctl start --image 3f2a --tenant acme --env LOG_LEVEL=debug --env REGION=eu
       runtara-ctl start --image 3f2a --tenant acme --memory 1GiB --cpu 2
     """
-    document = None if input_text is None else read_json(input_text, "--input")
+    if input_text is not None and input_file is not None:
+        raise click.UsageError("--input and --input-file are both given: give one of them")
+    document = _read_file(input_file) if input_file is not None else None
+    if input_text is not None:
+        document = read_json(input_text, "--input")
     started = ask(
         lambda sdk: sdk.start_instance(
             image,
@@ -125,6 +139,26 @@ def start(
     if started.deduplicated:
         click.echo(_describe_earlier(started), err=True)
     print_id(started, started.instance_id)
+
+
+@click.command("input")
+@click.argument("instance_id")
+@common_options
+def show_input(instance_id: str) -> None:
+    """Write the input of an instance to standard output, however long it is.
+
+    \b
+    Example:
+      runtara-ctl input order-A-1 > input.json
+    """
+    output = sys.stdout.buffer
+
+    async def write(sdk: ManagementSdk) -> None:
+        async for part in sdk.read_input(instance_id):
+            output.write(part)
+
+    ask(write)
+    output.flush()
 
 
 @click.command()
@@ -157,6 +191,12 @@ def wait(instance_id: str, poll: int, timeout: int | None) -> None:
     _show(ask(lambda sdk: sdk.wait_for_completion(instance_id, poll_interval=poll / 1000, timeout=timeout)))
 
 
+def _read_file(path: Path) -> bytes:
+    with click.open_file(str(path), "rb") as file:
+        content: bytes = file.read()
+    return content
+
+
 def _show(instance: InstanceInfo) -> None:
     if wants_json():
         print_json(instance)
@@ -179,6 +219,7 @@ def _show(instance: InstanceInfo) -> None:
                 ("launches", str(instance.epoch - instance.retry_count)),
                 ("retries", str(instance.retry_count) if instance.retry_count else None),
                 ("exit code", None if instance.exit_code is None else str(instance.exit_code)),
+                ("input", _left_out_input(instance)),
                 ("memory peak", None if instance.memory_peak_bytes is None else _mebibytes(instance.memory_peak_bytes)),
                 (
                     "processor time",
@@ -191,6 +232,12 @@ def _show(instance: InstanceInfo) -> None:
             )
         )
     )
+
+
+def _left_out_input(instance: InstanceInfo) -> str | None:
+    if instance.input_bytes is None:
+        return None
+    return f"{size(instance.input_bytes)}, shown by `runtara-ctl input {instance.instance_id}`"
 
 
 def _mebibytes(size: int | None) -> str | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 _CREDENTIALS = struct.Struct("3i")
 
 GUEST_USERS = range(1_900_000_000, 2_000_000_000)
-"""Users of the host as whom programs run in containers, one for each tenant; no account has one of these numbers."""
+"""Users of the host as whom launched programs run, one for each tenant; no account has one of these numbers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import heapq
 import os
 import resource
 import socket
+from collections.abc import Container
 from pathlib import Path
 
 from runtara_sdk.errors import PermissionDeniedError, TransportError
@@ -36,13 +37,13 @@ class LocalServer:
         socket_file: SocketFile,
         users: frozenset[int],
         *,
-        admits_guests: bool = False,
+        guests: Container[int] = (),
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._settings = settings
         self._socket_file = socket_file
         self._users = users
-        self._admits_guests = admits_guests
+        self._guests = guests
         self._connections: dict[LocalConnection, asyncio.TimerHandle] = {}
         self._load = ServerLoad(settings.max_streams, settings.max_buffered_bytes)
         self._calls = CallServer(handler, settings)
@@ -131,7 +132,7 @@ class LocalServer:
 
     def _on_connected(self, connection: LocalConnection) -> None:
         peer = connection.peer_process
-        if not (peer.is_one_of(self._users) or (self._admits_guests and peer.is_one_of(GUEST_USERS))):
+        if not (peer.is_one_of(self._users) or (peer.user_id is not None and peer.user_id in self._guests)):
             self._calls.complaints.warn("%s may not use %s and is refused", peer, self._socket_file.path)
             connection.abort(PermissionDeniedError(f"user {peer.user_id} may not use this socket"))
         elif self._calls.is_closing:
@@ -163,6 +164,7 @@ async def serve_local(
     *,
     users: frozenset[int] | None = None,
     for_guests: bool = False,
+    guest_users: Container[int] = GUEST_USERS,
 ) -> LocalServer:
     """Listen for calls on a local socket.
 
@@ -171,8 +173,10 @@ async def serve_local(
         settings: bounds; address and port are not used.
         path: of the socket, in a directory of its own.
         users: ids of the users whose processes may connect; root and the own one when left out.
-        for_guests: programs in containers are served, too. They are given `guest_directory` by a mount; nobody else
-            comes past the directory of the socket. A server of root admits the users of containers.
+        for_guests: launched programs that run as other users are served, too: those in containers, which are given
+            `guest_directory` by a mount, and those of `guest_users`. A server of root admits these users; everybody may
+            pass the directory of the socket then, whose other sockets stay closed.
+        guest_users: ids of users as whom programs run, besides those of containers.
 
     Raises `ConfigurationError` when the path cannot be used.
     """
@@ -180,9 +184,20 @@ async def serve_local(
     admits_guests = for_guests and os.geteuid() == 0
     socket_file = await asyncio.to_thread(SocketFile.create, path, is_open=admits_guests, for_guests=for_guests)
     trusted = own_and_root() if users is None else users
-    server = LocalServer(handler, settings, socket_file, trusted, admits_guests=admits_guests)
+    guests = _Either(GUEST_USERS, guest_users) if admits_guests else ()
+    server = LocalServer(handler, settings, socket_file, trusted, guests=guests)
     server.start()
     return server
+
+
+class _Either:
+    """What is in one of two sets of users."""
+
+    def __init__(self, first: Container[int], second: Container[int]) -> None:
+        self._sets = (first, second)
+
+    def __contains__(self, user: object) -> bool:
+        return any(user in each for each in self._sets)
 
 
 def _expect_beginning(connection: LocalConnection) -> None:

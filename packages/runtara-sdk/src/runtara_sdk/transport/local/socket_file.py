@@ -22,6 +22,9 @@ _LOCK_WAIT_SECONDS = 1.0
 
 _LOCK_RETRY_SECONDS = 0.01
 
+_PASSABLE = 0o711
+"""Mode of a directory with a socket of root's for programs that run as other users."""
+
 BACKLOG = 4_096
 """Connections that may wait to be accepted; the system may allow fewer."""
 
@@ -52,15 +55,17 @@ class SocketFile:
     def create(cls, path: Path, *, is_open: bool = False, for_guests: bool = False) -> SocketFile:
         """Listen at `path`; a file that a killed server left there is replaced.
 
-        Whoever gets to the socket may connect to an open one, else its owner alone. One for guests is in its
-        `guest_directory`, too.
+        Everybody may connect to an open one, and pass its directory to get there; else the owner alone may. One for
+        guests is in its `guest_directory`, too.
 
-        The directory is made when it is missing, for its owner alone. Raises `ConfigurationError` when others may
+        The directory is made when it is missing. Raises `ConfigurationError` when others may
         enter it, when another server listens there, or when the path cannot be used.
         """
         check_length(path)
         try:
             _ensure_private_directory(path.parent)
+            if is_open:
+                path.parent.chmod(_PASSABLE)
             lock = _take_lock(_lock_path(path), wait_seconds=_LOCK_WAIT_SECONDS)
         except OSError as error:
             raise ConfigurationError(f"cannot listen at {path}: {error.strerror or error}") from error
@@ -140,10 +145,15 @@ def _ensure_private_directory(directory: Path) -> None:
 
 
 def _is_private(directory: Path) -> bool:
-    """Whether a directory, and a link that leads to it, are this user's, and the directory is closed to others."""
+    """Whether a directory, and a link that leads to it, are this user's, and others may pass it at most.
+
+    Each socket says for itself who may connect to it.
+    """
     status = directory.stat()
     owners = {status.st_uid, directory.lstat().st_uid}
-    return owners == {os.geteuid()} and not stat.S_IMODE(status.st_mode) & 0o077
+    mode = stat.S_IMODE(status.st_mode)
+    is_passable = os.geteuid() == 0 and mode == _PASSABLE
+    return owners == {os.geteuid()} and (is_passable or not mode & 0o077)
 
 
 def remove_stale(directory: Path, lasting: str) -> None:

@@ -1,0 +1,118 @@
+"""Brings artifacts to this host: each digest once at a time, few at a time, checked before they are there."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+
+from runtara_sdk.errors import RuntaraError, StorageError
+
+from runtara_environment.fetching.source import ArtifactSource
+from runtara_environment.registry import ArtifactStore, ArtifactUnavailableError
+
+logger = logging.getLogger(__name__)
+
+_AT_ONCE = 2
+_MAX_WAITING = 1_000
+"""Most fetches that run or wait; what is beyond is asked for again with the next claim."""
+
+_STALL_SECONDS = 60.0
+"""How long the next block may take to come."""
+
+_MAX_FAILURES = 1_000
+
+
+class ArtifactFetcher:
+    """Fetches from `sources`, the first first. `on_arrival` is told of each artifact that has come."""
+
+    def __init__(
+        self, store: ArtifactStore, sources: Sequence[ArtifactSource], on_arrival: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._store = store
+        self._sources = tuple(sources)
+        self._on_arrival = on_arrival
+        self._fetches: dict[str, asyncio.Task[None]] = {}
+        self._failures: dict[str, str] = {}
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+
+    @property
+    def places(self) -> str:
+        """The names of the sources, for people; empty when there are none."""
+        return ", ".join(source.name for source in self._sources)
+
+    def begin(self, digest: str, size_bytes: int, arrived: Callable[[], None]) -> str:
+        """Begin to fetch an artifact in the background; `arrived` is called once it is here.
+
+        Returns what people should know of it: where it is looked for, and why that failed the last time.
+        """
+        if not self._sources:
+            return "no place to fetch it from is configured (RUNTARA_IMAGE_SOURCES)"
+        failure = self._failures.get(digest)
+        known = f"; the last attempt failed: {failure}" if failure else ""
+        if digest not in self._fetches and len(self._fetches) >= _MAX_WAITING:
+            return f"too many artifacts are being fetched{known}"
+        self._task(digest, size_bytes).add_done_callback(lambda task: arrived() if _succeeded(task) else None)
+        return f"it is being fetched from {self.places}{known}"
+
+    async def fetch(self, digest: str, size_bytes: int) -> None:
+        """Have an artifact on this host; raises `ArtifactUnavailableError` when no source gives it."""
+        if digest not in self._fetches and len(self._fetches) >= _MAX_WAITING:
+            raise ArtifactUnavailableError("too many artifacts are being fetched: ask again later")
+        # The fetch is shared: whoever gives up waiting does not end it for the others.
+        await asyncio.shield(self._task(digest, size_bytes))
+
+    async def close(self) -> None:
+        """End what is under way; nothing half-done stays."""
+        tasks = list(self._fetches.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _task(self, digest: str, size_bytes: int) -> asyncio.Task[None]:
+        task = self._fetches.get(digest)
+        if task is None:
+            task = asyncio.create_task(self._fetch(digest, size_bytes), name=f"fetch {digest[:12]}")
+            self._fetches[digest] = task
+            task.add_done_callback(lambda _: self._fetches.pop(digest, None))
+            task.add_done_callback(_succeeded)  # its failure is not lost when nobody waits
+        return task
+
+    async def _fetch(self, digest: str, size_bytes: int) -> None:
+        reasons: list[str] = []
+        async with self._slots:
+            for source in self._sources:
+                try:
+                    async with aclosing(_without_stall(source.read(digest, size_bytes))) as blocks:
+                        await self._store.put(blocks, expected_size=size_bytes, expected_sha256=digest)
+                except RuntaraError as error:
+                    reasons.append(f"{source.name}: {error.message}")
+                else:
+                    logger.info("artifact %s has come from %s", digest[:12], source.name)
+                    self._failures.pop(digest, None)
+                    await self._on_arrival()
+                    return
+        failure = "; ".join(reasons) or "there is no place to fetch it from"
+        logger.warning("artifact %s cannot be fetched: %s", digest[:12], failure)
+        self._failures.pop(digest, None)
+        self._failures[digest] = failure
+        while len(self._failures) > _MAX_FAILURES:
+            del self._failures[next(iter(self._failures))]
+        raise ArtifactUnavailableError(f"artifact {digest[:12]} cannot be fetched: {failure}")
+
+
+def _succeeded(task: asyncio.Task[None]) -> bool:
+    return not task.cancelled() and task.exception() is None
+
+
+async def _without_stall(source: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(source) as blocks:
+        while True:
+            try:
+                block = await asyncio.wait_for(anext(blocks), _STALL_SECONDS)
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
+                raise StorageError(f"nothing has come for {_STALL_SECONDS:g} s") from None
+            yield block

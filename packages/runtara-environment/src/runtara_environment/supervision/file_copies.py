@@ -1,0 +1,101 @@
+"""Copies of what a program has written, made by a daemon that may read more than the program.
+
+The program may run meanwhile, and may have put links anywhere. So none is followed, on no level: each directory and
+file is opened by its name in a directory that is open already. Copies of root have the owners of their originals, which
+gives nobody what the owner had not.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_DEEPEST = 200
+_BLOCK_BYTES = 1 << 20
+
+
+def has_entries(directory: Path, *, without: str) -> bool:
+    """Whether a directory holds more than the entry `without`; a link to one does not count."""
+    try:
+        descriptor = os.open(directory, _OPEN | os.O_DIRECTORY)
+    except OSError:
+        return False
+    try:
+        return any(name != without for name in os.listdir(descriptor))  # noqa: PTH208 - of a descriptor
+    finally:
+        os.close(descriptor)
+
+
+def copy_directory(source: Path, target: Path, *, without: str) -> None:
+    """Copy a directory to a place where nothing is, durably, but for its entry `without`.
+
+    Files, directories and links are copied, sockets and pipes left out. Raises OSError that names the file.
+    """
+    try:
+        descriptor = os.open(source, _OPEN | os.O_DIRECTORY)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(source)) from None
+    try:
+        _copy_directory(descriptor, source, target, {without}, depth=0)
+    finally:
+        os.close(descriptor)
+
+
+def _copy_directory(source: int, path: Path, target: Path, left_out: set[str], *, depth: int) -> None:
+    if depth > _DEEPEST:
+        raise OSError(errno.ELOOP, f"more than {_DEEPEST} directories inside of each other", str(path))
+    target.mkdir(mode=0o700)
+    for name in os.listdir(source):
+        if name in left_out:
+            continue
+        try:
+            _copy_entry(source, name, path, target, depth=depth)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, error.filename or str(path / name)) from None
+    status = os.fstat(source)
+    _give(target, status)
+    target.chmod(stat.S_IMODE(status.st_mode))
+
+
+def _copy_entry(source: int, name: str, path: Path, target: Path, *, depth: int) -> None:
+    status = os.stat(name, dir_fd=source, follow_symlinks=False)
+    if stat.S_ISLNK(status.st_mode):
+        (target / name).symlink_to(os.readlink(name, dir_fd=source))
+        _give(target / name, status)
+        return
+    if not (stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode)):
+        return
+    descriptor = os.open(name, _OPEN, dir_fd=source)
+    try:
+        status = os.fstat(descriptor)  # of what has been opened, which may be something else by now
+        if stat.S_ISDIR(status.st_mode):
+            _copy_directory(descriptor, path / name, target / name, set(), depth=depth + 1)
+        elif stat.S_ISREG(status.st_mode):
+            _copy_file(descriptor, status, target / name)
+    finally:
+        os.close(descriptor)
+
+
+def _copy_file(source: int, status: os.stat_result, target: Path) -> None:
+    descriptor = os.open(target, _CREATE, 0o600)
+    try:
+        while block := os.read(source, _BLOCK_BYTES):
+            view = memoryview(block)
+            while view:
+                view = view[os.write(descriptor, view) :]
+        if os.geteuid() == 0:
+            os.fchown(descriptor, status.st_uid, status.st_gid)
+        os.fchmod(descriptor, stat.S_IMODE(status.st_mode) & ~(stat.S_ISUID | stat.S_ISGID))
+        os.utime(descriptor, ns=(status.st_atime_ns, status.st_mtime_ns))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _give(path: Path, status: os.stat_result) -> None:
+    if os.geteuid() == 0:
+        os.chown(path, status.st_uid, status.st_gid, follow_symlinks=False)
