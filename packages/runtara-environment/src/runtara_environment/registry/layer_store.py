@@ -92,6 +92,7 @@ class LayerStore:
         the caller has to `remove` what nobody needs.
         """
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o755)
+        self.directory.chmod(0o755)  # whatever the umask is: programs may run as other users
         with self._locks[layer.digest]:
             self._distrust(layer.digest)
             if not self._is_packed(layer):
@@ -260,6 +261,7 @@ class LayerStore:
                 if target.is_dir() and not target.is_symlink():
                     shutil.rmtree(target)
                 target.parent.mkdir(parents=True, exist_ok=True)
+                target.parent.chmod(0o755)
                 with new_file(target, mode=0o755 if member.is_executable else 0o644) as file, layer_errors(name):
                     shutil.copyfileobj(member.content, file)
                 missing.discard(relative)
