@@ -16,7 +16,7 @@ from runtara_sdk.models import InstanceStatus, SignalType
 PROGRAM = Path(__file__).with_name("programs") / "rows.py"
 TENANT = "demo"
 GET_PROGRESS = "runtara_core.instance_service:InstanceService.get_progress"
-STORE = "runtara_environment.registry.artifact_store:ArtifactStore.put"
+STORE = "runtara_environment.registry.artifact_store:ArtifactStore._take_place"
 REGISTRY = "runtara_environment.registry.image_registry:ImageRegistry.register"
 QUICK = {"RUNTARA_SIGNAL_POLL_INTERVAL_MS": "20", "RUNTARA_HEARTBEAT_INTERVAL_MS": "0"}
 PARKS = {**QUICK, "RUNTARA_SLEEP_THRESHOLD": "0.1"}

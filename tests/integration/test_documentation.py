@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import os
 import re
@@ -22,6 +23,8 @@ from typing import Any
 import pytest
 from runtara_core.testing.ports import choose_port
 from runtara_environment import migrations as environment_migrations
+from runtara_environment.registry import SignaturePolicy
+from runtara_sdk.artifact.signing import read_signature
 
 from tests.documents import Block, blocks, code_spans, headings
 
@@ -275,6 +278,20 @@ def test_the_shell_session_of_the_environment_runs(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert '"status": "completed"' in done.stdout
     assert '"hello": "world"' in done.stdout
+
+
+def test_the_signing_commands_of_the_environment_run(tmp_path: Path) -> None:
+    readme = REPOSITORY / "packages/runtara-environment/README.md"
+    (session,) = [block.text for block in blocks(readme) if "runtara-ctl sign" in block.text]
+    (tmp_path / "hello.py").write_text("#!/usr/bin/env python3\n")
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    command = ["bash", "-euc", session]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=outside_variables(PATH=path), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    digest = hashlib.sha256((tmp_path / "hello.py").read_bytes()).hexdigest()
+    SignaturePolicy.of(tmp_path / "keys").require(digest, read_signature(tmp_path / "hello.py.sig"))
 
 
 def example_port_is_free() -> bool:

@@ -7,14 +7,21 @@ from pathlib import Path
 
 import pytest
 from runtara_core.database import Database, create_database
+from runtara_core.due import DueBell
+from runtara_core.management_service import ManagementService
+from runtara_core.models import CoreLimits
+from runtara_core.storages import open_storage
 from runtara_environment import migrations
 from runtara_environment.launch_table import Launch, LaunchPhase, LaunchTable
-from runtara_environment.registry import ImageRegistry
+from runtara_environment.registry import ImageRegistry, retention
+from runtara_environment.registry.retention import ImageRetention
 from runtara_environment.sql.queries import environment_queries
 from runtara_sdk.errors import ImageNotFoundError, InvalidStateError, StaleEpochError
+from runtara_sdk.testing.clock import ManualClock
 
 SCRIPT = b"#!/bin/sh\necho one\n"
 OTHER_SCRIPT = b"#!/bin/sh\necho two\n"
+DAY_MS = 86_400_000
 LAUNCH = Launch("i-1", 1, "owner-a", "host-1", "native", "/run/i-1", {"epoch": 1}, 1000)
 
 
@@ -90,3 +97,55 @@ async def test_launches(database: Database) -> None:
     assert await table.owners_of_host("host-1") == ["owner-a"]
     await table.forget_owner("owner-a")
     assert await table.owners_of_host("host-1") == []
+
+
+async def test_versions_are_listed_used_signed_and_removed(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "PAUSE_SECONDS", 0)  # time stands still during a pass
+    clock = ManualClock()
+    registry = ImageRegistry(database, tmp_path, clock=clock)
+    for artifact in (SCRIPT, OTHER_SCRIPT):
+        image = await registry.register(tenant_id="t-1", name="orders", artifact=artifact, signature=bytes(64))
+    assert [each.version for each in await registry.list_versions(image.image_id, "t-1")] == [2, 1]
+    assert [each.version for each in await registry.list_versions(image.image_id, "t-1", before_version=2)] == [1]
+    clock.advance(6 * DAY_MS)
+    assert (await registry.use(image.image_id, "t-1", version=1)).signature == bytes(64)
+    clock.advance(2 * DAY_MS)
+    storage = await open_storage(f"sqlite:///{tmp_path}/core.db")
+    await storage.open()
+    core = ManagementService(storage, clock, CoreLimits(), DueBell())
+    cleaner = ImageRetention(
+        database, core, registry.artifacts, clock, max_age_days=7, batch_size=1, poll_interval_seconds=60
+    )
+    # Version 2 is old, and current: it stays while there is another one.
+    assert await cleaner.remove_unneeded() == (0, 0, 0)
+    clock.advance(7 * DAY_MS)
+    assert await cleaner.remove_unneeded() == (2, 0, 0)
+    with pytest.raises(ImageNotFoundError):
+        await registry.get(image.image_id, "t-1")
+    assert (await registry.register(tenant_id="t-1", name="orders", artifact=b"#!/bin/sh\n")).version == 1
+    clock.advance(8 * DAY_MS)
+    assert [await cleaner.remove_unneeded() for _ in range(2)] == [(1, 2, 0), (0, 0, 0)]
+    await storage.close()
+
+
+async def test_registrations_beside_the_removal_of_their_image(database: Database, tmp_path: Path) -> None:
+    """Whoever comes second finds no image, and makes it anew."""
+    clock = ManualClock()
+    registry = ImageRegistry(database, tmp_path, clock=clock)
+    storage = await open_storage(f"sqlite:///{tmp_path}/core.db")
+    await storage.open()
+    core = ManagementService(storage, clock, CoreLimits(), DueBell())
+    cleaner = ImageRetention(
+        database, core, registry.artifacts, clock, max_age_days=7, batch_size=50, poll_interval_seconds=60
+    )
+    for number in range(5):
+        clock.advance(8 * DAY_MS)
+        again, *_ = await asyncio.gather(
+            registry.register(tenant_id="t-1", name="orders", artifact=SCRIPT + b"# %d\n" % number),
+            *(cleaner.remove_unneeded() for _ in range(3)),
+        )
+        assert await registry.get(again.image_id, "t-1") == again
+        assert await registry.resolve(again.image_id, "t-1")
+    await storage.close()

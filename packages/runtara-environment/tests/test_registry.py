@@ -4,10 +4,8 @@ import hashlib
 import io
 import json
 import os
-import shutil
 import sqlite3
 import sys
-import tarfile
 import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,8 +15,6 @@ from runtara_core.database import Database, create_database
 from runtara_environment import migrations
 from runtara_environment.registry import ArtifactUnavailableError, ImageRegistry
 from runtara_environment.sql.queries import environment_queries
-from runtara_sdk.artifact import Layer, LayerRole, NativeIndex
-from runtara_sdk.artifact.native_format import HEADER_BYTES, magic_line
 from runtara_sdk.errors import ImageNotFoundError, InvalidInputError, InvalidStateError
 from runtara_sdk.testing.clock import ManualClock
 
@@ -197,45 +193,6 @@ async def test_interrupted_upload_leaves_nothing(registry: ImageRegistry, tmp_pa
     assert files(tmp_path) == []
 
 
-def native_artifact() -> bytes:
-    """A small one: the layers hold next to nothing."""
-
-    def layer(name: str, mode: int) -> bytes:
-        packed = io.BytesIO()
-        with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-            member = tarfile.TarInfo(name)
-            member.mode = mode
-            archive.addfile(member)
-        return packed.getvalue()
-
-    workflow, base = layer("runtara-manifest.json", 0o644), layer("runtara-base", 0o755)
-    index_bytes = 2_000
-    start = HEADER_BYTES + index_bytes
-    layers = (
-        Layer(LayerRole.WORKFLOW, hashlib.sha256(workflow).hexdigest(), start, len(workflow)),
-        Layer(LayerRole.BASE, hashlib.sha256(base).hexdigest(), start + len(workflow), len(base)),
-    )
-    header = f"#!/bin/sh\n{magic_line(index_bytes)}\n".encode().ljust(HEADER_BYTES, b"\n")
-    return header + NativeIndex({}, layers).encode().ljust(index_bytes, b"\n") + workflow + base
-
-
-@pytest.mark.parametrize("place", [0, HEADER_BYTES + 10, -10])
-async def test_damage_that_leaves_the_size_is_not_the_program_s_fault(
-    registry: ImageRegistry, tmp_path: Path, place: int
-) -> None:
-    content = native_artifact()
-    image = await registry.register(tenant_id="t-1", name="orders", artifact=content)
-    assert (await registry.resolve(image.image_id, "t-1")).kind == "native"
-    shutil.rmtree(tmp_path / "data/layers")
-    path = tmp_path / "data/images" / image.digest / "artifact"
-    path.chmod(0o755)
-    damaged = bytearray(content)
-    damaged[place] ^= 0xFF
-    path.write_bytes(damaged)
-    with pytest.raises(ArtifactUnavailableError, match="damaged"):
-        await registry.resolve(image.image_id, "t-1")
-
-
 async def test_damaged_artifact_is_refused_and_mended(registry: ImageRegistry, tmp_path: Path) -> None:
     image = await registry.register(tenant_id="t-1", name="orders", artifact=SCRIPT)
     path = tmp_path / "data/images" / image.digest / "artifact"
@@ -285,6 +242,36 @@ async def test_python_archive_and_file(registry: ImageRegistry, tmp_path: Path) 
     assert artifact.argv[-1].endswith(f"{image.digest}/artifact")
     with pytest.raises(InvalidInputError, match="cannot be read"):
         await registry.register_file(tmp_path / "missing", tenant_id="t-1", name="workflow")
+
+
+@pytest.mark.parametrize("kind", ["executable", "python"])
+@pytest.mark.parametrize("next_daemon", [False, True])
+async def test_a_flipped_byte_is_found_and_mended(
+    registry: ImageRegistry, database: Database, tmp_path: Path, kind: str, next_daemon: bool
+) -> None:
+    packed = io.BytesIO(SCRIPT)
+    if kind == "python":
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as archive:
+            archive.writestr("runtara-manifest.json", "{}")
+            archive.writestr("__main__.py", "print('hello')")
+    content = packed.getvalue()
+    image = await registry.register(tenant_id="t-1", name="orders", artifact=content)
+    other = await registry.register(tenant_id="t-1", name="others", artifact=OTHER_SCRIPT)
+    path = Path((await registry.resolve(image.image_id, "t-1")).argv[-1])
+    found = path.stat()
+    path.chmod(0o755)
+    path.write_bytes(content.replace(b"o", b"i", 1))
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+    path.chmod(found.st_mode)
+    if next_daemon:
+        registry = ImageRegistry(database, tmp_path / "data")
+    with pytest.raises(ArtifactUnavailableError, match="does not have its SHA-256"):
+        await registry.resolve(image.image_id, "t-1")
+    assert (await registry.resolve(other.image_id, "t-1")).digest == other.digest
+    await registry.artifacts.put(content, expected_sha256=image.digest)
+    assert (await registry.resolve(image.image_id, "t-1")).kind == kind
+    assert path.read_bytes() == content
 
 
 async def test_an_artifact_is_given_out_as_it_was_put(registry: ImageRegistry) -> None:

@@ -79,7 +79,10 @@ def test_python_archive_is_recognized_behind_a_script_line(tmp_path):
     assert (info.kind, info.manifest, info.layers) == ("python", MANIFEST, ())
 
 
-@pytest.mark.parametrize("content", [b"\x7fELF\x02\x01\x01", b"#!/bin/sh\nexit 0\n"])
+ELF_PROGRAM = b"\x7fELF\x02\x01\x01".ljust(16, b"\0") + b"\x03\0" + bytes(46)
+
+
+@pytest.mark.parametrize("content", [ELF_PROGRAM, b"#!/bin/sh\nexit 0\n", b"#! /usr/bin/env python3"])
 def test_programs_are_executables(tmp_path, content):
     path = tmp_path / "a"
     path.write_bytes(content)
@@ -88,7 +91,16 @@ def test_programs_are_executables(tmp_path, content):
 
 @pytest.mark.parametrize(
     ("content", "found"),
-    [(b"", "an empty file"), (b'{"steps": {}}', "JSON"), (b"\x1f\x8b\x08", "gzip"), (b"hello", "unknown content")],
+    [
+        (b"", "an empty file"),
+        (b'{"steps": {}}', "JSON"),
+        (b"\x1f\x8b\x08", "gzip"),
+        (b"hello", "unknown content"),
+        (ELF_PROGRAM[:40], "ends within its header"),
+        (ELF_PROGRAM[:16] + b"\x01" + ELF_PROGRAM[17:], "no program"),
+        (b"#!\nexit 0", "names no program"),
+        (b"#!python3\n", "names no program"),
+    ],
 )
 def test_other_content_is_refused_by_name(tmp_path, content, found):
     path = tmp_path / "a"

@@ -92,6 +92,7 @@ class EnvironmentDaemon:
             settings.supervision,
             network=network,
             max_input_bytes=settings.max_input_bytes,
+            registry_settings=settings.registry,
             host=settings.host,
             images=settings.images,
             open_peer=self._open_peer(ca_file, verify=verify),

@@ -14,7 +14,7 @@ from runtara_sdk.transport.places import ENVIRONMENT_SOCKET, socket_path
 
 from runtara_environment.agents import AgentServices
 from runtara_environment.local import local_environment
-from runtara_environment.settings import AgentTestingSettings, SupervisionSettings
+from runtara_environment.settings import AgentTestingSettings, RegistrySettings, SupervisionSettings
 from runtara_environment.supervision.guest_network import GuestNetwork
 from runtara_environment.wire.handler import EnvironmentHandler
 from runtara_environment.wire.tenant_gate import TenantGate
@@ -41,10 +41,15 @@ async def run_development(
         # Whoever develops runs what is installed anyway; an address that others reach is no longer development.
         AgentTestingSettings.from_environment(enabled=bind_address is None or await is_loopback_only(bind_address)),
     )
-    async with local_environment(data_dir, database_url, settings, bind_address=bind_address, core_port=core_port) as (
-        core,
-        environment,
-    ):
+    registry_settings = RegistrySettings.from_environment()
+    async with local_environment(
+        data_dir,
+        database_url,
+        settings,
+        bind_address=bind_address,
+        core_port=core_port,
+        registry_settings=registry_settings,
+    ) as (core, environment):
         await agents.open()
         listening = Listening(bind_address, core.identity_source, SystemClock())
         handler = EnvironmentHandler(environment.service, agents, TenantGate(core.keys)).handle_stream

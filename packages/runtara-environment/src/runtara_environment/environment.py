@@ -34,14 +34,22 @@ from runtara_environment.launch_rules import LaunchRules
 from runtara_environment.launch_table import LaunchTable
 from runtara_environment.logs import InstanceLogs
 from runtara_environment.owner import Owner
-from runtara_environment.registry import ImageRegistry
+from runtara_environment.registry import ImageRegistry, SignaturePolicy
+from runtara_environment.registry.retention import ImageRetention
+from runtara_environment.registry.scrub import ArtifactScrub
 from runtara_environment.runner import RunnerHost
 from runtara_environment.runners.available import AvailableRunners, ReadyRunner
 from runtara_environment.runners.choosing import choose_network, choose_runner
 from runtara_environment.runners.guest_user_choice import may_have_users
 from runtara_environment.runners.loading import load_runners
 from runtara_environment.service import EnvironmentService
-from runtara_environment.settings import DEFAULT_MAX_INPUT_BYTES, HostSettings, ImageSettings, SupervisionSettings
+from runtara_environment.settings import (
+    DEFAULT_MAX_INPUT_BYTES,
+    HostSettings,
+    ImageSettings,
+    RegistrySettings,
+    SupervisionSettings,
+)
 from runtara_environment.supervision.guest import CoreAccess
 from runtara_environment.supervision.guest_network import GuestNetwork
 from runtara_environment.supervision.launcher import Launcher
@@ -77,6 +85,7 @@ class Environment:
         network: GuestNetwork | None = None,
         trusts_programs: bool = False,
         max_input_bytes: int = DEFAULT_MAX_INPUT_BYTES,
+        registry_settings: RegistrySettings | None = None,
         host: HostSettings | None = None,
         images: ImageSettings | None = None,
         open_peer: OpenPeer | None = None,
@@ -94,6 +103,7 @@ class Environment:
         self._network = network
         self._runner_host = RunnerHost(data_dir, trusts_programs)
         self._max_input_bytes = max_input_bytes
+        self._registry_settings = registry_settings or RegistrySettings()
         self._host = host or HostSettings()
         self._images = images or ImageSettings()
         self._open_peer = open_peer
@@ -101,7 +111,9 @@ class Environment:
         self._presence: HostPresence | None = None
         self._supervisor: Supervisor | None = None
         self._sweep: RunDirectorySweep | None = None
-        self._sweeping: asyncio.Task[None] | None = None
+        self._retention: ImageRetention | None = None
+        self._scrub: ArtifactScrub | None = None
+        self._sweeping: list[asyncio.Task[None]] = []
         self._lock: DataDirectoryLock | None = None
 
     async def open(self, *, only_instance: str | None = None) -> None:
@@ -121,7 +133,13 @@ class Environment:
             settings.runner, runners, prefer_containers=settings.network is not None, host=self._runner_host
         )
         self.isolation = probe.isolation
-        self.registry = ImageRegistry(self._database, self._data_dir, clock=self._clock)
+        self.registry = ImageRegistry(
+            self._database,
+            self._data_dir,
+            clock=self._clock,
+            max_artifact_bytes=self._registry_settings.max_image_bytes,
+            signatures=await asyncio.to_thread(SignaturePolicy.of, self._registry_settings.public_keys),
+        )
         launches = LaunchTable(self._database)
         hosts = HostTable(self._database)
         owner = Owner.of_this_process(self._data_dir)
@@ -172,6 +190,9 @@ class Environment:
                 hosts, identity, self._supervisor, self._clock, self.registry.artifacts.digests
             )
             self._sweep = RunDirectorySweep(self._data_dir, self._core, launches, self._clock)
+            self._scrub = ArtifactScrub(self.registry.artifacts, self._clock)
+            if self._registry_settings.cleanup_enabled:
+                self._retention = self._image_retention()
         workspaces = Workspaces(self._data_dir, launches)
         self.service = EnvironmentService(
             self._core,
@@ -237,7 +258,23 @@ class Environment:
         else:
             await self._presence.start(address)
         if self._sweep is not None:
-            self._sweeping = asyncio.create_task(self._sweep.keep_sweeping(), name="sweep run directories")
+            self._sweeping.append(asyncio.create_task(self._sweep.keep_sweeping(), name="sweep run directories"))
+        if self._scrub is not None:
+            self._sweeping.append(asyncio.create_task(self._scrub.keep_scrubbing(), name="read artifacts through"))
+        if self._retention is not None:
+            self._sweeping.append(asyncio.create_task(self._retention.keep_removing(), name="clean up images"))
+
+    def _image_retention(self) -> ImageRetention:
+        settings = self._registry_settings
+        return ImageRetention(
+            self._database,
+            self._core,
+            self.registry.artifacts,
+            self._clock,
+            max_age_days=settings.cleanup_max_age_days,
+            batch_size=settings.cleanup_batch_size,
+            poll_interval_seconds=settings.cleanup_poll_interval_seconds,
+        )
 
     async def drain(self, seconds: float) -> int:
         """Claim no more, and let what runs suspend, for up to `seconds`; what does not obey is ended then.
@@ -253,11 +290,11 @@ class Environment:
         """
         presence, self._presence = self._presence, None
         supervisor, self._supervisor = self._supervisor, None
-        sweeping, self._sweeping = self._sweeping, None
+        sweeping, self._sweeping = self._sweeping, []
         try:
-            if sweeping is not None:
-                sweeping.cancel()
-                await asyncio.gather(sweeping, return_exceptions=True)
+            for task in sweeping:
+                task.cancel()
+            await asyncio.gather(*sweeping, return_exceptions=True)
             if self._fetcher is not None:
                 await self._fetcher.close()
             if presence is not None:

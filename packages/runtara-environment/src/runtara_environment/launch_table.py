@@ -7,7 +7,6 @@ left can be found. It goes when the end of the process has been reported. Owners
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,6 +15,8 @@ from typing import Any
 from runtara_core.database import Database, Row, Transaction
 from runtara_core.models import LeaseKey
 from runtara_sdk.errors import InvalidStateError, StaleEpochError
+
+from runtara_environment.database_identity import DatabaseIdentity
 
 _PAGE = 500
 _MAX_EPOCHS = 100
@@ -65,20 +66,11 @@ class LaunchTable:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._database_id: str | None = None
+        self._identity = DatabaseIdentity(database)
 
     async def database_id(self) -> str:
         """The random name of this database (32 hexadecimal digits); made on first use, never changed."""
-        if self._database_id is None:
-            new_id = uuid.uuid4().hex
-
-            async def work(transaction: Transaction) -> str:
-                await transaction.execute("insert_database_identity", database_id=new_id)
-                row = await transaction.fetch_one("load_database_identity")
-                return new_id if row is None else str(row["database_id"])
-
-            self._database_id = await self._database.run(work, operation="database identity")
-        return self._database_id
+        return await self._identity.get()
 
     async def record_intent(self, launch: Launch) -> None:
         """Write the row of a launch that is about to happen.

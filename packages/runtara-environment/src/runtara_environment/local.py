@@ -38,7 +38,13 @@ from runtara_environment.event_lines import event_line
 from runtara_environment.launch_options import LaunchOptions
 from runtara_environment.registry import ArtifactUnavailableError, Image
 from runtara_environment.runners.loading import load_runners
-from runtara_environment.settings import HostSettings, ImageSettings, SupervisionSettings, max_input_bytes
+from runtara_environment.settings import (
+    HostSettings,
+    ImageSettings,
+    RegistrySettings,
+    SupervisionSettings,
+    max_input_bytes,
+)
 from runtara_environment.sql.queries import environment_queries
 from runtara_environment.supervision.guest import CoreAccess
 
@@ -78,6 +84,7 @@ async def local_environment(
     bind_address: str | None = None,
     core_port: int = 0,
     only_instance: str | None = None,
+    registry_settings: RegistrySettings | None = None,
 ) -> AsyncIterator[tuple[CoreDaemon, Environment]]:
     """A core and an environment, on one database if it can be; the environment does not claim before its `start`.
 
@@ -117,6 +124,7 @@ async def local_environment(
             max_input_bytes=max_input_bytes(EnvironmentReader()),
             host=HostSettings.from_environment(),
             images=ImageSettings.from_environment(),
+            registry_settings=registry_settings,
         )
         try:
             await environment.open(only_instance=only_instance)

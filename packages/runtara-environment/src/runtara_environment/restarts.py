@@ -34,7 +34,7 @@ class Restarts:
         instance = await self._find(instance_id, tenant_id)
         if instance.status.is_terminal and instance.image_id is not None:
             options = LaunchOptions.decode(instance.launch_options)
-            await self._registry.get_version(instance.image_id, instance.tenant_id, options.digest)
+            await self._registry.use_version(instance.image_id, instance.tenant_id, options.digest)
         return await self._core.retry_instance(instance_id, retry_key=retry_key)
 
     async def fork_instance(
@@ -63,9 +63,9 @@ class Restarts:
         if origin.image_id is not None:
             options = LaunchOptions.decode(origin.launch_options)
             if image_id is None:
-                await self._registry.get_version(origin.image_id, origin.tenant_id, options.digest)
+                await self._registry.use_version(origin.image_id, origin.tenant_id, options.digest)
             else:
-                image = await self._registry.get(image_id, origin.tenant_id)
+                image = await self._registry.use(image_id, origin.tenant_id)
                 options = replace(options, digest=image.digest, image_limits=image.limits, runner=image.runner)
         has_files = not dry_run and await self._workspaces.has_files(origin)
         fork = InstanceFork(

@@ -186,12 +186,13 @@ class EnvironmentService:
         timeout_seconds: int | None = None,
         env: Mapping[str, str] | None = None,
         cancel_grace_seconds: int | None = None,
+        image_version: int | None = None,
         limits: ResourceLimits = UNLIMITED,
     ) -> StartedInstance:
         """Accept a start; the instance is launched as soon as a slot is free.
 
         A start with an id is idempotent: the same id, tenant and image again starts nothing and tells of the earlier
-        start.
+        start. `image_version` takes another version of the image than the current one.
         An input that does not fit the schema of a scenario is refused before anything exists, as the program would.
         Raises `ImageNotFoundError`, `InvalidInputError`, `InputRefusedError`, `InstanceExistsError`.
         """
@@ -202,7 +203,7 @@ class EnvironmentService:
         require_acceptable_variables(env or {})
         self.require_input_size(len(input_json))
         # Whether the artifact is on this host matters to the host that launches, which may be another.
-        image = await self._registry.get(image_id, tenant_id)
+        image = await self._registry.use(image_id, tenant_id, version=image_version)
         options = LaunchOptions(
             image.digest, timeout_seconds, dict(env or {}), cancel_grace_seconds, limits, image.limits, image.runner
         )

@@ -24,6 +24,7 @@ from runtara_sdk.transport.places import (
 )
 
 from runtara_environment.limit_policy import LimitPolicy
+from runtara_environment.registry import MAX_ARTIFACT_BYTES
 from runtara_environment.runner import NetworkMode
 
 _LEAST_HEARTBEAT_TIMEOUT_SECONDS = 60
@@ -192,6 +193,45 @@ class AgentTestingSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RegistrySettings:
+    """Which images are taken, and how long they are kept.
+
+    Attributes:
+        max_image_bytes: largest artifact (RUNTARA_MAX_IMAGE_BYTES).
+        public_keys: a public key, or a directory of them, with one of which every artifact has to be signed; None takes
+            unsigned ones (RUNTARA_IMAGE_PUBLIC_KEYS).
+        cleanup_enabled: whether versions and artifacts that nobody needs are removed (RUNTARA_IMAGE_CLEANUP_ENABLED).
+        cleanup_poll_interval_seconds: from one pass to the next, and before the first
+            (RUNTARA_IMAGE_CLEANUP_POLL_INTERVAL_SECS).
+        cleanup_max_age_days: how long a version stays after its last use (RUNTARA_IMAGE_CLEANUP_MAX_AGE_DAYS).
+        cleanup_batch_size: most versions that are looked at between two pauses (RUNTARA_IMAGE_CLEANUP_BATCH_SIZE).
+    """
+
+    max_image_bytes: int = MAX_ARTIFACT_BYTES
+    public_keys: Path | None = None
+    cleanup_enabled: bool = False
+    cleanup_poll_interval_seconds: int = 21_600
+    cleanup_max_age_days: int = 7
+    cleanup_batch_size: int = 50
+
+    @classmethod
+    def from_environment(cls, reader: EnvironmentReader | None = None) -> RegistrySettings:
+        """Read the variables; raises `ConfigurationError` naming what is wrong."""
+        reader = reader or EnvironmentReader()
+        keys = reader.optional_text("RUNTARA_IMAGE_PUBLIC_KEYS")
+        return cls(
+            max_image_bytes=reader.integer("RUNTARA_MAX_IMAGE_BYTES", MAX_ARTIFACT_BYTES, minimum=1, maximum=2**40),
+            public_keys=None if keys is None else Path(keys).absolute(),
+            cleanup_enabled=reader.boolean("RUNTARA_IMAGE_CLEANUP_ENABLED", default=False),
+            cleanup_poll_interval_seconds=reader.integer(
+                "RUNTARA_IMAGE_CLEANUP_POLL_INTERVAL_SECS", 21_600, minimum=1, maximum=31_536_000
+            ),
+            cleanup_max_age_days=reader.integer("RUNTARA_IMAGE_CLEANUP_MAX_AGE_DAYS", 7, minimum=1, maximum=36_500),
+            cleanup_batch_size=reader.integer("RUNTARA_IMAGE_CLEANUP_BATCH_SIZE", 50, minimum=1, maximum=1_000),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class EnvironmentSettings:
     """What an environment daemon needs to start.
 
@@ -216,6 +256,7 @@ class EnvironmentSettings:
         images: where artifacts are fetched from, and where new ones are kept.
         agent_testing: whether capabilities of agents are tested.
         max_input_bytes: longest input of a start (RUNTARA_MAX_INPUT_BYTES).
+        registry: which images are taken, and how long they are kept.
     """
 
     database_url: str
@@ -235,6 +276,7 @@ class EnvironmentSettings:
     images: ImageSettings = ImageSettings()
     agent_testing: AgentTestingSettings = AgentTestingSettings()
     max_input_bytes: int = DEFAULT_MAX_INPUT_BYTES
+    registry: RegistrySettings = RegistrySettings()
 
     @classmethod
     def from_environment(cls, reader: EnvironmentReader | None = None) -> EnvironmentSettings:
@@ -280,6 +322,7 @@ class EnvironmentSettings:
             images=ImageSettings.from_environment(reader),
             agent_testing=AgentTestingSettings.from_environment(reader),
             max_input_bytes=max_input_bytes(reader),
+            registry=RegistrySettings.from_environment(reader),
         )
 
 

@@ -4,11 +4,12 @@ from runtara_environment.registry.artifact_store import (
     MAX_ARTIFACT_BYTES,
     ArtifactContent,
     ArtifactStore,
-    ArtifactUnavailableError,
     StoredArtifact,
 )
 from runtara_environment.registry.image_registry import ImageRegistry
+from runtara_environment.registry.layer_store import ArtifactUnavailableError
 from runtara_environment.registry.models import Image, ImageArtifact, ImageKey, ImagePage
+from runtara_environment.registry.signature_policy import SignaturePolicy
 
 __all__ = [
     "MAX_ARTIFACT_BYTES",
@@ -20,5 +21,6 @@ __all__ = [
     "ImageKey",
     "ImagePage",
     "ImageRegistry",
+    "SignaturePolicy",
     "StoredArtifact",
 ]

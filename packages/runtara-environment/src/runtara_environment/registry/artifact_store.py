@@ -1,35 +1,40 @@
-"""Artifacts on disk: `DATA_DIR/images/SHA256/artifact`, complete and immutable, or not there at all.
+"""Artifacts on disk, by their SHA-256: complete and immutable, or not there at all.
 
-An upload is written beside its place, bounded and hashed on the way, checked, flushed and renamed. Killed in the
-middle, it leaves a hidden file that a later upload sweeps. The same content again lands on itself, which mends damage.
+An upload is written beside its place, bounded and hashed on the way, and checked. Then the layers of a native artifact
+go to the layer store, where each is once however many artifacts have it, and what is left to a directory of the
+artifact (`artifact_files`); a file of another kind goes there as a whole. Killed in the middle, this leaves hidden
+files that a later upload sweeps, or layers that no artifact has. The same content again mends what is damaged.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import os
+import shutil
 import sys
-import time
 import uuid
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtara_sdk.artifact import inspect_artifact, unpack_native_artifact
-from runtara_sdk.artifact.inspection import ArtifactInfo, ArtifactKind
-from runtara_sdk.errors import InvalidInputError, StorageError
+from runtara_sdk.artifact import ArtifactInfo, Layer, LayerRole, inspect_artifact
+from runtara_sdk.artifact.inspection import ArtifactKind
+from runtara_sdk.artifact.native_format import BASE_EXECUTABLE, NativeIndex
+from runtara_sdk.errors import InvalidInputError, RuntaraError, StorageError
+
+from runtara_environment.registry.artifact_files import ArtifactDirectory, Segment, artifact_directories
+from runtara_environment.registry.durable_files import flush_directory, remove_leftovers
+from runtara_environment.registry.layer_store import ArtifactUnavailableError, LayerStore
+from runtara_environment.registry.store_lock import StoreLock
+from runtara_environment.registry.verified_files import VerifiedFiles
 
 MAX_ARTIFACT_BYTES = 1024 * 1024 * 1024
 
 _BUFFER_BYTES = 1024 * 1024
-_ABANDONED_AFTER_SECONDS = 3600
 _UPLOAD_PREFIX = ".upload-"
-
-
-class ArtifactUnavailableError(StorageError):
-    """The artifact of an image is not on this host, or not as it should be. Another host may have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +59,24 @@ class ArtifactContent:
 class ArtifactStore:
     """The artifacts below one data directory."""
 
-    def __init__(self, data_dir: Path, *, max_artifact_bytes: int = MAX_ARTIFACT_BYTES) -> None:
-        self._images = data_dir.absolute() / "images"
-        self._layers = data_dir.absolute() / "layers"
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        max_artifact_bytes: int = MAX_ARTIFACT_BYTES,
+        database_id: Callable[[], Awaitable[str]] | None = None,
+    ) -> None:
+        """`database_id` names the database whose images have what is put here; without one nothing is ever swept."""
+        self.images = data_dir.absolute() / "images"
+        self.verified = VerifiedFiles()
+        self.layers = LayerStore(data_dir.absolute() / "layers", self.verified)
+        self.lock = StoreLock(self.images)
         self._max_bytes = max_artifact_bytes
+        self._database_id = database_id
 
-    def path(self, digest: str) -> Path:
+    def directory(self, digest: str) -> ArtifactDirectory:
         """Where the artifact of a digest is, or would be."""
-        return self._images / digest / "artifact"
+        return ArtifactDirectory(self.images / digest)
 
     async def put(
         self,
@@ -70,16 +85,32 @@ class ArtifactStore:
         expected_size: int | None = None,
         expected_sha256: str | None = None,
     ) -> StoredArtifact:
-        """Store an artifact; the same content again changes nothing.
+        """Store an artifact that an image has; the same content again mends what is damaged.
 
         Raises `InvalidInputError` when it is too big, does not have the expected size or SHA-256, or is no artifact;
         `StorageError` when the disk fails. Then nothing is kept.
         """
+        async with self.putting(content, expected_size=expected_size, expected_sha256=expected_sha256) as stored:
+            return stored
+
+    @contextlib.asynccontextmanager
+    async def putting(
+        self,
+        content: bytes | AsyncIterable[bytes],
+        *,
+        expected_size: int | None = None,
+        expected_sha256: str | None = None,
+        accept: Callable[[str], None] | None = None,
+    ) -> AsyncIterator[StoredArtifact]:
+        """As `put`; the artifact stays at least until the block ends, by when a row has to name it.
+
+        `accept` is given the SHA-256 before the artifact takes its place, and raises what speaks against it.
+        """
         if expected_size is not None and expected_size > self._max_bytes:
             raise self._too_big(expected_size)
-        upload = self._images / f"{_UPLOAD_PREFIX}{uuid.uuid4().hex}"
+        upload = self.images / f"{_UPLOAD_PREFIX}{uuid.uuid4().hex}"
         try:
-            await asyncio.to_thread(self._prepare)
+            await asyncio.to_thread(self._prepare, expected_size)
             digest, size = await self._receive(upload, content, expected_size)
             if expected_size is not None and size != expected_size:
                 raise InvalidInputError(f"the artifact has {size} bytes, announced were {expected_size}: send it again")
@@ -87,9 +118,14 @@ class ArtifactStore:
                 raise InvalidInputError(
                     f"the artifact has the SHA-256 {digest}, announced was {expected_sha256.strip()!r}: send it again"
                 )
-            return await asyncio.to_thread(self._keep, upload, digest, size)
+            info = await asyncio.to_thread(_inspect, upload)
+            if accept is not None:
+                accept(digest)
+            database_id = None if self._database_id is None else await self._database_id()
+            async with self._kept(upload, info, digest, database_id) as stored:
+                yield stored
         except OSError as error:
-            raise StorageError(f"cannot store the artifact in {self._images}: {error.strerror or error}") from error
+            raise StorageError(f"cannot store the artifact in {self.images}: {error.strerror or error}") from error
         finally:
             await asyncio.to_thread(upload.unlink, missing_ok=True)
 
@@ -99,36 +135,33 @@ class ArtifactStore:
         Raises `ArtifactUnavailableError` when it is not on this host, `StorageError` when the disk fails; so do the
         blocks, when it is removed meanwhile.
         """
-        path = self.path(digest)
         try:
-            size_bytes = (await asyncio.to_thread(path.stat)).st_size
-        except FileNotFoundError:
-            raise _missing(digest) from None
+            segments = await asyncio.to_thread(self.directory(digest).segments, self.layers.packed)
+        except FileNotFoundError as error:
+            raise _missing(digest) from error
+        except InvalidInputError as error:
+            raise ArtifactUnavailableError(f"damaged: {error.message}: register the image again") from None
         except OSError as error:
             raise StorageError(f"cannot read artifact {digest}: {error.strerror or error}") from error
-        return ArtifactContent(size_bytes, _file_blocks(path, digest))
+        return ArtifactContent(sum(segment.size for segment in segments), _blocks_of(segments, digest))
 
     async def digests(self) -> frozenset[str]:
         """Of the artifacts that are on this host. Raises `StorageError` when the disk fails."""
-
-        def look() -> frozenset[str]:
-            try:
-                return frozenset(entry.name for entry in self._images.iterdir() if (entry / "artifact").exists())
-            except FileNotFoundError:
-                return frozenset()
-
         try:
-            return await asyncio.to_thread(look)
+            return await asyncio.to_thread(
+                lambda: frozenset(each.path.name for each in artifact_directories(self.images) if each.exists())
+            )
         except OSError as error:
-            raise StorageError(f"cannot list the artifacts in {self._images}: {error.strerror or error}") from error
+            raise StorageError(f"cannot list the artifacts in {self.images}: {error.strerror or error}") from error
 
     async def command(self, stored: StoredArtifact) -> tuple[str, ...]:
-        """The arguments that start a stored artifact on this host.
+        """The arguments that start a stored artifact on this host; its files have been compared with their digests.
 
-        Raises `ArtifactUnavailableError` when its file is missing or damaged, `StorageError` when it cannot be
-        unpacked.
+        Raises `ArtifactUnavailableError` when it is missing or damaged, `StorageError` when it cannot be unpacked.
         """
         try:
+            if stored.kind == "native":
+                await self._take_apart(stored)
             return await asyncio.to_thread(self._command, stored)
         except OSError as error:
             raise StorageError(f"cannot unpack artifact {stored.digest}: {error.strerror or error}") from error
@@ -160,61 +193,187 @@ class ArtifactStore:
                         )
                     )
                 await asyncio.to_thread(write, block)
-            await asyncio.to_thread(os.fsync, descriptor)
         finally:
             os.close(descriptor)
         return digest.hexdigest(), size
 
-    def _prepare(self) -> None:
-        self._images.mkdir(parents=True, exist_ok=True, mode=0o755)
-        oldest = time.time() - _ABANDONED_AFTER_SECONDS
-        for leftover in self._images.glob(f"{_UPLOAD_PREFIX}*"):
-            try:
-                if leftover.stat().st_mtime < oldest:
-                    leftover.unlink()
-            except FileNotFoundError:
-                continue
+    def _prepare(self, expected_size: int | None) -> None:
+        self.images.mkdir(parents=True, exist_ok=True, mode=0o755)
+        self.remove_leftovers()
+        free = shutil.disk_usage(self.images).free
+        if expected_size is not None and expected_size > free:
+            raise StorageError(
+                f"cannot store the artifact in {self.images}: it has {expected_size} bytes, and {free} are free: "
+                "make room, then register it again"
+            )
 
-    def _keep(self, upload: Path, digest: str, size: int) -> StoredArtifact:
+    def remove_leftovers(self) -> None:
+        """Remove what killed processes have left: what was put aside, and uploads that have not grown for an hour."""
+        if self.images.is_dir():
+            remove_leftovers(self.images, _UPLOAD_PREFIX)
+        self.layers.remove_leftovers()
+
+    @contextlib.asynccontextmanager
+    async def _kept(
+        self, upload: Path, info: ArtifactInfo, digest: str, database_id: str | None
+    ) -> AsyncIterator[StoredArtifact]:
+        """Put an upload into its place, where it stays while the block lasts."""
+        new_layers: list[str] = []
         try:
-            info = inspect_artifact(upload)
-            if info.kind == "native":
-                unpack_native_artifact(upload, self._layers)
+            async with self.lock.shared():
+                stored = await self._take_place(upload, info, digest, database_id, new_layers)
+                new_layers.clear()
+                yield stored
+        finally:
+            if new_layers:
+                with contextlib.suppress(OSError, RuntaraError):  # the sweep does it then
+                    await self.remove_unneeded_layers(new_layers)
+
+    async def _take_place(
+        self, upload: Path, info: ArtifactInfo, digest: str, database_id: str | None, new_layers: list[str]
+    ) -> StoredArtifact:
+        return await asyncio.to_thread(self._keep, upload, info, digest, database_id, new_layers)
+
+    def _keep(
+        self, upload: Path, info: ArtifactInfo, digest: str, database_id: str | None, new_layers: list[str]
+    ) -> StoredArtifact:
+        place = self.directory(digest)
+        try:
+            self._keep_layers(upload, info.layers, new_layers)
         except InvalidInputError as error:
-            raise InvalidInputError(error.message.replace(str(upload), "the artifact")) from None
-        upload.chmod(0o555)
-        target = self.path(digest)
-        target.parent.mkdir(exist_ok=True, mode=0o755)
-        for directory in (self._images, target.parent):
+            raise _of_upload(error, upload) from None
+        place.path.mkdir(exist_ok=True, mode=0o755)
+        for directory in (self.images, place.path):
             directory.chmod(0o755)  # whatever the umask is: programs may run as other users
-        upload.rename(target)
-        for directory in (target.parent, self._images):
-            _flush_directory(directory)
-        return StoredArtifact(digest, size, info.kind, _input_schema(info))
+        if database_id is not None:
+            place.mark_used(database_id)
+        if info.layers:
+            with upload.open("rb") as stream:
+                place.keep_remainder(stream, info.layers, info.size)
+            place.whole.unlink(missing_ok=True)
+        else:
+            upload.chmod(0o555)
+            with upload.open("rb") as stream:
+                os.fsync(stream.fileno())
+            upload.rename(place.whole)
+            self.verified.note(place.whole, digest)
+        for directory in (place.path, self.images):
+            flush_directory(directory)
+        return StoredArtifact(digest, info.size, info.kind, _input_schema(info))
+
+    def _keep_layers(self, path: Path, layers: tuple[Layer, ...], new_layers: list[str]) -> None:
+        if not layers:
+            return
+        new_layers += [layer.digest for layer in layers if not self.layers.has(layer.digest)]
+        with path.open("rb") as stream:
+            for layer in layers:
+                self.layers.keep(stream, layer, str(path))
+        base = next(layer for layer in layers if layer.role is LayerRole.BASE)
+        if not (self.layers.unpacked(base.digest) / BASE_EXECUTABLE).is_file():
+            raise InvalidInputError(f"{path}: its base layer has no {BASE_EXECUTABLE}; compile the scenario again")
+
+    async def remove_unneeded_layers(self, digests: Iterable[str]) -> list[str]:
+        """Remove those of these layers that no artifact has; returns them.
+
+        Raises `StorageError` when registrations go on for a minute, or the layers of an artifact cannot be read.
+        """
+        async with self.lock.alone():
+            needed = await asyncio.to_thread(self.needed_layers)
+            unneeded = [digest for digest in digests if digest not in needed]
+            for digest in unneeded:
+                await asyncio.to_thread(self.layers.remove, digest)
+        return unneeded
+
+    def needed_layers(self) -> set[str]:
+        """The layers of all artifacts here, whichever database has them.
+
+        Raises `StorageError` when an artifact is damaged in the place that tells.
+        """
+        needed: set[str] = set()
+        for directory in artifact_directories(self.images):
+            try:
+                index = directory.index()
+            except FileNotFoundError:
+                continue  # a registration was killed before it wrote anything
+            except InvalidInputError as error:
+                raise StorageError(f"which layers are needed is not known: {error.message}") from error
+            if index is not None:
+                needed.update(layer.digest for layer in index.layers)
+        return needed
+
+    async def _take_apart(self, stored: StoredArtifact) -> None:
+        """Keep the layers of a native artifact apart that an earlier version stored as one file."""
+        place = self.directory(stored.digest)
+        if not await asyncio.to_thread(place.whole.exists):
+            return
+        async with self.lock.shared():
+            await asyncio.to_thread(self._take_apart_now, place, stored)
+
+    def _take_apart_now(self, place: ArtifactDirectory, stored: StoredArtifact) -> None:
+        try:
+            self._require_whole(place.whole, stored)
+            info = inspect_artifact(place.whole)
+            self._keep_layers(place.whole, info.layers, [])
+            with place.whole.open("rb") as stream:
+                place.keep_remainder(stream, info.layers, info.size)
+        except InvalidInputError as error:
+            raise ArtifactUnavailableError(f"damaged: {error.message}: register the image again") from None
+        place.whole.unlink(missing_ok=True)
+        flush_directory(place.path)
 
     def _command(self, stored: StoredArtifact) -> tuple[str, ...]:
-        path = self.path(stored.digest)
-        try:
-            size = path.stat().st_size
-        except FileNotFoundError:
-            raise ArtifactUnavailableError(f"{path} is missing on this host: register the image here again") from None
-        if size != stored.size_bytes:
-            raise ArtifactUnavailableError(
-                f"{path} is damaged: it has {size} bytes instead of {stored.size_bytes}: register the image again"
-            )
+        place = self.directory(stored.digest)
         if stored.kind == "native":
-            try:
-                return tuple(unpack_native_artifact(path, self._layers).command)
-            except InvalidInputError as error:
-                # It was read as a whole when it was registered.
-                raise ArtifactUnavailableError(f"damaged: {error.message}: register the image again") from None
+            index = self._require_index(place, stored)
+            name = f"artifact {stored.digest}"
+            base = self.layers.require_unpacked(index.layer(LayerRole.BASE).digest, name)
+            workflow = self.layers.require_unpacked(index.layer(LayerRole.WORKFLOW).digest, name)
+            return (str(base / BASE_EXECUTABLE), str(workflow))
+        self._require_whole(place.whole, stored)
         if stored.kind == "python":
             # Isolated: neither the run directory nor the user's packages come into the program's way.
-            return (sys.executable, "-I", "-u", str(path))
-        return (str(path),)
+            return (sys.executable, "-I", "-u", str(place.whole))
+        return (str(place.whole),)
+
+    def _require_index(self, place: ArtifactDirectory, stored: StoredArtifact) -> NativeIndex:
+        try:
+            if self.verified.matches(place.remainder, stored.digest, is_sound=place.remainder_is_sound):
+                index = place.index()
+                if index is not None:
+                    return index
+        except FileNotFoundError:
+            raise _missing(stored.digest) from None
+        except InvalidInputError as error:
+            raise ArtifactUnavailableError(f"damaged: {error.message}: register the image again") from None
+        raise ArtifactUnavailableError(f"{place.remainder} is damaged: register the image again")
+
+    def _require_whole(self, path: Path, stored: StoredArtifact) -> None:
+        try:
+            size = path.stat().st_size
+            if size != stored.size_bytes:
+                raise ArtifactUnavailableError(
+                    f"{path} is damaged: it has {size} bytes instead of {stored.size_bytes}: register the image again"
+                )
+            if not self.verified.matches(path, stored.digest):
+                raise ArtifactUnavailableError(
+                    f"{path} is damaged: it does not have its SHA-256: register the image again"
+                )
+        except FileNotFoundError:
+            raise _missing(stored.digest) from None
 
     def _too_big(self, size: int) -> InvalidInputError:
         return InvalidInputError(f"the artifact has {size} bytes or more: at most {self._max_bytes} are accepted")
+
+
+def _inspect(upload: Path) -> ArtifactInfo:
+    try:
+        return inspect_artifact(upload)
+    except InvalidInputError as error:
+        raise _of_upload(error, upload) from None
+
+
+def _of_upload(error: InvalidInputError, upload: Path) -> InvalidInputError:
+    return InvalidInputError(error.message.replace(str(upload), "the artifact"))
 
 
 def _input_schema(info: ArtifactInfo) -> str | None:
@@ -238,12 +397,19 @@ async def _blocks(content: bytes | AsyncIterable[bytes]) -> AsyncIterator[bytes]
         yield bytes(gathered)
 
 
-async def _file_blocks(path: Path, digest: str) -> AsyncIterator[bytes]:
+async def _blocks_of(segments: list[Segment], digest: str) -> AsyncIterator[bytes]:
     try:
-        file = await asyncio.to_thread(path.open, "rb")
-        with file:
-            while block := await asyncio.to_thread(file.read, _BUFFER_BYTES):
-                yield block
+        for segment in segments:
+            left = segment.size
+            file = await asyncio.to_thread(segment.path.open, "rb")
+            with file:
+                file.seek(segment.offset)
+                while left > 0:
+                    block = await asyncio.to_thread(file.read, min(left, _BUFFER_BYTES))
+                    if not block:
+                        raise ArtifactUnavailableError(f"{segment.path} is damaged: it is too short")
+                    left -= len(block)
+                    yield block
     except FileNotFoundError:
         raise _missing(digest) from None
     except OSError as error:
@@ -252,11 +418,3 @@ async def _file_blocks(path: Path, digest: str) -> AsyncIterator[bytes]:
 
 def _missing(digest: str) -> ArtifactUnavailableError:
     return ArtifactUnavailableError(f"artifact {digest} is missing on this host: register the image here again")
-
-
-def _flush_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -20,13 +20,19 @@ from runtara_sdk.errors import ImageNotFoundError, InvalidInputError, InvalidSta
 from runtara_sdk.identifiers import validate_identifier
 from runtara_sdk.resource_limits import UNLIMITED, ResourceLimits
 
+from runtara_environment.database_identity import DatabaseIdentity
 from runtara_environment.registry.artifact_store import MAX_ARTIFACT_BYTES, ArtifactStore, StoredArtifact
+from runtara_environment.registry.layer_store import ArtifactUnavailableError
 from runtara_environment.registry.models import Image, ImageArtifact, ImageKey, ImagePage
+from runtara_environment.registry.signature_policy import SignaturePolicy
 
 DEFAULT_PAGE = 100
 MAX_PAGE = 1000
 MAX_PREFIX_MATCHES = 10_000
 
+_REGISTRATION_TRIES = 5
+_USE_AGAIN_MS = 3_600_000
+_NO_VERSION = 2**62
 _READ_BYTES = 1024 * 1024
 
 _MAX_DESCRIPTION_LENGTH = 4096
@@ -43,10 +49,19 @@ class ImageRegistry:
         *,
         clock: Clock | None = None,
         max_artifact_bytes: int = MAX_ARTIFACT_BYTES,
+        signatures: SignaturePolicy | None = None,
     ) -> None:
         self._database = database
-        self._store = ArtifactStore(data_dir, max_artifact_bytes=max_artifact_bytes)
+        self._store = ArtifactStore(
+            data_dir, max_artifact_bytes=max_artifact_bytes, database_id=DatabaseIdentity(database).get
+        )
         self._clock = clock or SystemClock()
+        self._signatures = signatures or SignaturePolicy()
+
+    @property
+    def database(self) -> Database:
+        """Where the rows are."""
+        return self._database
 
     @property
     def artifacts(self) -> ArtifactStore:
@@ -66,6 +81,7 @@ class ImageRegistry:
         metadata: Mapping[str, Any] | None = None,
         expected_size: int | None = None,
         expected_sha256: str | None = None,
+        signature: bytes | None = None,
     ) -> Image:
         """Store an artifact and point the tenant's name to it; the same content again keeps its version.
 
@@ -80,8 +96,9 @@ class ImageRegistry:
             metadata: free JSON object.
             expected_size: bytes that the artifact must have.
             expected_sha256: hexadecimal digest that the artifact must have.
+            signature: Ed25519 signature of the digest (`runtara_sdk.artifact.signing`).
 
-        Raises `InvalidInputError` (ids, size, checksum, format) or `StorageError`; then the name is as it was.
+        Raises `InvalidInputError` (ids, size, checksum, format, signature), `StorageError`; then the name is as it was.
         """
         validate_identifier("tenant_id", tenant_id)
         validate_identifier("name", name)
@@ -94,11 +111,10 @@ class ImageRegistry:
                 f"description has {len(description)} characters: at most {_MAX_DESCRIPTION_LENGTH} are accepted"
             )
         metadata_json = _encode_metadata(metadata)
-        stored = await self._store.put(artifact, expected_size=expected_size, expected_sha256=expected_sha256)
         new_image_id = str(uuid.uuid4())
         now_ms = self._clock.now_ms()
 
-        async def work(transaction: Transaction) -> Row | None:
+        async def work(transaction: Transaction, stored: StoredArtifact) -> Row | None:
             await transaction.execute(
                 "insert_image",
                 image_id=new_image_id,
@@ -109,7 +125,7 @@ class ImageRegistry:
             )
             image = await transaction.fetch_one("lock_image", tenant_id=tenant_id, name=name)
             if image is None:
-                raise StorageError("register image: its row vanished; try again")
+                return None
             image_id = image["image_id"]
             version = await transaction.fetch_one("find_image_version", image_id=image_id, digest=stored.digest)
             if version is None:
@@ -119,9 +135,18 @@ class ImageRegistry:
                     digest=stored.digest,
                     size_bytes=stored.size_bytes,
                     kind=stored.kind,
+                    last_version=image["last_version"],
                     now_ms=now_ms,
                 )
                 version = await transaction.fetch_one("find_image_version", image_id=image_id, digest=stored.digest)
+            if version is None:
+                return None
+            number = version["version"]
+            await transaction.execute("use_image_version", image_id=image_id, version=number, now_ms=now_ms)
+            if signature is not None:
+                await transaction.execute(
+                    "sign_image_version", image_id=image_id, version=number, signature=signature.hex()
+                )
             if stored.input_schema is not None:
                 await transaction.execute(
                     "set_input_schema", image_id=image_id, digest=stored.digest, input_schema=stored.input_schema
@@ -134,12 +159,24 @@ class ImageRegistry:
                 runner=runner,
                 limits=limits.encode(),
                 metadata=metadata_json,
-                version=version["version"] if version is not None else None,
+                version=number,
                 now_ms=now_ms,
             )
             return await transaction.fetch_one("get_image", image_id=image_id, tenant_id=tenant_id)
 
-        row = await self._database.run(work, operation="register image")
+        async with self._store.putting(
+            artifact,
+            expected_size=expected_size,
+            expected_sha256=expected_sha256,
+            accept=lambda digest: self._signatures.require(digest, signature),
+        ) as stored:
+            row = None
+            for _ in range(_REGISTRATION_TRIES):  # retention may remove the image at this moment
+                row = await self._database.run(
+                    lambda transaction: work(transaction, stored), operation="register image"
+                )
+                if row is not None:
+                    break
         if row is None:
             raise StorageError("register image: its row vanished; try again")
         return _image(row)
@@ -177,12 +214,14 @@ class ImageRegistry:
     ) -> ImageArtifact:
         """What to launch: the current version, or the one asked for (which a deleted image still has).
 
-        Raises `ImageNotFoundError`, or `ArtifactUnavailableError` when the artifact is not on this host, or damaged.
+        Raises `ImageNotFoundError`, or `ArtifactUnavailableError` when the artifact is not on this host, damaged, or
+        not signed as this host wants it.
         """
         pinned = version is not None or digest is not None
         image = await self._find(image_id, tenant_id, version=version, digest=digest)
         if image is None or (image.is_deleted and not pinned):
             raise ImageNotFoundError(f"image {image_id} not found")
+        self._require_trusted(image)
         argv = await self._store.command(StoredArtifact(image.digest, image.size_bytes, image.kind))
         return ImageArtifact(image.digest, argv, image.kind, image.version)
 
@@ -193,6 +232,43 @@ class ImageRegistry:
             raise ImageNotFoundError(f"image {image_id} not found")
         return image
 
+    async def use(self, image_id: str, tenant_id: str, *, version: int | None = None) -> Image:
+        """The image at its current version, or the one asked for, which is about to be started.
+
+        Retention leaves it alone for a day at least, by when the instance is there. Raises `ImageNotFoundError`.
+        """
+        image = await self._find(image_id, tenant_id, version=version)
+        if image is None or image.is_deleted:
+            named = f"image {image_id}" if version is None else f"version {version} of image {image_id}"
+            raise ImageNotFoundError(f"{named} not found")
+        return await self._used(image)
+
+    async def use_version(self, image_id: str, tenant_id: str, digest: str) -> Image:
+        """As `use`, of an image that may be deleted, at the version of an artifact."""
+        return await self._used(await self.get_version(image_id, tenant_id, digest))
+
+    async def _used(self, image: Image) -> Image:
+        now_ms = self._clock.now_ms()
+        if 0 <= now_ms - image.last_used_at_ms < _USE_AGAIN_MS:
+            return image
+
+        async def work(transaction: Transaction) -> int:
+            return await transaction.execute(
+                "use_image_version", image_id=image.image_id, version=image.version, now_ms=now_ms
+            )
+
+        if await self._database.run(work, operation="use image") == 0:
+            raise ImageNotFoundError(f"version {image.version} of image {image.image_id} has just been removed")
+        return image
+
+    def _require_trusted(self, image: Image) -> None:
+        try:
+            self._signatures.require(image.digest, image.signature)
+        except InvalidInputError as error:
+            raise ArtifactUnavailableError(
+                f"image {image.image_id} is not launched on this host: {error.message}"
+            ) from None
+
     async def get_version(self, image_id: str, tenant_id: str, digest: str) -> Image:
         """One image, a deleted one too, at the version of an artifact; raises `ImageNotFoundError`.
 
@@ -200,8 +276,33 @@ class ImageRegistry:
         """
         image = await self._find(image_id, tenant_id, digest=digest)
         if image is None:
-            raise ImageNotFoundError(f"image {image_id} has no version with the artifact {digest[:12]}")
+            raise ImageNotFoundError(
+                f"image {image_id} has no version with the artifact {digest[:12]}: it has been removed"
+            )
         return image
+
+    async def list_versions(
+        self, image_id: str, tenant_id: str, *, before_version: int | None = None, limit: int = DEFAULT_PAGE
+    ) -> list[Image]:
+        """A page of an image's versions, newest first, those before `before_version`; raises `ImageNotFoundError`."""
+        if limit < 0:
+            raise InvalidInputError(f"limit {limit} must not be negative")
+        bounded = min(limit or DEFAULT_PAGE, MAX_PAGE)
+        await self.get(image_id, tenant_id)
+
+        async def work(transaction: Transaction) -> list[Row]:
+            return list(
+                await transaction.fetch_all(
+                    "list_image_versions",
+                    image_id=image_id,
+                    tenant_id=tenant_id,
+                    before_version=_NO_VERSION if before_version is None else before_version,
+                    page_limit=bounded,
+                )
+            )
+
+        rows = await self._database.run(work, operation="list image versions", read_only=True)
+        return [_image(row) for row in rows]
 
     async def input_schema(self, image_id: str, digest: str) -> str | None:
         """The schema that inputs of a version must fit, JSON; None when its manifest tells none."""
@@ -322,6 +423,10 @@ def _image(row: Row) -> Image:
         created_at_ms=row["created_at_ms"],
         updated_at_ms=row["updated_at_ms"],
         is_deleted=row["deleted_at_ms"] is not None,
+        current_version=row["current_version"],
+        signature=None if row["signature"] is None else bytes.fromhex(row["signature"]),
+        version_created_at_ms=row["version_created_at_ms"],
+        last_used_at_ms=row["last_used_at_ms"],
         limits=UNLIMITED if limits is None else ResourceLimits.from_json(json.loads(limits)),
         runner=row["runner"],
     )

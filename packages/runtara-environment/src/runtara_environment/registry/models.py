@@ -29,6 +29,10 @@ class Image:
         created_at_ms: first registration of the name.
         updated_at_ms: last registration.
         is_deleted: not offered for new starts.
+        current_version: what a start launches that names no version.
+        signature: Ed25519, of the digest; None when none came with it.
+        version_created_at_ms: first registration of this version.
+        last_used_at_ms: last registration or start of this version, as of an hour or less before.
         limits: bounds of its launches, where a start says nothing else.
         runner: name of the runner that must launch it; None leaves it to the environment.
     """
@@ -46,6 +50,10 @@ class Image:
     created_at_ms: int
     updated_at_ms: int
     is_deleted: bool = False
+    current_version: int = 0
+    signature: bytes | None = None
+    version_created_at_ms: int = 0
+    last_used_at_ms: int = 0
     limits: ResourceLimits = UNLIMITED
     runner: str | None = None
 

@@ -4,7 +4,9 @@
 images.image_id, images.tenant_id, images.name, images.description, images.runner_type, images.metadata,
 images.limits, images.runner,
 images.created_at_ms, images.updated_at_ms, images.deleted_at_ms,
-image_versions.version, image_versions.digest, image_versions.size_bytes, image_versions.kind
+images.current_version, image_versions.version, image_versions.digest, image_versions.size_bytes, image_versions.kind,
+image_versions.signature, image_versions.created_at_ms AS version_created_at_ms,
+COALESCE(image_versions.last_used_at_ms, image_versions.created_at_ms) AS last_used_at_ms
 
 -- fragment: tenant_matches
 (CAST(:tenant_id AS TEXT) IS NULL OR images.tenant_id = :tenant_id)
@@ -15,16 +17,23 @@ VALUES (:image_id, :tenant_id, :name, :runner_type, 0, :now_ms, :now_ms)
 ON CONFLICT (tenant_id, name) DO NOTHING;
 
 -- name: lock_image
-SELECT image_id, deleted_at_ms FROM images WHERE tenant_id = :tenant_id AND name = :name /*postgres FOR UPDATE*/;
+SELECT image_id, last_version FROM images WHERE tenant_id = :tenant_id AND name = :name /*postgres FOR UPDATE*/;
 
 -- name: find_image_version
 SELECT version FROM image_versions WHERE image_id = :image_id AND digest = :digest;
 
 -- name: insert_image_version
 INSERT INTO image_versions (image_id, version, digest, size_bytes, kind, created_at_ms)
-SELECT CAST(:image_id AS TEXT), COALESCE(MAX(version), 0) + 1, CAST(:digest AS TEXT), CAST(:size_bytes AS BIGINT),
-    CAST(:kind AS TEXT), CAST(:now_ms AS BIGINT)
+SELECT CAST(:image_id AS TEXT),
+    CASE WHEN MAX(version) > CAST(:last_version AS BIGINT) THEN MAX(version) ELSE CAST(:last_version AS BIGINT) END + 1,
+    CAST(:digest AS TEXT), CAST(:size_bytes AS BIGINT), CAST(:kind AS TEXT), CAST(:now_ms AS BIGINT)
 FROM image_versions WHERE image_id = :image_id;
+
+-- name: use_image_version
+UPDATE image_versions SET last_used_at_ms = :now_ms WHERE image_id = :image_id AND version = :version;
+
+-- name: sign_image_version
+UPDATE image_versions SET signature = :signature WHERE image_id = :image_id AND version = :version;
 
 -- name: set_input_schema
 UPDATE image_versions SET input_schema = :input_schema
@@ -37,6 +46,7 @@ SELECT input_schema FROM image_versions WHERE image_id = :image_id AND digest = 
 UPDATE images
 SET description = :description, runner_type = :runner_type, metadata = :metadata, limits = :limits, runner = :runner,
     current_version = :version,
+    last_version = CASE WHEN last_version > :version THEN last_version ELSE :version END,
     updated_at_ms = :now_ms, deleted_at_ms = NULL
 WHERE image_id = :image_id;
 
@@ -53,6 +63,37 @@ WHERE images.image_id = :image_id AND images.tenant_id = :tenant_id
     AND (CAST(:version AS BIGINT) IS NULL OR image_versions.version = :version)
     AND (CAST(:digest AS TEXT) IS NULL OR image_versions.digest = :digest)
 ORDER BY image_versions.version DESC LIMIT 1;
+
+-- name: find_image_version_by_digest
+SELECT image_id FROM image_versions WHERE digest = :digest LIMIT 1;
+
+-- name: list_old_image_versions
+SELECT image_id, version, digest FROM image_versions
+WHERE (image_id, version) > (CAST(:after_image_id AS TEXT), CAST(:after_version AS BIGINT))
+    AND COALESCE(last_used_at_ms, created_at_ms) < :before_ms
+ORDER BY image_id, version LIMIT :page_limit;
+
+-- name: lock_image_by_id
+SELECT image_id FROM images WHERE image_id = :image_id /*postgres FOR UPDATE*/;
+
+-- name: delete_old_image_version
+DELETE FROM image_versions
+WHERE image_id = :image_id AND version = :version AND COALESCE(last_used_at_ms, created_at_ms) < :before_ms
+    AND (
+        NOT EXISTS (SELECT 1 FROM images WHERE images.image_id = :image_id AND images.current_version = :version)
+        OR NOT EXISTS (
+            SELECT 1 FROM image_versions AS other WHERE other.image_id = :image_id AND other.version <> :version));
+
+-- name: delete_image_without_versions
+DELETE FROM images
+WHERE image_id = :image_id AND NOT EXISTS (SELECT 1 FROM image_versions WHERE image_versions.image_id = :image_id);
+
+-- name: list_image_versions
+SELECT /*include image_columns*/
+FROM images JOIN image_versions ON image_versions.image_id = images.image_id
+WHERE images.image_id = :image_id AND images.tenant_id = :tenant_id AND images.deleted_at_ms IS NULL
+    AND image_versions.version < :before_version
+ORDER BY image_versions.version DESC LIMIT :page_limit;
 
 -- fragment: current_images
 SELECT /*include image_columns*/

@@ -131,8 +131,28 @@ def encode_image(image: Image) -> pb.ImageSummary:
         description=image.description,
         runner_type=_RUNNER_TYPE.get(image.runner or image.runner_type, pb.RUNNER_NATIVE),
         created_at_ms=image.created_at_ms,
+        version=image.version,
+        digest=image.digest,
+        size_bytes=image.size_bytes,
+        kind=image.kind,
+        updated_at_ms=image.updated_at_ms,
+        signed=image.signature is not None,
         limits=encode_limits(image.limits),
         runner=image.runner or "",
+    )
+
+
+def encode_image_version(image: Image) -> pb.ImageVersionSummary:
+    """A version of an image as listed."""
+    return pb.ImageVersionSummary(
+        version=image.version,
+        digest=image.digest,
+        size_bytes=image.size_bytes,
+        kind=image.kind,
+        created_at_ms=image.version_created_at_ms,
+        last_used_at_ms=image.last_used_at_ms,
+        current=image.version == image.current_version,
+        signed=image.signature is not None,
     )
 
 

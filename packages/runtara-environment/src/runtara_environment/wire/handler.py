@@ -173,6 +173,7 @@ class EnvironmentHandler:
                 timeout_seconds=call.timeout_seconds if call.HasField("timeout_seconds") else None,
                 env=dict(call.env),
                 cancel_grace_seconds=call.cancel_grace_seconds if call.HasField("cancel_grace_seconds") else None,
+                image_version=call.image_version if call.HasField("image_version") else None,
                 limits=decode_limits(call.limits),
             )
         except RuntaraError as error:

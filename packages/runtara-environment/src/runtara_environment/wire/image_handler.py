@@ -6,13 +6,20 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
+from runtara_sdk.artifact.signing import require_signature
 from runtara_sdk.errors import ImageNotFoundError, InvalidInputError, RuntaraError
 from runtara_sdk.management.codec import decode_limits
 from runtara_sdk.protocol import environment_pb2 as pb
 
 from runtara_environment.registry import ImageKey
 from runtara_environment.service import EnvironmentService
-from runtara_environment.wire.codec import decode_runner_type, encode_image, page_limit, tenant_of
+from runtara_environment.wire.codec import (
+    decode_runner_type,
+    encode_image,
+    encode_image_version,
+    page_limit,
+    tenant_of,
+)
 from runtara_environment.wire.page_tokens import page_token, read_page_token
 from runtara_environment.wire.refusals import require_final
 
@@ -30,13 +37,14 @@ class ImageHandler:
             "register_image": self.register_image,
             "list_images": self.list_images,
             "get_image": self.get_image,
+            "list_image_versions": self.list_image_versions,
             "delete_image": self.delete_image,
         }
 
     async def register_image(self, request: pb.RpcRequest) -> pb.RpcResponse:
         """Register an image that fits into one frame."""
         call = request.register_image
-        return await self._register(call, call.binary, size=len(call.binary), sha256=None)
+        return await self._register(call, call.binary, size=len(call.binary))
 
     async def register_image_stream(self, request: pb.RpcRequest, chunks: AsyncIterator[bytes]) -> pb.RpcResponse:
         """Register an image whose bytes follow on the stream."""
@@ -45,7 +53,6 @@ class ImageHandler:
             call,
             chunks,
             size=call.binary_size or None,
-            sha256=call.sha256 if call.HasField("sha256") else None,
         )
 
     async def _register(
@@ -54,7 +61,6 @@ class ImageHandler:
         content: bytes | AsyncIterator[bytes],
         *,
         size: int | None,
-        sha256: str | None,
     ) -> pb.RpcResponse:
         limits, runner = decode_limits(call.limits), call.runner or None
         try:
@@ -69,7 +75,8 @@ class ImageHandler:
                 description=call.description if call.HasField("description") else None,
                 metadata=_decode_metadata(call.metadata) if call.HasField("metadata") else None,
                 expected_size=size,
-                expected_sha256=sha256,
+                expected_sha256=call.sha256 if call.HasField("sha256") else None,
+                signature=require_signature(call.signature, "the signature") if call.HasField("signature") else None,
             )
         except RuntaraError as error:
             require_final(error)
@@ -109,6 +116,24 @@ class ImageHandler:
         except ImageNotFoundError:
             return pb.RpcResponse(get_image=pb.GetImageResponse(found=False))
         return pb.RpcResponse(get_image=pb.GetImageResponse(found=True, image=encode_image(image)))
+
+    async def list_image_versions(self, request: pb.RpcRequest) -> pb.RpcResponse:
+        """A page of the versions of an image, newest first."""
+        call = request.list_image_versions
+        try:
+            versions = await self._service.registry.list_versions(
+                call.image_id,
+                call.tenant_id,
+                before_version=call.before_version if call.HasField("before_version") else None,
+                limit=page_limit(call.limit),
+            )
+        except ImageNotFoundError:
+            return pb.RpcResponse(list_image_versions=pb.ListImageVersionsResponse(found=False))
+        return pb.RpcResponse(
+            list_image_versions=pb.ListImageVersionsResponse(
+                found=True, versions=[encode_image_version(version) for version in versions]
+            )
+        )
 
     async def delete_image(self, request: pb.RpcRequest) -> pb.RpcResponse:
         """Delete an image that no unfinished instance needs."""

@@ -18,6 +18,12 @@ _ACCEPTED = (
     "a native artifact, a python archive (a zip file with runtara-manifest.json) or an executable "
     "(an ELF file or a script that begins with #!)"
 )
+_BEGINNING_BYTES = 256
+_ELF_HEADER_BYTES = 52
+_ELF_BIG_ENDIAN = 2
+_ELF_PROGRAMS = (2, 3)
+"""Executables, and position-independent ones."""
+
 _KNOWN_CONTENT = (
     (b"\x1f\x8b", "gzip-compressed data"),
     (b"{", "JSON"),
@@ -60,7 +66,7 @@ def inspect_artifact(path: Path) -> ArtifactInfo:
             if index is not None:
                 return ArtifactInfo("native", index.manifest, index.layers, size)
             stream.seek(0)
-            beginning = stream.read(16)
+            beginning = stream.read(_BEGINNING_BYTES)
         if zipfile.is_zipfile(path):
             manifest = _archive_manifest(path)
             if manifest is not None:
@@ -68,6 +74,8 @@ def inspect_artifact(path: Path) -> ArtifactInfo:
     except OSError as error:
         raise InvalidInputError(f"{path}: cannot be read: {error.strerror or error}") from None
     if beginning.startswith((b"\x7fELF", b"#!")):
+        if (reason := _why_not_startable(beginning)) is not None:
+            raise InvalidInputError(f"{path}: {reason}; expected {_ACCEPTED}")
         return ArtifactInfo("executable", None, (), size)
     raise InvalidInputError(f"{path}: found {_describe(beginning)}; expected {_ACCEPTED}")
 
@@ -89,6 +97,19 @@ def _archive_manifest(path: Path) -> dict[str, Any] | None:
     if not isinstance(document, dict):
         raise InvalidInputError(f"{path}: {ARCHIVE_MANIFEST_NAME} is not a JSON object")
     return document
+
+
+def _why_not_startable(beginning: bytes) -> str | None:
+    """What keeps the system from starting an ELF file or a script, whatever machine it is for."""
+    if beginning.startswith(b"#!"):
+        line = beginning[2:].partition(b"\n")[0].strip(b" \t\r\0")
+        return None if line.startswith(b"/") else "its first line, #!, names no program by its whole path"
+    if len(beginning) < _ELF_HEADER_BYTES:
+        return "an ELF file that ends within its header"
+    order: Literal["little", "big"] = "big" if beginning[5] == _ELF_BIG_ENDIAN else "little"
+    if int.from_bytes(beginning[16:18], order) not in _ELF_PROGRAMS:
+        return "an ELF file that is no program (an object file or a memory dump)"
+    return None
 
 
 def _describe(beginning: bytes) -> str:

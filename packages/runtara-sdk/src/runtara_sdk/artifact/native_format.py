@@ -101,8 +101,10 @@ def magic_line(index_bytes: int) -> str:
     return f"# runtara-native-artifact {FORMAT} header={HEADER_BYTES} index={index_bytes}"
 
 
-def read_native_index(stream: BinaryIO, name: str) -> NativeIndex | None:
+def read_native_index(stream: BinaryIO, name: str, *, file_bytes: int | None = None) -> NativeIndex | None:
     """Read the index of the file open at its start; None when the file is no native artifact.
+
+    `file_bytes` is the size of the artifact where the layers are not in this file.
 
     Raises `InvalidInputError` naming `name` when it is one, but of an unknown format or damaged.
     """
@@ -125,7 +127,9 @@ def read_native_index(stream: BinaryIO, name: str) -> NativeIndex | None:
         document = json.loads(raw)
     except ValueError:
         raise _damaged(name, "its index is not JSON") from None
-    return _index_from_json(document, name, file_bytes=stream.seek(0, 2), content_start=header_bytes + index_bytes)
+    if file_bytes is None:
+        file_bytes = stream.seek(0, 2)
+    return _index_from_json(document, name, file_bytes=file_bytes, content_start=header_bytes + index_bytes)
 
 
 def _index_from_json(document: Any, name: str, *, file_bytes: int, content_start: int) -> NativeIndex:
@@ -140,6 +144,9 @@ def _index_from_json(document: Any, name: str, *, file_bytes: int, content_start
     for layer in layers:
         if layer.offset < content_start or layer.size < 1 or layer.offset + layer.size > file_bytes:
             raise _damaged(name, f"its {layer.role} layer lies outside of the file (truncated?)")
+    first, second = sorted(layers, key=lambda layer: layer.offset)
+    if first.offset + first.size > second.offset:
+        raise _damaged(name, "its layers overlap")
     return NativeIndex(manifest=document["manifest"], layers=layers)
 
 

@@ -6,15 +6,18 @@ by a digest is always whole: killed or parallel unpackers leave at most a hidden
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
 import tarfile
 import tempfile
 import time
+import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import IO, BinaryIO, cast
 
 from runtara_sdk.artifact.native_format import (
     BASE_EXECUTABLE,
@@ -79,16 +82,84 @@ def unpack_native_artifact(path: Path, layers_directory: Path) -> NativeLayout:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class LayerMember:
+    """A file or directory of a layer, to be read before the next one is asked for.
+
+    Attributes:
+        parts: of its path inside the layer.
+        is_executable: whether the owner may execute it.
+        content: what the file holds; None for a directory.
+    """
+
+    parts: tuple[str, ...]
+    is_executable: bool
+    content: IO[bytes] | None
+
+    def write(self, target: Path) -> Path:
+        """Make it below the directory `target`; returns its path there. Raises `FileExistsError` for a second file."""
+        # No links of any kind: with regular files and directories alone, a name without ".." cannot lead outside.
+        destination = target.joinpath(*self.parts)
+        if self.content is None:
+            destination.mkdir(parents=True, exist_ok=True)
+            return destination
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        # O_EXCL: a second member of the same name is refused instead of written through.
+        descriptor = os.open(destination, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o755 if self.is_executable else 0o644)
+        with os.fdopen(descriptor, "wb") as output:
+            shutil.copyfileobj(self.content, output, _CHUNK_BYTES)
+        return destination
+
+
+def read_layer(stream: BinaryIO, name: str) -> Iterator[LayerMember]:
+    """The members of a gzip-compressed layer.
+
+    Raises `InvalidInputError`, which begins with `name`, when it is no layer or has members that do not belong there.
+    """
+    members = 0
+    total_bytes = 0
+    with layer_errors(name), tarfile.open(fileobj=stream, mode="r|gz") as archive:
+        for member in archive:
+            members += 1
+            total_bytes += member.size
+            if members > MAXIMUM_LAYER_MEMBERS or total_bytes > MAXIMUM_LAYER_BYTES:
+                raise InvalidInputError(
+                    f"{name}: more than {MAXIMUM_LAYER_MEMBERS} members or {MAXIMUM_LAYER_BYTES} bytes"
+                )
+            yield _member(archive, member, name)
+
+
+@contextlib.contextmanager
+def layer_errors(name: str) -> Iterator[None]:
+    """Say of content that cannot be read what it is: `InvalidInputError`; an `OSError` of the disk stays one."""
+    try:
+        yield
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise InvalidInputError(f"{name}: not a gzip-compressed tar file: {error}") from None
+
+
+def _member(archive: tarfile.TarFile, member: tarfile.TarInfo, name: str) -> LayerMember:
+    parts = tuple(member.name.split("/"))
+    if member.name.startswith("/") or any(part in {"", ".."} for part in parts) or "\0" in member.name:
+        raise InvalidInputError(f"{name}: refused the member {member.name!r}: its path leaves the layer")
+    content = archive.extractfile(member) if member.isreg() else None
+    if content is None and not member.isdir():
+        raise InvalidInputError(f"{name}: refused the member {member.name!r}: neither a file nor a directory")
+    return LayerMember(parts, bool(member.mode & 0o100), content)
+
+
 def _unpack_layer(stream: BinaryIO, layer: Layer, layers_directory: Path, name: str) -> Path:
     target = layers_directory / layer.directory_name
     if target.is_dir():
         return target
-    _verify_digest(stream, layer, name)
+    verify_layer(stream, layer, name)
     _sweep_abandoned(layers_directory)
     unfinished = Path(tempfile.mkdtemp(prefix=_UNFINISHED_PREFIX, dir=layers_directory))
     try:
-        _extract(_Section(stream, layer), unfinished, f"{name}: {layer.role} layer")
-        _open_to_all(unfinished)
+        _extract(LayerSection(stream, layer), unfinished, f"{name}: {layer.role} layer")
+        open_to_all(unfinished)
         try:
             unfinished.rename(target)
         except OSError:
@@ -100,16 +171,17 @@ def _unpack_layer(stream: BinaryIO, layer: Layer, layers_directory: Path, name: 
     return target
 
 
-def _open_to_all(directory: Path) -> None:
+def open_to_all(directory: Path) -> None:
     """Let programs of other users read a layer, whatever the umask is."""
     for parent, _, files in os.walk(directory):
         for path in (Path(parent), *(Path(parent, name) for name in files)):
             path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
 
 
-def _verify_digest(stream: BinaryIO, layer: Layer, name: str) -> None:
+def verify_layer(stream: BinaryIO, layer: Layer, name: str) -> None:
+    """Compare a layer inside an artifact with its digest; raises `InvalidInputError` when it has another."""
     digest = hashlib.sha256()
-    section = _Section(stream, layer)
+    section = LayerSection(stream, layer)
     while chunk := section.read(_CHUNK_BYTES):
         digest.update(chunk)
     if digest.hexdigest() != layer.digest:
@@ -129,7 +201,7 @@ def _sweep_abandoned(layers_directory: Path) -> None:
             continue
 
 
-class _Section:
+class LayerSection:
     """A readable view of one layer inside the artifact."""
 
     def __init__(self, stream: BinaryIO, layer: Layer) -> None:
@@ -145,43 +217,15 @@ class _Section:
         return data
 
 
-def _extract(section: _Section, target: Path, name: str) -> None:
-    members = 0
-    total_bytes = 0
-    try:
-        with tarfile.open(fileobj=cast("BinaryIO", section), mode="r|gz") as archive:
-            for member in archive:
-                members += 1
-                total_bytes += member.size
-                if members > MAXIMUM_LAYER_MEMBERS or total_bytes > MAXIMUM_LAYER_BYTES:
-                    raise InvalidInputError(
-                        f"{name}: more than {MAXIMUM_LAYER_MEMBERS} members or {MAXIMUM_LAYER_BYTES} bytes"
-                    )
-                _extract_member(archive, member, target, name)
-    except (tarfile.TarError, EOFError, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise InvalidInputError(f"{name}: not a gzip-compressed tar file: {error}") from None
+def _extract(section: LayerSection, target: Path, name: str) -> None:
+    for member in read_layer(cast("BinaryIO", section), name):
+        try:
+            with layer_errors(name):
+                member.write(target)
+        except FileExistsError:
+            raise appears_twice(member, name) from None
 
 
-def _extract_member(archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path, name: str) -> None:
-    parts = member.name.split("/")
-    if member.name.startswith("/") or any(part in {"", ".."} for part in parts) or "\0" in member.name:
-        raise InvalidInputError(f"{name}: refused the member {member.name!r}: its path leaves the layer")
-    # No links of any kind: with regular files and directories alone, a name without ".." cannot lead outside.
-    destination = target.joinpath(*parts)
-    if member.isdir():
-        destination.mkdir(parents=True, exist_ok=True)
-        return
-    content = archive.extractfile(member) if member.isreg() else None
-    if content is None:
-        raise InvalidInputError(f"{name}: refused the member {member.name!r}: neither a file nor a directory")
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    # O_EXCL: a second member of the same name is refused instead of written through.
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    try:
-        descriptor = os.open(destination, flags, 0o755 if member.mode & 0o100 else 0o644)
-    except FileExistsError:
-        raise InvalidInputError(f"{name}: refused the member {member.name!r}: it appears twice") from None
-    with os.fdopen(descriptor, "wb") as output:
-        shutil.copyfileobj(content, output, _CHUNK_BYTES)
+def appears_twice(member: LayerMember, name: str) -> InvalidInputError:
+    """The refusal of a layer that has two files of one path."""
+    return InvalidInputError(f"{name}: refused the member {'/'.join(member.parts)!r}: it appears twice")

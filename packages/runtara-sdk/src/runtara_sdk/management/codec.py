@@ -143,7 +143,27 @@ def decode_image(message: pb.ImageSummary) -> models.ImageInfo:
         description=message.description if message.HasField("description") else None,
         runner=message.runner or None,
         created_at_ms=message.created_at_ms,
+        version=message.version,
+        digest=message.digest,
+        size_bytes=message.size_bytes,
+        kind=message.kind,
+        updated_at_ms=message.updated_at_ms,
+        signed=message.signed,
         limits=decode_limits(message.limits),
+    )
+
+
+def decode_image_version(message: pb.ImageVersionSummary) -> models.ImageVersion:
+    """A version of an image."""
+    return models.ImageVersion(
+        version=message.version,
+        digest=message.digest,
+        size_bytes=message.size_bytes,
+        kind=message.kind,
+        created_at_ms=message.created_at_ms,
+        last_used_at_ms=message.last_used_at_ms,
+        current=message.current,
+        signed=message.signed,
     )
 
 

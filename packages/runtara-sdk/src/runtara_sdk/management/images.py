@@ -10,7 +10,7 @@ from runtara_sdk.errors import ImageNotFoundError
 from runtara_sdk.identifiers import refuse_empty
 from runtara_sdk.management import codec
 from runtara_sdk.management.connection import EnvironmentConnection
-from runtara_sdk.management.models import ImageInfo, ImagePage, RegisteredImage
+from runtara_sdk.management.models import ImageInfo, ImagePage, ImageVersionPage, RegisteredImage
 from runtara_sdk.management.paging import iterate
 from runtara_sdk.management.upload import digest_file, read_chunks
 from runtara_sdk.outcome import encode_json
@@ -33,10 +33,13 @@ class ImageVerbs(EnvironmentConnection):
         runner: str | None = None,
         limits: ResourceLimits | None = None,
         metadata: Mapping[str, Any] | None = None,
+        sha256: str | None = None,
+        signature: bytes | None = None,
     ) -> RegisteredImage:
         """Register a small artifact (under 16 MB, else use `register_image_stream`) in one message.
 
         The arguments are those of `register_image_stream`.
+        An upload that does not have the given `sha256` is refused.
         """
         message = pb.RegisterImageRequest(
             tenant_id=tenant_id,
@@ -47,6 +50,8 @@ class ImageVerbs(EnvironmentConnection):
             runner=refuse_empty("runner", runner) or "",
             limits=codec.encode_limits(limits),
             metadata=_optional_json(metadata, "metadata"),
+            sha256=sha256,
+            signature=signature,
         )
         payload = self._encode(pb.RpcRequest(register_image=message))
         answer = await self._client.call(payload, timeout_ms=UPLOAD_TIMEOUT_MS)
@@ -64,6 +69,7 @@ class ImageVerbs(EnvironmentConnection):
         runner: str | None = None,
         limits: ResourceLimits | None = None,
         metadata: Mapping[str, Any] | None = None,
+        signature: bytes | None = None,
         timeout_ms: int = UPLOAD_TIMEOUT_MS,
     ) -> RegisteredImage:
         """Register an artifact of any size, sent in chunks.
@@ -78,6 +84,7 @@ class ImageVerbs(EnvironmentConnection):
             runner: name of the runner that must launch it, such as `oci`; None leaves it to the environment.
             limits: bounds of its launches, where a start says nothing else.
             metadata: JSON object kept with the image.
+            signature: of the digest, as `runtara_sdk.artifact.signing` makes it.
             timeout_ms: bound of the whole upload, milliseconds.
         """
         chunks: AsyncIterable[bytes]
@@ -97,6 +104,7 @@ class ImageVerbs(EnvironmentConnection):
             limits=codec.encode_limits(limits),
             metadata=_optional_json(metadata, "metadata"),
             sha256=sha256,
+            signature=signature,
         )
         payload = self._encode(pb.RpcRequest(register_image_stream=message))
         answer = await self._client.call_streaming(payload, chunks, timeout_ms=timeout_ms)
@@ -125,6 +133,23 @@ class ImageVerbs(EnvironmentConnection):
         if not response.get_image.found:
             raise ImageNotFoundError(f"tenant {tenant_id} has no image {image_id}")
         return codec.decode_image(response.get_image.image)
+
+    async def list_image_versions(
+        self, image_id: str, tenant_id: str, *, limit: int = 100, before_version: int | None = None
+    ) -> ImageVersionPage:
+        """A page of an image's versions, newest first; the last number of it is `before_version` of the next page.
+
+        Raises `ImageNotFoundError`.
+        """
+        message = pb.ListImageVersionsRequest(
+            image_id=image_id, tenant_id=tenant_id, limit=limit, before_version=before_version
+        )
+        response = await self._call(pb.RpcRequest(list_image_versions=message), "list_image_versions")
+        if not response.list_image_versions.found:
+            raise ImageNotFoundError(f"tenant {tenant_id} has no image {image_id}")
+        return ImageVersionPage(
+            tuple(codec.decode_image_version(version) for version in response.list_image_versions.versions)
+        )
 
     async def delete_image(self, image_id: str, tenant_id: str) -> None:
         """Remove an image; raises `ImageNotFoundError`."""

@@ -40,6 +40,7 @@ class InstanceVerbs(EnvironmentConnection):
         timeout_seconds: int | None = None,
         env: Mapping[str, str] | None = None,
         cancel_grace_seconds: int | None = None,
+        image_version: int | None = None,
         limits: ResourceLimits | None = None,
     ) -> StartedInstance:
         """Start an instance of an image.
@@ -56,6 +57,7 @@ class InstanceVerbs(EnvironmentConnection):
             timeout_seconds: bound of the run; None leaves it to the environment.
             env: further variables of the process.
             cancel_grace_seconds: how long the program has to obey a cancel before it is killed; None is 30 s.
+            image_version: another version of the image than the current one.
             limits: bounds of every launch; those that are None are the image's.
 
         Raises `InputRefusedError`, which lists the violations, when the input does not fit the schema of the scenario;
@@ -72,6 +74,7 @@ class InstanceVerbs(EnvironmentConnection):
             timeout_seconds=timeout_seconds,
             env=env or {},
             cancel_grace_seconds=cancel_grace_seconds,
+            image_version=image_version,
             limits=codec.encode_limits(limits),
         )
         if is_long:

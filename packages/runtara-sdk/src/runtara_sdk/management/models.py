@@ -44,10 +44,21 @@ class RegisteredImage:
 
 @dataclass(frozen=True, slots=True)
 class ImageInfo:
-    """An image of the registry.
+    """An image of the registry, with what is known of its current version.
 
     Attributes:
+        image_id: of the image.
+        tenant_id: owner.
+        name: unique within the tenant.
+        description: free text.
         runner: the runner that must launch it, such as `oci`; None when the environment chooses.
+        created_at_ms: first registration of the name.
+        version: the current one; 0 when the server does not say, as with all that follows.
+        digest: SHA-256 of the artifact, hexadecimal.
+        size_bytes: of the artifact.
+        kind: of the artifact: `native`, `python` or `executable`.
+        updated_at_ms: last registration.
+        signed: whether a signature came with it.
         limits: bounds of its launches, where a start says nothing else.
     """
 
@@ -57,7 +68,45 @@ class ImageInfo:
     description: str | None
     runner: str | None
     created_at_ms: int
+    version: int = 0
+    digest: str = ""
+    size_bytes: int = 0
+    kind: str = ""
+    updated_at_ms: int = 0
+    signed: bool = False
     limits: ResourceLimits = UNLIMITED
+
+
+@dataclass(frozen=True, slots=True)
+class ImageVersion:
+    """A version of an image.
+
+    Attributes:
+        version: 1, 2, ...; numbers are not used again.
+        digest: SHA-256 of the artifact, hexadecimal.
+        size_bytes: of the artifact.
+        kind: of the artifact: `native`, `python` or `executable`.
+        created_at_ms: its first registration.
+        last_used_at_ms: its last registration or start, as of an hour or less before.
+        current: whether starts that name no version launch it.
+        signed: whether a signature came with it.
+    """
+
+    version: int
+    digest: str
+    size_bytes: int
+    kind: str
+    created_at_ms: int
+    last_used_at_ms: int
+    current: bool
+    signed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ImageVersionPage:
+    """A page of an image's versions, newest first."""
+
+    versions: tuple[ImageVersion, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +366,8 @@ Answer = (
     | RegisteredImage
     | ImageInfo
     | ImagePage
+    | ImageVersion
+    | ImageVersionPage
     | StartedInstance
     | RetriedInstance
     | RetryOutcome

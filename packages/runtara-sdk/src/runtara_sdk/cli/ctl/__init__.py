@@ -12,8 +12,10 @@ from runtara_sdk.cli.errors import run_program
 _COMMANDS = (
     instances.health,
     images.register,
+    images.sign,
     images.list_images,
     images.get_image,
+    images.list_image_versions,
     images.delete_image,
     instances.start,
     instances.status,

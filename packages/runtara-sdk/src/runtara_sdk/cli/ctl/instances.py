@@ -65,6 +65,9 @@ def health() -> None:
 @click.command()
 @click.option("--image", required=True, help="Id of the image.")
 @click.option("--tenant", required=True, help="Owner of image and instance.")
+@click.option(
+    "--image-version", type=click.IntRange(1), metavar="N", help="Version of the image. [default: the current one]"
+)
 @click.option("--input", "input_text", metavar="JSON|@FILE", help="Input of the run, for scenarios {data, variables}.")
 @click.option(
     "--input-file",
@@ -92,6 +95,7 @@ def health() -> None:
 def start(
     image: str,
     tenant: str,
+    image_version: int | None,
     input_text: str | None,
     input_file: Path | None,
     instance_id: str | None,
@@ -128,6 +132,7 @@ def start(
             timeout_seconds=timeout,
             env=variables,
             cancel_grace_seconds=cancel_grace,
+            image_version=image_version,
             limits=limits_of(limits),
         )
     )
