@@ -84,8 +84,8 @@ def reach(address, kind, device, source, seconds):
 def ways(name, host, port, seconds=0.5):
     kinds = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
     for (text, kind), device in itertools.product(kinds.items(), (b"", b"eth0")):
-        if reached(name, lambda: reach((host, port), kind, device, "", seconds)): found.setdefault(name, []).append(text)
-def reached(name, call):
+        if reached(lambda: reach((host, port), kind, device, "", seconds)): found.setdefault(name, []).append(text)
+def reached(call):
     try: call()
     except OSError: return False
     return True
