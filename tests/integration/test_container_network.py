@@ -72,20 +72,20 @@ def other_port() -> Iterator[EchoPort]:
 
 REACH = """
 import itertools
-def reach(address, kind, device, source):
+def reach(address, kind, device, source, seconds):
     with socket.socket(socket.AF_INET, kind) as s:
-        s.settimeout(0.5)
+        s.settimeout(0.5 if device or kind == socket.SOCK_STREAM else seconds)
         if device: s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device)
         if source: s.bind((source, 0))
         s.connect(address)
         if kind == socket.SOCK_DGRAM:
             s.send(b"hello")
             assert s.recv(100) == b"HELLO"
-def ways(name, host, port):
+def ways(name, host, port, seconds=0.5):
     kinds = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
     for (text, kind), device in itertools.product(kinds.items(), (b"", b"eth0")):
-        if reached(name, lambda: reach((host, port), kind, device, "")): found.setdefault(name, []).append(text)
-def reached(name, call):
+        if reached(lambda: reach((host, port), kind, device, "", seconds)): found.setdefault(name, []).append(text)
+def reached(call):
     try: call()
     except OSError: return False
     return True
@@ -100,7 +100,7 @@ async def test_of_the_host_only_cores_port_is_reachable(
     assert outside, "the machine has no address to be reached by"
     with socket.create_server(("", 0)) as server:
         tcp_port = server.getsockname()[1]
-        code = f"{REACH}\nways('core', '127.0.0.1', {core_port.number})\n"
+        code = f"{REACH}\nways('core', '127.0.0.1', {core_port.number}, seconds=20)\n"
         for host in addresses:
             code += f"ways('other', {host!r}, {other_port.number})\nways('service', {host!r}, {tcp_port})\n"
         for metadata in ("169.254.169.254", "169.254.170.2", "100.100.100.200"):
