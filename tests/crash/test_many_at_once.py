@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from crash_platform import Platform
+from processes import DEADLINE_SECONDS, eventually
 from runtara_sdk.transport.address import format_local_address
 from runtara_sdk.transport.places import CORE_SOCKET, socket_path
 
@@ -44,7 +45,7 @@ def most_at_a_time(spans: list[tuple[int, int]]) -> int:
     return highest
 
 
-@pytest.mark.timeout(120 + 2 * INSTANCES)
+@pytest.mark.timeout(240 + 2 * INSTANCES)
 async def test_many_instances_of_two_tenants_share_few_places(own_platform: Platform, tmp_path: Path) -> None:
     platform = own_platform
     platform.set_variable("RUNTARA_MAX_CONCURRENT_INSTANCES", str(LIMIT))
@@ -78,7 +79,9 @@ async def test_many_instances_of_two_tenants_share_few_places(own_platform: Plat
             (row,) = await platform.fetch("SELECT COUNT(*) FROM instances WHERE finished_at_ms IS NOT NULL")
             return bool(row[0] == INSTANCES)
 
-        await platform.eventually(all_ended, "the end of all instances")
+        await eventually(
+            all_ended, "the end of all instances", details=platform.transcript, seconds=DEADLINE_SECONDS + INSTANCES
+        )
     seconds = time.monotonic() - began
     rows = await platform.fetch("SELECT tenant_id, status, epoch, started_at_ms, finished_at_ms FROM instances")
     assert Counter((row[0], row[1], row[2]) for row in rows) == {

@@ -174,6 +174,36 @@ async def test_a_container_goes_on_with_a_core_that_was_killed_and_started_anew(
     assert product.processes() == {}
 
 
+async def test_the_next_daemons_settle_what_a_wipe_of_all_processes_has_left(
+    sqlite_daemons, product, container_runtime
+) -> None:
+    """As after a loss of power: daemons, shims, runtimes, pasta and programs are gone at once."""
+    daemons = sqlite_daemons(RUNTARA_OCI_RUNTIME=container_runtime, RUNTARA_RUNNER="oci", RUNTARA_NETWORK_MODE="pasta")
+    async with daemons.sdk() as sdk:
+        image = await sdk.register_image_stream("demo", "waits", product.write("waits.py", WAITS))
+        instance_id = (await sdk.start_instance(image.image_id, "demo")).instance_id
+        begun = f"demo/runs*/{instance_id}/begun"
+        [mark] = await until(lambda: list(product.data_dir.glob(begun)), "the first checkpoint")
+    daemons.environment.send(signal.SIGSTOP)  # which sees nothing of it
+    victims = product.processes()
+    assert any("pasta" in line for line in victims.values())
+    for pid in victims:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    for daemon in (daemons.environment, daemons.core):
+        await asyncio.to_thread(daemon.stop, signal.SIGKILL)
+    mark.with_name("go-on").touch()
+    daemons.start()
+    async with daemons.sdk() as sdk:
+        ended = await sdk.wait_for_completion(instance_id, poll_interval=0.05, timeout=WAIT_SECONDS)
+        assert (ended.output, ended.epoch) == ({"ran": True}, 2)
+    await product.wait_for_no_guest(instance_id)
+    daemons.stop()
+    assert product.processes() == {}
+    assert list((product.data_dir / "bundles").iterdir()) == []
+    assert str(product.data_dir) not in Path("/proc/mounts").read_text()
+
+
 async def test_image_and_start_choose_the_runner_and_the_limits(sqlite_daemons, product, container_runtime) -> None:
     core = format_local_address(socket_path(product.data_dir, CORE_SOCKET))
     daemons = sqlite_daemons(
@@ -225,36 +255,6 @@ async def answer_that(ask: Callable[[], Awaitable[Any]], holds: Callable[[Any], 
         while not holds(answer := await ask()):
             await asyncio.sleep(0.05)
         return answer
-
-
-async def test_the_next_daemons_settle_what_a_wipe_of_all_processes_has_left(
-    sqlite_daemons, product, container_runtime
-) -> None:
-    """As after a loss of power: daemons, shims, runtimes, pasta and programs are gone at once."""
-    daemons = sqlite_daemons(RUNTARA_OCI_RUNTIME=container_runtime, RUNTARA_RUNNER="oci", RUNTARA_NETWORK_MODE="pasta")
-    async with daemons.sdk() as sdk:
-        image = await sdk.register_image_stream("demo", "waits", product.write("waits.py", WAITS))
-        instance_id = (await sdk.start_instance(image.image_id, "demo")).instance_id
-        begun = f"demo/runs*/{instance_id}/begun"
-        [mark] = await until(lambda: list(product.data_dir.glob(begun)), "the first checkpoint")
-    daemons.environment.send(signal.SIGSTOP)  # which sees nothing of it
-    victims = product.processes()
-    assert any("pasta" in line for line in victims.values())
-    for pid in victims:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    for daemon in (daemons.environment, daemons.core):
-        await asyncio.to_thread(daemon.stop, signal.SIGKILL)
-    mark.with_name("go-on").touch()
-    daemons.start()
-    async with daemons.sdk() as sdk:
-        ended = await sdk.wait_for_completion(instance_id, poll_interval=0.05, timeout=WAIT_SECONDS)
-        assert (ended.output, ended.epoch) == ({"ran": True}, 2)
-    await product.wait_for_no_guest(instance_id)
-    daemons.stop()
-    assert product.processes() == {}
-    assert list((product.data_dir / "bundles").iterdir()) == []
-    assert str(product.data_dir) not in Path("/proc/mounts").read_text()
 
 
 def programs_of(user: int, product) -> list[int]:

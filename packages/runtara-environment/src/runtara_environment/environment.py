@@ -83,9 +83,9 @@ class Environment:
         settings: SupervisionSettings,
         *,
         network: GuestNetwork | None = None,
-        registry_settings: RegistrySettings | None = None,
         trusts_programs: bool = False,
         max_input_bytes: int = DEFAULT_MAX_INPUT_BYTES,
+        registry_settings: RegistrySettings | None = None,
         host: HostSettings | None = None,
         images: ImageSettings | None = None,
         open_peer: OpenPeer | None = None,
@@ -101,9 +101,9 @@ class Environment:
         self._clock = clock
         self._settings = settings
         self._network = network
-        self._registry_settings = registry_settings or RegistrySettings()
         self._runner_host = RunnerHost(data_dir, trusts_programs)
         self._max_input_bytes = max_input_bytes
+        self._registry_settings = registry_settings or RegistrySettings()
         self._host = host or HostSettings()
         self._images = images or ImageSettings()
         self._open_peer = open_peer

@@ -120,11 +120,11 @@ async def local_environment(
             data_dir.absolute(),
             clock,
             settings,
-            registry_settings=registry_settings,
             trusts_programs=True,
             max_input_bytes=max_input_bytes(EnvironmentReader()),
             host=HostSettings.from_environment(),
             images=ImageSettings.from_environment(),
+            registry_settings=registry_settings,
         )
         try:
             await environment.open(only_instance=only_instance)

@@ -255,8 +255,8 @@ class EnvironmentSettings:
         host: what this environment tells others of its host, and how it leaves.
         images: where artifacts are fetched from, and where new ones are kept.
         agent_testing: whether capabilities of agents are tested.
-        registry: which images are taken, and how long they are kept.
         max_input_bytes: longest input of a start (RUNTARA_MAX_INPUT_BYTES).
+        registry: which images are taken, and how long they are kept.
     """
 
     database_url: str
@@ -275,8 +275,8 @@ class EnvironmentSettings:
     host: HostSettings = field(default_factory=HostSettings)
     images: ImageSettings = ImageSettings()
     agent_testing: AgentTestingSettings = AgentTestingSettings()
-    registry: RegistrySettings = RegistrySettings()
     max_input_bytes: int = DEFAULT_MAX_INPUT_BYTES
+    registry: RegistrySettings = RegistrySettings()
 
     @classmethod
     def from_environment(cls, reader: EnvironmentReader | None = None) -> EnvironmentSettings:
@@ -321,8 +321,8 @@ class EnvironmentSettings:
             host=HostSettings.from_environment(reader),
             images=ImageSettings.from_environment(reader),
             agent_testing=AgentTestingSettings.from_environment(reader),
-            registry=RegistrySettings.from_environment(reader),
             max_input_bytes=max_input_bytes(reader),
+            registry=RegistrySettings.from_environment(reader),
         )
 
 

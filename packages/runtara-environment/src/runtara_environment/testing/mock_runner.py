@@ -6,6 +6,15 @@ from either state and settles what was never started, `wait` answers for ever an
 
 Processes live as long as the runner object: hand the same one to a second supervisor, and it stands for a host on which
 the first environment died.
+
+| What a test wants | |
+|---|---|
+| an exit, a crash, an end that nobody saw | `runner.newest.end(3)`, `.end(-9)`, `.end(None)` |
+| memory, processor time, timeout, want of memory | `.end(0, memory_peak_bytes=1, timed_out=True)` and so on |
+| launches that end by themselves | `runner.exits = [ProcessExit(-9), ProcessExit(0)]` |
+| a launch that fails, or takes its time | `runner.launch_errors`, `runner.hold` |
+| a program that hangs, or cannot be killed | `process.obeys_stop = False`, `process.immortal = True` |
+| a restart of the host | `runner.reboot()` |
 """
 
 from __future__ import annotations
@@ -55,7 +64,7 @@ class MockProcess(LaunchedProcess):
 
     def end(self, exit_code: int | None = 0, **details: Any) -> None:
         """Let it end; `details` are further fields of `ProcessExit`."""
-        self._finish(ProcessExit(exit_code, **details))
+        self.finish(ProcessExit(exit_code, **details))
 
     @property
     def state(self) -> dict[str, Any]:
@@ -68,13 +77,14 @@ class MockProcess(LaunchedProcess):
         self.grace_seconds.append(grace_seconds)
         if self.is_alive and self.immortal:
             raise StopError(f"the process of epoch {self.spec.epoch} does not die")
-        self._finish(_TERMINATED if grace_seconds > 0 and self.obeys_stop else _KILLED)
+        self.finish(_TERMINATED if grace_seconds > 0 and self.obeys_stop else _KILLED)
         return await self.wait()
 
     async def output_tail(self, stream: Literal["stdout", "stderr"], *, limit_bytes: int = DEFAULT_TAIL_BYTES) -> str:
         return self.stderr.encode()[-limit_bytes:].decode(errors="replace")
 
-    def _finish(self, end: ProcessExit) -> None:
+    def finish(self, end: ProcessExit) -> None:
+        """Let it end in a given way; nothing happens when it has ended."""
         if not self._exit.done():
             self._exit.set_result(end)
 
@@ -85,6 +95,7 @@ class MockRunner(Runner):
     Attributes:
         processes: by (run directory, epoch), in the order of their launch.
         launch_errors: raised by the next launches, one each, first one first.
+        exits: how the next launches end, one each, as soon as they have started; those after them run on.
         hold: while it is not set, launches wait: a slow runner.
     """
 
@@ -93,6 +104,7 @@ class MockRunner(Runner):
     def __init__(self) -> None:
         self.processes: dict[tuple[str, int], MockProcess] = {}
         self.launch_errors: list[LaunchError] = []
+        self.exits: list[ProcessExit] = []
         self.hold = asyncio.Event()
         self.hold.set()
         self._given_up: set[tuple[str, int]] = set()
@@ -107,6 +119,11 @@ class MockRunner(Runner):
         """Those that have not ended."""
         return [process for process in self.processes.values() if process.is_alive]
 
+    def reboot(self) -> None:
+        """End every process, the immortal too, so that nobody knows how it ended."""
+        for process in self.alive:
+            process.end(None)
+
     async def probe(self) -> RunnerProbe:
         return RunnerProbe(True, "mock")
 
@@ -117,8 +134,10 @@ class MockRunner(Runner):
         key = (str(spec.run_directory), spec.epoch)
         if key in self.processes or key in self._given_up:
             raise LaunchError(f"epoch {spec.epoch} was launched before", permanent=True)
-        self.processes[key] = MockProcess(spec)
-        return self.processes[key]
+        process = self.processes[key] = MockProcess(spec)
+        if self.exits:
+            process.finish(self.exits.pop(0))
+        return process
 
     async def attach(self, state: Mapping[str, Any]) -> LaunchedProcess | None:
         key = (str(state["run_directory"]), int(state["epoch"]))

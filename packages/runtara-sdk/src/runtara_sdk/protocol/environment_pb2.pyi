@@ -302,7 +302,7 @@ class DeleteImageResponse(_message.Message):
     def __init__(self, success: _Optional[bool] = ..., error: _Optional[str] = ..., error_code: _Optional[str] = ...) -> None: ...
 
 class StartInstanceRequest(_message.Message):
-    __slots__ = ("image_id", "tenant_id", "instance_id", "input", "timeout_seconds", "env", "cancel_grace_seconds", "limits", "image_version", "input_bytes")
+    __slots__ = ("image_id", "tenant_id", "instance_id", "input", "timeout_seconds", "env", "cancel_grace_seconds", "limits", "input_bytes", "image_version")
     class EnvEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -318,8 +318,8 @@ class StartInstanceRequest(_message.Message):
     ENV_FIELD_NUMBER: _ClassVar[int]
     CANCEL_GRACE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
-    IMAGE_VERSION_FIELD_NUMBER: _ClassVar[int]
     INPUT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_VERSION_FIELD_NUMBER: _ClassVar[int]
     image_id: str
     tenant_id: str
     instance_id: str
@@ -328,9 +328,9 @@ class StartInstanceRequest(_message.Message):
     env: _containers.ScalarMap[str, str]
     cancel_grace_seconds: int
     limits: ResourceLimits
-    image_version: int
     input_bytes: int
-    def __init__(self, image_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., instance_id: _Optional[str] = ..., input: _Optional[bytes] = ..., timeout_seconds: _Optional[int] = ..., env: _Optional[_Mapping[str, str]] = ..., cancel_grace_seconds: _Optional[int] = ..., limits: _Optional[_Union[ResourceLimits, _Mapping]] = ..., image_version: _Optional[int] = ..., input_bytes: _Optional[int] = ...) -> None: ...
+    image_version: int
+    def __init__(self, image_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., instance_id: _Optional[str] = ..., input: _Optional[bytes] = ..., timeout_seconds: _Optional[int] = ..., env: _Optional[_Mapping[str, str]] = ..., cancel_grace_seconds: _Optional[int] = ..., limits: _Optional[_Union[ResourceLimits, _Mapping]] = ..., input_bytes: _Optional[int] = ..., image_version: _Optional[int] = ...) -> None: ...
 
 class StartInstanceResponse(_message.Message):
     __slots__ = ("success", "instance_id", "error", "deduplicated", "error_code", "earlier", "violations", "violation_count")
