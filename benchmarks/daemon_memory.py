@@ -33,6 +33,7 @@ TENANT = "benchmark"
 _STARTED_AT_A_TIME = 16
 _DEADLINE_SECONDS = 600.0
 _POLL_SECONDS = 0.5
+_LIFE_SECONDS = 3600
 _PROGRAM = b"""#!/usr/bin/env python3
 import asyncio
 import os
@@ -71,7 +72,7 @@ async def _start(sdk: ManagementSdk, image_id: str, count: int) -> None:
 
     async def start_some() -> None:
         for _ in numbers:
-            await sdk.start_instance(image_id, TENANT)
+            await sdk.start_instance(image_id, TENANT, timeout_seconds=_LIFE_SECONDS)
 
     await asyncio.gather(*(start_some() for _ in range(_STARTED_AT_A_TIME)))
 

@@ -230,28 +230,12 @@ class ManagementSteps(StorageSteps):
         )
     )
     def list(self, where: InstanceFilter) -> None:
+        ended = MetricsRange("t", max(0, self.now_ms - 3_600_000), self.now_ms + 1)
+        self.act("get_tenant_metrics", lambda storage: storage.get_tenant_metrics(ended))
         page = self.act("list_instances", lambda storage: storage.list_instances(where))
         if isinstance(page, InstancePage) and page.instances:
             behind = replace(where, after=InstanceKey.of(page.instances[0], where.order_by))
             self.act("list_instances", lambda storage: storage.list_instances(behind))
-
-    @rule(
-        data=st.data(),
-        where=st.builds(
-            EventFilter,
-            event_type=st.sampled_from((None, "custom", "started")),
-            subtype=st.sampled_from((None, "note")),
-            payload_contains=st.sampled_from((None, None, "A", "step")),
-            scope_id=st.sampled_from((None, None, "sc_b")),
-            root_scopes_only=st.booleans(),
-            ascending=st.booleans(),
-            limit=st.integers(0, 3),
-            offset=st.integers(0, 2),
-        ),
-    )
-    def list_some_events(self, data: st.DataObject, where: EventFilter) -> None:
-        name, _ = self.some(data)
-        self.act("list_events", lambda storage: storage.list_events(name, where))
 
     @rule(
         data=st.data(),
@@ -267,7 +251,7 @@ class ManagementSteps(StorageSteps):
                     )
                 ),
             ),
-            max_size=6,
+            max_size=3,
         ),
         where=st.builds(
             StepFilter,
@@ -278,8 +262,21 @@ class ManagementSteps(StorageSteps):
             limit=st.integers(-1, 3),
             offset=st.integers(0, 1),
         ),
+        shown=st.builds(
+            EventFilter,
+            event_type=st.sampled_from((None, "custom", "started")),
+            subtype=st.sampled_from((None, "note")),
+            payload_contains=st.sampled_from((None, None, "A", "step")),
+            scope_id=st.sampled_from((None, None, "sc_b")),
+            root_scopes_only=st.booleans(),
+            ascending=st.booleans(),
+            limit=st.integers(0, 3),
+            offset=st.integers(0, 2),
+        ),
     )
-    def trace_steps(self, data: st.DataObject, traces: Sequence[tuple[str, bytes]], where: StepFilter) -> None:
+    def trace_and_list(
+        self, data: st.DataObject, traces: Sequence[tuple[str, bytes]], where: StepFilter, shown: EventFilter
+    ) -> None:
         name, epoch = self.some(data)
         for subtype, payload in traces:
             event = InstanceEvent(EventType.CUSTOM, payload, subtype=subtype)
@@ -287,10 +284,6 @@ class ManagementSteps(StorageSteps):
                 "report_event",
                 lambda storage, event=event: storage.report_event(name, epoch, event, now_ms=self.now_ms),
             )
+        self.act("list_events", lambda storage: storage.list_events(name, shown))
         self.act("list_step_summaries", lambda storage: storage.list_step_summaries(name, where))
         self.act("get_scope_ancestors", lambda storage: storage.get_scope_ancestors(name, "sc_b_0"))
-
-    @rule(hours=st.integers(1, 3))
-    def count_ended(self, hours: int) -> None:
-        where = MetricsRange("t", max(0, self.now_ms - hours * 3_600_000), self.now_ms + 1)
-        self.act("get_tenant_metrics", lambda storage: storage.get_tenant_metrics(where))

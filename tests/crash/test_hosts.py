@@ -171,7 +171,7 @@ async def test_images_come_to_where_they_are_needed(hosts: TwoHosts, tmp_path: P
         await sdk.drain_host("first")
         await reaches(hosts.platform, sdk, "first", HostState.DRAINED)
         await third.start()
-        for image_id, host in ((fetched.image_id, third), ("", fifth)):
+        for number, (image_id, host) in enumerate(((fetched.image_id, third), ("", fifth))):
             if not image_id:
                 await fourth.start()
                 async with fourth.sdk() as registering:
@@ -185,7 +185,7 @@ async def test_images_come_to_where_they_are_needed(hosts: TwoHosts, tmp_path: P
                 fourth.lose()
                 await fifth.start()
                 image_id = copied.image_id
-            instance_id = await start_patient(sdk, image_id, tmp_path, 1, steps=1)
+            instance_id = await start_patient(sdk, image_id, tmp_path, number, steps=1)
             end = await sdk.wait_for_completion(instance_id, poll_interval=0.1, timeout=60)
             assert end.status is InstanceStatus.COMPLETED, hosts.platform.transcript()
             assert list(host.data_dir.glob(f"{TENANT}/runs/{instance_id}"))

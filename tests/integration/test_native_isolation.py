@@ -18,7 +18,6 @@ from runtara_environment.data_directory_modes import secure_data_directory
 from runtara_environment.runner import LaunchedProcess, LaunchError, LaunchSpec, Limits, ProcessExit, RunnerHost
 from runtara_environment.runners.native import NativeRunner
 from runtara_environment.supervision.file_copies import copy_directory
-from runtara_environment.supervision.guest import write_input
 from runtara_environment.supervision.run_directory import choose_run_directory
 from runtara_environment.testing.runner_suite import WAIT_SECONDS, until
 from runtara_environment.tree_removal import remove_tree
@@ -68,7 +67,10 @@ def data_dir(open_directory: Path) -> Path:
 
 def program(data_dir: Path, code: str, *, tenant: str = "t-1", instance: str = "i-1", **changes: Any) -> LaunchSpec:
     run_directory = choose_run_directory(data_dir, tenant, instance, "d" * 32)
-    write_input(run_directory, b'{"own": "input"}')
+    run_directory.chmod(0o700)
+    (run_directory / "workspace").mkdir(exist_ok=True, mode=0o700)
+    (run_directory / "input.json").write_text('{"own": "input"}')
+    (run_directory / "input.json").chmod(0o600)
     values: dict[str, Any] = {
         "instance_id": instance,
         "tenant_id": tenant,
