@@ -18,13 +18,11 @@ import runtara_environment
 from runtara_environment import migrations
 from runtara_environment.data_directory_lock import DataDirectoryLock
 from runtara_environment.data_directory_modes import secure_data_directory
-from runtara_environment.fetching import ArtifactFetcher, ArtifactSource
+from runtara_environment.fetching import ArtifactFetcher
 from runtara_environment.fetching.copies import ArtifactCopies
-from runtara_environment.fetching.database_source import DatabaseSource
-from runtara_environment.fetching.directory_source import DirectorySource
 from runtara_environment.fetching.exchange import ArtifactExchange
-from runtara_environment.fetching.host_source import HostSource
 from runtara_environment.fetching.peer import OpenPeer
+from runtara_environment.fetching.places import artifact_sources
 from runtara_environment.fetching.transfers import ArtifactTransfers
 from runtara_environment.hosts import HostIdentity, HostTable
 from runtara_environment.hosts.host_service import HostService
@@ -35,8 +33,6 @@ from runtara_environment.launch_table import LaunchTable
 from runtara_environment.logs import InstanceLogs
 from runtara_environment.owner import Owner
 from runtara_environment.registry import ImageRegistry, SignaturePolicy
-from runtara_environment.registry.retention import ImageRetention
-from runtara_environment.registry.scrub import ArtifactScrub
 from runtara_environment.runner import RunnerHost
 from runtara_environment.runners.available import AvailableRunners, ReadyRunner
 from runtara_environment.runners.choosing import choose_network, choose_runner
@@ -53,9 +49,9 @@ from runtara_environment.settings import (
 from runtara_environment.supervision.guest import CoreAccess
 from runtara_environment.supervision.guest_network import GuestNetwork
 from runtara_environment.supervision.launcher import Launcher
-from runtara_environment.supervision.run_directory_sweep import RunDirectorySweep
 from runtara_environment.supervision.supervisor import Supervisor
 from runtara_environment.supervision.workspaces import Workspaces
+from runtara_environment.upkeep import Upkeep
 
 logger = logging.getLogger(__name__)
 
@@ -110,10 +106,7 @@ class Environment:
         self._fetcher: ArtifactFetcher | None = None
         self._presence: HostPresence | None = None
         self._supervisor: Supervisor | None = None
-        self._sweep: RunDirectorySweep | None = None
-        self._retention: ImageRetention | None = None
-        self._scrub: ArtifactScrub | None = None
-        self._sweeping: list[asyncio.Task[None]] = []
+        self._upkeep: Upkeep | None = None
         self._lock: DataDirectoryLock | None = None
 
     async def open(self, *, only_instance: str | None = None) -> None:
@@ -143,7 +136,14 @@ class Environment:
         launches = LaunchTable(self._database)
         hosts = HostTable(self._database)
         owner = Owner.of_this_process(self._data_dir)
-        sources = () if only_instance is not None else self._sources(hosts, owner)
+        sources = artifact_sources(
+            self._images.sources if only_instance is None else (),
+            database=self._database,
+            hosts=hosts,
+            own_host_id=owner.host_id,
+            open_peer=self._open_peer,
+            clock=self._clock,
+        )
         fetcher = ArtifactFetcher(self.registry.artifacts, sources, self._publish_artifacts)
         self._fetcher = fetcher
         core_address = self._core_access.address
@@ -189,10 +189,15 @@ class Environment:
             self._presence = HostPresence(
                 hosts, identity, self._supervisor, self._clock, self.registry.artifacts.digests
             )
-            self._sweep = RunDirectorySweep(self._data_dir, self._core, launches, self._clock)
-            self._scrub = ArtifactScrub(self.registry.artifacts, self._clock)
-            if self._registry_settings.cleanup_enabled:
-                self._retention = self._image_retention()
+            self._upkeep = Upkeep(
+                self._database,
+                self._core,
+                launches,
+                self.registry.artifacts,
+                self._data_dir,
+                self._clock,
+                self._registry_settings,
+            )
         workspaces = Workspaces(self._data_dir, launches)
         self.service = EnvironmentService(
             self._core,
@@ -230,18 +235,6 @@ class Environment:
                 f"the modes of {error.filename} in the data directory (DATA_DIR) cannot be set: {error.strerror}"
             ) from error
 
-    def _sources(self, hosts: HostTable, owner: Owner) -> tuple[ArtifactSource, ...]:
-        """The places of artifacts that the settings name."""
-        made: list[ArtifactSource] = []
-        for name in self._images.sources:
-            if name == "database":
-                made.append(DatabaseSource(self._database, self._clock))
-            elif name != "hosts":
-                made.append(DirectorySource(Path(name.partition(":")[2])))
-            elif self._open_peer is not None:
-                made.append(HostSource(hosts, owner.host_id, self._open_peer, self._clock))
-        return tuple(made)
-
     async def _publish_artifacts(self) -> None:
         if self._presence is not None:
             await self._presence.publish_artifacts()
@@ -257,24 +250,8 @@ class Environment:
             await self._supervisor.start()
         else:
             await self._presence.start(address)
-        if self._sweep is not None:
-            self._sweeping.append(asyncio.create_task(self._sweep.keep_sweeping(), name="sweep run directories"))
-        if self._scrub is not None:
-            self._sweeping.append(asyncio.create_task(self._scrub.keep_scrubbing(), name="read artifacts through"))
-        if self._retention is not None:
-            self._sweeping.append(asyncio.create_task(self._retention.keep_removing(), name="clean up images"))
-
-    def _image_retention(self) -> ImageRetention:
-        settings = self._registry_settings
-        return ImageRetention(
-            self._database,
-            self._core,
-            self.registry.artifacts,
-            self._clock,
-            max_age_days=settings.cleanup_max_age_days,
-            batch_size=settings.cleanup_batch_size,
-            poll_interval_seconds=settings.cleanup_poll_interval_seconds,
-        )
+        if self._upkeep is not None:
+            self._upkeep.start()
 
     async def drain(self, seconds: float) -> int:
         """Claim no more, and let what runs suspend, for up to `seconds`; what does not obey is ended then.
@@ -290,11 +267,9 @@ class Environment:
         """
         presence, self._presence = self._presence, None
         supervisor, self._supervisor = self._supervisor, None
-        sweeping, self._sweeping = self._sweeping, []
         try:
-            for task in sweeping:
-                task.cancel()
-            await asyncio.gather(*sweeping, return_exceptions=True)
+            if self._upkeep is not None:
+                await self._upkeep.close()
             if self._fetcher is not None:
                 await self._fetcher.close()
             if presence is not None:
