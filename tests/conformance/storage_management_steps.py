@@ -83,6 +83,7 @@ class ManagementSteps(StorageSteps):
         name, epoch = self.some(data, InstanceStatus.RUNNING)
         keys = [LeaseKey(name, epoch), LeaseKey("unknown", 1)]
         self.act("record_contacts", lambda storage: storage.record_contacts(keys, now_ms=self.now_ms))
+        self.act("last_contacts", lambda storage: storage.last_contacts(owner, limit=100))
         self.act(
             "renew_leases",
             lambda storage: storage.renew_leases(owner, keys, lease_ms=LEASE_MS, now_ms=self.now_ms),
@@ -111,6 +112,7 @@ class ManagementSteps(StorageSteps):
                 TerminationReason.CRASHED,
                 TerminationReason.TIMEOUT,
                 TerminationReason.HEARTBEAT_TIMEOUT,
+                TerminationReason.OUT_OF_MEMORY,
                 TerminationReason.CANCELLED,
                 *(TerminationReason.ENVIRONMENT_RESTART, TerminationReason.SHUTDOWN_REQUESTED) * 2,
             )
