@@ -176,7 +176,8 @@ def trace_frames(tracer: Tracer, *, asks: Any = None, serves: Any = None) -> Non
         return payload
 
     async def traced_respond(answer: Any, seconds: float, stream: Any) -> None:
-        served.set(answer.__self__._request_type)
+        server = answer.__self__  # a dispatcher, or a handler that has one
+        served.set(getattr(server, "dispatcher", server)._request_type)
         await respond(answer, seconds, stream)
 
     for module in (exchange_module, quic_client, local_client):
