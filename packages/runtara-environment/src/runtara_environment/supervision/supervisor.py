@@ -283,7 +283,7 @@ class Supervisor:
             is_due = refusal.is_elsewhere and self._elsewhere.add(claim.image_id)
             await self._give_back(key, str(refusal), permanent=refusal.permanent, is_due=is_due)
             return
-        except RuntaraError as error:
+        except (OSError, RuntaraError) as error:  # such as a full disk: it passes, and is no fault of the program
             await self._give_back(key, f"an older launch cannot be ended: {error}", permanent=False)
             return
         live.started.set()
