@@ -71,6 +71,12 @@ async def main(directory: Path) -> None:
         report["look"] = asdict(ended)
         report["found"] = json.loads(await process.output_tail("stdout") or "{}")
         report["errors"] = await process.output_tail("stderr")
+        busy = await runner.launch(spec("busy", "while True: pass"))
+        async with asyncio.timeout(60):
+            while (await busy.cpu_usage_usec() or 0) < 200_000:  # nothing announces it
+                await asyncio.sleep(0.02)
+        await busy.stop(0)
+        report["used_after_the_end"] = await busy.cpu_usage_usec()
         stopped = await runner.launch(spec("stop", WAIT))
         await begun(directory / "runs" / "stop" / "ready")
         report["stopped"] = asdict(await stopped.stop(30))

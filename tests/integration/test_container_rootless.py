@@ -83,6 +83,7 @@ def test_containers_of_an_ordinary_user(home: Path, container_runtime: str) -> N
     assert found["writable"] == ["made", "/tmp/made"]
     assert found["processes"] <= 2
     assert found["interfaces"] == ["lo"]
+    assert report["used_after_the_end"] == 0  # while it computed, it was seen to
     assert report["stopped"]["exit_code"] == -15
     assert report["killed"]["exit_code"] in (None, -9)
     assert "bounds of memory, processor or processes" in report["refused"]

@@ -14,7 +14,7 @@ from runtara_environment.fetching.transfers import PART_BYTES, ArtifactTransfers
 from runtara_environment.hosts import HostTable
 from runtara_environment.registry import ArtifactStore, ArtifactUnavailableError
 from runtara_environment.testing.supervised_host import SupervisedHost
-from runtara_sdk.errors import InvalidInputError
+from runtara_sdk.errors import InvalidInputError, StorageError
 from runtara_sdk.models import InstanceStatus
 
 CONTENT = b"#!/bin/sh\n" + b"# more\n" * (CHUNK_BYTES // 3)
@@ -67,6 +67,25 @@ async def test_what_is_not_as_it_should_be_is_taken_from_the_next_place(tmp_path
     assert await store.digests() == {DIGEST}
     with pytest.raises(ArtifactUnavailableError, match="has the SHA-256"):
         await fetcher(ArtifactStore(tmp_path / "other"), damaged).fetch(DIGEST, len(CONTENT))
+
+
+async def test_a_place_that_breaks_is_passed_over_and_told(tmp_path: Path) -> None:
+    class Broken(Given):
+        async def read(self, digest: str, size_bytes: int) -> AsyncGenerator[bytes, None]:
+            yield CONTENT[:7]
+            raise ValueError("not foreseen")
+
+    async def database_is_away() -> None:
+        raise StorageError("the database is away")
+
+    store = ArtifactStore(tmp_path)
+    fetching = ArtifactFetcher(store, [Broken()], nothing)
+    with pytest.raises(ArtifactUnavailableError, match="not foreseen"):
+        await fetching.fetch(DIGEST, len(CONTENT))
+    assert "not foreseen" in fetching.begin(DIGEST, len(CONTENT), lambda: None)
+    await fetching.close()
+    await ArtifactFetcher(store, [Broken(), Given(CONTENT)], database_is_away).fetch(DIGEST, len(CONTENT))
+    assert await store.digests() == {DIGEST}
 
 
 async def test_one_fetch_of_a_digest_at_a_time(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Native artifacts in the registry: layers that are there once, bytes that flip, files of earlier versions."""
 
 import asyncio
+import errno
 import gzip
 import hashlib
 import io
@@ -10,6 +11,7 @@ import shutil
 import tarfile
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from runtara_core.database import Database, create_database
@@ -240,6 +242,27 @@ async def test_a_walk_finds_what_flips_where_nothing_is_written(registry: ImageR
     assert library.read_bytes() == LIBRARY
     flip(packed)
     assert packed in await scrub.scrub()
+
+
+async def test_a_walk_goes_on_behind_what_the_disk_cannot_read(
+    registry: ImageRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = await register(registry, native_artifact())
+    script = await register(registry, b"#!/bin/sh\n" + b"#" * 1000, "script")
+    library = Path((await registry.resolve(image.image_id, "t-1")).argv[0]).parent / "packages/library.py"
+    whole = Path((await registry.resolve(script.image_id, "t-1")).argv[-1])
+    lost = {path.stat().st_ino for path in (library, whole)}
+    open_path = Path.open
+
+    def open_what_is_not_lost(path: Path, *how: Any, **further: Any) -> Any:
+        if path.exists() and path.stat().st_ino in lost:
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return open_path(path, *how, **further)
+
+    monkeypatch.setattr(Path, "open", open_what_is_not_lost)
+    assert sorted(await ArtifactScrub(registry.artifacts, InstantClock()).scrub()) == sorted([library, whole])
+    assert library.read_bytes() == LIBRARY
+    assert await ArtifactScrub(registry.artifacts, InstantClock()).scrub() == [whole]
 
 
 async def test_layers_that_no_artifact_has_go(registry: ImageRegistry, data: Path) -> None:

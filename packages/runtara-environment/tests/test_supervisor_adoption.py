@@ -1,5 +1,8 @@
 """What a supervisor does with the launches of dead environments on its host."""
 
+import errno
+from typing import Any
+
 import pytest
 from runtara_core.models import CoreLimits, LaunchClaim
 from runtara_environment.launch_table import Launch
@@ -249,3 +252,41 @@ async def test_only_instance_goes_on_with_its_own_at_once(host: SupervisedHost) 
     await claim_as(host, dead)
     await host.supervise(only_instance="instance-1")
     await host.launched("instance-1", epoch=2)  # without any time passing
+
+
+async def test_a_full_disk_does_not_fail_an_instance(host: SupervisedHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    dead = host.owner(dead=True)
+    await host.create()
+    (claim,) = await host.service.claim_launches(dead.name, limit=1, lease_ms=30_000)
+    await host.launches.record_intent(
+        Launch(
+            instance_id="instance-1",
+            epoch=claim.epoch,
+            owner=dead.name,
+            host_id=dead.host_id,
+            runner_type="mock",
+            run_directory="/run/instance-1",
+            state={"run_directory": "/run/instance-1", "epoch": claim.epoch},
+            created_at_ms=host.clock.now_ms(),
+        )
+    )
+
+    async def disk_is_full(_state: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/run/instance-1")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(host.runner, "attach", disk_is_full)
+        await host.supervise()
+        for _ in range(8):
+            epoch = (await host.instance()).epoch
+
+            async def was_tried(epoch: int = epoch) -> bool:
+                instance = await host.instance()
+                return instance.epoch > epoch and instance.status is not InstanceStatus.RUNNING
+
+            await host.until(was_tried, "tried again", advance_ms=5_000)
+        instance = await host.instance()
+        assert instance.status is InstanceStatus.PENDING
+        assert "No space left on device" in (instance.error or "")
+        assert instance.recovery_attempts <= 1
+    await host.launched(epoch=(await host.instance()).epoch + 1, advance_ms=5_000)

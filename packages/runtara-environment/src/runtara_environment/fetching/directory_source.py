@@ -13,6 +13,7 @@ from runtara_sdk.errors import StorageError
 
 from runtara_environment.fetching.source import KeepingSource
 from runtara_environment.registry import ArtifactContent, ArtifactUnavailableError
+from runtara_environment.registry.durable_files import flush_directory
 
 _BLOCK_BYTES = 1024 * 1024
 _PREFIX = ".upload-"
@@ -52,6 +53,7 @@ class DirectorySource(KeepingSource):
                 await asyncio.to_thread(file.flush)
                 await asyncio.to_thread(os.fsync, file.fileno())
             await asyncio.to_thread(temporary.replace, path)
+            await asyncio.to_thread(flush_directory, self._directory)
         except OSError as error:
             raise StorageError(f"{path} cannot be written: {error.strerror or error}") from error
         finally:

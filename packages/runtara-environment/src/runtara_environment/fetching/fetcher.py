@@ -88,10 +88,14 @@ class ArtifactFetcher:
                         await self._store.put(blocks, expected_size=size_bytes, expected_sha256=digest)
                 except RuntaraError as error:
                     reasons.append(f"{source.name}: {error.message}")
+                except Exception as error:
+                    # Not foreseen; the next place may give it, and whoever waits has to learn why it does not come.
+                    logger.exception("fetching artifact %s from %s went wrong", digest[:12], source.name)
+                    reasons.append(f"{source.name}: {error!r}")
                 else:
                     logger.info("artifact %s has come from %s", digest[:12], source.name)
                     self._failures.pop(digest, None)
-                    await self._on_arrival()
+                    await self._tell_of_arrival(digest)
                     return
         failure = "; ".join(reasons) or "there is no place to fetch it from"
         logger.warning("artifact %s cannot be fetched: %s", digest[:12], failure)
@@ -100,6 +104,12 @@ class ArtifactFetcher:
         while len(self._failures) > _MAX_FAILURES:
             del self._failures[next(iter(self._failures))]
         raise ArtifactUnavailableError(f"artifact {digest[:12]} cannot be fetched: {failure}")
+
+    async def _tell_of_arrival(self, digest: str) -> None:
+        try:
+            await self._on_arrival()
+        except RuntaraError as error:  # it is here all the same
+            logger.warning("others are not told yet that artifact %s is here: %s", digest[:12], error)
 
 
 def _succeeded(task: asyncio.Task[None]) -> bool:

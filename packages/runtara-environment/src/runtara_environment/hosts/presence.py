@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
+from typing import Any
 
 from runtara_core.due import wait_until_rung
 from runtara_sdk.clock import Clock
@@ -23,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 _INTERVAL_SECONDS = GONE_AFTER_MS / 5_000
 DEFAULT_DRAIN_SECONDS = 60
+_DRAIN_AGAIN_SECONDS = 10.0
 
 
 class HostPresence:
@@ -59,7 +61,8 @@ class HostPresence:
         """What this host does now."""
         if self._drain is None:
             return HostState.ACTIVE
-        return HostState.DRAINED if self._supervisor.live_count == 0 and self._drain.done() else HostState.DRAINING
+        is_drained = self._supervisor.is_drained and self._supervisor.live_count == 0 and self._drain.done()
+        return HostState.DRAINED if is_drained else HostState.DRAINING
 
     def ring(self) -> None:
         """Say that something has changed that others should know, or that a request was made."""
@@ -83,7 +86,7 @@ class HostPresence:
         if self._drain is not None:
             self._drain.cancel()
             await asyncio.gather(self._drain, return_exceptions=True)
-        draining = self._begin_drain(seconds)
+        draining = self._begin_drain(self._supervisor.drain(seconds))
         self.ring()
         return await draining
 
@@ -150,11 +153,19 @@ class HostPresence:
         else:
             seconds = DEFAULT_DRAIN_SECONDS if host.drain_seconds is None else host.drain_seconds
             logger.info("this host is drained: it claims no launches any more")
-            self._begin_drain(seconds)
+            self._begin_drain(self._drain_until_empty(seconds))
         self.ring()
 
-    def _begin_drain(self, seconds: float) -> asyncio.Task[int]:
-        draining = asyncio.create_task(self._supervisor.drain(seconds), name="drain")
+    async def _drain_until_empty(self, seconds: float) -> int:
+        """Drain again while something is left, or while it is not known what dead environments have left here."""
+        while True:
+            left = await self._supervisor.drain(seconds)
+            if self._supervisor.is_drained:
+                return left
+            await self._clock.sleep(_DRAIN_AGAIN_SECONDS)
+
+    def _begin_drain(self, work: Coroutine[Any, Any, int]) -> asyncio.Task[int]:
+        draining = asyncio.create_task(work, name="drain")
         draining.add_done_callback(lambda _: self.ring())
         self._drain = draining
         return draining

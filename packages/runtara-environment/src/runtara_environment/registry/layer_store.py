@@ -12,6 +12,7 @@ step, so that programs that run from the directory are not disturbed.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
@@ -201,6 +202,10 @@ class LayerStore:
             return False
         except (IsADirectoryError, NotADirectoryError):
             return False
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return False  # the disk has lost it: it is written anew, elsewhere on the disk
 
     def _unpack(self, digest: str, name: str) -> None:
         self.remove_leftovers()

@@ -9,6 +9,7 @@ processor, and 10 GB take twenty minutes. Damage is logged; an unpacked layer is
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import logging
 import os
@@ -18,7 +19,7 @@ from pathlib import Path
 from runtara_sdk.clock import Clock
 from runtara_sdk.errors import RuntaraError
 
-from runtara_environment.registry.artifact_files import artifact_directories
+from runtara_environment.registry.artifact_files import ArtifactDirectory, artifact_directories
 from runtara_environment.registry.artifact_store import ArtifactStore
 
 logger = logging.getLogger(__name__)
@@ -57,9 +58,7 @@ class ArtifactScrub:
         for directory in await asyncio.to_thread(lambda: list(artifact_directories(self._store.images))):
             whole = {directory.whole: directory.path.name}
             damaged += await self._compare(whole)
-            if await asyncio.to_thread(directory.remainder.exists) and not await asyncio.to_thread(
-                directory.remainder_is_sound
-            ):
+            if not await asyncio.to_thread(_is_sound, directory):
                 damaged.append(directory.remainder)
         for digest in await asyncio.to_thread(lambda: list(layers.digests())):
             damaged += await self._compare({layers.packed(digest): digest})
@@ -76,14 +75,18 @@ class ArtifactScrub:
         self._store.layers.distrust(digest)
         try:
             await asyncio.to_thread(self._store.layers.require_unpacked, digest, f"layer {digest}")
-        except RuntaraError as error:
+        except (OSError, RuntaraError) as error:
             logger.error("layer %s cannot be mended: %s", digest, error)
 
     async def _compare(self, files: dict[Path, str]) -> list[Path]:
-        """Those of the files that do not have their SHA-256; one that is missing is nobody's here."""
+        """Those of the files that do not have their SHA-256, or that the disk cannot read any more.
+
+        One that is missing is nobody's here.
+        """
         damaged = []
         for path, sha256 in files.items():
             digest = hashlib.sha256()
+            is_readable = True
             blocks = _blocks(path)
             try:
                 while block := await asyncio.to_thread(next, blocks, b""):
@@ -91,11 +94,26 @@ class ArtifactScrub:
                     await self._clock.sleep(len(block) / BYTES_PER_SECOND)
             except FileNotFoundError:
                 continue
+            except OSError as error:
+                if error.errno != errno.EIO:
+                    raise
+                is_readable = False
             finally:
                 blocks.close()
-            if digest.hexdigest() != sha256 and path.exists():
+            if not (is_readable and digest.hexdigest() == sha256) and path.exists():
                 damaged.append(path)
         return damaged
+
+
+def _is_sound(directory: ArtifactDirectory) -> bool:
+    try:
+        return directory.remainder_is_sound()
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        return False
 
 
 def _blocks(path: Path) -> Generator[bytes, None, None]:

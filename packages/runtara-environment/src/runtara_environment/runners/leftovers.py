@@ -1,4 +1,4 @@
-"""The processes of a program's session: what they have used, and the end of those that a killed shim left."""
+"""The processes of a program: what they have used, and the end of those that a killed shim left in its session."""
 
 from __future__ import annotations
 
@@ -43,6 +43,25 @@ def session_time_usec(program: ProcessIdentity) -> int:
         if fields is not None:
             ticks += sum(int(each) for each in fields[11:15])
     return ticks * 1_000_000 // os.sysconf("SC_CLK_TCK")
+
+
+def descendants_time_usec(program: ProcessIdentity) -> int:
+    """Processor time of a process and of all that descend from it, in whatever sessions they are."""
+    if ProcessIdentity.of_pid(program.pid) != program:
+        return 0
+    children: dict[int, list[int]] = {}
+    ticks: dict[int, int] = {}
+    for entry in os.listdir("/proc"):  # noqa: PTH208 - thousands of entries, names are enough
+        fields = shim.stat_fields(entry) if entry.isdigit() else None
+        if fields is not None:
+            children.setdefault(int(fields[1]), []).append(int(entry))
+            ticks[int(entry)] = sum(int(each) for each in fields[11:15])
+    found, waiting = 0, [program.pid]
+    while waiting:
+        pid = waiting.pop()
+        found += ticks.pop(pid, 0)
+        waiting += children.pop(pid, [])
+    return found * 1_000_000 // os.sysconf("SC_CLK_TCK")
 
 
 def _session_members(program: ProcessIdentity) -> list[ProcessIdentity]:

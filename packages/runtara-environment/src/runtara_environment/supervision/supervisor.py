@@ -41,6 +41,7 @@ from runtara_environment.supervision.live_launch import LiveLaunch, LiveLaunches
 from runtara_environment.supervision.overdue_cancels import OverdueCancels
 from runtara_environment.supervision.persistence import persist
 from runtara_environment.supervision.silent_launches import SilentLaunches
+from runtara_environment.supervision.unwatched_claims import UnwatchedClaims
 
 logger = logging.getLogger(__name__)
 
@@ -91,6 +92,8 @@ class Supervisor:
         launcher.on_arrival(self.expect_artifact)
         self._has_adopted = asyncio.Event()
         self._claiming: asyncio.Task[None] | None = None
+        self._unwatched = UnwatchedClaims(core, launches, owner.name, clock, settings.lease_ms, self._live)
+        self._giving_back: asyncio.Task[None] | None = None
         self._is_drained = False
         self._loops: list[asyncio.Task[None]] = []
         self._elsewhere = ImagesElsewhere(clock)
@@ -117,6 +120,11 @@ class Supervisor:
         """Number of launches being watched."""
         return len(self._live)
 
+    @property
+    def is_drained(self) -> bool:
+        """Whether a drain has left nothing here, and nothing was claimed since."""
+        return self._is_drained
+
     async def start(self, *, claims: bool = True) -> None:
         """Take over what dead owners of this host left, then claim, unless told not to, and renew until closed."""
         await self._launches.announce_owner(self._owner.name, self._owner.host_id, now_ms=self._clock.now_ms())
@@ -132,11 +140,12 @@ class Supervisor:
 
     async def close(self, *, stop_guests: bool) -> None:
         """Stop claiming. Guests run on and are adopted by the next supervisor, unless `stop_guests`."""
-        claiming = [] if self._claiming is None else [self._claiming]
+        claims = [task for task in (self._claiming, self._giving_back) if task is not None]
         self._stop_claiming()
+        self._stop_giving_back()
         for loop in self._loops:
             loop.cancel()
-        await asyncio.gather(*self._loops, *claiming, return_exceptions=True)
+        await asyncio.gather(*self._loops, *claims, return_exceptions=True)
         live_now = list(self._live.values())
         tasks = [live.task for live in live_now if live.task is not None]
         if stop_guests and tasks:
@@ -155,26 +164,36 @@ class Supervisor:
     async def drain(self, seconds: float) -> int:
         """Claim no more, and let what runs suspend, for up to `seconds`; what does not obey is ended then.
 
-        Returns how many launches have not ended even so. Instances of what has ended are due at once. May be repeated.
+        Returns how many launches have not ended even so. Instances of what has ended are due at once. May be repeated,
+        and has to be while `is_drained` says no: what dead environments have left may not be known yet.
         """
         self._stop_claiming()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._has_adopted.wait(), seconds)
+        has_adopted = self._has_adopted.is_set()
+        if has_adopted and self._giving_back is None:
+            self._giving_back = asyncio.create_task(self._unwatched.keep_giving_back(), name="give back claims")
         left = await Drain(self._core, self._live, self._ending, self._clock).run(seconds)
-        self._is_drained = left == 0
+        self._is_drained = has_adopted and left == 0
         return left
 
     def claim_again(self) -> None:
         """Take a drain back: claim from now on. Does nothing while it claims."""
         self._is_drained = False
+        self._stop_giving_back()
         if self._claiming is None:
             self._claiming = asyncio.create_task(self._keep_claiming(), name="claim launches")
 
     def _stop_claiming(self) -> None:
-        # What core hands out to a call that is given up comes back when its lease ends.
+        # What core hands out to a call that is given up is given back by a drain, else when its lease ends.
         if self._claiming is not None:
             self._claiming.cancel()
             self._claiming = None
+
+    def _stop_giving_back(self) -> None:
+        if self._giving_back is not None:
+            self._giving_back.cancel()
+            self._giving_back = None
 
     def expect_artifact(self, image_id: str) -> None:
         """Say that the artifact of an image has come: its instances are claimed again."""
@@ -264,7 +283,7 @@ class Supervisor:
             is_due = refusal.is_elsewhere and self._elsewhere.add(claim.image_id)
             await self._give_back(key, str(refusal), permanent=refusal.permanent, is_due=is_due)
             return
-        except RuntaraError as error:
+        except (OSError, RuntaraError) as error:  # such as a full disk: it passes, and is no fault of the program
             await self._give_back(key, f"an older launch cannot be ended: {error}", permanent=False)
             return
         live.started.set()

@@ -16,8 +16,9 @@ from runtara_sdk.errors import InvalidInputError
 
 from runtara_environment.runner import DEFAULT_TAIL_BYTES, LaunchedProcess, ProcessExit, StopError
 from runtara_environment.runners.launch_directory import LaunchDirectory
+from runtara_environment.runners.leftovers import descendants_time_usec
 from runtara_environment.runners.oci import container_init
-from runtara_environment.runners.oci.cgroup import CgroupHierarchy
+from runtara_environment.runners.oci.cgroup import CgroupHierarchy, LaunchCgroup
 from runtara_environment.runners.oci.outcome import outcome, read_reports
 from runtara_environment.runners.oci.pasta import kill_left_pasta
 from runtara_environment.runners.oci.runtime import Runtime
@@ -112,7 +113,15 @@ class ContainerProcess(LaunchedProcess):
 
     async def cpu_usage_usec(self) -> int | None:
         group = CgroupHierarchy(use_systemd=self._place.runtime.use_systemd).group(self._place.name)
-        return (await asyncio.to_thread(group.usage)).cpu_usage_usec or 0
+        return await asyncio.to_thread(self._used_time, group)
+
+    def _used_time(self, group: LaunchCgroup) -> int | None:
+        used = group.usage().cpu_usage_usec
+        if used is not None:
+            return used
+        # There is no control group, as without root: then all that descends from the runtime counts.
+        claim = self._directory.read_claim()
+        return None if claim is None or claim.program is None else descendants_time_usec(claim.program)
 
     async def output_tail(self, stream: Literal["stdout", "stderr"], *, limit_bytes: int = DEFAULT_TAIL_BYTES) -> str:
         return await self._shim.output_tail(stream, limit_bytes=limit_bytes)
