@@ -394,16 +394,25 @@ async def test_processes_that_start_at_once_take_turns(url: str, earlier: tuple[
     assert _without(await rows_of(url), before) == before
 
 
-@pytest.mark.parametrize("migration_set", ["core", "environment"])
-async def test_versions_of_a_newer_product_are_left_alone(url: str, migration_set: str) -> None:
+async def test_versions_of_another_product_are_left_alone(url: str) -> None:
     await migrations.run(url)
-    later = 20990101000001 if migration_set == "environment" else 999
-    await _execute(url, f"INSERT INTO runtara_migrations VALUES ({later}, '{migration_set}', 'later', 'sum', 1)")
+    await _execute(url, "INSERT INTO runtara_migrations VALUES (20990101000001, 'other', 'later', 'sum', 1)")
     assert await migrations.run(url) == ()
     assert [each.version for each in await environment_migrations.run(url)] == ENVIRONMENT
     assert await environment_migrations.run(url) == ()
-    (row,) = await _query(url, f"SELECT name, checksum FROM runtara_migrations WHERE version = {later}")
+    (row,) = await _query(url, "SELECT name, checksum FROM runtara_migrations WHERE version = 20990101000001")
     assert (row["name"], row["checksum"]) == ("later", "sum")
+
+
+@pytest.mark.parametrize("migration_set", ["core", "environment"])
+async def test_a_database_of_a_newer_version_is_refused(url: str, migration_set: str) -> None:
+    await environment_migrations.run(url)
+    later = 20990101000001 if migration_set == "environment" else 999
+    await _execute(url, f"INSERT INTO runtara_migrations VALUES ({later}, '{migration_set}', 'later', 'sum', 1)")
+    with pytest.raises(ConfigurationError, match=rf"newer version of Runtara.*{migration_set} migration {later}_later"):
+        await environment_migrations.run(url)
+    if migration_set == "environment":
+        assert await migrations.run(url) == ()  # core alone knows nothing of the set
 
 
 @pytest.mark.parametrize("version", [CORE[0], CORE[-1], ENVIRONMENT[0], ENVIRONMENT[-1]])

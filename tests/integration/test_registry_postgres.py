@@ -142,9 +142,11 @@ async def test_registrations_beside_the_removal_of_their_image(database: Databas
     )
     for number in range(5):
         clock.advance(8 * DAY_MS)
-        again, *_ = await asyncio.gather(
-            registry.register(tenant_id="t-1", name="orders", artifact=SCRIPT + b"# %d\n" % number),
-            *(cleaner.remove_unneeded() for _ in range(3)),
+        artifact = SCRIPT + b"# %d\n" % number
+        again, _, _ = await asyncio.gather(
+            registry.register(tenant_id="t-1", name="orders", artifact=artifact),
+            cleaner.remove_unneeded(),
+            cleaner.remove_unneeded(),
         )
         assert await registry.get(again.image_id, "t-1") == again
         assert await registry.resolve(again.image_id, "t-1")

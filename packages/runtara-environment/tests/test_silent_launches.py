@@ -12,11 +12,13 @@ from runtara_sdk.models import EventType, InstanceEvent, InstanceStatus, Termina
 
 TIMEOUT_MS = 120_000
 INTERVAL_MS = 30_000
+LEASE_MS = 10 * 3_600_000
+"""Never the reason for another launch, however slow the machine renews while a test lets time pass."""
 
 
-async def running(host: SupervisedHost, **settings: Any) -> MockProcess:
+async def running(host: SupervisedHost) -> MockProcess:
     """The process of an instance that has registered and does nothing."""
-    await host.supervise(heartbeat_timeout_seconds=TIMEOUT_MS // 1000, **settings)
+    await host.supervise(heartbeat_timeout_seconds=TIMEOUT_MS // 1000, lease_ms=LEASE_MS)
     await host.create()
     process = await host.launched()
     await host.register_guest(process)
@@ -35,7 +37,7 @@ async def test_a_silent_program_is_ended_and_launched_again(host: SupervisedHost
     assert process.is_alive
     await host.pass_time(2 * INTERVAL_MS)
     await relaunched(host)
-    assert process.grace_seconds == [1.0]
+    assert process.grace_seconds[0] == 1.0  # it may be told again, dead, before its successor starts
 
 
 async def test_one_that_hangs_each_time_fails_with_the_reason(host: SupervisedHost) -> None:
@@ -103,7 +105,7 @@ async def test_time_in_which_core_was_away_does_not_count(
 
 
 async def test_a_clock_that_is_set_ends_nothing(host: SupervisedHost) -> None:
-    process = await running(host, lease_ms=10 * 3_600_000)
+    process = await running(host)
     for step_ms in (3_600_000, -3_600_000):
         await host.pass_time(INTERVAL_MS)
         host.clock.advance(step_ms)
@@ -121,12 +123,12 @@ async def test_without_a_bound_nothing_is_ended(host: SupervisedHost) -> None:
 
 
 async def test_the_next_environment_looks_after_what_it_adopts(host: SupervisedHost) -> None:
-    dead = await host.supervise(owner=host.owner(dead=True))
+    dead = await host.supervise(owner=host.owner(dead=True), lease_ms=LEASE_MS)
     await host.create()
     process = await host.launched()
     await host.register_guest(process)
     await dead.close(stop_guests=False)
-    await host.supervise(heartbeat_timeout_seconds=TIMEOUT_MS // 1000)
+    await host.supervise(heartbeat_timeout_seconds=TIMEOUT_MS // 1000, lease_ms=LEASE_MS)
     await host.pass_time(TIMEOUT_MS - 1_000)
     assert process.is_alive
     await host.pass_time(3 * INTERVAL_MS)
