@@ -88,10 +88,10 @@ def drain(host: str, *, undo: bool, suspend_seconds: int, timeout: float) -> Non
       runtara-ctl drain worker-2 --undo
     """
     if undo:
-        print_json(ask(lambda sdk: sdk.undrain_host(host)))
+        _show(ask(lambda sdk: sdk.undrain_host(host)))
         return
     found = ask(lambda sdk: _drain(sdk, host, suspend_seconds, timeout, SystemClock()))
-    print_json(found)
+    _show(found)
     if timeout and found.state != "drained":
         reason = "it is gone, and drains when it comes back" if found.state == "gone" else f"it is {found.state}"
         click.echo(f"host {found.host_name} is not drained: {reason}", err=True)
@@ -105,14 +105,22 @@ async def _drain(sdk: ManagementSdk, host: str, suspend_seconds: int, timeout: f
     while found.state in ("active", "draining") and clock.now_ms() < give_up_ms:
         if found.live_launches != shown:
             shown = found.live_launches
-            click.echo(f"host {found.host_name}: {_left(shown)}", err=True)
+            click.echo(f"host {found.host_name}: {launches_left(shown)}", err=True)
         await asyncio.sleep(_LOOK_SECONDS)
         known = {each.host_id: each for each in await sdk.list_hosts()}
         found = known.get(found.host_id, found)
     return found
 
 
-def _left(launches: int) -> str:
+def _show(host: HostInfo) -> None:
+    if wants_json():
+        print_json(host)
+    else:
+        print_lines(_host_table((host,)))
+
+
+def launches_left(launches: int) -> str:
+    """What a drain waits for, as a line for people."""
     if not launches:
         return "nothing runs there; it has not heard of the drain yet"
     return "1 launch has not ended yet" if launches == 1 else f"{launches} launches have not ended yet"
