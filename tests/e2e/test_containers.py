@@ -225,7 +225,7 @@ async def test_image_and_start_choose_the_runner_and_the_limits(sqlite_daemons, 
         free = await sdk.start_instance(plain.image_id, "demo", input_envelope={"eat": False})
         for refused, message in (
             (ResourceLimits(memory_bytes=512 * MEBIBYTE), "allows at most 256 MiB"),
-            (ResourceLimits(cpu_cores=1), "the runner native cannot: needs a cgroup"),
+            (ResourceLimits(cpu_cores=1), "the runner native cannot enforce it .needs a cgroup"),
         ):
             with pytest.raises(InvalidInputError, match=message):
                 await sdk.start_instance(plain.image_id, "demo", limits=refused)

@@ -90,6 +90,15 @@ async def test_what_a_runner_cannot_enforce_is_refused_where_it_works_and_left_t
     await rules.require_acceptable(ResourceLimits(cpu_cores=2), "another")
 
 
+async def test_whoever_names_a_runner_that_does_not_work_here_is_warned() -> None:
+    rules = LaunchRules(LimitPolicy(), available(Containers()))
+    assert await rules.warning(None) is None
+    assert await rules.warning("oci") is None
+    warning = await rules.warning("ocl")
+    assert warning is not None
+    assert warning.startswith("its instances wait for another environment: this environment launches no image")
+
+
 def test_options_keep_limits_of_start_and_image_apart() -> None:
     options = LaunchOptions(
         "digest", limits=ResourceLimits(cpu_cores=2), image_limits=ResourceLimits(2**30, 1), runner="oci"

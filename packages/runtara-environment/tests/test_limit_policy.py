@@ -55,7 +55,7 @@ def test_what_the_runner_cannot_do_is_left_out_unless_it_was_asked_for(caplog: p
         "RUNTARA_DEFAULT_CPU_CORES and RUNTARA_MAX_CPU_CORES bound no launch of the runner native: needs a cgroup"
     ]
     assert unenforceable(ResourceLimits(cpu_cores=2), "native", UNABLE) == (
-        "limits.cpu_cores is 2, and the runner native cannot: needs a cgroup"
+        "limits.cpu_cores is 2, and the runner native cannot enforce it (needs a cgroup)"
     )
     assert "it does not offer that" in str(unenforceable(ResourceLimits(tmp_bytes=2**20), "native", UNABLE))
     assert unenforceable(ResourceLimits(GIBIBYTE, output_bytes=2**20), "native", UNABLE) is None

@@ -203,5 +203,5 @@ async def test_core_is_managed_by_operators_alone(platform: Platform) -> None:
             assert await code(verb, operator) not in ("UNAUTHENTICATED", "PERMISSION_DENIED")
     client = ManagementClient(platform.client(address))
     assert (await client.health_check()).healthy
-    with pytest.raises(UnauthenticatedError):
+    with pytest.raises(UnauthenticatedError, match="core refuses the environment: this call needs an API key"):
         await client.get_instance("any")

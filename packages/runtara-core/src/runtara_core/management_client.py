@@ -6,7 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from google.protobuf.message import DecodeError
-from runtara_sdk.errors import ProtocolError, TransportError, error_from_code
+from runtara_sdk.errors import (
+    PermissionDeniedError,
+    ProtocolError,
+    TransportError,
+    UnauthenticatedError,
+    error_from_code,
+)
 from runtara_sdk.models import CustomSignal, InstanceStatus, SignalType
 from runtara_sdk.protocol import management_pb2 as pb
 from runtara_sdk.transport import TransportClient
@@ -52,6 +58,7 @@ from runtara_core.wire.uploads import parts_of
 
 _CALL_TIMEOUT_MS = 30_000
 _UPLOAD_TIMEOUT_MS = 120_000
+_REFUSALS_OF_THE_KEY = frozenset({UnauthenticatedError.code, PermissionDeniedError.code})
 
 
 class ManagementClient(CoreManagement):
@@ -92,9 +99,11 @@ class ManagementClient(CoreManagement):
         kind = response.WhichOneof("response")
         if kind == "error":
             failure = response.error
+            # The message may pass on to whoever called the environment, whose own key is good.
+            of_key = failure.code in _REFUSALS_OF_THE_KEY
             raise error_from_code(
                 failure.code,
-                failure.message,
+                f"core refuses the environment: {failure.message}" if of_key else failure.message,
                 retryable=failure.retryable if failure.HasField("retryable") else None,
             )
         if kind != verb:

@@ -28,4 +28,12 @@ class LaunchRules:
             return
         problem = unenforceable(asked, ready.name, ready.probe)
         if problem is not None:
-            raise InvalidInputError(f"{problem}; leave it out, or register the image with a runner that can")
+            raise InvalidInputError(f"{problem}: leave it out, or register the image with a runner that can")
+
+    async def warning(self, runner: str | None) -> str | None:
+        """Why the runner that an image names does not work here; None when it does, or none is named."""
+        try:
+            await self._runners.get(runner)
+        except RunnerUnavailableError as error:
+            return f"its instances wait for another environment: {error.message}"
+        return None

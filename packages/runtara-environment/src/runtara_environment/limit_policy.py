@@ -104,7 +104,8 @@ def unenforceable(asked: ResourceLimits, runner_type: str, probe: RunnerProbe) -
     for name, value in asked.given().items():
         obstacle = _obstacle(name, probe)
         if obstacle is not None:
-            return f"limits.{name} is {format_limit(name, value)}, and the runner {runner_type} cannot: {obstacle}"
+            given = f"limits.{name} is {format_limit(name, value)}"
+            return f"{given}, and the runner {runner_type} cannot enforce it ({obstacle})"
     return None
 
 

@@ -229,6 +229,10 @@ class EnvironmentService:
         """Raise `InvalidInputError` for limits that an image must not ask for here."""
         await self._rules.require_acceptable(limits, runner)
 
+    async def warning_of_runner(self, runner: str | None) -> str | None:
+        """Why this environment cannot launch an image that names this runner; None when it can."""
+        return await self._rules.warning(runner)
+
     async def _require_acceptable_input(self, image: Image, input_json: bytes, instance_id: str) -> None:
         schema_json = await self._registry.input_schema(image.image_id, image.digest)
         try:

@@ -38,7 +38,7 @@ class Drain:
         launches = list(self._live.values())
         if not launches:
             return 0
-        logger.info("%d launches are told to suspend", len(launches))
+        logger.info("launches that are told to suspend: %d", len(launches))
         telling = [asyncio.create_task(self._tell(each), name=f"suspend {each.key.instance_id}") for each in launches]
         try:
             if await self._ended_within(launches, seconds):

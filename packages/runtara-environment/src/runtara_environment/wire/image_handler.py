@@ -84,7 +84,8 @@ class ImageHandler:
                 register_image=pb.RegisterImageResponse(success=False, error=error.message, error_code=error.code)
             )
         self._service.expect_artifact(image.image_id)
-        warning = await self._service.exchange.spread(image)
+        warnings = (await self._service.warning_of_runner(runner), await self._service.exchange.spread(image))
+        warning = "; ".join(each for each in warnings if each is not None) or None
         return pb.RpcResponse(
             register_image=pb.RegisterImageResponse(
                 success=True, image_id=image.image_id, version=image.version, warning=warning

@@ -74,9 +74,13 @@ def drain(host: str, *, undo: bool, suspend_seconds: int, timeout: float) -> Non
     other hosts go on with it. The host stays drained, also when its
     environment is restarted, until --undo.
 
-    Exit codes: 0 the host is drained (with --undo: asked to go on), 1 the
-    environment refused or cannot be reached, 3 the host is not drained yet
-    when the time is over, or is gone; the request stays.
+    Exit codes: 0 the host is drained (with --undo: asked to go on, with
+    --timeout 0: asked to drain), 1 the environment refused or cannot be
+    reached, 2 there is no such host, or there are several, 3 the host is not
+    drained yet when the time is over, or is gone; the request stays.
+
+    The state that is shown after --undo and --timeout 0 is that of the moment
+    of the request, which reaches the host within three seconds.
 
     \b
     Examples:
@@ -84,10 +88,10 @@ def drain(host: str, *, undo: bool, suspend_seconds: int, timeout: float) -> Non
       runtara-ctl drain worker-2 --undo
     """
     if undo:
-        print_json(ask(lambda sdk: sdk.undrain_host(host)))
+        _show(ask(lambda sdk: sdk.undrain_host(host)))
         return
     found = ask(lambda sdk: _drain(sdk, host, suspend_seconds, timeout, SystemClock()))
-    print_json(found)
+    _show(found)
     if timeout and found.state != "drained":
         reason = "it is gone, and drains when it comes back" if found.state == "gone" else f"it is {found.state}"
         click.echo(f"host {found.host_name} is not drained: {reason}", err=True)
@@ -101,11 +105,25 @@ async def _drain(sdk: ManagementSdk, host: str, suspend_seconds: int, timeout: f
     while found.state in ("active", "draining") and clock.now_ms() < give_up_ms:
         if found.live_launches != shown:
             shown = found.live_launches
-            click.echo(f"host {found.host_name}: {shown} launches have not ended yet", err=True)
+            click.echo(f"host {found.host_name}: {launches_left(shown)}", err=True)
         await asyncio.sleep(_LOOK_SECONDS)
         known = {each.host_id: each for each in await sdk.list_hosts()}
         found = known.get(found.host_id, found)
     return found
+
+
+def _show(host: HostInfo) -> None:
+    if wants_json():
+        print_json(host)
+    else:
+        print_lines(_host_table((host,)))
+
+
+def launches_left(launches: int) -> str:
+    """What a drain waits for, as a line for people."""
+    if not launches:
+        return "nothing runs there; it has not heard of the drain yet"
+    return "1 launch has not ended yet" if launches == 1 else f"{launches} launches have not ended yet"
 
 
 def _host_table(found: tuple[HostInfo, ...]) -> list[str]:

@@ -130,6 +130,8 @@ def scope(instance_id: str, scope_id: str) -> None:
         for each in found
     ]
     print_lines(table(("SCOPE", "STEP", "TYPE", "PASS", "BEGAN"), rows))
+    if not found:
+        click.echo(f"no scope {scope_id!r} of {instance_id} was traced; `runtara-ctl steps` names them", err=True)
 
 
 @click.command()
