@@ -6,6 +6,7 @@ at a time, so that each statement has one operation.
 
 from __future__ import annotations
 
+import inspect
 import sqlite3
 import threading
 from collections.abc import Sequence
@@ -176,8 +177,7 @@ def trace_frames(tracer: Tracer, *, asks: Any = None, serves: Any = None) -> Non
         return payload
 
     async def traced_respond(answer: Any, seconds: float, stream: Any) -> None:
-        server = answer.__self__  # a dispatcher, or a handler that has one
-        served.set(getattr(server, "dispatcher", server)._request_type)
+        served.set(_request_type_of(answer))
         await respond(answer, seconds, stream)
 
     for module in (exchange_module, quic_client, local_client):
@@ -190,6 +190,14 @@ def trace_frames(tracer: Tracer, *, asks: Any = None, serves: Any = None) -> Non
         from runtara_environment.wire import handler
 
         handler.read_request = traced_read_request
+
+
+def _request_type_of(answer: Any) -> Any:
+    """The request message of what answers: the method of a dispatcher, of a handler that has one, or a wrapper."""
+    while not inspect.ismethod(answer):
+        answer = inspect.getclosurevars(answer).nonlocals["respond"]
+    server = answer.__self__
+    return getattr(server, "dispatcher", server)._request_type
 
 
 def _leave(passage: Any, stream: Any) -> None:
