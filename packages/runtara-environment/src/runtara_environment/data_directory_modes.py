@@ -3,7 +3,7 @@
 | Entry | Where programs have users of their own | Elsewhere |
 |---|---|---|
 | the directory itself | may be passed by all, listed by nobody | closed to writers |
-| `images`, `layers` | may be read by all | as they are |
+| `images`, `layers` | may be passed by all; what is in them is read by whoever knows its digest | as they are |
 | `tls` | may be passed, for `ca.pem`; everything else in it is closed | as it is; keys are closed |
 | `.sockets` | see `runtara_sdk.transport.local.socket_file` | closed |
 | `TENANT`, `TENANT/runs` | may be passed; each run directory is its tenant's alone | as they are |
@@ -23,10 +23,9 @@ from pathlib import Path
 logger = logging.getLogger(__name__)
 
 PASSABLE = 0o711
-_READABLE = 0o755
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
-_READABLE_ENTRIES = frozenset({"images", "layers"})
+_PASSABLE_ENTRIES = frozenset({"images", "layers"})
 _SOCKETS = ".sockets"
 _CERTIFICATES = "tls"
 _PUBLIC_CERTIFICATES = frozenset({"ca.pem", "server.pem"})
@@ -73,8 +72,8 @@ def _secure_entry(path: Path, *, has_guest_users: bool) -> None:
         _secure_certificates(path, status, has_guest_users=has_guest_users)
     elif not has_guest_users:
         return
-    elif path.name in _READABLE_ENTRIES:
-        _set_mode(path, status, _READABLE)
+    elif path.name in _PASSABLE_ENTRIES:
+        _set_mode(path, status, PASSABLE)
     elif (path / "runs").is_dir():
         for directory in (path, path / "runs"):
             _set_mode(directory, directory.lstat(), PASSABLE)

@@ -161,7 +161,8 @@ class _OutputFiles:
 
     def _trim(self, path: str) -> int:
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+            # Never waits: the program may hold a lease on its file.
+            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError:
             return 0
         try:

@@ -25,6 +25,7 @@ from runtara_sdk.artifact.inspection import ArtifactKind
 from runtara_sdk.artifact.native_format import BASE_EXECUTABLE, NativeIndex
 from runtara_sdk.errors import InvalidInputError, RuntaraError, StorageError
 
+from runtara_environment.data_directory_modes import make_passable
 from runtara_environment.registry.artifact_files import ArtifactDirectory, Segment, artifact_directories
 from runtara_environment.registry.durable_files import flush_directory, remove_leftovers
 from runtara_environment.registry.layer_store import ArtifactUnavailableError, LayerStore
@@ -198,7 +199,7 @@ class ArtifactStore:
         return digest.hexdigest(), size
 
     def _prepare(self, expected_size: int | None) -> None:
-        self.images.mkdir(parents=True, exist_ok=True, mode=0o755)
+        make_passable(self.images)
         self.remove_leftovers()
         free = shutil.disk_usage(self.images).free
         if expected_size is not None and expected_size > free:
@@ -243,8 +244,7 @@ class ArtifactStore:
         except InvalidInputError as error:
             raise _of_upload(error, upload) from None
         place.path.mkdir(exist_ok=True, mode=0o755)
-        for directory in (self.images, place.path):
-            directory.chmod(0o755)  # whatever the umask is: programs may run as other users
+        place.path.chmod(0o755)  # whatever the umask is: programs may run as other users
         if database_id is not None:
             place.mark_used(database_id)
         if info.layers:

@@ -30,6 +30,7 @@ from runtara_sdk.artifact import Layer
 from runtara_sdk.artifact.unpacking import appears_twice, layer_errors, open_to_all, read_layer
 from runtara_sdk.errors import InvalidInputError, StorageError
 
+from runtara_environment.data_directory_modes import make_passable
 from runtara_environment.registry.durable_files import (
     flush_directory,
     new_file,
@@ -92,7 +93,7 @@ class LayerStore:
         Raises `InvalidInputError` when it does not have its digest or is no layer, `OSError` when the disk fails. Then
         the caller has to `remove` what nobody needs.
         """
-        self.directory.mkdir(parents=True, exist_ok=True, mode=0o755)
+        make_passable(self.directory)
         self.directory.chmod(0o755)  # whatever the umask is: programs may run as other users
         with self._locks[layer.digest]:
             self._distrust(layer.digest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import subprocess
@@ -21,7 +22,11 @@ _NO_INTERPRETER = 4
 
 
 class UnusableUserError(Exception):
-    """Programs cannot run as the users that were asked for."""
+    """Programs cannot run as the users that were asked for, or nobody can say just now whether they can."""
+
+
+class _NoUsersHereError(UnusableUserError):
+    """This host is made so that programs cannot run as such users."""
 
 
 def choose_users(host: RunnerHost | None) -> GuestUsers | None:
@@ -46,7 +51,7 @@ def choose_users(host: RunnerHost | None) -> GuestUsers | None:
     users = GuestUsers()
     try:
         _check(users, host, needs_interpreter=True)
-    except UnusableUserError as error:
+    except _NoUsersHereError as error:
         _logger.warning(
             "programs run as root and can read all that the daemon can, because users of their own cannot work here: "
             "%s; set %s=per-tenant to insist on such users, or %s=none to accept this",
@@ -84,13 +89,17 @@ def _check(users: GuestUsers, host: RunnerHost | None, *, needs_interpreter: boo
             check=False,
         )
     except (OSError, subprocess.SubprocessError) as error:
-        raise UnusableUserError(f"no program can run as user {user.user_id}: {error}") from error
+        # In a user namespace without such users. Whatever else fails may work again in a moment, and then programs
+        # must not have run as root meanwhile.
+        is_lasting = isinstance(error, OSError) and error.errno in (errno.EINVAL, errno.EPERM)
+        kind = _NoUsersHereError if is_lasting else UnusableUserError
+        raise kind(f"no program can run as user {user.user_id}: {error}") from error
     if ended.returncode == _NO_DIRECTORY:
-        raise UnusableUserError(_unreachable("the data directory (DATA_DIR)", directory, user))
+        raise _NoUsersHereError(_unreachable("the data directory (DATA_DIR)", directory, user))
     if ended.returncode == _NO_INTERPRETER:
         message = _unreachable("the Python of the daemon", Path(sys.executable), user)
         if needs_interpreter:
-            raise UnusableUserError(message)
+            raise _NoUsersHereError(message)
         _logger.warning("%s; native binaries run, images that are Python files do not", message)
 
 
