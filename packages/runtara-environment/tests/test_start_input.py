@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from runtara_core.database import DatabaseUrl
 from runtara_environment.inputs import InputJudge
+from runtara_environment.inputs.judgement import require_acceptable
 from runtara_environment.local import default_database_url
 from runtara_sdk.errors import InputRefusedError, InvalidInputError, ServerError
 
@@ -77,6 +82,36 @@ async def test_a_pattern_without_end_holds_up_nobody() -> None:
     await judge.require_acceptable(json.dumps({"who": "a" * 40 + "b"}).encode(), ENDLESS, "t")  # left to the program
     looking.cancel()
     assert longest < 0.9
+
+
+@pytest.mark.parametrize(
+    ("item", "value"),
+    [
+        ({"type": "string", "enum": ["x" * 20_000] * 20}, 1),
+        ({"type": "integer", "enum": ["x" * 20_000] * 20}, 1),
+        ({"type": "object", "properties": {"all": {"type": "array", "default": [[]] * 5_000}}}, {}),
+    ],
+)
+def test_each_element_costs_no_more_than_itself(item: dict[str, Any], value: object) -> None:
+    schema = json.dumps({"all": {"type": "array", "items": item}})
+    before = time.process_time()
+    with contextlib.suppress(InputRefusedError):
+        require_acceptable(json.dumps({"all": [value] * 5_000}).encode(), schema)
+    assert time.process_time() - before < 2.0
+
+
+def test_where_memory_is_short_a_check_ends_before_a_daemon() -> None:
+    command = [sys.executable, "-m", "runtara_environment.inputs.judge_process"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        process.stdin.write(b'{"schema": null, "memory_bytes": 1073741824, "cpu_seconds": 60}\n')
+        process.stdin.flush()
+        adjustment = Path(f"/proc/{process.pid}/oom_score_adj")
+        give_up = time.monotonic() + 60
+        while adjustment.read_text(encoding="ascii").strip() != "1000":
+            assert time.monotonic() < give_up
+            time.sleep(0.01)
+        assert process.communicate(b"1") == (b'{"refused": null}', None)
 
 
 async def test_too_many_checks_at_once_are_refused_for_a_while() -> None:
