@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -133,3 +134,13 @@ def test_launches_and_their_ends(launch: Path) -> None:
     assert has_exit(launch.parent, 1)
     assert not has_exit(launch.parent, 2)
     assert launch_epochs(launch.parent / "missing") == []
+
+
+def test_newest_lines_of_a_file_that_looks_endless_are_looked_for_within_a_bound(launch: Path) -> None:
+    write(launch, b"first\n")
+    os.truncate(launch / "stdout.log", 2**43)
+    write(launch, b"\nlast\n")
+    assert read(launch, tail=1).data == b"last\n"
+    before = time.process_time()
+    assert read(launch, tail=100_000).offset > 2**42
+    assert time.process_time() - before < 5.0

@@ -16,6 +16,7 @@ from runtara_core.database import DatabaseUrl
 from runtara_environment.inputs import InputJudge
 from runtara_environment.inputs.judgement import require_acceptable
 from runtara_environment.local import default_database_url
+from runtara_environment.service import is_other_json
 from runtara_sdk.errors import InputRefusedError, InvalidInputError, ServerError
 
 SCHEMA = json.dumps({"who": {"type": "string", "required": True}, "n": {"type": "integer", "min": 1}})
@@ -98,6 +99,17 @@ def test_each_element_costs_no_more_than_itself(item: dict[str, Any], value: obj
     with contextlib.suppress(InputRefusedError):
         require_acceptable(json.dumps({"all": [value] * 5_000}).encode(), schema)
     assert time.process_time() - before < 2.0
+
+
+def test_a_repeated_start_is_compared_by_value_while_its_input_is_short() -> None:
+    assert not is_other_json(b'{"a": 1, "b": [100.0]}', b'{"b": [1e2], "a": 1.0}')
+    assert is_other_json(b'{"a": 1}', b'{"a": 2}')
+    long = b"[" + b"[]," * 1_000_000 + b"1]"
+    assert not is_other_json(long, bytes(bytearray(long)))
+    before = time.process_time()
+    for one, other in ((b"{}", long), (long, b"{}"), (long, long + b" ")):
+        assert is_other_json(one, other)
+    assert time.process_time() - before < 0.2
 
 
 def test_where_memory_is_short_a_check_ends_before_a_daemon() -> None:
