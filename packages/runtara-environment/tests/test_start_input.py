@@ -123,7 +123,7 @@ def test_where_memory_is_short_a_check_ends_before_a_daemon() -> None:
         while adjustment.read_text(encoding="ascii").strip() != "1000":
             assert time.monotonic() < give_up
             time.sleep(0.01)
-        assert process.communicate(b"1") == (b'{"refused": null}', None)
+        assert process.communicate(b"1")[0] == b'{"refused": null}'
 
 
 async def test_too_many_checks_at_once_are_refused_for_a_while() -> None:

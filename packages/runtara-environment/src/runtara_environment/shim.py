@@ -161,7 +161,8 @@ class _OutputFiles:
 
     def _trim(self, path: str) -> int:
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+            # Does not wait for a lease, which whoever owns the file may have taken on it.
+            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError:
             return 0
         try:
