@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 _PROGRAM = "runtara_environment.inputs.judge_process"
 _TINY_BYTES = 8 * 1024
+_TINY_SCHEMA_BYTES = 32 * 1024
 _SMALL_BYTES = 64 * 1024
 _SMALL_COMPARISONS = 4 * 1024 * 1024
 """Characters of the schema times bytes of the input: what comparing each with each can cost at most."""
@@ -61,7 +62,7 @@ class InputJudge:
         too many inputs are being judged.
         """
         if _is_small(text, schema_json):
-            if schema_json is None or len(text) <= _TINY_BYTES:
+            if schema_json is None or (len(text) <= _TINY_BYTES and len(schema_json) <= _TINY_SCHEMA_BYTES):
                 require_acceptable(text, schema_json)
             else:
                 await asyncio.to_thread(require_acceptable, text, schema_json)
