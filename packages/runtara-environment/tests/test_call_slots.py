@@ -29,14 +29,14 @@ async def test_who_waits_gets_the_slot_that_becomes_free() -> None:
     order: list[int] = []
 
     async def hold(number: int) -> None:
-        async with slots.slot("a"):
+        async with slots.slot("abc"[number]):
             order.append(number)
             await held[number].wait()
 
     tasks = [asyncio.create_task(hold(number)) for number in range(3)]
     await asyncio.sleep(0)
     with pytest.raises(NoSlotError):  # two wait already
-        async with slots.slot("b"):
+        async with slots.slot("d"):
             pass
     tasks[1].cancel()
     await asyncio.gather(tasks[1], return_exceptions=True)
@@ -46,6 +46,23 @@ async def test_who_waits_gets_the_slot_that_becomes_free() -> None:
     assert order == [0, 2]
     async with slots.slot("a"):
         pass
+
+
+async def test_a_tenant_leaves_half_of_the_queue_to_others() -> None:
+    slots = CallSlots(1, max_waiting=4, wait_seconds=60)
+    served: list[str] = []
+
+    async def call(tenant: str) -> None:
+        async with slots.slot(tenant):
+            served.append(tenant)
+
+    async with slots.slot("a"):
+        tasks = [asyncio.create_task(call(tenant)) for tenant in "aab"]
+        await asyncio.sleep(0)
+        with pytest.raises(NoSlotError):
+            await call("a")
+    await asyncio.gather(*tasks)
+    assert served == ["a", "a", "b"]
 
 
 async def test_a_slot_that_was_given_to_somebody_who_leaves_is_free_again() -> None:

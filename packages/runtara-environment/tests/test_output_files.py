@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -133,3 +136,27 @@ def test_launches_and_their_ends(launch: Path) -> None:
     assert has_exit(launch.parent, 1)
     assert not has_exit(launch.parent, 2)
     assert launch_epochs(launch.parent / "missing") == []
+
+
+def test_newest_lines_of_a_file_that_looks_endless_are_looked_for_within_a_bound(launch: Path) -> None:
+    write(launch, b"first\n")
+    os.truncate(launch / "stdout.log", 2**43)
+    write(launch, b"\nlast\n")
+    assert read(launch, tail=1).data == b"last\n"
+    before = time.process_time()
+    assert read(launch, tail=100_000).offset > 2**42
+    assert time.process_time() - before < 5.0
+
+
+def test_a_lease_on_an_output_file_holds_up_no_shim(launch: Path) -> None:
+    write(launch, b"x" * 100)
+    handler = signal.signal(signal.SIGIO, signal.SIG_IGN)
+    descriptor = os.open(launch / "stdout.log", os.O_RDONLY)
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        before = time.monotonic()
+        _OutputFiles(str(launch), 20).check()
+        assert time.monotonic() - before < 20.0  # the kernel takes a lease back after 45 s
+    finally:
+        os.close(descriptor)
+        signal.signal(signal.SIGIO, handler)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from runtara_environment.supervision.run_directory import choose_run_directory
+from runtara_environment.runner import ProcessExit
+from runtara_environment.runners.launch_directory import LaunchDirectory
+from runtara_environment.supervision.run_directory import choose_run_directory, find_run_directory
 from runtara_sdk.errors import InvalidInputError
 
 ONE, OTHER = "1" * 32, "2" * 32
@@ -42,3 +46,29 @@ def test_taken_names_are_refused(tmp_path: Path) -> None:
     (taken / "database-id").write_text("a third")
     with pytest.raises(InvalidInputError, match="belong to other databases"):
         choose_run_directory(tmp_path, "acme", "run-1", OTHER)
+
+
+@pytest.mark.parametrize("trick", ["pipe", "link", "directory"])
+def test_what_a_program_put_in_the_place_of_a_file_is_neither_waited_for_nor_followed(
+    tmp_path: Path, trick: str
+) -> None:
+    directory = choose_run_directory(tmp_path, "acme", "run-1", ONE)
+    launch = LaunchDirectory(directory, 1)
+    launch.create()
+    secret = tmp_path / "elsewhere"
+    secret.write_text(json.dumps({"started": False, "stage": 0, "errno": 1}), encoding="ascii")
+    for place in (directory / "database-id", launch.path / "exit.json", launch.path / "shim.json"):
+        place.unlink(missing_ok=True)
+        if trick == "pipe":
+            os.mkfifo(place)
+        elif trick == "link":
+            place.symlink_to(secret)
+        else:
+            place.mkdir()
+    assert find_run_directory(tmp_path, "acme", "run-1", ONE) is None
+    with pytest.raises(OSError, match="not a plain file"):
+        choose_run_directory(tmp_path, "acme", "run-1", ONE)
+    assert launch.read_exit() == ProcessExit(None)
+    claim = launch.read_claim()
+    assert claim is not None
+    assert claim.is_abandoned

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import subprocess
+import sys
 import time
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 from runtara_core.database import DatabaseUrl
 from runtara_environment.inputs import InputJudge
+from runtara_environment.inputs.input_judge import _is_small
+from runtara_environment.inputs.judgement import require_acceptable
 from runtara_environment.local import default_database_url
+from runtara_environment.service import is_other_json
 from runtara_sdk.errors import InputRefusedError, InvalidInputError, ServerError
 
 SCHEMA = json.dumps({"who": {"type": "string", "required": True}, "n": {"type": "integer", "min": 1}})
@@ -62,21 +70,75 @@ async def test_more_violations_than_are_listed_are_counted() -> None:
     assert (len(caught.value.violations), caught.value.violation_count) == (100, 250)
 
 
-async def test_a_pattern_without_end_holds_up_nobody() -> None:
-    judge = InputJudge(seconds=1.0)
-    longest = 0.0
+async def turns_of_others(judging: Coroutine[Any, Any, None]) -> int:
+    """How often somebody else came to the event loop meanwhile."""
+    turns = 0
 
     async def look() -> None:
-        nonlocal longest
+        nonlocal turns
         while True:
-            before = time.monotonic()
             await asyncio.sleep(0.01)
-            longest = max(longest, time.monotonic() - before)
+            turns += 1
 
     looking = asyncio.create_task(look())
-    await judge.require_acceptable(json.dumps({"who": "a" * 40 + "b"}).encode(), ENDLESS, "t")  # left to the program
+    await asyncio.sleep(0)
+    await judging
     looking.cancel()
-    assert longest < 0.9
+    return turns
+
+
+async def test_a_pattern_without_end_holds_up_nobody() -> None:
+    text = json.dumps({"who": "a" * 40 + "b"}).encode()
+    judging = InputJudge(seconds=1.0).require_acceptable(text, ENDLESS, "t")  # left to the program
+    assert await turns_of_others(judging) > 5
+
+
+async def test_a_schema_of_many_fields_holds_up_nobody() -> None:
+    fields = {f"f{number}": {"type": "integer", "enum": [number]} for number in range(20_000)}
+    schema = json.dumps(fields)
+    assert _is_small(b"{}", schema)
+    assert await turns_of_others(InputJudge().require_acceptable(b"{}", schema, "t")) > 3
+
+
+@pytest.mark.parametrize(
+    ("item", "value"),
+    [
+        ({"type": "string", "enum": ["x" * 20_000] * 20}, 1),
+        ({"type": "integer", "enum": ["x" * 20_000] * 20}, 1),
+        ({"type": "object", "properties": {"all": {"type": "array", "default": [[]] * 5_000}}}, {}),
+    ],
+)
+def test_each_element_costs_no_more_than_itself(item: dict[str, Any], value: object) -> None:
+    schema = json.dumps({"all": {"type": "array", "items": item}})
+    before = time.process_time()
+    with contextlib.suppress(InputRefusedError):
+        require_acceptable(json.dumps({"all": [value] * 5_000}).encode(), schema)
+    assert time.process_time() - before < 2.0
+
+
+def test_a_repeated_start_is_compared_by_value_while_its_input_is_short() -> None:
+    assert not is_other_json(b'{"a": 1, "b": [100.0]}', b'{"b": [1e2], "a": 1.0}')
+    assert is_other_json(b'{"a": 1}', b'{"a": 2}')
+    long = b"[" + b"[]," * 1_000_000 + b"1]"
+    assert not is_other_json(long, bytes(bytearray(long)))
+    before = time.process_time()
+    for one, other in ((b"{}", long), (long, b"{}"), (long, long + b" ")):
+        assert is_other_json(one, other)
+    assert time.process_time() - before < 0.2
+
+
+def test_where_memory_is_short_a_check_ends_before_a_daemon() -> None:
+    command = [sys.executable, "-m", "runtara_environment.inputs.judge_process"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        process.stdin.write(b'{"schema": null, "memory_bytes": 1073741824, "cpu_seconds": 60}\n')
+        process.stdin.flush()
+        adjustment = Path(f"/proc/{process.pid}/oom_score_adj")
+        give_up = time.monotonic() + 60
+        while adjustment.read_text(encoding="ascii").strip() != "1000":
+            assert time.monotonic() < give_up
+            time.sleep(0.01)
+        assert process.communicate(b"1")[0] == b'{"refused": null}'
 
 
 async def test_too_many_checks_at_once_are_refused_for_a_while() -> None:

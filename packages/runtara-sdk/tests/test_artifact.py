@@ -6,8 +6,10 @@ import gzip
 import hashlib
 import io
 import json
+import struct
 import tarfile
 import threading
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -201,6 +203,53 @@ def test_a_member_cannot_be_written_twice(tmp_path):
     path = write_native(tmp_path / "a", workflow=layer_bytes(member("a"), member("a", b"other")))
     with pytest.raises(InvalidInputError, match="twice"):
         unpack_native_artifact(path, tmp_path / "layers")
+
+
+def growing_layer(kind: str) -> bytes:
+    """A few compressed bytes that a tar reader would make grow in memory."""
+    information, tail = tarfile.TarInfo("a"), b""
+    if kind in ("pax", "long name"):
+        information.type = tarfile.XHDTYPE if kind == "pax" else tarfile.GNUTYPE_LONGNAME
+        information.size = 64 << 20
+        tail = b"x" * information.size
+    elif kind == "negative":
+        information.size = -512
+    elif kind == "sparse":
+        information.type = tarfile.GNUTYPE_SPARSE
+    elif kind == "pax sparse":
+        information.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}
+        tail = b"9999999\n" + b"0\n" * (32 << 20)
+        information.size = len(tail)
+    form = tarfile.GNU_FORMAT if kind == "negative" else tarfile.PAX_FORMAT
+    return gzip.compress(information.tobuf(form) + tail + bytes(1024), mtime=0, compresslevel=1)
+
+
+@pytest.mark.parametrize("kind", ["pax", "long name", "negative", "sparse", "pax sparse"])
+def test_a_layer_does_not_grow_in_memory(tmp_path, kind):
+    path = write_native(tmp_path / "a", workflow=growing_layer(kind))
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidInputError, match="not a gzip-compressed tar file"):
+            unpack_native_artifact(path, tmp_path / "layers")
+        assert tracemalloc.get_traced_memory()[1] < 32 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_long_names_are_unpacked(tmp_path):
+    name = "/".join(["d" * 100] * 5 + ["\u00fc"])
+    path = write_native(tmp_path / "a", workflow=layer_bytes(member(name)))
+    assert (unpack_native_artifact(path, tmp_path / "layers").workflow_directory / name).read_bytes() == b"x"
+
+
+def test_a_zip_file_of_too_many_entries_is_refused(tmp_path):
+    entry = b"PK\x01\x02" + bytes(42)
+    entries = entry * (200_000)
+    end = b"PK\x05\x06" + struct.pack("<4H2LH", 0, 0, 65_535, 65_535, len(entries), 0, 0)
+    path = tmp_path / "a"
+    path.write_bytes(entries + end)
+    with pytest.raises(InvalidInputError, match="list of entries"):
+        inspect_artifact(path)
 
 
 def test_what_is_no_tar_file_is_refused(tmp_path):

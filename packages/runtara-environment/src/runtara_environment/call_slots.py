@@ -20,7 +20,7 @@ class CallSlots:
 
     Args:
         total: most calls at a time; of one tenant half of them, and at least one.
-        max_waiting: most callers that wait for a slot.
+        max_waiting: most callers that wait for a slot; of one tenant half of them, and at least one.
         wait_seconds: how long one waits.
     """
 
@@ -45,7 +45,8 @@ class CallSlots:
         if self._is_free(tenant_id):
             self._taken[tenant_id] += 1
             return
-        if len(self._queue) >= self._max_waiting:
+        waiting = sum(each[0] == tenant_id for each in self._queue)
+        if len(self._queue) >= self._max_waiting or waiting >= (self._max_waiting + 1) // 2:
             raise NoSlotError
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.append((tenant_id, turn))

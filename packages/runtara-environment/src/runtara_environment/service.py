@@ -53,6 +53,7 @@ from runtara_environment.supervision.workspaces import Workspaces
 
 _MAX_GRACE_SECONDS = 600
 _DAY_MS = 86_400_000
+_COMPARED_BY_VALUE_BYTES = 64 * 1024
 _UNFINISHED = tuple(status for status in InstanceStatus if not status.is_terminal)
 
 
@@ -64,7 +65,8 @@ class EarlierStart:
         image_id: the image that the instance is of.
         status: of the instance, when it was looked up.
         other_version: it runs another version of the image than the one that the image has now.
-        other_input: it was started with another input than the one given now, compared as JSON values.
+        other_input: it was started with another input than the one given now. Up to 64 KiB they are compared as JSON
+            values, longer ones as they are written.
     """
 
     image_id: str
@@ -261,8 +263,7 @@ class EnvironmentService:
 
     async def _is_other_input(self, instance: Instance, new_input: bytes) -> bool:
         if instance.input_bytes is None:
-            return _canonical_json(instance.input) != _canonical_json(new_input)
-        # Long ones are compared as they are written: read as JSON they would take many times the room.
+            return is_other_json(instance.input or b"{}", new_input)
         if instance.input_bytes != len(new_input):
             return True
         for offset in range(0, len(new_input), MAX_INPUT_PART_BYTES):
@@ -396,9 +397,19 @@ class EnvironmentService:
         return TenantMetrics(where, await self._core.get_tenant_metrics(where))
 
 
-def _canonical_json(text: bytes | None) -> str:
+def is_other_json(text: bytes, other: bytes) -> bool:
+    """Whether two JSON texts differ: in their values up to 64 KiB, in how they are written above.
+
+    Read as JSON, long ones would take many times their room, and hold up everybody meanwhile.
+    """
+    if text == other or max(len(text), len(other)) > _COMPARED_BY_VALUE_BYTES:
+        return text != other
+    return _canonical_json(text) != _canonical_json(other)
+
+
+def _canonical_json(text: bytes) -> str:
     """JSON texts of one value are the same, however their numbers are written (`1`, `1.0`, `1e0`)."""
-    return json.dumps(json.loads(text or b"{}", parse_float=_number), sort_keys=True)
+    return json.dumps(json.loads(text, parse_float=_number), sort_keys=True)
 
 
 def _number(text: str) -> int | float:

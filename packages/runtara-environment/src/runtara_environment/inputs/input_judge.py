@@ -2,7 +2,8 @@
 
 An input and a schema come from tenants. A pattern may take exponential time, a long list of allowed values is compared
 with each element, and parsed JSON takes many times the room of its text. So only what is small in every respect is
-judged on the event loop. The rest is judged in a child process with bounds; of one tenant half of them at a time.
+judged in the daemon, and what is not tiny in a thread, for each element that does not fit costs a message. The rest is
+judged in a child process with bounds; of one tenant half of them at a time.
 
 What cannot be judged within the bounds is started: the program judges it by the same code, within bounds of its own.
 """
@@ -25,6 +26,8 @@ from runtara_environment.inputs.judgement import refusal, require_acceptable
 logger = logging.getLogger(__name__)
 
 _PROGRAM = "runtara_environment.inputs.judge_process"
+_TINY_BYTES = 8 * 1024
+_TINY_SCHEMA_BYTES = 32 * 1024
 _SMALL_BYTES = 64 * 1024
 _SMALL_COMPARISONS = 4 * 1024 * 1024
 """Characters of the schema times bytes of the input: what comparing each with each can cost at most."""
@@ -44,7 +47,7 @@ class InputJudge:
     """
 
     def __init__(self, *, processes: int = 4, seconds: float = _SECONDS) -> None:
-        self._slots = CallSlots(processes, max_waiting=64, wait_seconds=20.0)
+        self._slots = CallSlots(processes, max_waiting=128, wait_seconds=20.0)
         self._seconds = seconds
 
     async def require_acceptable(self, text: bytes, schema_json: str | None, tenant_id: str) -> None:
@@ -59,7 +62,10 @@ class InputJudge:
         too many inputs are being judged.
         """
         if _is_small(text, schema_json):
-            require_acceptable(text, schema_json)
+            if schema_json is None or (len(text) <= _TINY_BYTES and len(schema_json) <= _TINY_SCHEMA_BYTES):
+                require_acceptable(text, schema_json)
+            else:
+                await asyncio.to_thread(require_acceptable, text, schema_json)
             return
         try:
             async with self._slots.slot(tenant_id):

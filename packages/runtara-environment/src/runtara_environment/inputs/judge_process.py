@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import resource
 import sys
+from pathlib import Path
 from typing import Any
 
 from runtara_sdk.errors import InputRefusedError, InvalidInputError
@@ -25,6 +26,8 @@ def main() -> None:
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(number, (bound, bound))
+    # Where memory is short, the kernel takes this process and not a daemon.
+    Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     json.dump({"refused": _refused(sys.stdin.buffer.read(), order["schema"])}, sys.stdout)
 
 

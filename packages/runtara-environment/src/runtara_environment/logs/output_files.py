@@ -24,6 +24,8 @@ from runtara_environment import shim
 _TRIES = 40
 _PAUSE_SECONDS = 0.005
 _TAIL_BLOCK_BYTES = 64 * 1024
+_MOST_TAIL_BYTES = 256 * 1024 * 1024
+"""How far back the newest lines are looked for: a program can make its file look as long as it likes."""
 _LARGEST_OFFSET = 2**53
 _LAUNCH = re.compile(r"launch-(\d{1,18})")
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -145,18 +147,22 @@ class _Pieces:
         return data
 
     def start_of_lines(self, count: int) -> int:
-        """Where the newest lines begin."""
+        """Where the newest lines begin; at most `_MOST_TAIL_BYTES` before the end."""
         start = self.end
+        first = max(self.first, self.end - _MOST_TAIL_BYTES)
         left = count + 1  # the end of the last line is no beginning of another
-        if count and self.read(max(self.first, self.end - 1), 1) != b"\n":
+        if count and self.read(max(first, self.end - 1), 1) != b"\n":
             left = count
-        while start > self.first and count:
-            block_start = max(self.first, start - _TAIL_BLOCK_BYTES)
+        while start > first and count:
+            block_start = max(first, start - _TAIL_BLOCK_BYTES)
             block = self.read(block_start, start - block_start)
-            ends = [index for index, byte in enumerate(block) if byte == 0x0A]
-            if len(ends) >= left:
-                return block_start + ends[-left] + 1
-            left -= len(ends)
+            ends = block.count(b"\n")
+            if ends >= left:
+                place = len(block)
+                for _ in range(left):
+                    place = block.rindex(b"\n", 0, place)
+                return block_start + place + 1
+            left -= ends
             start = block_start
         return start
 

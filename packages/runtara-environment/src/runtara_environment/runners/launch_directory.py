@@ -19,6 +19,7 @@ from runtara_core.guest_users import GuestUser
 
 from runtara_environment import shim
 from runtara_environment.logs.output_files import read_tail
+from runtara_environment.plain_files import NotPlainFileError, read_plain_file
 from runtara_environment.runner import LaunchSpec, ProcessExit
 from runtara_environment.runners.process_identity import ProcessIdentity
 from runtara_environment.tree_removal import remove_tree
@@ -29,6 +30,7 @@ KEPT_LAUNCHES = 5
 _NAME = re.compile(r"launch-(\d+)")
 _FAILED_STAGES = ("prepare", "use the run directory of", "set the limits of", "execute", "change to the user of")
 _EXECUTE_STAGE = 3
+_MAX_REPORT_BYTES = 65_536
 _NEVER_EXECUTABLE = frozenset(
     {
         errno.E2BIG,
@@ -148,10 +150,10 @@ class LaunchDirectory:
 
     def _read_json(self, name: str) -> dict[str, Any] | None:
         try:
-            data = json.loads((self.path / name).read_bytes())
+            data = json.loads(read_plain_file(self.path / name, _MAX_REPORT_BYTES))
         except FileNotFoundError:
             return None
-        except ValueError:
+        except (NotPlainFileError, ValueError, RecursionError):
             return {}
         return data if isinstance(data, dict) else {}
 

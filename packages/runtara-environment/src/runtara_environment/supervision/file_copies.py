@@ -83,10 +83,7 @@ def _copy_entry(source: int, name: str, path: Path, target: Path, *, depth: int)
 def _copy_file(source: int, status: os.stat_result, target: Path) -> None:
     descriptor = os.open(target, _CREATE, 0o600)
     try:
-        while block := os.read(source, _BLOCK_BYTES):
-            view = memoryview(block)
-            while view:
-                view = view[os.write(descriptor, view) :]
+        _copy_content(source, descriptor, status.st_size)
         if os.geteuid() == 0:
             os.fchown(descriptor, status.st_uid, status.st_gid)
         os.fchmod(descriptor, stat.S_IMODE(status.st_mode) & ~(stat.S_ISUID | stat.S_ISGID))
@@ -94,6 +91,28 @@ def _copy_file(source: int, status: os.stat_result, target: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _copy_content(source: int, target: int, size: int) -> None:
+    """Copy what there is of the first `size` bytes: holes stay holes, and what the program adds meanwhile is left."""
+    position = 0
+    while position < size:
+        try:
+            position = os.lseek(source, position, os.SEEK_DATA)
+            end = min(size, os.lseek(source, position, os.SEEK_HOLE))
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # a hole up to the end
+                break
+            raise
+        while position < end and (block := os.pread(source, min(_BLOCK_BYTES, end - position), position)):
+            view = memoryview(block)
+            while view:
+                written = os.pwrite(target, view, position)
+                position += written
+                view = view[written:]
+        if position < end:  # it has been cut meanwhile
+            return
+    os.ftruncate(target, size)
 
 
 def _give(path: Path, status: os.stat_result) -> None:

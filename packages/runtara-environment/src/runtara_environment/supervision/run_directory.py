@@ -15,6 +15,7 @@ from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.identifiers import path_component
 
 from runtara_environment.data_directory_modes import make_passable
+from runtara_environment.plain_files import read_plain_file
 
 _MARKER = "database-id"
 _INSTANCE = "instance-id"
@@ -79,5 +80,5 @@ def _marked(marker: Path, value: str) -> str:
 
 
 def _read(marker: Path) -> str:
-    with marker.open("rb") as file:
-        return file.read(_MAX_MARKER_BYTES).decode()
+    # Without users of their own, programs may have put anything in its place, such as a pipe that nobody writes to.
+    return read_plain_file(marker, _MAX_MARKER_BYTES).decode()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +16,9 @@ from runtara_sdk.errors import InvalidInputError
 ArtifactKind = Literal["native", "python", "executable"]
 
 _MAXIMUM_MANIFEST_BYTES = 1 << 20
+_MAXIMUM_DIRECTORY_BYTES = 8 << 20
+"""Most bytes of the list of entries of a python archive: read as a whole, it takes many times the room in memory."""
+
 _ACCEPTED = (
     "a native artifact, a python archive (a zip file with runtara-manifest.json) or an executable "
     "(an ELF file or a script that begins with #!)"
@@ -80,9 +85,20 @@ def inspect_artifact(path: Path) -> ArtifactInfo:
     raise InvalidInputError(f"{path}: found {_describe(beginning)}; expected {_ACCEPTED}")
 
 
+class _Archive(io.BufferedReader):
+    """A zip file whose list of entries is read at once only while it is short."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        too_many = _MAXIMUM_DIRECTORY_BYTES + 1
+        content = super().read(too_many if size is None or size < 0 else min(size, too_many))
+        if len(content) == too_many:
+            raise zipfile.BadZipFile(f"its list of entries has more than {_MAXIMUM_DIRECTORY_BYTES} bytes")
+        return content
+
+
 def _archive_manifest(path: Path) -> dict[str, Any] | None:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with path.open("rb", buffering=0) as file, zipfile.ZipFile(_Archive(file)) as archive:
             entry = archive.getinfo(ARCHIVE_MANIFEST_NAME)
             if entry.file_size > _MAXIMUM_MANIFEST_BYTES:
                 raise InvalidInputError(
@@ -92,7 +108,7 @@ def _archive_manifest(path: Path) -> dict[str, Any] | None:
             document = json.loads(archive.read(entry))
     except KeyError:
         return None
-    except (zipfile.BadZipFile, ValueError) as error:
+    except (zipfile.BadZipFile, ValueError, RecursionError, NotImplementedError, RuntimeError, zlib.error) as error:
         raise InvalidInputError(f"{path}: {ARCHIVE_MANIFEST_NAME} cannot be read: {error}") from None
     if not isinstance(document, dict):
         raise InvalidInputError(f"{path}: {ARCHIVE_MANIFEST_NAME} is not a JSON object")

@@ -125,7 +125,7 @@ def read_native_index(stream: BinaryIO, name: str, *, file_bytes: int | None = N
         raise _damaged(name, "it ends within its index")
     try:
         document = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _damaged(name, "its index is not JSON") from None
     if file_bytes is None:
         file_bytes = stream.seek(0, 2)

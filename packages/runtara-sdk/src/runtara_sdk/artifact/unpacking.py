@@ -31,6 +31,18 @@ MAXIMUM_LAYER_MEMBERS = 50_000
 MAXIMUM_LAYER_BYTES = 2 << 30
 """Most bytes that a layer may have once unpacked."""
 
+_MAXIMUM_HEADER_BYTES = 1 << 20
+"""Most bytes of what stands before a member, such as a long name: it is read into memory as a whole."""
+
+_HEADERS = frozenset(
+    {
+        tarfile.GNUTYPE_LONGNAME,
+        tarfile.GNUTYPE_LONGLINK,
+        tarfile.XHDTYPE,
+        tarfile.XGLTYPE,
+        tarfile.SOLARIS_XHDTYPE,
+    }
+)
 _CHUNK_BYTES = 1 << 20
 _UNFINISHED_PREFIX = ".unpacking-"
 _ABANDONED_AFTER_SECONDS = 3600
@@ -111,6 +123,23 @@ class LayerMember:
         return destination
 
 
+class _MemberHeader(tarfile.TarInfo):
+    """Refuses, before it is read, what a few compressed bytes could make grow without bound in memory."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.size < 0 or (self.type in _HEADERS and self.size > _MAXIMUM_HEADER_BYTES):
+            raise tarfile.ReadError(f"a header of {self.size} bytes")
+        if self.type == tarfile.GNUTYPE_SPARSE:
+            self._refuse_sparse()
+        member: tarfile.TarInfo = super()._proc_member(archive)  # type: ignore[misc]
+        return member
+
+    def _refuse_sparse(self, *_: object) -> None:
+        raise tarfile.ReadError("a sparse member")
+
+    _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse_sparse
+
+
 def read_layer(stream: BinaryIO, name: str) -> Iterator[LayerMember]:
     """The members of a gzip-compressed layer.
 
@@ -118,7 +147,7 @@ def read_layer(stream: BinaryIO, name: str) -> Iterator[LayerMember]:
     """
     members = 0
     total_bytes = 0
-    with layer_errors(name), tarfile.open(fileobj=stream, mode="r|gz") as archive:
+    with layer_errors(name), tarfile.open(fileobj=stream, mode="r|gz", tarinfo=_MemberHeader) as archive:
         for member in archive:
             members += 1
             total_bytes += member.size

@@ -28,6 +28,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,),
     "file": (dict,),
 }
+_SHOWN_VALUES = 20
 _PLAIN_NAME = re.compile(r"[^\W\d][\w-]*")
 
 
@@ -49,6 +50,7 @@ class SchemaField:
 
     Attributes:
         type: `string`, `integer`, `number`, `boolean`, `array`, `object` or `file` (an object with `content`).
+        allowed: the first values of `enum`, for messages: written once, however many values are none of them.
         minimum: least value of a number, least number of characters of a string.
         maximum: the same for the greatest.
         visible_when: the field counts as required only where this sibling has, or has not, a value.
@@ -60,6 +62,7 @@ class SchemaField:
     has_default: bool = False
     default: Any = None
     enum: tuple[Any, ...] | None = None
+    allowed: str = ""
     items: SchemaField | None = None
     properties: Schema | None = None
     minimum: float | None = None
@@ -77,13 +80,15 @@ class SchemaField:
     def from_json(cls, document: Mapping[str, Any]) -> SchemaField:
         """Read `{type, required?, default?, ...}`; hints for forms are passed over."""
         items, properties, pattern = (document.get(name) for name in ("items", "properties", "pattern"))
+        enum = None if document.get("enum") is None else tuple(document["enum"])
         return cls(
             type=document["type"],
             required=document.get("required", False),
             nullable=document.get("nullable", False),
             has_default="default" in document,
             default=document.get("default"),
-            enum=None if document.get("enum") is None else tuple(document["enum"]),
+            enum=enum,
+            allowed="" if enum is None else ", ".join(shown(item) for item in enum[:_SHOWN_VALUES]),
             items=None if items is None else cls.from_json(items),
             properties=None if properties is None else Schema.from_json(properties),
             minimum=document.get("min"),
@@ -103,8 +108,7 @@ class SchemaField:
             yield Violation(path, f"must be {_article(self.type)}, found {shown(value)}")
             return
         if self.enum is not None and not any(_same(value, allowed) for allowed in self.enum):
-            allowed = ", ".join(shown(item) for item in self.enum[:20])
-            yield Violation(path, f"must be one of {allowed}; found {shown(value)}")
+            yield Violation(path, f"must be one of {self.allowed}; found {shown(value)}")
         yield from self._bounds(value, path)
         if isinstance(value, list) and self.items is not None:
             for index, item in enumerate(value):
@@ -187,7 +191,13 @@ def schema(document: Mapping[str, Any]) -> Schema:
 
 
 def checked(declared: Schema, value: Any, *, code: str, what: str, root: str) -> Any:
-    """The value completed with defaults; raises `StepFailedError` that lists every violation.
+    """The value completed with defaults; see `require_fitting`."""
+    require_fitting(declared, value, code=code, what=what, root=root)
+    return declared.completed(value) if declared else value
+
+
+def require_fitting(declared: Schema, value: Any, *, code: str, what: str, root: str) -> None:
+    """Raise `StepFailedError` that lists every violation.
 
     Args:
         declared: the schema; one without fields checks nothing.
@@ -196,11 +206,9 @@ def checked(declared: Schema, value: Any, *, code: str, what: str, root: str) ->
         what: begins the message, such as `the input`.
         root: begins the paths of the violations, such as `data`.
     """
-    if not declared:
-        return value
-    found = list(declared.violations(value, root))
+    found = list(declared.violations(value, root)) if declared else []
     if not found:
-        return declared.completed(value)
+        return
     listed = found[:MAXIMUM_VIOLATIONS]
     more = f"; and {len(found) - VIOLATIONS_IN_MESSAGE} more" if len(found) > VIOLATIONS_IN_MESSAGE else ""
     text = "; ".join(f"{item.path} {item.message}" for item in listed[:VIOLATIONS_IN_MESSAGE]) + more
