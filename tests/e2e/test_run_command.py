@@ -282,7 +282,7 @@ def test_an_instance_whose_image_is_gone_gets_it_again_or_says_so(product, servi
     service.wait_for_held("/notify")
     killed.stop(signal.SIGKILL)
     service.release("/notify")
-    for image in (product.data_dir / "images").iterdir():
+    for image in (product.data_dir / "images").glob("*/"):
         shutil.rmtree(image)
     # Another version of the scenario is not what the instance was started with.
     scenario.write_text(json.dumps({**json.loads(text), "description": "of another version"}))
