@@ -17,6 +17,7 @@ from runtara_sdk import (
     ManagementSdk,
     ManagementSettings,
     ProtocolError,
+    ServerError,
     SignalType,
     TransportError,
 )
@@ -268,6 +269,7 @@ async def test_waits_through_suspension_and_restart(environment):
     environment.answers += [
         status_of(pb.STATUS_RUNNING),
         TransportError("restarting"),
+        ServerError("core cannot be reached", retryable=True),
         status_of(pb.STATUS_SUSPENDED),
         status_of(pb.STATUS_COMPLETED, output=b"{}"),
     ]

@@ -64,7 +64,7 @@ class ManagementSdk(ImageVerbs, RestartVerbs, HistoryVerbs, LogVerbs, StepVerbs,
         poll_interval: timedelta | float = 0.5,
         timeout: timedelta | float | None = None,
     ) -> InstanceInfo:
-        """Wait until an instance has ended, through suspensions and restarts of the environment (up to 2 min).
+        """Wait until an instance has ended, through suspensions and restarts of the daemons (up to 2 min).
 
         Args:
             instance_id: the instance.

@@ -1,15 +1,15 @@
-"""Waiting for the end of an instance by asking for its status, through restarts of the environment."""
+"""Waiting for the end of an instance by asking for its status, through restarts of environment and core."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
 from runtara_sdk.clock import Clock
-from runtara_sdk.errors import DeadlineExceededError, TransportError
+from runtara_sdk.errors import DeadlineExceededError, RuntaraError
 from runtara_sdk.management.models import InstanceInfo
 
 AWAY_AT_MOST_MS = 120_000
-"""How long the environment may give no answer before the wait ends with its error."""
+"""How long there may be no status before the wait ends with its error."""
 
 
 async def await_end(
@@ -27,7 +27,7 @@ async def await_end(
     while True:
         try:
             info = await ask()
-        except (TransportError, DeadlineExceededError) as error:
+        except RuntaraError as error:  # also of an environment that is there and cannot reach core
             if not error.retryable or clock.now_ms() - heard_at_ms > AWAY_AT_MOST_MS:
                 raise
         else:
