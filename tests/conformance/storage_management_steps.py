@@ -221,7 +221,9 @@ class ManagementSteps(StorageSteps):
             InstanceFilter,
             tenant_id=st.sampled_from((None, "t")),
             statuses=st.sampled_from(((), (InstanceStatus.RUNNING, InstanceStatus.FAILED))),
-            termination_reasons=st.sampled_from(((), (TerminationReason.SLEEPING, TerminationReason.CRASHED))),
+            termination_reasons=st.sampled_from(
+                ((), (TerminationReason.SLEEPING, TerminationReason.CRASHED), (TerminationReason.OUT_OF_MEMORY,))
+            ),
             without_total=st.booleans(),
             image_ids=st.sampled_from((None, ("image",), ())),
             order_by=st.sampled_from(

@@ -75,7 +75,8 @@ async def test_checks_list_every_value_of_the_enumerations(
     sqlite_file: Path, postgres_database_url: str, table: str, column: str
 ) -> None:
     values: type[StrEnum] = ENUMERATED[table, column]
-    expected = {value.value for value in values}
+    # Kept as a crash and the epoch of the launch, which processes of earlier versions can read.
+    expected = {value.value for value in values} - {TerminationReason.OUT_OF_MEMORY.value}
     connection = sqlite3.connect(sqlite_file)
     (definition,) = connection.execute("SELECT sql FROM sqlite_master WHERE name = ?", (table,)).fetchone()
     connection.close()

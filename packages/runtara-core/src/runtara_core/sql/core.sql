@@ -466,7 +466,9 @@ WHERE instance_id = :instance_id AND finished_at_ms < :finished_before_ms
 -- fragment: instance_filter
   AND (CAST(:statuses AS TEXT) IS NULL OR status IN (
       SELECT value FROM /*sqlite json_each(:statuses)*/ /*postgres json_array_elements_text(CAST(:statuses AS json))*/))
-  AND (CAST(:reasons AS TEXT) IS NULL OR termination_reason IN (
+  AND (CAST(:reasons AS TEXT) IS NULL
+      OR CASE WHEN termination_reason = 'crashed' AND out_of_memory_epoch = epoch
+              THEN 'out_of_memory' ELSE termination_reason END IN (
       SELECT value FROM /*sqlite json_each(:reasons)*/ /*postgres json_array_elements_text(CAST(:reasons AS json))*/))
   AND (CAST(:image_ids AS TEXT) IS NULL OR image_id IN (
       SELECT value FROM /*sqlite json_each(:image_ids)*/ /*postgres json_array_elements_text(CAST(:image_ids AS json))*/))

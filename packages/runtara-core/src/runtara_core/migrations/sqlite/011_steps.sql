@@ -33,6 +33,8 @@ CREATE INDEX instance_steps_scope ON instance_steps (instance_id, scope_id, posi
 DROP INDEX instances_tenant_listing;
 DROP INDEX instances_listing;
 CREATE INDEX instances_tenant_listing
-    ON instances (tenant_id, created_at_ms, instance_id, status, image_id, finished_at_ms, termination_reason);
+    ON instances (tenant_id, created_at_ms, instance_id, status, image_id, finished_at_ms, termination_reason,
+        out_of_memory_epoch, epoch);
 CREATE INDEX instances_listing
-    ON instances (created_at_ms, instance_id, status, image_id, finished_at_ms, termination_reason);
+    ON instances (created_at_ms, instance_id, status, image_id, finished_at_ms, termination_reason,
+        out_of_memory_epoch, epoch);

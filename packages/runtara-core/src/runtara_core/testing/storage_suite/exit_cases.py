@@ -6,7 +6,7 @@ import pytest
 from runtara_sdk.errors import InstanceNotFoundError
 from runtara_sdk.models import EventType, InstanceStatus, SignalType, TerminationReason
 
-from runtara_core.models import ExitDecision, ExitReport, LeaseKey
+from runtara_core.models import ExitDecision, ExitReport, InstanceFilter, LeaseKey
 from runtara_core.storage import Storage
 from runtara_core.testing.storage_suite.scenario import (
     LIMITS,
@@ -176,8 +176,17 @@ class ExitCases:
     async def test_a_crash_after_running_out_of_memory_is_a_crash(self, storage: Storage) -> None:
         key = await launched(storage)
         await _exit(storage, key, ExitReport(TerminationReason.OUT_OF_MEMORY, -9))
+        assert await self._found(storage) == {TerminationReason.OUT_OF_MEMORY: 1, TerminationReason.CRASHED: 0}
         await _exit(storage, await launch(storage))
         assert (await get(storage, "managed-1")).termination_reason is TerminationReason.CRASHED
+        assert await self._found(storage) == {TerminationReason.OUT_OF_MEMORY: 0, TerminationReason.CRASHED: 1}
+
+    async def _found(self, storage: Storage) -> dict[TerminationReason, int]:
+        """How many instances a list by each of the two reasons has."""
+        return {
+            reason: (await storage.list_instances(InstanceFilter(termination_reasons=(reason,)))).total_count
+            for reason in (TerminationReason.OUT_OF_MEMORY, TerminationReason.CRASHED)
+        }
 
     async def test_an_exit_of_the_past_changes_nothing(self, storage: Storage) -> None:
         key = await launched(storage)
