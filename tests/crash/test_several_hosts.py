@@ -1,6 +1,6 @@
 """Environments on one database, each with a data directory of its own: what one lacks is launched by another.
 
-RUNTARA_HOSTS_SECONDS (10 unless set) of deaths drawn with RUNTARA_CRASH_SEED (1 unless set) on three hosts, of which
+RUNTARA_HOSTS_SECONDS (6 unless set) of deaths drawn with RUNTARA_CRASH_SEED (1 unless set) on three hosts, of which
 one is lost for good. Ten minutes of them:
 
     RUNTARA_HOSTS_SECONDS=600 uv run pytest -s tests/crash/test_several_hosts.py -k random
@@ -21,7 +21,7 @@ from runtara_core.testing.postgres import create_database, drop_database
 from runtara_sdk.models import InstanceStatus
 from several_hosts import STEPS, Campaign, OtherHost
 
-SECONDS = float(os.environ.get("RUNTARA_HOSTS_SECONDS", "10"))
+SECONDS = float(os.environ.get("RUNTARA_HOSTS_SECONDS", "6"))
 SEED = int(os.environ.get("RUNTARA_CRASH_SEED", "1"))
 REPOSITORY = Path(__file__).parents[2]
 BATCH = (REPOSITORY / "examples" / "durable_batch.py").read_bytes()

@@ -1,6 +1,6 @@
 """Many instances at once while processes die one after another, also in the middle of recovering from a death.
 
-RUNTARA_CRASH_ROUNDS deaths (8 unless set) around RUNTARA_CRASH_INSTANCES instances (8 unless set) on each database,
+RUNTARA_CRASH_ROUNDS deaths (6 unless set) around RUNTARA_CRASH_INSTANCES instances (8 unless set) on each database,
 drawn with RUNTARA_CRASH_SEED (1 unless set); the seed decides what the instances do, the victims and the moments, the
 machine's timing does the rest. A storm of minutes:
 
@@ -20,7 +20,7 @@ from storm import Storm
 
 from tests.containers import choose_runtime
 
-ROUNDS = int(os.environ.get("RUNTARA_CRASH_ROUNDS", "8"))
+ROUNDS = int(os.environ.get("RUNTARA_CRASH_ROUNDS", "6"))
 INSTANCES = int(os.environ.get("RUNTARA_CRASH_INSTANCES", "8"))
 SEED = int(os.environ.get("RUNTARA_CRASH_SEED", "1"))
 
