@@ -77,6 +77,7 @@ class ListHandler:
                 order_by=order_by,
                 limit=limit,
                 offset=call.offset,
+                # The token is one of this list, so its key is a time and an id.
                 after=None if token is None else InstanceKey(token.key[0], token.key[1]),  # type: ignore[arg-type]
                 without_total=token is not None,
             )

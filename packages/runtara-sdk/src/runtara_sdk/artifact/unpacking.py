@@ -131,6 +131,7 @@ class _MemberHeader(tarfile.TarInfo):
             raise tarfile.ReadError(f"a header of {self.size} bytes")
         if self.type == tarfile.GNUTYPE_SPARSE:
             self._refuse_sparse()
+        # The one place through which every header passes; the stubs do not tell of it.
         member: tarfile.TarInfo = super()._proc_member(archive)  # type: ignore[misc]
         return member
 

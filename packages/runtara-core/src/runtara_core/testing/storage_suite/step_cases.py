@@ -133,7 +133,7 @@ class StepCases:
             for subtype in ("step_debug_start", "step_debug_end", "note"):
                 await report(storage, key, EventType.CUSTOM, payload, subtype=subtype)
         for wrong in (long, lone, "nul\0nul", "", 7, None, ["a"]):
-            await start(storage, key, wrong)  # type: ignore[arg-type]
+            await start(storage, key, wrong)  # type: ignore[arg-type]  # what programs may send
         for wrong in (long, lone, "nul\0nul", 7):
             await start(storage, key, "step", scope_id=wrong)
             await start(storage, key, "step", parent_scope_id=wrong)

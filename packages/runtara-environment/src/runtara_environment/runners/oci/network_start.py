@@ -15,7 +15,7 @@ As in the shim, only cheap modules are imported.
 """
 
 # pathlib and contextlib cost more to import than everything here together:
-# ruff: noqa: PTH123
+# ruff: noqa: PTH104, PTH110, PTH123
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def _become_pasta(libc: ctypes.CDLL, specification: dict[str, Any], holder: int)
         _bind_to_parent(libc)
         # Before anything runs that others would have to find: whoever cleans up kills by this file.
         _write(f"{directory}/{PASTA_IDENTITY_FILE}.tmp", identity_text(os.getpid()))
-        os.rename(f"{directory}/{PASTA_IDENTITY_FILE}.tmp", f"{directory}/{PASTA_IDENTITY_FILE}")  # noqa: PTH104
+        os.rename(f"{directory}/{PASTA_IDENTITY_FILE}.tmp", f"{directory}/{PASTA_IDENTITY_FILE}")
         log = os.open(f"{directory}/{_PASTA_LOG}", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(log, 1)
         os.dup2(log, 2)
@@ -162,7 +162,7 @@ def _make_network(libc: ctypes.CDLL, specification: dict[str, Any]) -> int:
         os.close(tell_go)
         _become_pasta(libc, specification, holder)
     give_up = time.monotonic() + _READY_SECONDS
-    while not os.path.exists(f"{directory}/{_PASTA_PID_FILE}"):  # noqa: PTH110
+    while not os.path.exists(f"{directory}/{_PASTA_PID_FILE}"):
         if os.waitpid(pasta, os.WNOHANG)[0]:
             raise _Failure(f"pasta has ended: {_last_words(directory)}")
         if time.monotonic() > give_up:

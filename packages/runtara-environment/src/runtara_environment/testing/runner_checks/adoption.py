@@ -114,7 +114,7 @@ class Adoption(CheckedRunner):
             pytest.skip("this runner identifies its launches by something better than a pid")
         # Start times count in ticks of 10 ms: the stranger must not be born in the launch's own.
         await until((run_directory / "ready").exists, "program runs")
-        stranger = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)  # noqa: ASYNC220
+        stranger = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)  # noqa: ASYNC220 - no wait
         try:
             adopted = await runner.attach(process.state | {"pid": stranger.pid})
             if adopted is not None:
