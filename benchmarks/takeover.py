@@ -34,7 +34,7 @@ from daemons import Core, running_core
 from runtara_core.testing.postgres import create_database, running_postgres
 
 TENANT = "benchmark"
-_RENEWAL_SECONDS = 10.0
+_RENEWAL_SECONDS = 2.0
 _DEADLINE_SECONDS = 120.0
 _POLL_SECONDS = 0.05
 _PROGRAM = b"""\

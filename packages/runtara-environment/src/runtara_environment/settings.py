@@ -28,6 +28,7 @@ from runtara_environment.registry import MAX_ARTIFACT_BYTES
 from runtara_environment.runner import NetworkMode
 
 _LEAST_HEARTBEAT_TIMEOUT_SECONDS = 60
+_LEAST_LEASE_SECONDS = 6
 _CORE_PORT_ADDRESS = "127.0.0.1:8001"
 
 DEFAULT_MAX_INPUT_BYTES = 64 * 1024 * 1024
@@ -39,7 +40,7 @@ class SupervisionSettings:
     """How launches are claimed and watched.
 
     Attributes:
-        lease_ms: how long a claim lives without renewal; renewed three times in that span.
+        lease_ms: how long a claim lives without renewal; renewed six times in that span (RUNTARA_LEASE_SECS).
         claim_batch: launches claimed at once.
         claim_wait_ms: longest wait of one claim call; never more than half a lease.
         default_timeout_seconds: bound of a launch whose start named none (EXECUTION_TIMEOUT_SECS).
@@ -56,7 +57,7 @@ class SupervisionSettings:
             are a tenant's, so a runner that isolates less than the environment's own is not among them unasked.
     """
 
-    lease_ms: int = 30_000
+    lease_ms: int = 12_000
     claim_batch: int = 8
     claim_wait_ms: int = 25_000
     default_timeout_seconds: int = 300
@@ -76,6 +77,7 @@ class SupervisionSettings:
         reader = reader or EnvironmentReader()
         bundles = reader.optional_text("BUNDLES_DIR")
         return cls(
+            lease_ms=_lease_seconds(reader) * 1000,
             default_timeout_seconds=reader.integer(
                 "EXECUTION_TIMEOUT_SECS", default_timeout_seconds, minimum=1, maximum=2**31
             ),
@@ -324,6 +326,16 @@ class EnvironmentSettings:
             max_input_bytes=max_input_bytes(reader),
             registry=RegistrySettings.from_environment(reader),
         )
+
+
+def _lease_seconds(reader: EnvironmentReader) -> int:
+    seconds = reader.integer("RUNTARA_LEASE_SECS", 12, maximum=600)
+    if seconds < _LEAST_LEASE_SECONDS:
+        raise ConfigurationError(
+            f"RUNTARA_LEASE_SECS={seconds} is too short, for a host that stalls for a moment would lose its work: "
+            f"set it to {_LEAST_LEASE_SECONDS} to 600"
+        )
+    return seconds
 
 
 def _heartbeat_timeout_seconds(reader: EnvironmentReader) -> int:
