@@ -7,7 +7,7 @@
 
 Two environments on one database, each with a data directory of its own. The first runs all instances. It dies by
 SIGKILL with its programs, at a random moment between two renewals of its leases. Then nobody knows of its death until
-the leases end: 30 s after the last renewal, which is at most 10 s ago. The second environment waits in a claim, gets
+the leases end: 12 s after the last renewal, which is at most 2 s ago. The second environment waits in a claim, gets
 the instances then, and launches them. The program is a shell that writes down the time.
 
     lease     from the death to the end of the lease of an instance

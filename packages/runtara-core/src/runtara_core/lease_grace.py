@@ -1,9 +1,9 @@
 """Keeps leases from being taken away while core may be to blame that they were not renewed.
 
 Environments renew their leases through core and its database. While one of the two is away, nobody can. When they are
-back, an environment that asks for launches must not be faster than one that comes to renew its leases. So for a while no
-instance is handed out whose lease ran out by itself. A lease that was given up, by its owner or by the next environment
-of the same host, is over at once.
+back, an environment that asks for launches must not be faster than one that comes to renew its leases. So for a while
+no instance is handed out whose lease ran out by itself. A lease that was given up, by its owner or by the next
+environment of the same host, is over at once.
 """
 
 from __future__ import annotations

@@ -31,6 +31,7 @@ from runtara_environment.hosts.remote_stop import RemoteStop
 from runtara_environment.launch_rules import LaunchRules
 from runtara_environment.launch_table import LaunchTable
 from runtara_environment.logs import InstanceLogs
+from runtara_environment.logs.elsewhere import LogsElsewhere
 from runtara_environment.owner import Owner
 from runtara_environment.registry import ImageRegistry, SignaturePolicy
 from runtara_environment.runner import RunnerHost
@@ -222,7 +223,14 @@ class Environment:
                     copies=self._images.copies,
                 ),
             ),
-            InstanceLogs(self._core, launches, self._data_dir, owner.host_id, self._clock),
+            InstanceLogs(
+                self._core,
+                launches,
+                self._data_dir,
+                owner.host_id,
+                self._clock,
+                LogsElsewhere(hosts, owner.host_id, self._open_peer, self._clock),
+            ),
             max_input_bytes=self._max_input_bytes,
         )
 
