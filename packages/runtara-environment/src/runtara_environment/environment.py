@@ -36,7 +36,7 @@ from runtara_environment.owner import Owner
 from runtara_environment.registry import ImageRegistry, SignaturePolicy
 from runtara_environment.runner import RunnerHost
 from runtara_environment.runners.available import AvailableRunners, ReadyRunner
-from runtara_environment.runners.choosing import choose_network, choose_runner
+from runtara_environment.runners.choosing import check_settings, choose_network, choose_runner
 from runtara_environment.runners.guest_user_choice import may_have_users
 from runtara_environment.runners.loading import load_runners
 from runtara_environment.service import EnvironmentService
@@ -123,6 +123,7 @@ class Environment:
         await asyncio.to_thread(self._secure_data_directory)
         runners = load_runners()
         settings = self._settings
+        check_settings(runners, settings.image_runners)
         runner, probe = await choose_runner(
             settings.runner, runners, prefer_containers=settings.network is not None, host=self._runner_host
         )
