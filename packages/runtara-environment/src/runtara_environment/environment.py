@@ -31,11 +31,12 @@ from runtara_environment.hosts.remote_stop import RemoteStop
 from runtara_environment.launch_rules import LaunchRules
 from runtara_environment.launch_table import LaunchTable
 from runtara_environment.logs import InstanceLogs
+from runtara_environment.logs.elsewhere import LogsElsewhere
 from runtara_environment.owner import Owner
 from runtara_environment.registry import ImageRegistry, SignaturePolicy
 from runtara_environment.runner import RunnerHost
 from runtara_environment.runners.available import AvailableRunners, ReadyRunner
-from runtara_environment.runners.choosing import choose_network, choose_runner
+from runtara_environment.runners.choosing import check_settings, choose_network, choose_runner
 from runtara_environment.runners.guest_user_choice import may_have_users
 from runtara_environment.runners.loading import load_runners
 from runtara_environment.service import EnvironmentService
@@ -122,6 +123,7 @@ class Environment:
         await asyncio.to_thread(self._secure_data_directory)
         runners = load_runners()
         settings = self._settings
+        check_settings(runners, settings.image_runners)
         runner, probe = await choose_runner(
             settings.runner, runners, prefer_containers=settings.network is not None, host=self._runner_host
         )
@@ -222,7 +224,14 @@ class Environment:
                     copies=self._images.copies,
                 ),
             ),
-            InstanceLogs(self._core, launches, self._data_dir, owner.host_id, self._clock),
+            InstanceLogs(
+                self._core,
+                launches,
+                self._data_dir,
+                owner.host_id,
+                self._clock,
+                LogsElsewhere(hosts, owner.host_id, self._open_peer, self._clock),
+            ),
             max_input_bytes=self._max_input_bytes,
         )
 

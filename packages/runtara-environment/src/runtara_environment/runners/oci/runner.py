@@ -130,6 +130,14 @@ class OciRunner(Runner):
     def __init__(self) -> None:
         self._shims = NativeRunner(for_guests=False)  # the runtime itself needs root
 
+    def check_settings(self) -> None:
+        wanted = OciSettings.from_environment().runtime
+        found, reason = find_runtimes(wanted, use_systemd=False)
+        if wanted != "auto" and not found:
+            raise ConfigurationError(
+                f"RUNTARA_OCI_RUNTIME={wanted!r}: {reason}: set it to auto, crun, runc, or the path of a runtime"
+            )
+
     async def probe(self) -> RunnerProbe:
         settings = OciSettings.from_environment()
         runtime, text = await self._working_runtime(settings)
