@@ -21,8 +21,10 @@ from runtara_sdk.transport.local.peer import GUEST_USERS
 
 from tests.container_programs import ATTEMPT, MEBIBYTE, answer, assert_nothing_is_left, ended, python_program
 from tests.containers import container_runtime as container_runtime
+from tests.containers import with_both_runtimes
 
 
+@with_both_runtimes
 async def test_a_program_has_no_privileges(tmp_path: Path) -> None:
     found = await answer(
         tmp_path / "run",
@@ -45,6 +47,7 @@ async def test_a_program_is_a_stranger_on_the_host(tmp_path: Path) -> None:
     assert guest_user("t-1") != guest_user("t-2")
 
 
+@with_both_runtimes
 async def test_a_program_writes_to_its_own_places_alone(tmp_path: Path) -> None:
     places = ["/", "/etc", "/usr", "/proc/sys/kernel", "/sys/fs/cgroup", "/run/runtara", "/dev"]
     found = await answer(
@@ -60,6 +63,7 @@ async def test_a_program_writes_to_its_own_places_alone(tmp_path: Path) -> None:
     assert all(found[place] != "done" for place in places), found
 
 
+@with_both_runtimes
 async def test_a_program_sees_neither_host_nor_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DAEMON_SECRET", "s3cret-of-the-daemon")
     run_directory = tmp_path / "tenant" / "runs" / "i-1"
@@ -101,6 +105,7 @@ async def test_a_program_sees_neither_host_nor_others(tmp_path: Path, monkeypatc
     assert "s3cret" not in json.dumps(found)
 
 
+@with_both_runtimes
 async def test_forbidden_calls_are_refused(tmp_path: Path) -> None:
     calls = {"mount": 165, "unshare": 272, "ptrace": 101, "bpf": 321, "keyctl": 250, "io_uring_setup": 425}
     calls |= {"perf_event_open": 298, "init_module": 175, "reboot": 169, "setns": 308, "userfaultfd": 323}
@@ -143,6 +148,7 @@ async def test_nothing_is_reachable_without_a_network(tmp_path: Path) -> None:
         assert shared == {"host": "done"}
 
 
+@with_both_runtimes
 async def test_a_memory_bomb_is_contained(tmp_path: Path) -> None:
     code = "blocks = []\nwhile True: blocks.append(b'x' * (1 << 20))"
     process = await OciRunner().launch(
@@ -197,6 +203,7 @@ async def test_an_earlier_program_cannot_lead_the_daemon_astray(tmp_path: Path) 
     assert (await ended(process)).exit_code == 0
 
 
+@with_both_runtimes
 @pytest.mark.parametrize("victim", ["pid", "child_pid"], ids=["shim", "runtime"])
 async def test_nothing_survives_a_killed_shim_or_runtime(tmp_path: Path, victim: str) -> None:
     run_directory = tmp_path / "run"
