@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -12,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runtara_environment.runner import Limits, NetworkMode
+from runtara_environment.runner import Limits, NetworkMode, RunnerHost
+from runtara_environment.runners.oci.cgroup import CgroupHierarchy
 from runtara_environment.runners.oci.container_init import STOP_MODE
 from runtara_environment.runners.oci.container_process import EXCHANGE_FILE
 from runtara_environment.runners.oci.runner import OciRunner, guest_user
@@ -252,3 +254,35 @@ async def test_a_container_whose_instance_is_gone_is_removed(tmp_path: Path, mon
     assert (await ended(other)).exit_code == 0
     assert (await ended(process)).exit_code in (None, -signal.SIGKILL)
     assert_nothing_is_left(runner, gone)
+
+
+async def test_control_groups_of_containers_without_files_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when everything is killed and the data directory removed, before somebody has settled the launch."""
+    directories = [tmp_path / name for name in ("own", "another")]
+    groups = []
+    for directory in directories:
+        spec = python_program(directory / "run", "open('ready', 'w').close()\nwhile True: pass")
+        process = await OciRunner().launch(spec)
+        await until((directory / "run" / "ready").exists, "program runs")
+        group = CgroupHierarchy().group(Path(OciRunner().planned_state(spec)["bundle"]).name)
+        groups.append([path for path in group.directories.values() if path.exists()])
+        # Nobody waits for the process, so nobody cleans up.
+        for pid in (
+            process.state["pid"],
+            *(int(pid) for pid in (groups[-1][0] / "container/cgroup.procs").read_text().split()),
+        ):
+            os.kill(pid, signal.SIGKILL)
+        assert await asyncio.to_thread(group.kill, timeout_seconds=10)
+        shutil.rmtree(directory)
+    own, another = groups
+    assert own
+    assert another
+    for directory, found in zip(directories, groups, strict=True):
+        assert all(path.exists() for path in found)
+        monkeypatch.setattr(OciRunner, "_swept", set())
+        runner = OciRunner()
+        runner.prepare(RunnerHost(directory, bundles_directory=directory / "bundles"))
+        assert (await runner.probe()).available
+        assert not any(path.exists() for path in found)
