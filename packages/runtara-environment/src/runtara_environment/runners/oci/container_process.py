@@ -54,7 +54,7 @@ class ContainerPlace:
         cls, bundles: Path, run_directory: Path, epoch: int, runtime: Runtime, program: str
     ) -> ContainerPlace:
         """That of a launch. Its name begins with that of the directory of bundles, for `remove_left_groups`."""
-        name = _owner_name(bundles) + _digest(f"{run_directory}\0{epoch}")[:_LAUNCH_DIGITS]
+        name = owner_name(bundles) + _digest(f"{run_directory}\0{epoch}")[:_LAUNCH_DIGITS]
         return cls(bundles / name, runtime, program)
 
     @property
@@ -188,14 +188,15 @@ def remove_left_groups(bundles: Path, hierarchy: CgroupHierarchy) -> list[str]:
     group without a bundle is nobody's. One in which something runs stays, as do those of other directories.
     """
     removed = []
-    for name in sorted(hierarchy.names(_owner_name(bundles))):
+    for name in sorted(hierarchy.names(owner_name(bundles))):
         group = hierarchy.group(name)
         if not (bundles / name).exists() and group.remove():
             removed.append(name)
     return removed
 
 
-def _owner_name(bundles: Path) -> str:
+def owner_name(bundles: Path) -> str:
+    """What the names of all containers begin with that have their bundles in a directory."""
     return _digest(str(bundles))[:_OWNER_DIGITS]
 
 
