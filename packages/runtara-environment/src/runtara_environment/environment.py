@@ -98,7 +98,8 @@ class Environment:
         self._clock = clock
         self._settings = settings
         self._network = network
-        self._runner_host = RunnerHost(data_dir, trusts_programs)
+        self._bundles_directory = settings.bundles_directory or data_dir / "bundles"
+        self._runner_host = RunnerHost(data_dir, trusts_programs, self._bundles_directory)
         self._max_input_bytes = max_input_bytes
         self._registry_settings = registry_settings or RegistrySettings()
         self._host = host or HostSettings()
@@ -171,7 +172,7 @@ class Environment:
             default_timeout_seconds=settings.default_timeout_seconds,
             limits=settings.limits,
             network=self._network,
-            bundles_directory=settings.bundles_directory,
+            bundles_directory=self._bundles_directory,
             read_input=self._core.read_input,
             fetcher=fetcher if only_instance is None else None,
         )
