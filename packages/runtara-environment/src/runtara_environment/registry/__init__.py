@@ -9,7 +9,7 @@ from runtara_environment.registry.artifact_store import (
 from runtara_environment.registry.image_registry import ImageRegistry
 from runtara_environment.registry.layer_store import ArtifactUnavailableError
 from runtara_environment.registry.models import Image, ImageArtifact, ImageKey, ImagePage
-from runtara_environment.registry.signature_policy import SignaturePolicy
+from runtara_environment.registry.signature_policy import SignaturePolicy, SignatureRefusedError
 
 __all__ = [
     "MAX_ARTIFACT_BYTES",
@@ -22,5 +22,6 @@ __all__ = [
     "ImagePage",
     "ImageRegistry",
     "SignaturePolicy",
+    "SignatureRefusedError",
     "StoredArtifact",
 ]

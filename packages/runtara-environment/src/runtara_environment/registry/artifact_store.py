@@ -128,7 +128,8 @@ class ArtifactStore:
         except OSError as error:
             raise StorageError(f"cannot store the artifact in {self.images}: {error.strerror or error}") from error
         finally:
-            await asyncio.to_thread(upload.unlink, missing_ok=True)
+            with contextlib.suppress(OSError):  # what is wrong with the disk has been told, and a later upload sweeps
+                await asyncio.to_thread(upload.unlink, missing_ok=True)
 
     async def open(self, digest: str) -> ArtifactContent:
         """The whole artifact, byte for byte as it was put. Whoever receives it compares its SHA-256 with the digest.

@@ -22,9 +22,8 @@ from runtara_sdk.resource_limits import UNLIMITED, ResourceLimits
 
 from runtara_environment.database_identity import DatabaseIdentity
 from runtara_environment.registry.artifact_store import MAX_ARTIFACT_BYTES, ArtifactStore, StoredArtifact
-from runtara_environment.registry.layer_store import ArtifactUnavailableError
 from runtara_environment.registry.models import Image, ImageArtifact, ImageKey, ImagePage
-from runtara_environment.registry.signature_policy import SignaturePolicy
+from runtara_environment.registry.signature_policy import SignaturePolicy, SignatureRefusedError
 
 DEFAULT_PAGE = 100
 MAX_PAGE = 1000
@@ -214,8 +213,8 @@ class ImageRegistry:
     ) -> ImageArtifact:
         """What to launch: the current version, or the one asked for (which a deleted image still has).
 
-        Raises `ImageNotFoundError`, or `ArtifactUnavailableError` when the artifact is not on this host, damaged, or
-        not signed as this host wants it.
+        Raises `ImageNotFoundError`, or `ArtifactUnavailableError` when the artifact is not on this host or damaged, and
+        its subclass `SignatureRefusedError` when it is not signed as this host wants it.
         """
         pinned = version is not None or digest is not None
         image = await self._find(image_id, tenant_id, version=version, digest=digest)
@@ -265,8 +264,8 @@ class ImageRegistry:
         try:
             self._signatures.require(image.digest, image.signature)
         except InvalidInputError as error:
-            raise ArtifactUnavailableError(
-                f"image {image.image_id} is not launched on this host: {error.message}"
+            raise SignatureRefusedError(
+                f"image {image.image_id} is not launched on this host: {error.message}", image.updated_at_ms
             ) from None
 
     async def get_version(self, image_id: str, tenant_id: str, digest: str) -> Image:
@@ -312,6 +311,18 @@ class ImageRegistry:
 
         row = await self._database.run(work, operation="input schema", read_only=True)
         return None if row is None else row["input_schema"]
+
+    async def find_updates(self, image_ids: Sequence[str]) -> dict[str, int]:
+        """When images were registered last, or deleted; unknown ids are left out."""
+        if not image_ids:
+            return {}
+        wanted = json.dumps(list(image_ids))
+
+        async def work(transaction: Transaction) -> dict[str, int]:
+            rows = await transaction.fetch_all("list_image_updates", image_ids=wanted)
+            return {row["image_id"]: row["updated_at_ms"] for row in rows}
+
+        return await self._database.run(work, operation="image updates", read_only=True)
 
     async def find_names(self, image_ids: Sequence[str]) -> dict[str, str]:
         """Names by image id, of deleted images too; unknown ids are left out."""

@@ -125,6 +125,11 @@ SELECT image_id, name FROM images
 WHERE image_id IN (
     SELECT value FROM /*sqlite json_each(:image_ids)*/ /*postgres json_array_elements_text(CAST(:image_ids AS json))*/);
 
+-- name: list_image_updates
+SELECT image_id, updated_at_ms FROM images
+WHERE image_id IN (
+    SELECT value FROM /*sqlite json_each(:image_ids)*/ /*postgres json_array_elements_text(CAST(:image_ids AS json))*/);
+
 -- name: list_image_ids_by_name_prefix
 SELECT images.image_id FROM images
 WHERE substr(images.name, 1, length(CAST(:prefix AS TEXT))) = :prefix AND /*include tenant_matches*/
@@ -257,8 +262,45 @@ DELETE FROM stop_requests WHERE requested_at_ms < :requested_before_ms;
 
 -- Artifacts that are kept in the database.
 
+-- name: list_needed_artifacts
+SELECT given.value AS digest
+FROM /*sqlite json_each(:digests) AS given*/ /*postgres json_array_elements_text(CAST(:digests AS json)) AS given (value)*/
+WHERE EXISTS (SELECT 1 FROM image_versions WHERE image_versions.digest = given.value);
+
 -- name: get_stored_artifact
-SELECT size_bytes FROM stored_artifacts WHERE digest = :digest;
+SELECT size_bytes, changed_at_ms FROM stored_artifacts WHERE digest = :digest;
+
+-- name: list_kept_artifacts
+SELECT digest FROM stored_artifacts
+WHERE size_bytes IS NOT NULL AND digest IN (
+    SELECT value FROM /*sqlite json_each(:digests)*/ /*postgres json_array_elements_text(CAST(:digests AS json)) AS given (value)*/);
+
+-- name: list_old_stored_artifacts
+SELECT digest FROM stored_artifacts
+WHERE digest > :after_digest AND changed_at_ms < :before_ms ORDER BY digest LIMIT :page_limit;
+
+-- name: touch_stored_artifact
+UPDATE stored_artifacts SET changed_at_ms = :now_ms WHERE digest = :digest AND size_bytes IS NOT NULL;
+
+-- name: distrust_stored_artifact
+UPDATE stored_artifacts SET size_bytes = NULL WHERE digest = :digest AND changed_at_ms = :changed_at_ms;
+
+-- name: condemn_stored_artifact
+UPDATE stored_artifacts SET size_bytes = NULL
+WHERE digest = :digest AND changed_at_ms < :before_ms
+    AND NOT EXISTS (SELECT 1 FROM image_versions WHERE image_versions.digest = :digest);
+
+-- name: lock_condemned_artifact
+SELECT digest FROM stored_artifacts
+WHERE digest = :digest AND size_bytes IS NULL AND changed_at_ms < :before_ms /*postgres FOR UPDATE*/;
+
+-- name: remove_artifact_chunks
+DELETE FROM artifact_chunks
+WHERE digest = :digest AND position IN (
+    SELECT position FROM artifact_chunks WHERE digest = :digest ORDER BY position LIMIT :chunk_limit);
+
+-- name: remove_stored_artifact
+DELETE FROM stored_artifacts WHERE digest = :digest;
 
 -- name: begin_stored_artifact
 INSERT INTO stored_artifacts (digest, size_bytes, changed_at_ms) VALUES (:digest, NULL, :now_ms)
