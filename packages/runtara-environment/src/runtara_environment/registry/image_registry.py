@@ -31,6 +31,7 @@ MAX_PREFIX_MATCHES = 10_000
 
 _REGISTRATION_TRIES = 5
 _USE_AGAIN_MS = 3_600_000
+_LAST_CHARACTER = "\U0010ffff"
 _NO_VERSION = 2**62
 _READ_BYTES = 1024 * 1024
 
@@ -341,11 +342,17 @@ class ImageRegistry:
 
         Raises `InvalidInputError` when they are more than can be searched for.
         """
+        page: dict[str, str | int] = {
+            "prefix": prefix,
+            "bound": prefix + _LAST_CHARACTER,
+            "page_limit": MAX_PREFIX_MATCHES + 1,
+        }
 
         async def work(transaction: Transaction) -> list[str]:
-            rows = await transaction.fetch_all(
-                "list_image_ids_by_name_prefix", prefix=prefix, tenant_id=tenant_id, page_limit=MAX_PREFIX_MATCHES + 1
-            )
+            if tenant_id is None:
+                rows = await transaction.fetch_all("list_image_ids_by_name_prefix", **page)
+            else:
+                rows = await transaction.fetch_all("list_tenant_image_ids_by_name_prefix", tenant_id=tenant_id, **page)
             return [row["image_id"] for row in rows]
 
         found = await self._database.run(work, operation="images by prefix", read_only=True)
@@ -370,16 +377,17 @@ class ImageRegistry:
         if limit < 0 or offset < 0:
             raise InvalidInputError(f"limit {limit} and offset {offset} must not be negative")
         bounded = min(limit or DEFAULT_PAGE, MAX_PAGE)
-        page = {"tenant_id": tenant_id, "page_limit": bounded, "page_offset": offset}
+        kind = "images" if tenant_id is None else "tenant_images"
+        tenant = {} if tenant_id is None else {"tenant_id": tenant_id}
+        page = {**tenant, "page_limit": bounded, "page_offset": offset}
 
         async def work(transaction: Transaction) -> ImagePage:
             if after is not None:
-                rows = await transaction.fetch_all(
-                    "list_images_after", **page, after_created_at_ms=after.created_at_ms, after_image_id=after.image_id
-                )
+                behind = {"after_created_at_ms": after.created_at_ms, "after_image_id": after.image_id}
+                rows = await transaction.fetch_all(f"list_{kind}_after", **page, **behind)
                 return ImagePage(tuple(_image(row) for row in rows), 0)
-            rows = await transaction.fetch_all("list_images", **page)
-            total = await transaction.fetch_one("count_images", tenant_id=tenant_id)
+            rows = await transaction.fetch_all(f"list_{kind}", **page)
+            total = await transaction.fetch_one(f"count_{kind}", **tenant)
             return ImagePage(tuple(_image(row) for row in rows), int(total["total"]) if total is not None else 0)
 
         return await self._database.run(work, operation="list images", read_only=True)
