@@ -1,11 +1,7 @@
 """The image registry: names with versions in the database, content-addressed artifacts on disk."""
 
-from runtara_environment.registry.artifact_store import (
-    MAX_ARTIFACT_BYTES,
-    ArtifactContent,
-    ArtifactStore,
-    StoredArtifact,
-)
+from runtara_environment.registry.artifact_content import ArtifactContent
+from runtara_environment.registry.artifact_store import MAX_ARTIFACT_BYTES, ArtifactStore, StoredArtifact
 from runtara_environment.registry.image_registry import ImageRegistry
 from runtara_environment.registry.layer_store import ArtifactUnavailableError
 from runtara_environment.registry.models import Image, ImageArtifact, ImageKey, ImagePage
