@@ -20,7 +20,9 @@ from runtara_environment.data_directory_lock import DataDirectoryLock
 from runtara_environment.data_directory_modes import secure_data_directory
 from runtara_environment.fetching import ArtifactFetcher
 from runtara_environment.fetching.copies import ArtifactCopies
+from runtara_environment.fetching.copies_upkeep import CopiesUpkeep
 from runtara_environment.fetching.exchange import ArtifactExchange
+from runtara_environment.fetching.needed import NeededArtifacts
 from runtara_environment.fetching.peer import OpenPeer
 from runtara_environment.fetching.places import artifact_sources
 from runtara_environment.fetching.transfers import ArtifactTransfers
@@ -147,7 +149,7 @@ class Environment:
             open_peer=self._open_peer,
             clock=self._clock,
         )
-        fetcher = ArtifactFetcher(self.registry.artifacts, sources, self._publish_artifacts)
+        fetcher = ArtifactFetcher(self.registry.artifacts, sources, self._publish_artifacts, self._clock)
         self._fetcher = fetcher
         core_address = self._core_access.address
         own = ReadyRunner(runner, probe, choose_network(settings.network, runner, probe, core_address))
@@ -200,6 +202,7 @@ class Environment:
                 self._data_dir,
                 self._clock,
                 self._registry_settings,
+                CopiesUpkeep(self.registry.artifacts, sources, NeededArtifacts(self._database), self._clock),
             )
         workspaces = Workspaces(self._data_dir, launches)
         self.service = EnvironmentService(
