@@ -185,6 +185,7 @@ class Environment:
                 version=runtara_environment.__version__,
                 runner_type=runner.runner_type,
                 isolation=probe.isolation,
+                max_launches=settings.max_launches or None,
             )
             self._presence = HostPresence(
                 hosts, identity, self._supervisor, self._clock, self.registry.artifacts.digests

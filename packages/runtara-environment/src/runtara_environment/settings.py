@@ -42,6 +42,8 @@ class SupervisionSettings:
         lease_ms: how long a claim lives without renewal; renewed three times in that span.
         claim_batch: launches claimed at once.
         claim_wait_ms: longest wait of one claim call; never more than half a lease.
+        max_launches: most launches of this host at a time, beside the limit of core for all hosts; 0 is no limit of its
+            own (RUNTARA_MAX_LAUNCHES_PER_HOST).
         default_timeout_seconds: bound of a launch whose start named none (EXECUTION_TIMEOUT_SECS).
         runner: the type of an installed runner, or `auto` for the first of containers and plain processes whose probe
             passes; containers come first where `network` is given, else last (RUNTARA_RUNNER).
@@ -59,6 +61,7 @@ class SupervisionSettings:
     lease_ms: int = 30_000
     claim_batch: int = 8
     claim_wait_ms: int = 25_000
+    max_launches: int = 0
     default_timeout_seconds: int = 300
     runner: str = "auto"
     network: NetworkMode | None = None
@@ -79,6 +82,7 @@ class SupervisionSettings:
             default_timeout_seconds=reader.integer(
                 "EXECUTION_TIMEOUT_SECS", default_timeout_seconds, minimum=1, maximum=2**31
             ),
+            max_launches=reader.integer("RUNTARA_MAX_LAUNCHES_PER_HOST", 0, minimum=0, maximum=1_000_000),
             runner=reader.text("RUNTARA_RUNNER", "auto"),
             network=_network_mode(reader.optional_text("RUNTARA_NETWORK_MODE")),
             bundles_directory=None if bundles is None else Path(bundles).absolute(),
