@@ -16,6 +16,7 @@ from runtara_sdk.errors import ConfigurationError
 
 import runtara_environment
 from runtara_environment import migrations
+from runtara_environment.agents.launched_call_host import CallRunners
 from runtara_environment.data_directory_lock import DataDirectoryLock
 from runtara_environment.data_directory_modes import secure_data_directory
 from runtara_environment.fetching import ArtifactFetcher
@@ -63,11 +64,13 @@ class Environment:
         service: the environment's verbs.
         registry: the images.
         isolation: what the chosen runner isolates, as a word for people.
+        call_runners: how tests of capabilities are launched.
     """
 
     service: EnvironmentService
     registry: ImageRegistry
     isolation: str
+    call_runners: CallRunners
 
     def __init__(
         self,
@@ -157,6 +160,8 @@ class Environment:
             nameable=settings.image_runners,
             host=self._runner_host,
         )
+        bundles_directory = settings.bundles_directory or self._data_dir / "bundles"
+        self.call_runners = CallRunners(runners, available, settings.limits, bundles_directory)
         settings.limits.warn_of_unenforced(own.name, probe)
         launcher = Launcher(
             self.registry,
@@ -169,7 +174,7 @@ class Environment:
             default_timeout_seconds=settings.default_timeout_seconds,
             limits=settings.limits,
             network=self._network,
-            bundles_directory=settings.bundles_directory,
+            bundles_directory=bundles_directory,
             read_input=self._core.read_input,
             fetcher=fetcher if only_instance is None else None,
         )

@@ -54,8 +54,9 @@ class SupervisionSettings:
         heartbeat_timeout_seconds: how long a launch may be silent and idle before it is taken for hung; 0 looks for
             none (RUNTARA_HEARTBEAT_TIMEOUT_SECS).
         limits: what launches may use (RUNTARA_DEFAULT_*, RUNTARA_MAX_*).
-        image_runners: the runners that images may name, beside the environment's own (RUNTARA_IMAGE_RUNNERS). Images
-            are a tenant's, so a runner that isolates less than the environment's own is not among them unasked.
+        image_runners: the runners that images and tests of capabilities may name, beside the environment's own
+            (RUNTARA_IMAGE_RUNNERS). Both are a tenant's, so a runner that isolates less than the environment's own is
+            not among them unasked.
     """
 
     lease_ms: int = 30_000
