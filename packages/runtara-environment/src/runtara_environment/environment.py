@@ -16,6 +16,7 @@ from runtara_sdk.errors import ConfigurationError
 
 import runtara_environment
 from runtara_environment import migrations
+from runtara_environment.agents.launched_call_host import CallRunners
 from runtara_environment.data_directory_lock import DataDirectoryLock
 from runtara_environment.data_directory_modes import secure_data_directory
 from runtara_environment.fetching import ArtifactFetcher
@@ -66,11 +67,13 @@ class Environment:
         service: the environment's verbs.
         registry: the images.
         isolation: what the chosen runner isolates, as a word for people.
+        call_runners: how tests of capabilities are launched.
     """
 
     service: EnvironmentService
     registry: ImageRegistry
     isolation: str
+    call_runners: CallRunners
 
     def __init__(
         self,
@@ -162,6 +165,7 @@ class Environment:
             nameable=settings.image_runners,
             host=self._runner_host,
         )
+        self.call_runners = CallRunners(runners, available, settings.limits, self._bundles_directory)
         settings.limits.warn_of_unenforced(own.name, probe)
         launcher = Launcher(
             self.registry,
@@ -190,6 +194,7 @@ class Environment:
                 version=runtara_environment.__version__,
                 runner_type=runner.runner_type,
                 isolation=probe.isolation,
+                max_launches=settings.max_launches or None,
             )
             self._presence = HostPresence(
                 hosts, identity, self._supervisor, self._clock, self.registry.artifacts.digests

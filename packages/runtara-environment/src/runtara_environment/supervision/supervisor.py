@@ -35,6 +35,7 @@ from runtara_environment.supervision.drain import Drain
 from runtara_environment.supervision.ending import STOP_GRACE_SECONDS, Ending
 from runtara_environment.supervision.exit_report import exit_report
 from runtara_environment.supervision.images_elsewhere import ImagesElsewhere
+from runtara_environment.supervision.launch_room import LaunchRoom
 from runtara_environment.supervision.launcher import Launcher, LaunchRefused
 from runtara_environment.supervision.leases import Leases
 from runtara_environment.supervision.left_launches import LeftLaunches
@@ -77,6 +78,7 @@ class Supervisor:
         self._only_instance = only_instance
         self._left = LeftLaunches(launches, launcher, owner)
         self._live: LiveLaunches = {}
+        self._room = LaunchRoom(self._live, settings.max_launches)
         self._ending = Ending(self._live, clock)
         self._leases = Leases(core, owner.name, clock, settings.lease_ms, self._live, self._ending)
         self._adoption = Adoption(
@@ -257,6 +259,7 @@ class Supervisor:
                 await self._clock.sleep(_CLAIM_AGAIN_SECONDS)
 
     async def _claim(self) -> None:
+        await self._room.wait()
         await self._leases.renew_when_due()
         for image_id in await self._refused.registered_again():
             self._elsewhere.remove(image_id)
@@ -270,7 +273,7 @@ class Supervisor:
                 wait_ms = min(wait_ms, SIGNATURES_AGAIN_MS)
         claims = await self._core.claim_launches(
             self._owner.name,
-            limit=self._settings.claim_batch,
+            limit=self._room.of(self._settings.claim_batch),
             lease_ms=self._settings.lease_ms,
             wait_ms=wait_ms,
             instance_id=self._only_instance,
