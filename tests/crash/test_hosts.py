@@ -24,11 +24,12 @@ from several_hosts import PATIENT, OtherHost, host_named, launches_of, reaches, 
 
 
 class TwoHosts:
-    """Two hosts, of which neither gets images of the other."""
+    """Two hosts, of which neither gets images of the other; the first runs one program at a time."""
 
     def __init__(self, platform: Platform) -> None:
         self.platform = platform
-        self.first = OtherHost(platform, "first", RUNTARA_IMAGE_SOURCES="none")
+        limit = {"RUNTARA_MAX_LAUNCHES_PER_HOST": "1"}
+        self.first = OtherHost(platform, "first", RUNTARA_IMAGE_SOURCES="none", **limit)
         self.second = OtherHost(platform, "second", RUNTARA_IMAGE_SOURCES="none")
 
     async def ensure_running(self) -> None:
@@ -160,6 +161,42 @@ async def test_hosts_are_listed_with_what_they_hold(hosts: TwoHosts) -> None:
     async with hosts.first.sdk() as sdk:
         with pytest.raises(InvalidInputError, match="there is no host 'third'"):
             await sdk.drain_host("third")
+
+
+async def test_a_full_host_takes_no_more_and_goes_on_when_it_has_room(hosts: TwoHosts, tmp_path: Path) -> None:
+    here = await hosts.running_on(hosts.first, tmp_path)
+    hosts.first.kill()
+    await hosts.first.start()  # what it adopts counts
+    async with hosts.second.sdk() as sdk:
+        info = await sdk.get_instance_status(here)
+        other = await start_patient(sdk, info.image_id, tmp_path, 1)
+
+        async def runs_on(host: OtherHost) -> None:
+            async def runs() -> bool:
+                return host.runs(other)
+
+            await hosts.platform.eventually(runs, f"{other} on {host.name}")
+
+        await runs_on(hosts.second)
+
+        async def shows_that_it_is_full() -> bool:
+            host = await host_named(sdk, "first")
+            return (host.live_launches, host.max_launches) == (1, 1)
+
+        await hosts.platform.eventually(shows_that_it_is_full, "what the first host says of itself")
+        await sdk.drain_host("second")
+        await reaches(hosts.platform, sdk, "second", HostState.DRAINED)
+        assert hosts.first.runs(here)
+        assert not hosts.first.runs(other), "it waits for room"
+        (tmp_path / here / "enough").touch()
+        await runs_on(hosts.first)
+        (tmp_path / other / "enough").touch()
+        for instance_id in (here, other):
+            end = await sdk.wait_for_completion(instance_id, poll_interval=0.1, timeout=60)
+            assert end.status is InstanceStatus.COMPLETED, hosts.platform.transcript()
+        assert [len(launches_of(tmp_path, each)) for each in (here, other)] == [1, 2]
+        await sdk.undrain_host("second")
+        await reaches(hosts.platform, sdk, "second", HostState.ACTIVE)
 
 
 async def test_the_end_of_a_daemon_hands_its_instances_on(hosts: TwoHosts, tmp_path: Path) -> None:

@@ -16,11 +16,14 @@ from runtara_sdk.errors import ConfigurationError
 
 import runtara_environment
 from runtara_environment import migrations
+from runtara_environment.agents.launched_call_host import CallRunners
 from runtara_environment.data_directory_lock import DataDirectoryLock
 from runtara_environment.data_directory_modes import secure_data_directory
 from runtara_environment.fetching import ArtifactFetcher
 from runtara_environment.fetching.copies import ArtifactCopies
+from runtara_environment.fetching.copies_upkeep import CopiesUpkeep
 from runtara_environment.fetching.exchange import ArtifactExchange
+from runtara_environment.fetching.needed import NeededArtifacts
 from runtara_environment.fetching.peer import OpenPeer
 from runtara_environment.fetching.places import artifact_sources
 from runtara_environment.fetching.transfers import ArtifactTransfers
@@ -64,11 +67,13 @@ class Environment:
         service: the environment's verbs.
         registry: the images.
         isolation: what the chosen runner isolates, as a word for people.
+        call_runners: how tests of capabilities are launched.
     """
 
     service: EnvironmentService
     registry: ImageRegistry
     isolation: str
+    call_runners: CallRunners
 
     def __init__(
         self,
@@ -98,7 +103,8 @@ class Environment:
         self._clock = clock
         self._settings = settings
         self._network = network
-        self._runner_host = RunnerHost(data_dir, trusts_programs)
+        self._bundles_directory = settings.bundles_directory or data_dir / "bundles"
+        self._runner_host = RunnerHost(data_dir, trusts_programs, self._bundles_directory)
         self._max_input_bytes = max_input_bytes
         self._registry_settings = registry_settings or RegistrySettings()
         self._host = host or HostSettings()
@@ -146,7 +152,7 @@ class Environment:
             open_peer=self._open_peer,
             clock=self._clock,
         )
-        fetcher = ArtifactFetcher(self.registry.artifacts, sources, self._publish_artifacts)
+        fetcher = ArtifactFetcher(self.registry.artifacts, sources, self._publish_artifacts, self._clock)
         self._fetcher = fetcher
         core_address = self._core_access.address
         own = ReadyRunner(runner, probe, choose_network(settings.network, runner, probe, core_address))
@@ -159,6 +165,7 @@ class Environment:
             nameable=settings.image_runners,
             host=self._runner_host,
         )
+        self.call_runners = CallRunners(runners, available, settings.limits, self._bundles_directory)
         settings.limits.warn_of_unenforced(own.name, probe)
         launcher = Launcher(
             self.registry,
@@ -171,7 +178,7 @@ class Environment:
             default_timeout_seconds=settings.default_timeout_seconds,
             limits=settings.limits,
             network=self._network,
-            bundles_directory=settings.bundles_directory,
+            bundles_directory=self._bundles_directory,
             read_input=self._core.read_input,
             fetcher=fetcher if only_instance is None else None,
         )
@@ -187,6 +194,7 @@ class Environment:
                 version=runtara_environment.__version__,
                 runner_type=runner.runner_type,
                 isolation=probe.isolation,
+                max_launches=settings.max_launches or None,
             )
             self._presence = HostPresence(
                 hosts, identity, self._supervisor, self._clock, self.registry.artifacts.digests
@@ -199,6 +207,7 @@ class Environment:
                 self._data_dir,
                 self._clock,
                 self._registry_settings,
+                CopiesUpkeep(self.registry.artifacts, sources, NeededArtifacts(self._database), self._clock),
             )
         workspaces = Workspaces(self._data_dir, launches)
         self.service = EnvironmentService(

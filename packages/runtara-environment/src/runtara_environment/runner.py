@@ -185,10 +185,12 @@ class RunnerHost:
     Attributes:
         data_directory: where run directories, artifacts and core's socket are; absolute, and there already.
         trusts_programs: the programs are the operator's own, as with `runtara run`: they may do what the operator may.
+        bundles_directory: that of its launches; None where it has not been chosen.
     """
 
     data_directory: Path
     trusts_programs: bool = False
+    bundles_directory: Path | None = None
 
 
 class LaunchedProcess(ABC):

@@ -46,6 +46,8 @@ class SupervisionSettings:
         lease_ms: how long a claim lives without renewal; renewed six times in that span (RUNTARA_LEASE_SECS).
         claim_batch: launches claimed at once.
         claim_wait_ms: longest wait of one claim call; never more than half a lease.
+        max_launches: most launches of this host at a time, beside the limit of core for all hosts; 0 is no limit of its
+            own (RUNTARA_MAX_LAUNCHES_PER_HOST).
         default_timeout_seconds: bound of a launch whose start named none (EXECUTION_TIMEOUT_SECS).
         runner: the type of an installed runner, or `auto` for the first of containers and plain processes whose probe
             passes; containers come first where `network` is given, else last (RUNTARA_RUNNER).
@@ -56,13 +58,15 @@ class SupervisionSettings:
         heartbeat_timeout_seconds: how long a launch may be silent and idle before it is taken for hung; 0 looks for
             none (RUNTARA_HEARTBEAT_TIMEOUT_SECS).
         limits: what launches may use (RUNTARA_DEFAULT_*, RUNTARA_MAX_*).
-        image_runners: the runners that images may name, beside the environment's own (RUNTARA_IMAGE_RUNNERS). Images
-            are a tenant's, so a runner that isolates less than the environment's own is not among them unasked.
+        image_runners: the runners that images and tests of capabilities may name, beside the environment's own
+            (RUNTARA_IMAGE_RUNNERS). Both are a tenant's, so a runner that isolates less than the environment's own is
+            not among them unasked.
     """
 
     lease_ms: int = 12_000
     claim_batch: int = 8
     claim_wait_ms: int = 25_000
+    max_launches: int = 0
     default_timeout_seconds: int = 300
     runner: str = "auto"
     network: NetworkMode | None = None
@@ -85,6 +89,7 @@ class SupervisionSettings:
             default_timeout_seconds=reader.integer(
                 "EXECUTION_TIMEOUT_SECS", default_timeout_seconds, minimum=1, maximum=2**31
             ),
+            max_launches=reader.integer("RUNTARA_MAX_LAUNCHES_PER_HOST", 0, minimum=0, maximum=1_000_000),
             runner=reader.text("RUNTARA_RUNNER", "auto"),
             network=_network_mode(reader.optional_text("RUNTARA_NETWORK_MODE")),
             bundles_directory=_bundles_directory(reader),

@@ -35,12 +35,14 @@ from runtara_environment.supervision.drain import Drain
 from runtara_environment.supervision.ending import STOP_GRACE_SECONDS, Ending
 from runtara_environment.supervision.exit_report import exit_report
 from runtara_environment.supervision.images_elsewhere import ImagesElsewhere
+from runtara_environment.supervision.launch_room import LaunchRoom
 from runtara_environment.supervision.launcher import Launcher, LaunchRefused
 from runtara_environment.supervision.leases import Leases
 from runtara_environment.supervision.left_launches import LeftLaunches
 from runtara_environment.supervision.live_launch import LiveLaunch, LiveLaunches
 from runtara_environment.supervision.overdue_cancels import OverdueCancels
 from runtara_environment.supervision.persistence import persist
+from runtara_environment.supervision.refused_signatures import LOOK_AGAIN_MS as SIGNATURES_AGAIN_MS
 from runtara_environment.supervision.silent_launches import SilentLaunches
 from runtara_environment.supervision.unwatched_claims import UnwatchedClaims
 
@@ -76,6 +78,7 @@ class Supervisor:
         self._only_instance = only_instance
         self._left = LeftLaunches(launches, launcher, owner)
         self._live: LiveLaunches = {}
+        self._room = LaunchRoom(self._live, settings.max_launches)
         self._ending = Ending(self._live, clock)
         self._leases = Leases(core, owner.name, clock, settings.lease_ms, self._live, self._ending)
         self._adoption = Adoption(
@@ -98,6 +101,7 @@ class Supervisor:
         self._is_drained = False
         self._loops: list[asyncio.Task[None]] = []
         self._elsewhere = ImagesElsewhere(clock)
+        self._refused = launcher.refused_signatures
         self._cancels = OverdueCancels(
             core,
             owner.name,
@@ -255,16 +259,21 @@ class Supervisor:
                 await self._clock.sleep(_CLAIM_AGAIN_SECONDS)
 
     async def _claim(self) -> None:
+        await self._room.wait()
         await self._leases.renew_when_due()
+        for image_id in await self._refused.registered_again():
+            self._elsewhere.remove(image_id)
         without_images = self._elsewhere.now()
         # A call that still waits when this process dies must be over before its leases end: else they would be handed
         # to the dead.
         wait_ms = min(self._settings.claim_wait_ms, self._settings.lease_ms // 2)
         if without_images:
             wait_ms = min(wait_ms, self._elsewhere.change_ms() or 0)
+            if self._refused:
+                wait_ms = min(wait_ms, SIGNATURES_AGAIN_MS)
         claims = await self._core.claim_launches(
             self._owner.name,
-            limit=self._settings.claim_batch,
+            limit=self._room.of(self._settings.claim_batch),
             lease_ms=self._settings.lease_ms,
             wait_ms=wait_ms,
             instance_id=self._only_instance,
@@ -302,7 +311,7 @@ class Supervisor:
             live.process = await self._launcher.launch(claim, self._owner)
         except LaunchRefused as refusal:
             # Before the claim is given back: what is due at once would come back here.
-            is_due = refusal.is_elsewhere and self._elsewhere.add(claim.image_id)
+            is_due = refusal.is_elsewhere and self._elsewhere.add(claim.image_id, refusal.pause_ms)
             await self._give_back(key, str(refusal), permanent=refusal.permanent, is_due=is_due)
             return
         except (OSError, RuntaraError) as error:  # such as a full disk: it passes, and is no fault of the program

@@ -645,20 +645,22 @@ class SendCustomSignalResponse(_message.Message):
     def __init__(self, success: _Optional[bool] = ..., error: _Optional[str] = ..., error_code: _Optional[str] = ...) -> None: ...
 
 class TestCapabilityRequest(_message.Message):
-    __slots__ = ("tenant_id", "agent_id", "capability_id", "input", "connection", "timeout_ms")
+    __slots__ = ("tenant_id", "agent_id", "capability_id", "input", "connection", "timeout_ms", "runner")
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     CAPABILITY_ID_FIELD_NUMBER: _ClassVar[int]
     INPUT_FIELD_NUMBER: _ClassVar[int]
     CONNECTION_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    RUNNER_FIELD_NUMBER: _ClassVar[int]
     tenant_id: str
     agent_id: str
     capability_id: str
     input: bytes
     connection: bytes
     timeout_ms: int
-    def __init__(self, tenant_id: _Optional[str] = ..., agent_id: _Optional[str] = ..., capability_id: _Optional[str] = ..., input: _Optional[bytes] = ..., connection: _Optional[bytes] = ..., timeout_ms: _Optional[int] = ...) -> None: ...
+    runner: str
+    def __init__(self, tenant_id: _Optional[str] = ..., agent_id: _Optional[str] = ..., capability_id: _Optional[str] = ..., input: _Optional[bytes] = ..., connection: _Optional[bytes] = ..., timeout_ms: _Optional[int] = ..., runner: _Optional[str] = ...) -> None: ...
 
 class TestCapabilityResponse(_message.Message):
     __slots__ = ("success", "output", "error", "execution_time_ms", "error_code")

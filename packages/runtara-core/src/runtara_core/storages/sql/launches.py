@@ -100,6 +100,8 @@ async def report_exit(
     match report.reason:
         case TerminationReason.CANCELLED:
             status = InstanceStatus.CANCELLED
+            if waiting is not None:  # it can be obeyed by nobody any more
+                await transaction.execute("acknowledge_waiting_signals", instance_id=key.instance_id, now_ms=now_ms)
             await change_state(transaction, state, status, TerminationReason.CANCELLED, now_ms=now_ms)
             return ExitDecision(status, None)
         # One that took too long, and was cancelled for it, did not fail. A pause excuses nothing.
