@@ -209,7 +209,6 @@ async def test_hosts_that_demand_keys_and_certificates_do_all_that_for_each_othe
     }
     one = OtherHost(hosts.platform, "key-one", RUNTARA_IMAGE_COPIES="2", **demanding)
     two = OtherHost(hosts.platform, "key-two", **demanding)
-    three = OtherHost(hosts.platform, "key-three", **demanding)
     await asyncio.gather(one.start(), two.start())
     async with one.sdk() as nobody:
         with pytest.raises(UnauthenticatedError):
@@ -236,12 +235,17 @@ async def test_hosts_that_demand_keys_and_certificates_do_all_that_for_each_othe
         await hosts.platform.eventually(is_paused, "a paused instance")
         await sdk.stop_instance(stopped, grace_period_seconds=2)
         assert not two.runs(stopped), "it was confirmed dead"
-        await three.start()
+        await operating.undrain_host("key-one")
+        async with two.sdk(tenant) as other:
+            lacking = await other.register_image(TENANT, "on-one-host", PATIENT.read_bytes() + b"# on one host\n")
         await operating.drain_host("key-two")
         await reaches(hosts.platform, operating, "key-two", HostState.DRAINED)
+        fetching = await start_patient(sdk, lacking.image_id, tmp_path, 2, steps=1)
         await sdk.resume_instance(paused)
         await completes(sdk, tmp_path, paused)
-        assert list(three.data_dir.glob(f"{TENANT}/runs/{paused}")), "where the artifact was fetched to"
+        end = await sdk.wait_for_completion(fetching, poll_interval=0.1, timeout=60)
+        assert end.status is InstanceStatus.COMPLETED, hosts.platform.transcript()
+        assert list(one.data_dir.glob(f"{TENANT}/runs/{fetching}")), "where the artifact was fetched to"
 
 
 async def keys_of(url: str) -> tuple[str, str]:
