@@ -84,11 +84,8 @@ class Attempt:
                 self._reasons[source.name] = error.message
                 continue
             for place in places:
-                pause_ms = self._damaged.pause_ms(place.name, self._digest)
-                if pause_ms:
-                    self._reasons[place.name] = (
-                        f"what it gave was damaged, and it is asked again in {max(1, pause_ms // 1000)} s"
-                    )
+                if self._damaged.pause_ms(place.name, self._digest):
+                    self._reasons[place.name] = "what it gave was damaged, so it is not asked again for a while"
                 else:
                     found.append(place)
         return found
