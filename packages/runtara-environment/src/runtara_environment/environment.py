@@ -29,6 +29,7 @@ from runtara_environment.hosts import HostIdentity, HostTable
 from runtara_environment.hosts.host_service import HostService
 from runtara_environment.hosts.presence import HostPresence
 from runtara_environment.hosts.remote_stop import RemoteStop
+from runtara_environment.inputs.input_judge import InputJudge
 from runtara_environment.launch_rules import LaunchRules
 from runtara_environment.launch_table import LaunchTable
 from runtara_environment.logs import InstanceLogs
@@ -44,6 +45,7 @@ from runtara_environment.settings import (
     DEFAULT_MAX_INPUT_BYTES,
     HostSettings,
     ImageSettings,
+    InputCheckSettings,
     RegistrySettings,
     SupervisionSettings,
 )
@@ -84,6 +86,7 @@ class Environment:
         network: GuestNetwork | None = None,
         trusts_programs: bool = False,
         max_input_bytes: int = DEFAULT_MAX_INPUT_BYTES,
+        input_checks: InputCheckSettings | None = None,
         registry_settings: RegistrySettings | None = None,
         host: HostSettings | None = None,
         images: ImageSettings | None = None,
@@ -102,6 +105,7 @@ class Environment:
         self._network = network
         self._runner_host = RunnerHost(data_dir, trusts_programs)
         self._max_input_bytes = max_input_bytes
+        self._input_checks = input_checks or InputCheckSettings()
         self._registry_settings = registry_settings or RegistrySettings()
         self._host = host or HostSettings()
         self._images = images or ImageSettings()
@@ -229,6 +233,7 @@ class Environment:
                 ),
             ),
             InstanceLogs(self._core, launches, self._data_dir, owner.host_id, self._clock),
+            InputJudge(self._input_checks),
             max_input_bytes=self._max_input_bytes,
         )
 
