@@ -33,6 +33,7 @@ Environment variables:
   RUNTARA_IMAGE_COPIES              on how many hosts new images are kept (1)
   RUNTARA_ON_SHUTDOWN               drain suspends running instances, leave lets them run on (drain)
   RUNTARA_SHUTDOWN_GRACE_MS         how long they may take to suspend (60000)
+  RUNTARA_LEASE_SECS                how long a host may be silent before others take its work (12)
   EXECUTION_TIMEOUT_SECS            bound of a launch whose start names none (300)
   RUNTARA_STDLIB_NAME               module of the bundle that says which agents there are (all installed ones)
   ENABLE_AGENT_TESTING              let products test capabilities of agents on this host (false)

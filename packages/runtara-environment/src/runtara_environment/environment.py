@@ -21,7 +21,9 @@ from runtara_environment.data_directory_lock import DataDirectoryLock
 from runtara_environment.data_directory_modes import secure_data_directory
 from runtara_environment.fetching import ArtifactFetcher
 from runtara_environment.fetching.copies import ArtifactCopies
+from runtara_environment.fetching.copies_upkeep import CopiesUpkeep
 from runtara_environment.fetching.exchange import ArtifactExchange
+from runtara_environment.fetching.needed import NeededArtifacts
 from runtara_environment.fetching.peer import OpenPeer
 from runtara_environment.fetching.places import artifact_sources
 from runtara_environment.fetching.transfers import ArtifactTransfers
@@ -33,11 +35,12 @@ from runtara_environment.inputs.input_judge import InputJudge
 from runtara_environment.launch_rules import LaunchRules
 from runtara_environment.launch_table import LaunchTable
 from runtara_environment.logs import InstanceLogs
+from runtara_environment.logs.elsewhere import LogsElsewhere
 from runtara_environment.owner import Owner
 from runtara_environment.registry import ImageRegistry, SignaturePolicy
 from runtara_environment.runner import RunnerHost
 from runtara_environment.runners.available import AvailableRunners, ReadyRunner
-from runtara_environment.runners.choosing import choose_network, choose_runner
+from runtara_environment.runners.choosing import check_settings, choose_network, choose_runner
 from runtara_environment.runners.guest_user_choice import may_have_users
 from runtara_environment.runners.loading import load_runners
 from runtara_environment.service import EnvironmentService
@@ -103,7 +106,8 @@ class Environment:
         self._clock = clock
         self._settings = settings
         self._network = network
-        self._runner_host = RunnerHost(data_dir, trusts_programs)
+        self._bundles_directory = settings.bundles_directory or data_dir / "bundles"
+        self._runner_host = RunnerHost(data_dir, trusts_programs, self._bundles_directory)
         self._max_input_bytes = max_input_bytes
         self._input_checks = input_checks or InputCheckSettings()
         self._registry_settings = registry_settings or RegistrySettings()
@@ -129,6 +133,7 @@ class Environment:
         await asyncio.to_thread(self._secure_data_directory)
         runners = load_runners()
         settings = self._settings
+        check_settings(runners, settings.image_runners)
         runner, probe = await choose_runner(
             settings.runner, runners, prefer_containers=settings.network is not None, host=self._runner_host
         )
@@ -151,7 +156,7 @@ class Environment:
             open_peer=self._open_peer,
             clock=self._clock,
         )
-        fetcher = ArtifactFetcher(self.registry.artifacts, sources, self._publish_artifacts)
+        fetcher = ArtifactFetcher(self.registry.artifacts, sources, self._publish_artifacts, self._clock)
         self._fetcher = fetcher
         core_address = self._core_access.address
         own = ReadyRunner(runner, probe, choose_network(settings.network, runner, probe, core_address))
@@ -164,8 +169,7 @@ class Environment:
             nameable=settings.image_runners,
             host=self._runner_host,
         )
-        bundles_directory = settings.bundles_directory or self._data_dir / "bundles"
-        self.call_runners = CallRunners(runners, available, settings.limits, bundles_directory)
+        self.call_runners = CallRunners(runners, available, settings.limits, self._bundles_directory)
         settings.limits.warn_of_unenforced(own.name, probe)
         launcher = Launcher(
             self.registry,
@@ -178,7 +182,7 @@ class Environment:
             default_timeout_seconds=settings.default_timeout_seconds,
             limits=settings.limits,
             network=self._network,
-            bundles_directory=bundles_directory,
+            bundles_directory=self._bundles_directory,
             read_input=self._core.read_input,
             fetcher=fetcher if only_instance is None else None,
         )
@@ -207,6 +211,7 @@ class Environment:
                 self._data_dir,
                 self._clock,
                 self._registry_settings,
+                CopiesUpkeep(self.registry.artifacts, sources, NeededArtifacts(self._database), self._clock),
             )
         workspaces = Workspaces(self._data_dir, launches)
         self.service = EnvironmentService(
@@ -232,7 +237,14 @@ class Environment:
                     copies=self._images.copies,
                 ),
             ),
-            InstanceLogs(self._core, launches, self._data_dir, owner.host_id, self._clock),
+            InstanceLogs(
+                self._core,
+                launches,
+                self._data_dir,
+                owner.host_id,
+                self._clock,
+                LogsElsewhere(hosts, owner.host_id, self._open_peer, self._clock),
+            ),
             InputJudge(self._input_checks),
             max_input_bytes=self._max_input_bytes,
         )

@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from runtara_core.guest_users import GuestUser, GuestUsers
+from runtara_core.guest_users import GuestUser, GuestUsers, wanted_users
 from runtara_sdk.errors import ConfigurationError, InvalidInputError
 
 from runtara_environment import shim
@@ -173,6 +173,9 @@ class NativeRunner(Runner):
         self._host: RunnerHost | None = None
         self._users: GuestUsers | None = None
         self._has_chosen = not for_guests
+
+    def check_settings(self) -> None:
+        wanted_users()
 
     def prepare(self, host: RunnerHost) -> None:
         self._host = host

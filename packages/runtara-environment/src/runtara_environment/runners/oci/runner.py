@@ -8,7 +8,6 @@ directory and epoch, so that one whose launch was interrupted at any point is fo
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import marshal
 import os
@@ -56,6 +55,7 @@ from runtara_environment.runners.oci.container_process import (
     RUNTIME_LOG,
     ContainerPlace,
     ContainerProcess,
+    remove_left_groups,
     remove_stale,
 )
 from runtara_environment.runners.oci.host_files import host_files, without_nested
@@ -75,7 +75,6 @@ _logger = logging.getLogger(__name__)
 
 _DEFAULT_OPEN_FILES = 4_096
 _TRIAL_SECONDS = 30.0
-_NAME_DIGITS = 40
 _BOUNDS = {"memory_limit": "memory", "cpu_limit": "cpu", "process_limit": "pids"}
 """What a control group bounds, by the controller that does it."""
 _NO_BOUNDS = "a daemon that is not root has no control groups"
@@ -136,11 +135,21 @@ class OciRunner(Runner):
     def prepare(self, host: RunnerHost) -> None:
         self._host = host
 
+    def check_settings(self) -> None:
+        wanted = OciSettings.from_environment().runtime
+        found, reason = find_runtimes(wanted, use_systemd=False)
+        if wanted != "auto" and not found:
+            raise ConfigurationError(
+                f"RUNTARA_OCI_RUNTIME={wanted!r}: {reason}: set it to auto, crun, runc, or the path of a runtime"
+            )
+
     async def probe(self) -> RunnerProbe:
         settings = OciSettings.from_environment()
         runtime, text = await self._working_runtime(settings)
         if runtime is None:
             return RunnerProbe(False, "container", reason=text)
+        if self._host is not None and self._host.bundles_directory is not None:
+            await self._sweep(self._host.bundles_directory, runtime)
         controllers = await asyncio.to_thread(CgroupHierarchy().controllers)
         capabilities = {name: _bound(controller, controllers) for name, controller in _BOUNDS.items()}
         for name in ("file_size_limit", "open_files_limit", "tmp_limit", "network_host", "network_none"):
@@ -182,7 +191,7 @@ class OciRunner(Runner):
     async def _launch(self, spec: LaunchSpec, runtime: Runtime) -> LaunchedProcess:
         place = self._place(spec, runtime)
         directory = LaunchDirectory(spec.run_directory, spec.epoch)
-        await self._remove_stale(place)
+        await self._sweep(place.bundle.parent, runtime)
         try:
             user = await asyncio.to_thread(self._user, spec.tenant_id)
             await asyncio.to_thread(_prepare, spec, place, directory, user)
@@ -223,18 +232,21 @@ class OciRunner(Runner):
             self._pasta_problem.append(await asyncio.to_thread(try_pasta))
         return Capability(not self._pasta_problem[0], self._pasta_problem[0])
 
-    async def _remove_stale(self, place: ContainerPlace) -> None:
-        """Once in the life of this process, remove what killed ones have left beside a bundle."""
-        if place.bundle.parent not in self._swept:
-            self._swept.add(place.bundle.parent)
-            for name in await asyncio.to_thread(remove_stale, place.bundle.parent, place.runtime):
+    async def _sweep(self, bundles: Path, runtime: Runtime) -> None:
+        """Once in the life of this process, remove what killed ones have left of bundles and their control groups."""
+        if bundles not in self._swept:
+            self._swept.add(bundles)
+            for name in await asyncio.to_thread(remove_stale, bundles, runtime):
                 _logger.info("removed the container %s, whose instance is gone", name)
+            hierarchy = CgroupHierarchy(use_systemd=runtime.use_systemd)
+            for name in await asyncio.to_thread(remove_left_groups, bundles, hierarchy):
+                _logger.info("removed the control group %s, whose container is gone", name)
 
     @staticmethod
     def _place(spec: LaunchSpec, runtime: Runtime) -> ContainerPlace:
-        digest = hashlib.sha256(f"{spec.run_directory}\0{spec.epoch}".encode(errors="surrogateescape")).hexdigest()
         bundles = spec.bundles_directory or spec.run_directory.parent / "bundles"
-        return ContainerPlace(bundles / digest[:_NAME_DIGITS], runtime, spec.argv[0] if spec.argv else "the program")
+        program = spec.argv[0] if spec.argv else "the program"
+        return ContainerPlace.of_launch(bundles, spec.run_directory, spec.epoch, runtime, program)
 
     def _expected_runtime(self) -> Runtime:
         """The runtime that the next launch takes, as far as that is known without trying."""
