@@ -126,7 +126,9 @@ def logs(
 @click.option("--limit", type=click.IntRange(1, 1_000), default=100, show_default=True, help="The newest so many.")
 @common_options
 def checkpoints(instance_id: str, checkpoint_id: str | None, limit: int) -> None:
-    """List the checkpoints of an instance, oldest first, or show the state of one.
+    """List the newest checkpoints of an instance, or show the state of one.
+
+    The list begins with the oldest of them, as JSON with the newest.
 
     \b
     Examples:
