@@ -24,6 +24,7 @@ from runtara_sdk.transport.address import format_local_address
 from runtara_sdk.transport.places import CORE_SOCKET, socket_path
 
 from tests.containers import container_runtime as container_runtime
+from tests.containers import with_both_runtimes
 
 BATCH = Path(__file__).parents[2] / "examples" / "durable_batch.py"
 BOUNDED = Path(__file__).parent / "fixtures" / "bounded_program.py"
@@ -44,6 +45,7 @@ TOTAL = {
 }
 
 
+@with_both_runtimes
 def test_a_run_in_a_container_reaches_core_without_a_network(product, container_runtime) -> None:
     scenario = product.write("total.json", TOTAL)
     finished = product.run(
@@ -103,6 +105,7 @@ def test_containers_that_cannot_be_made_are_refused(product, container_runtime, 
     assert message in line
 
 
+@with_both_runtimes
 async def test_a_killed_environment_adopts_its_containers(sqlite_daemons, product, service, container_runtime) -> None:
     daemons = sqlite_daemons(
         RUNTARA_OCI_RUNTIME=container_runtime,

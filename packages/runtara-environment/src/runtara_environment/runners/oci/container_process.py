@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import logging
 import shutil
@@ -37,6 +38,8 @@ _UNKEPT_SECONDS = 86_400.0
 
 _KILL_SECONDS = 10.0
 _MAX_COMPLAINT_CHARACTERS = 400
+_OWNER_DIGITS = 12
+_LAUNCH_DIGITS = 28
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,14 @@ class ContainerPlace:
     bundle: Path
     runtime: Runtime
     program: str
+
+    @classmethod
+    def of_launch(
+        cls, bundles: Path, run_directory: Path, epoch: int, runtime: Runtime, program: str
+    ) -> ContainerPlace:
+        """That of a launch. Its name begins with that of the directory of bundles, for `remove_left_groups`."""
+        name = owner_name(bundles) + _digest(f"{run_directory}\0{epoch}")[:_LAUNCH_DIGITS]
+        return cls(bundles / name, runtime, program)
 
     @property
     def name(self) -> str:
@@ -183,6 +194,30 @@ def remove_stale(bundles: Path, runtime: Runtime) -> list[str]:
                 ContainerPlace(bundle, runtime, "").remove()
                 removed.append(bundle.name)
     return removed
+
+
+def remove_left_groups(bundles: Path, hierarchy: CgroupHierarchy) -> list[str]:
+    """Remove the control groups of launches from this directory that have no bundle any more; returns names. Blocks.
+
+    Such groups are left when runtime and daemon are killed and the directory is removed, or when the runtime was about
+    to make them when they were removed. A launch makes its bundle before its group, and removes it behind that, so a
+    group without a bundle is nobody's. One in which something runs stays, as do those of other directories.
+    """
+    removed = []
+    for name in sorted(hierarchy.names(owner_name(bundles))):
+        group = hierarchy.group(name)
+        if not (bundles / name).exists() and group.remove():
+            removed.append(name)
+    return removed
+
+
+def owner_name(bundles: Path) -> str:
+    """What the names of all containers begin with that have their bundles in a directory."""
+    return _digest(str(bundles))[:_OWNER_DIGITS]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
 
 
 def _is_stale(bundle: Path, age_seconds: float) -> bool:
