@@ -29,9 +29,7 @@ from runtara_environment.runners.native import NativeRunner
 
 from acme_background import wrapper
 
-_MAY_PASS = frozenset(
-    {errno.EAGAIN, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOENT, errno.ENOMEM, errno.ETXTBSY}
-)
+_MAY_PASS = frozenset({errno.EAGAIN, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOENT, errno.ENOMEM, errno.ETXTBSY})
 """What exec says on a host that lacks something; other errors are those of the program."""
 
 
