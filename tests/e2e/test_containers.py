@@ -45,7 +45,6 @@ TOTAL = {
 }
 
 
-@with_both_runtimes
 def test_a_run_in_a_container_reaches_core_without_a_network(product, container_runtime) -> None:
     scenario = product.write("total.json", TOTAL)
     finished = product.run(
