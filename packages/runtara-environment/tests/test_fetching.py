@@ -2,40 +2,50 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 import pytest
 from runtara_environment.fetching import ArtifactFetcher, ArtifactSource
 from runtara_environment.fetching.copies import ArtifactCopies
+from runtara_environment.fetching.damaged_places import FIRST_PAUSE_MS
 from runtara_environment.fetching.database_source import CHUNK_BYTES, DatabaseSource
 from runtara_environment.fetching.directory_source import DirectorySource
+from runtara_environment.fetching.needed import NeededArtifacts
+from runtara_environment.fetching.source import ArtifactPlace
 from runtara_environment.fetching.transfers import PART_BYTES, ArtifactTransfers
 from runtara_environment.hosts import HostTable
 from runtara_environment.registry import ArtifactStore, ArtifactUnavailableError
 from runtara_environment.testing.supervised_host import SupervisedHost
 from runtara_sdk.errors import InvalidInputError, StorageError
 from runtara_sdk.models import InstanceStatus
+from runtara_sdk.testing.clock import ManualClock
 
 CONTENT = b"#!/bin/sh\n" + b"# more\n" * (CHUNK_BYTES // 3)
+CLOCK = ManualClock()
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
 
-class Given(ArtifactSource):
+class Given(ArtifactSource, ArtifactPlace):
     """A place that gives these blocks, and counts how often it is asked."""
 
-    def __init__(self, *blocks: bytes) -> None:
-        self.name = "given"
+    def __init__(self, *blocks: bytes, name: str = "given") -> None:
+        self.name = name
         self.asked = 0
         self.may_give = asyncio.Event()
         self.may_give.set()
         self._blocks = blocks
 
-    async def read(self, digest: str, size_bytes: int) -> AsyncGenerator[bytes, None]:
+    async def places(self, digest: str) -> Sequence[ArtifactPlace]:
+        return (self,)
+
+    async def read(self, digest: str, size_bytes: int, offset: int) -> AsyncGenerator[bytes, None]:
         self.asked += 1
         await self.may_give.wait()
         for block in self._blocks:
-            yield block
+            if offset < len(block):
+                yield block[offset:]
+            offset = max(0, offset - len(block))
 
 
 async def nothing() -> None:
@@ -43,12 +53,17 @@ async def nothing() -> None:
 
 
 def fetcher(store: ArtifactStore, *sources: ArtifactSource) -> ArtifactFetcher:
-    return ArtifactFetcher(store, sources, nothing)
+    return ArtifactFetcher(store, sources, nothing, CLOCK)
 
 
 @pytest.mark.parametrize("place", ["directory", "database"])
 async def test_what_is_kept_in_a_place_comes_from_there(host: SupervisedHost, tmp_path: Path, place: str) -> None:
-    made = DirectorySource(tmp_path / "shared") if place == "directory" else DatabaseSource(host.database, host.clock)
+    needed = NeededArtifacts(host.database)
+    made = (
+        DirectorySource(tmp_path / "shared", needed)
+        if place == "directory"
+        else DatabaseSource(host.database, host.clock)
+    )
     first, second = ArtifactStore(tmp_path / "first"), ArtifactStore(tmp_path / "second")
     with pytest.raises(ArtifactUnavailableError, match=r"it has no such file|it is not kept there"):
         await fetcher(second, made).fetch(DIGEST, len(CONTENT))
@@ -62,16 +77,60 @@ async def test_what_is_kept_in_a_place_comes_from_there(host: SupervisedHost, tm
 
 async def test_what_is_not_as_it_should_be_is_taken_from_the_next_place(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path)
-    damaged = Given(CONTENT[:-1] + b"!")
+    damaged = Given(CONTENT[:-1] + b"!", name="damaged")
     await fetcher(store, damaged, Given(CONTENT[:7], CONTENT[7:])).fetch(DIGEST, len(CONTENT))
     assert await store.digests() == {DIGEST}
     with pytest.raises(ArtifactUnavailableError, match="has the SHA-256"):
         await fetcher(ArtifactStore(tmp_path / "other"), damaged).fetch(DIGEST, len(CONTENT))
 
 
+async def test_a_place_that_gives_damaged_bytes_is_passed_over_and_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    wrong, short = Given(b"!" + CONTENT[1:], name="host wrong"), Given(CONTENT[:-9], name="host short")
+    clock = ManualClock()
+    fetching = ArtifactFetcher(ArtifactStore(tmp_path / "one"), [wrong, short], nothing, clock)
+    for _ in range(3):
+        with pytest.raises(ArtifactUnavailableError, match=r"host wrong: .*host short: "):
+            await fetching.fetch(DIGEST, len(CONTENT))
+    assert (wrong.asked, short.asked) == (1, 1)
+    clock.advance(FIRST_PAUSE_MS)
+    with pytest.raises(ArtifactUnavailableError, match="has the SHA-256"):
+        await fetching.fetch(DIGEST, len(CONTENT))
+    with pytest.raises(ArtifactUnavailableError, match="it is asked again in 60 s"):
+        await fetching.fetch(DIGEST, len(CONTENT))
+    assert (wrong.asked, short.asked) == (2, 2)
+    told = [record.message for record in caplog.records if "gives artifact" in record.message]
+    assert [each.partition(" gives")[0] for each in told] == ["host wrong", "host short"]
+
+    # Within one fetch: the next place gives the rest, or all of it.
+    good = Given(CONTENT, name="good")
+    store = ArtifactStore(tmp_path / "two")
+    await ArtifactFetcher(store, [short, wrong, good], nothing, clock).fetch(DIGEST, len(CONTENT))
+    assert await store.digests() == {DIGEST}
+    breaks = Given(b"?" + CONTENT[1:99], name="breaks")
+    store = ArtifactStore(tmp_path / "three")
+    await ArtifactFetcher(store, [breaks, good], nothing, clock).fetch(DIGEST, len(CONTENT))
+    assert await store.digests() == {DIGEST}
+
+
+async def test_what_cannot_be_stored_here_is_no_fault_of_a_place(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path, max_artifact_bytes=100)
+    given = Given(CONTENT)
+    fetching = fetcher(store, given)
+    for _ in range(2):
+        with pytest.raises(ArtifactUnavailableError, match="at most 100 are accepted"):
+            await fetching.fetch(DIGEST, len(CONTENT))
+    (tmp_path / "file").touch()
+    blocked = fetcher(ArtifactStore(tmp_path / "file"), given)
+    for _ in range(2):
+        with pytest.raises(ArtifactUnavailableError, match="cannot store the artifact"):
+            await blocked.fetch(DIGEST, len(CONTENT))
+
+
 async def test_a_place_that_breaks_is_passed_over_and_told(tmp_path: Path) -> None:
     class Broken(Given):
-        async def read(self, digest: str, size_bytes: int) -> AsyncGenerator[bytes, None]:
+        async def read(self, digest: str, size_bytes: int, offset: int) -> AsyncGenerator[bytes, None]:
             yield CONTENT[:7]
             raise ValueError("not foreseen")
 
@@ -79,12 +138,14 @@ async def test_a_place_that_breaks_is_passed_over_and_told(tmp_path: Path) -> No
         raise StorageError("the database is away")
 
     store = ArtifactStore(tmp_path)
-    fetching = ArtifactFetcher(store, [Broken()], nothing)
+    fetching = fetcher(store, Broken(name="broken"))
     with pytest.raises(ArtifactUnavailableError, match="not foreseen"):
         await fetching.fetch(DIGEST, len(CONTENT))
     assert "not foreseen" in fetching.begin(DIGEST, len(CONTENT), lambda: None)
     await fetching.close()
-    await ArtifactFetcher(store, [Broken(), Given(CONTENT)], database_is_away).fetch(DIGEST, len(CONTENT))
+    await ArtifactFetcher(store, [Broken(name="broken"), Given(CONTENT)], database_is_away, CLOCK).fetch(
+        DIGEST, len(CONTENT)
+    )
     assert await store.digests() == {DIGEST}
 
 
@@ -106,7 +167,7 @@ async def test_one_fetch_of_a_digest_at_a_time(tmp_path: Path) -> None:
 async def test_an_instance_waits_with_the_reason_and_is_launched_on_arrival(
     host: SupervisedHost, tmp_path: Path
 ) -> None:
-    shared = DirectorySource(tmp_path / "shared")
+    shared = DirectorySource(tmp_path / "shared", NeededArtifacts(host.database))
     (artifact,) = tmp_path.rglob("artifact")
     content = artifact.read_bytes()
     artifact.unlink()

@@ -42,3 +42,11 @@ def test_a_clock_that_is_set_back_keeps_nothing_for_longer() -> None:
     elsewhere.add("one")
     clock.advance(-5 * LOOK_AGAIN_MS)
     assert elsewhere.now() == ()
+
+
+def test_an_image_may_be_left_to_others_for_longer() -> None:
+    clock = ManualClock()
+    elsewhere = ImagesElsewhere(clock)
+    elsewhere.add("one", 3 * LOOK_AGAIN_MS)
+    clock.advance(2 * LOOK_AGAIN_MS)
+    assert (elsewhere.now(), elsewhere.change_ms()) == (("one",), LOOK_AGAIN_MS)

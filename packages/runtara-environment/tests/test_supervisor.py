@@ -208,7 +208,7 @@ async def _hand_to_another(host: SupervisedHost) -> LeaseKey:
     """Another environment claims the launch, as it may when the lease has run out."""
     instance = await host.instance()
     now_ms = host.clock.now_ms()
-    await host.storage.expire_leases(instance.lease_owner or "", now_ms=now_ms)
+    await host.storage.expire_leases(instance.lease_owner or "")
     (claim,) = await host.storage.claim_launches(
         "elsewhere", instance_id=None, limit=1, lease_ms=10 * LEASE_MS, limits=CoreLimits(), now_ms=now_ms
     )

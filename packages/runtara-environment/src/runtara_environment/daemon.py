@@ -98,9 +98,9 @@ class EnvironmentDaemon:
             open_peer=self._open_peer(ca_file, verify=verify),
         )
         self._environment = environment
-        self._agents = AgentServices(settings.data_dir, network, settings.agent_testing)
         try:
             await environment.open()
+            self._agents = AgentServices(settings.data_dir, network, settings.agent_testing, environment.call_runners)
             await self._agents.open()
             if environment.isolation == "none":
                 logger.warning("instances run as plain processes of this user, isolation: none")

@@ -16,11 +16,14 @@ from runtara_sdk.errors import ConfigurationError
 
 import runtara_environment
 from runtara_environment import migrations
+from runtara_environment.agents.launched_call_host import CallRunners
 from runtara_environment.data_directory_lock import DataDirectoryLock
 from runtara_environment.data_directory_modes import secure_data_directory
 from runtara_environment.fetching import ArtifactFetcher
 from runtara_environment.fetching.copies import ArtifactCopies
+from runtara_environment.fetching.copies_upkeep import CopiesUpkeep
 from runtara_environment.fetching.exchange import ArtifactExchange
+from runtara_environment.fetching.needed import NeededArtifacts
 from runtara_environment.fetching.peer import OpenPeer
 from runtara_environment.fetching.places import artifact_sources
 from runtara_environment.fetching.transfers import ArtifactTransfers
@@ -31,11 +34,12 @@ from runtara_environment.hosts.remote_stop import RemoteStop
 from runtara_environment.launch_rules import LaunchRules
 from runtara_environment.launch_table import LaunchTable
 from runtara_environment.logs import InstanceLogs
+from runtara_environment.logs.elsewhere import LogsElsewhere
 from runtara_environment.owner import Owner
 from runtara_environment.registry import ImageRegistry, SignaturePolicy
 from runtara_environment.runner import RunnerHost
 from runtara_environment.runners.available import AvailableRunners, ReadyRunner
-from runtara_environment.runners.choosing import choose_network, choose_runner
+from runtara_environment.runners.choosing import check_settings, choose_network, choose_runner
 from runtara_environment.runners.guest_user_choice import may_have_users
 from runtara_environment.runners.loading import load_runners
 from runtara_environment.service import EnvironmentService
@@ -63,11 +67,13 @@ class Environment:
         service: the environment's verbs.
         registry: the images.
         isolation: what the chosen runner isolates, as a word for people.
+        call_runners: how tests of capabilities are launched.
     """
 
     service: EnvironmentService
     registry: ImageRegistry
     isolation: str
+    call_runners: CallRunners
 
     def __init__(
         self,
@@ -123,6 +129,7 @@ class Environment:
         await asyncio.to_thread(self._secure_data_directory)
         runners = load_runners()
         settings = self._settings
+        check_settings(runners, settings.image_runners)
         runner, probe = await choose_runner(
             settings.runner, runners, prefer_containers=settings.network is not None, host=self._runner_host
         )
@@ -145,7 +152,7 @@ class Environment:
             open_peer=self._open_peer,
             clock=self._clock,
         )
-        fetcher = ArtifactFetcher(self.registry.artifacts, sources, self._publish_artifacts)
+        fetcher = ArtifactFetcher(self.registry.artifacts, sources, self._publish_artifacts, self._clock)
         self._fetcher = fetcher
         core_address = self._core_access.address
         own = ReadyRunner(runner, probe, choose_network(settings.network, runner, probe, core_address))
@@ -158,6 +165,7 @@ class Environment:
             nameable=settings.image_runners,
             host=self._runner_host,
         )
+        self.call_runners = CallRunners(runners, available, settings.limits, self._bundles_directory)
         settings.limits.warn_of_unenforced(own.name, probe)
         launcher = Launcher(
             self.registry,
@@ -186,6 +194,7 @@ class Environment:
                 version=runtara_environment.__version__,
                 runner_type=runner.runner_type,
                 isolation=probe.isolation,
+                max_launches=settings.max_launches or None,
             )
             self._presence = HostPresence(
                 hosts, identity, self._supervisor, self._clock, self.registry.artifacts.digests
@@ -198,6 +207,7 @@ class Environment:
                 self._data_dir,
                 self._clock,
                 self._registry_settings,
+                CopiesUpkeep(self.registry.artifacts, sources, NeededArtifacts(self._database), self._clock),
             )
         workspaces = Workspaces(self._data_dir, launches)
         self.service = EnvironmentService(
@@ -223,7 +233,14 @@ class Environment:
                     copies=self._images.copies,
                 ),
             ),
-            InstanceLogs(self._core, launches, self._data_dir, owner.host_id, self._clock),
+            InstanceLogs(
+                self._core,
+                launches,
+                self._data_dir,
+                owner.host_id,
+                self._clock,
+                LogsElsewhere(hosts, owner.host_id, self._open_peer, self._clock),
+            ),
             max_input_bytes=self._max_input_bytes,
         )
 

@@ -235,6 +235,12 @@ class Runner(ABC):
     def prepare(self, host: RunnerHost) -> None:  # noqa: B027 - most runners need not know
         """Hear of the environment that launches, once and before `probe`; never called where there is none."""
 
+    def check_settings(self) -> None:  # noqa: B027 - most runners have no variables
+        """Raise `ConfigurationError` when a variable of this runner means nothing; it names value and remedy.
+
+        Called when an environment starts, whichever runner launches there: an image may ask for this one.
+        """
+
     @abstractmethod
     async def probe(self) -> RunnerProbe:
         """What works on this host."""

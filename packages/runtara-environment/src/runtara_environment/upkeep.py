@@ -11,6 +11,7 @@ from runtara_core.database import Database
 from runtara_core.management import CoreManagement
 from runtara_sdk.clock import Clock
 
+from runtara_environment.fetching.copies_upkeep import CopiesUpkeep
 from runtara_environment.launch_table import LaunchTable
 from runtara_environment.registry.artifact_store import ArtifactStore
 from runtara_environment.registry.retention import ImageRetention
@@ -20,7 +21,10 @@ from runtara_environment.supervision.run_directory_sweep import RunDirectorySwee
 
 
 class Upkeep:
-    """Removes run directories of instances that are gone and images that nobody needs; reads artifacts through."""
+    """Removes run directories of instances that are gone, and images and copies that nobody needs.
+
+    It also reads artifacts through, and puts missing copies into shared places.
+    """
 
     def __init__(
         self,
@@ -31,9 +35,12 @@ class Upkeep:
         data_dir: Path,
         clock: Clock,
         settings: RegistrySettings,
+        copies: CopiesUpkeep,
     ) -> None:
         self._sweep = RunDirectorySweep(data_dir, core, launches, clock)
         self._scrub = ArtifactScrub(artifacts, clock)
+        self._copies = copies
+        self._settings = settings
         self._retention: ImageRetention | None = None
         if settings.cleanup_enabled:
             self._retention = ImageRetention(
@@ -53,6 +60,11 @@ class Upkeep:
         self._begin(self._scrub.keep_scrubbing(), "read artifacts through")
         if self._retention is not None:
             self._begin(self._retention.keep_removing(), "clean up images")
+        if self._copies.has_places:
+            self._begin(self._copies.keep_putting(), "put missing copies")
+            if self._settings.cleanup_enabled:
+                interval, batch = self._settings.cleanup_poll_interval_seconds, self._settings.cleanup_batch_size
+                self._begin(self._copies.keep_removing(interval, batch), "clean up copies")
 
     def _begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
         self._tasks.append(asyncio.create_task(work, name=name))

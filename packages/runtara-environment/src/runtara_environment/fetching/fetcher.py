@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Sequence
 
-from runtara_sdk.errors import RuntaraError, StorageError
+from runtara_sdk.clock import Clock
+from runtara_sdk.errors import RuntaraError
 
+from runtara_environment.fetching.attempt import Attempt
+from runtara_environment.fetching.damaged_places import DamagedPlaces
 from runtara_environment.fetching.source import ArtifactSource
 from runtara_environment.registry import ArtifactStore, ArtifactUnavailableError
 
@@ -18,9 +20,6 @@ _AT_ONCE = 2
 _MAX_WAITING = 1_000
 """Most fetches that run or wait; what is beyond is asked for again with the next claim."""
 
-_STALL_SECONDS = 60.0
-"""How long the next block may take to come."""
-
 _MAX_FAILURES = 1_000
 
 
@@ -28,11 +27,16 @@ class ArtifactFetcher:
     """Fetches from `sources`, the first first. `on_arrival` is told of each artifact that has come."""
 
     def __init__(
-        self, store: ArtifactStore, sources: Sequence[ArtifactSource], on_arrival: Callable[[], Awaitable[None]]
+        self,
+        store: ArtifactStore,
+        sources: Sequence[ArtifactSource],
+        on_arrival: Callable[[], Awaitable[None]],
+        clock: Clock,
     ) -> None:
         self._store = store
         self._sources = tuple(sources)
         self._on_arrival = on_arrival
+        self._damaged = DamagedPlaces(clock)
         self._fetches: dict[str, asyncio.Task[None]] = {}
         self._failures: dict[str, str] = {}
         self._slots = asyncio.Semaphore(_AT_ONCE)
@@ -80,30 +84,22 @@ class ArtifactFetcher:
         return task
 
     async def _fetch(self, digest: str, size_bytes: int) -> None:
-        reasons: list[str] = []
         async with self._slots:
-            for source in self._sources:
-                try:
-                    async with aclosing(_without_stall(source.read(digest, size_bytes))) as blocks:
-                        await self._store.put(blocks, expected_size=size_bytes, expected_sha256=digest)
-                except RuntaraError as error:
-                    reasons.append(f"{source.name}: {error.message}")
-                except Exception as error:
-                    # Not foreseen; the next place may give it, and whoever waits has to learn why it does not come.
-                    logger.exception("fetching artifact %s from %s went wrong", digest[:12], source.name)
-                    reasons.append(f"{source.name}: {error!r}")
-                else:
-                    logger.info("artifact %s has come from %s", digest[:12], source.name)
-                    self._failures.pop(digest, None)
-                    await self._tell_of_arrival(digest)
-                    return
-        failure = "; ".join(reasons) or "there is no place to fetch it from"
-        logger.warning("artifact %s cannot be fetched: %s", digest[:12], failure)
-        self._failures.pop(digest, None)
+            attempt = Attempt(self._store, self._sources, self._damaged, digest, size_bytes)
+            try:
+                await attempt.run()
+            except RuntaraError as error:
+                self._remember_failure(digest, error.message)
+                raise ArtifactUnavailableError(f"artifact {digest[:12]} cannot be fetched: {error.message}") from error
+            self._failures.pop(digest, None)
+        await self._tell_of_arrival(digest)
+
+    def _remember_failure(self, digest: str, failure: str) -> None:
+        if self._failures.pop(digest, None) != failure:  # the same again is no news
+            logger.warning("artifact %s cannot be fetched: %s", digest[:12], failure)
         self._failures[digest] = failure
         while len(self._failures) > _MAX_FAILURES:
             del self._failures[next(iter(self._failures))]
-        raise ArtifactUnavailableError(f"artifact {digest[:12]} cannot be fetched: {failure}")
 
     async def _tell_of_arrival(self, digest: str) -> None:
         try:
@@ -114,15 +110,3 @@ class ArtifactFetcher:
 
 def _succeeded(task: asyncio.Task[None]) -> bool:
     return not task.cancelled() and task.exception() is None
-
-
-async def _without_stall(source: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    async with aclosing(source) as blocks:
-        while True:
-            try:
-                block = await asyncio.wait_for(anext(blocks), _STALL_SECONDS)
-            except StopAsyncIteration:
-                return
-            except TimeoutError:
-                raise StorageError(f"nothing has come for {_STALL_SECONDS:g} s") from None
-            yield block

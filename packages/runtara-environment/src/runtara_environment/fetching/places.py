@@ -11,6 +11,7 @@ from runtara_sdk.clock import Clock
 from runtara_environment.fetching.database_source import DatabaseSource
 from runtara_environment.fetching.directory_source import DirectorySource
 from runtara_environment.fetching.host_source import HostSource
+from runtara_environment.fetching.needed import NeededArtifacts
 from runtara_environment.fetching.peer import OpenPeer
 from runtara_environment.fetching.source import ArtifactSource
 from runtara_environment.hosts import HostTable
@@ -31,7 +32,7 @@ def artifact_sources(
         if name == "database":
             made.append(DatabaseSource(database, clock))
         elif name != "hosts":
-            made.append(DirectorySource(Path(name.partition(":")[2])))
+            made.append(DirectorySource(Path(name.partition(":")[2]), NeededArtifacts(database)))
         elif open_peer is not None:
             made.append(HostSource(hosts, own_host_id, open_peer, clock))
     return tuple(made)

@@ -1,6 +1,6 @@
 """Artifacts on disk, by their SHA-256: complete and immutable, or not there at all.
 
-An upload is written beside its place, bounded and hashed on the way, and checked. Then the layers of a native artifact
+An upload is written beside its place and checked (`upload`). Then the layers of a native artifact
 go to the layer store, where each is once however many artifacts have it, and what is left to a directory of the
 artifact (`artifact_files`); a file of another kind goes there as a whole. Killed in the middle, this leaves hidden
 files that a later upload sweeps, or layers that no artifact has. The same content again mends what is damaged.
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -26,15 +25,16 @@ from runtara_sdk.artifact.native_format import BASE_EXECUTABLE, NativeIndex
 from runtara_sdk.errors import InvalidInputError, RuntaraError, StorageError
 
 from runtara_environment.data_directory_modes import make_passable
-from runtara_environment.registry.artifact_files import ArtifactDirectory, Segment, artifact_directories
+from runtara_environment.registry.artifact_content import ArtifactContent, missing_artifact
+from runtara_environment.registry.artifact_files import ArtifactDirectory, artifact_directories
 from runtara_environment.registry.durable_files import flush_directory, remove_leftovers
 from runtara_environment.registry.layer_store import ArtifactUnavailableError, LayerStore
 from runtara_environment.registry.store_lock import StoreLock
+from runtara_environment.registry.upload import Upload
 from runtara_environment.registry.verified_files import VerifiedFiles
 
 MAX_ARTIFACT_BYTES = 1024 * 1024 * 1024
 
-_BUFFER_BYTES = 1024 * 1024
 _UPLOAD_PREFIX = ".upload-"
 
 
@@ -47,14 +47,6 @@ class StoredArtifact:
     kind: ArtifactKind
     input_schema: str | None = None
     """JSON of the schema that inputs must fit, when the manifest was read just now and tells one."""
-
-
-@dataclass(frozen=True, slots=True)
-class ArtifactContent:
-    """An artifact to be given out: its size, and its bytes in blocks, which are read as they are asked for."""
-
-    size_bytes: int
-    blocks: AsyncIterator[bytes]
 
 
 class ArtifactStore:
@@ -107,19 +99,12 @@ class ArtifactStore:
 
         `accept` is given the SHA-256 before the artifact takes its place, and raises what speaks against it.
         """
-        if expected_size is not None and expected_size > self._max_bytes:
-            raise self._too_big(expected_size)
-        upload = self.images / f"{_UPLOAD_PREFIX}{uuid.uuid4().hex}"
+        upload = Upload(
+            self.images / f"{_UPLOAD_PREFIX}{uuid.uuid4().hex}", self._max_bytes, expected_size, expected_sha256
+        )
         try:
             await asyncio.to_thread(self._prepare, expected_size)
-            digest, size = await self._receive(upload, content, expected_size)
-            if expected_size is not None and size != expected_size:
-                raise InvalidInputError(f"the artifact has {size} bytes, announced were {expected_size}: send it again")
-            if expected_sha256 is not None and expected_sha256.strip().lower() != digest:
-                raise InvalidInputError(
-                    f"the artifact has the SHA-256 {digest}, announced was {expected_sha256.strip()!r}: send it again"
-                )
-            info = await asyncio.to_thread(_inspect, upload)
+            digest, info = await upload.receive(content)
             if accept is not None:
                 accept(digest)
             database_id = None if self._database_id is None else await self._database_id()
@@ -128,7 +113,8 @@ class ArtifactStore:
         except OSError as error:
             raise StorageError(f"cannot store the artifact in {self.images}: {error.strerror or error}") from error
         finally:
-            await asyncio.to_thread(upload.unlink, missing_ok=True)
+            with contextlib.suppress(OSError):  # what is wrong with the disk has been told, and a later upload sweeps
+                await asyncio.to_thread(upload.path.unlink, missing_ok=True)
 
     async def open(self, digest: str) -> ArtifactContent:
         """The whole artifact, byte for byte as it was put. Whoever receives it compares its SHA-256 with the digest.
@@ -139,12 +125,12 @@ class ArtifactStore:
         try:
             segments = await asyncio.to_thread(self.directory(digest).segments, self.layers.packed)
         except FileNotFoundError as error:
-            raise _missing(digest) from error
+            raise missing_artifact(digest) from error
         except InvalidInputError as error:
             raise ArtifactUnavailableError(f"damaged: {error.message}: register the image again") from None
         except OSError as error:
             raise StorageError(f"cannot read artifact {digest}: {error.strerror or error}") from error
-        return ArtifactContent(sum(segment.size for segment in segments), _blocks_of(segments, digest))
+        return ArtifactContent.of(segments, digest)
 
     async def digests(self) -> frozenset[str]:
         """Of the artifacts that are on this host. Raises `StorageError` when the disk fails."""
@@ -167,37 +153,6 @@ class ArtifactStore:
         except OSError as error:
             raise StorageError(f"cannot unpack artifact {stored.digest}: {error.strerror or error}") from error
 
-    async def _receive(
-        self, upload: Path, content: bytes | AsyncIterable[bytes], expected_size: int | None
-    ) -> tuple[str, int]:
-        """Write what comes in, at most the bound; returns SHA-256 and size."""
-        bound = self._max_bytes if expected_size is None else expected_size
-        digest = hashlib.sha256()
-        size = 0
-        descriptor = await asyncio.to_thread(os.open, upload, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-
-        def write(block: bytes) -> None:
-            digest.update(block)
-            view = memoryview(block)
-            while view:
-                view = view[os.write(descriptor, view) :]
-
-        try:
-            async for block in _blocks(content):
-                size += len(block)
-                if size > bound:
-                    raise (
-                        self._too_big(size)
-                        if expected_size is None
-                        else InvalidInputError(
-                            f"the artifact has more than the {expected_size} bytes that were announced: send it again"
-                        )
-                    )
-                await asyncio.to_thread(write, block)
-        finally:
-            os.close(descriptor)
-        return digest.hexdigest(), size
-
     def _prepare(self, expected_size: int | None) -> None:
         make_passable(self.images)
         self.remove_leftovers()
@@ -216,7 +171,7 @@ class ArtifactStore:
 
     @contextlib.asynccontextmanager
     async def _kept(
-        self, upload: Path, info: ArtifactInfo, digest: str, database_id: str | None
+        self, upload: Upload, info: ArtifactInfo, digest: str, database_id: str | None
     ) -> AsyncIterator[StoredArtifact]:
         """Put an upload into its place, where it stays while the block lasts."""
         new_layers: list[str] = []
@@ -231,31 +186,31 @@ class ArtifactStore:
                     await self.remove_unneeded_layers(new_layers)
 
     async def _take_place(
-        self, upload: Path, info: ArtifactInfo, digest: str, database_id: str | None, new_layers: list[str]
+        self, upload: Upload, info: ArtifactInfo, digest: str, database_id: str | None, new_layers: list[str]
     ) -> StoredArtifact:
         return await asyncio.to_thread(self._keep, upload, info, digest, database_id, new_layers)
 
     def _keep(
-        self, upload: Path, info: ArtifactInfo, digest: str, database_id: str | None, new_layers: list[str]
+        self, upload: Upload, info: ArtifactInfo, digest: str, database_id: str | None, new_layers: list[str]
     ) -> StoredArtifact:
         place = self.directory(digest)
         try:
-            self._keep_layers(upload, info.layers, new_layers)
+            self._keep_layers(upload.path, info.layers, new_layers)
         except InvalidInputError as error:
-            raise _of_upload(error, upload) from None
+            raise upload.error_of(error) from None
         place.path.mkdir(exist_ok=True, mode=0o755)
         place.path.chmod(0o755)  # whatever the umask is: programs may run as other users
         if database_id is not None:
             place.mark_used(database_id)
         if info.layers:
-            with upload.open("rb") as stream:
+            with upload.path.open("rb") as stream:
                 place.keep_remainder(stream, info.layers, info.size)
             place.whole.unlink(missing_ok=True)
         else:
-            upload.chmod(0o555)
-            with upload.open("rb") as stream:
+            upload.path.chmod(0o555)
+            with upload.path.open("rb") as stream:
                 os.fsync(stream.fileno())
-            upload.rename(place.whole)
+            upload.path.rename(place.whole)
             self.verified.note(place.whole, digest)
         for directory in (place.path, self.images):
             flush_directory(directory)
@@ -342,7 +297,7 @@ class ArtifactStore:
                 if index is not None:
                     return index
         except FileNotFoundError:
-            raise _missing(stored.digest) from None
+            raise missing_artifact(stored.digest) from None
         except InvalidInputError as error:
             raise ArtifactUnavailableError(f"damaged: {error.message}: register the image again") from None
         raise ArtifactUnavailableError(f"{place.remainder} is damaged: register the image again")
@@ -359,62 +314,9 @@ class ArtifactStore:
                     f"{path} is damaged: it does not have its SHA-256: register the image again"
                 )
         except FileNotFoundError:
-            raise _missing(stored.digest) from None
-
-    def _too_big(self, size: int) -> InvalidInputError:
-        return InvalidInputError(f"the artifact has {size} bytes or more: at most {self._max_bytes} are accepted")
-
-
-def _inspect(upload: Path) -> ArtifactInfo:
-    try:
-        return inspect_artifact(upload)
-    except InvalidInputError as error:
-        raise _of_upload(error, upload) from None
-
-
-def _of_upload(error: InvalidInputError, upload: Path) -> InvalidInputError:
-    return InvalidInputError(error.message.replace(str(upload), "the artifact"))
+            raise missing_artifact(stored.digest) from None
 
 
 def _input_schema(info: ArtifactInfo) -> str | None:
     document = None if info.manifest is None else info.manifest.get("inputSchema")
     return json.dumps(document) if isinstance(document, dict) else None
-
-
-async def _blocks(content: bytes | AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-    """The content in blocks worth a trip to a thread."""
-    if isinstance(content, bytes):
-        if content:
-            yield content
-        return
-    gathered = bytearray()
-    async for chunk in content:
-        gathered += chunk
-        if len(gathered) >= _BUFFER_BYTES:
-            yield bytes(gathered)
-            gathered.clear()
-    if gathered:
-        yield bytes(gathered)
-
-
-async def _blocks_of(segments: list[Segment], digest: str) -> AsyncIterator[bytes]:
-    try:
-        for segment in segments:
-            left = segment.size
-            file = await asyncio.to_thread(segment.path.open, "rb")
-            with file:
-                file.seek(segment.offset)
-                while left > 0:
-                    block = await asyncio.to_thread(file.read, min(left, _BUFFER_BYTES))
-                    if not block:
-                        raise ArtifactUnavailableError(f"{segment.path} is damaged: it is too short")
-                    left -= len(block)
-                    yield block
-    except FileNotFoundError:
-        raise _missing(digest) from None
-    except OSError as error:
-        raise StorageError(f"cannot read artifact {digest}: {error.strerror or error}") from error
-
-
-def _missing(digest: str) -> ArtifactUnavailableError:
-    return ArtifactUnavailableError(f"artifact {digest} is missing on this host: register the image here again")

@@ -2,7 +2,6 @@
 
 The artifact is on disk for good before its row exists, and rows change in one transaction, so a name always points to
 something that can be launched. A deleted image keeps rows and files: what was started from it can be resumed by digest.
-An image of another tenant is "not found", as if it did not exist.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,25 +21,20 @@ from runtara_sdk.resource_limits import UNLIMITED, ResourceLimits
 
 from runtara_environment.database_identity import DatabaseIdentity
 from runtara_environment.registry.artifact_store import MAX_ARTIFACT_BYTES, ArtifactStore, StoredArtifact
-from runtara_environment.registry.layer_store import ArtifactUnavailableError
-from runtara_environment.registry.models import Image, ImageArtifact, ImageKey, ImagePage
-from runtara_environment.registry.signature_policy import SignaturePolicy
-
-DEFAULT_PAGE = 100
-MAX_PAGE = 1000
-MAX_PREFIX_MATCHES = 10_000
+from runtara_environment.registry.image_catalogue import ImageCatalogue, image_of
+from runtara_environment.registry.models import Image, ImageArtifact
+from runtara_environment.registry.signature_policy import SignaturePolicy, SignatureRefusedError
 
 _REGISTRATION_TRIES = 5
 _USE_AGAIN_MS = 3_600_000
-_NO_VERSION = 2**62
 _READ_BYTES = 1024 * 1024
 
 _MAX_DESCRIPTION_LENGTH = 4096
 _MAX_METADATA_BYTES = 64 * 1024
 
 
-class ImageRegistry:
-    """The images of all tenants. `database` carries `environment_queries` and the environment's schema."""
+class ImageRegistry(ImageCatalogue):
+    """The images of all tenants, and their artifacts on this host."""
 
     def __init__(
         self,
@@ -51,17 +45,12 @@ class ImageRegistry:
         max_artifact_bytes: int = MAX_ARTIFACT_BYTES,
         signatures: SignaturePolicy | None = None,
     ) -> None:
-        self._database = database
+        super().__init__(database)
         self._store = ArtifactStore(
             data_dir, max_artifact_bytes=max_artifact_bytes, database_id=DatabaseIdentity(database).get
         )
         self._clock = clock or SystemClock()
         self._signatures = signatures or SignaturePolicy()
-
-    @property
-    def database(self) -> Database:
-        """Where the rows are."""
-        return self._database
 
     @property
     def artifacts(self) -> ArtifactStore:
@@ -179,7 +168,7 @@ class ImageRegistry:
                     break
         if row is None:
             raise StorageError("register image: its row vanished; try again")
-        return _image(row)
+        return image_of(row)
 
     async def register_file(
         self,
@@ -214,30 +203,23 @@ class ImageRegistry:
     ) -> ImageArtifact:
         """What to launch: the current version, or the one asked for (which a deleted image still has).
 
-        Raises `ImageNotFoundError`, or `ArtifactUnavailableError` when the artifact is not on this host, damaged, or
-        not signed as this host wants it.
+        Raises `ImageNotFoundError`, or `ArtifactUnavailableError` when the artifact is not on this host or damaged, and
+        its subclass `SignatureRefusedError` when it is not signed as this host wants it.
         """
         pinned = version is not None or digest is not None
-        image = await self._find(image_id, tenant_id, version=version, digest=digest)
+        image = await self.find(image_id, tenant_id, version=version, digest=digest)
         if image is None or (image.is_deleted and not pinned):
             raise ImageNotFoundError(f"image {image_id} not found")
         self._require_trusted(image)
         argv = await self._store.command(StoredArtifact(image.digest, image.size_bytes, image.kind))
         return ImageArtifact(image.digest, argv, image.kind, image.version)
 
-    async def get(self, image_id: str, tenant_id: str) -> Image:
-        """One image at its current version; raises `ImageNotFoundError`."""
-        image = await self._find(image_id, tenant_id)
-        if image is None or image.is_deleted:
-            raise ImageNotFoundError(f"image {image_id} not found")
-        return image
-
     async def use(self, image_id: str, tenant_id: str, *, version: int | None = None) -> Image:
         """The image at its current version, or the one asked for, which is about to be started.
 
         Retention leaves it alone for a day at least, by when the instance is there. Raises `ImageNotFoundError`.
         """
-        image = await self._find(image_id, tenant_id, version=version)
+        image = await self.find(image_id, tenant_id, version=version)
         if image is None or image.is_deleted:
             named = f"image {image_id}" if version is None else f"version {version} of image {image_id}"
             raise ImageNotFoundError(f"{named} not found")
@@ -265,113 +247,9 @@ class ImageRegistry:
         try:
             self._signatures.require(image.digest, image.signature)
         except InvalidInputError as error:
-            raise ArtifactUnavailableError(
-                f"image {image.image_id} is not launched on this host: {error.message}"
+            raise SignatureRefusedError(
+                f"image {image.image_id} is not launched on this host: {error.message}", image.updated_at_ms
             ) from None
-
-    async def get_version(self, image_id: str, tenant_id: str, digest: str) -> Image:
-        """One image, a deleted one too, at the version of an artifact; raises `ImageNotFoundError`.
-
-        Whether the artifact is on this host matters to the host that launches.
-        """
-        image = await self._find(image_id, tenant_id, digest=digest)
-        if image is None:
-            raise ImageNotFoundError(
-                f"image {image_id} has no version with the artifact {digest[:12]}: it has been removed"
-            )
-        return image
-
-    async def list_versions(
-        self, image_id: str, tenant_id: str, *, before_version: int | None = None, limit: int = DEFAULT_PAGE
-    ) -> list[Image]:
-        """A page of an image's versions, newest first, those before `before_version`; raises `ImageNotFoundError`."""
-        if limit < 0:
-            raise InvalidInputError(f"limit {limit} must not be negative")
-        bounded = min(limit or DEFAULT_PAGE, MAX_PAGE)
-        await self.get(image_id, tenant_id)
-
-        async def work(transaction: Transaction) -> list[Row]:
-            return list(
-                await transaction.fetch_all(
-                    "list_image_versions",
-                    image_id=image_id,
-                    tenant_id=tenant_id,
-                    before_version=_NO_VERSION if before_version is None else before_version,
-                    page_limit=bounded,
-                )
-            )
-
-        rows = await self._database.run(work, operation="list image versions", read_only=True)
-        return [_image(row) for row in rows]
-
-    async def input_schema(self, image_id: str, digest: str) -> str | None:
-        """The schema that inputs of a version must fit, JSON; None when its manifest tells none."""
-
-        async def work(transaction: Transaction) -> Row | None:
-            return await transaction.fetch_one("load_input_schema", image_id=image_id, digest=digest)
-
-        row = await self._database.run(work, operation="input schema", read_only=True)
-        return None if row is None else row["input_schema"]
-
-    async def find_names(self, image_ids: Sequence[str]) -> dict[str, str]:
-        """Names by image id, of deleted images too; unknown ids are left out."""
-        if not image_ids:
-            return {}
-        wanted = json.dumps(list(image_ids))
-
-        async def work(transaction: Transaction) -> dict[str, str]:
-            rows = await transaction.fetch_all("list_image_names", image_ids=wanted)
-            return {row["image_id"]: row["name"] for row in rows}
-
-        return await self._database.run(work, operation="image names", read_only=True)
-
-    async def find_by_name_prefix(self, prefix: str, *, tenant_id: str | None = None) -> list[str]:
-        """Ids of images, deleted ones too, whose name begins with `prefix`.
-
-        Raises `InvalidInputError` when they are more than can be searched for.
-        """
-
-        async def work(transaction: Transaction) -> list[str]:
-            rows = await transaction.fetch_all(
-                "list_image_ids_by_name_prefix", prefix=prefix, tenant_id=tenant_id, page_limit=MAX_PREFIX_MATCHES + 1
-            )
-            return [row["image_id"] for row in rows]
-
-        found = await self._database.run(work, operation="images by prefix", read_only=True)
-        if len(found) > MAX_PREFIX_MATCHES:
-            raise InvalidInputError(
-                f"more than {MAX_PREFIX_MATCHES} image names begin with {prefix!r}: use a longer prefix"
-            )
-        return found
-
-    async def list_images(
-        self,
-        tenant_id: str | None = None,
-        *,
-        limit: int = DEFAULT_PAGE,
-        offset: int = 0,
-        after: ImageKey | None = None,
-    ) -> ImagePage:
-        """A page of images, newest first; a limit of 0 is the default, and at most `MAX_PAGE` come at once.
-
-        With `after` the page begins behind that image, which need not exist any more.
-        """
-        if limit < 0 or offset < 0:
-            raise InvalidInputError(f"limit {limit} and offset {offset} must not be negative")
-        bounded = min(limit or DEFAULT_PAGE, MAX_PAGE)
-        page = {"tenant_id": tenant_id, "page_limit": bounded, "page_offset": offset}
-
-        async def work(transaction: Transaction) -> ImagePage:
-            if after is not None:
-                rows = await transaction.fetch_all(
-                    "list_images_after", **page, after_created_at_ms=after.created_at_ms, after_image_id=after.image_id
-                )
-                return ImagePage(tuple(_image(row) for row in rows), 0)
-            rows = await transaction.fetch_all("list_images", **page)
-            total = await transaction.fetch_one("count_images", tenant_id=tenant_id)
-            return ImagePage(tuple(_image(row) for row in rows), int(total["total"]) if total is not None else 0)
-
-        return await self._database.run(work, operation="list images", read_only=True)
 
     async def delete(self, image_id: str, tenant_id: str, *, in_use: bool = False) -> None:
         """Withdraw an image from new starts; its versions stay for what runs or sleeps.
@@ -392,44 +270,6 @@ class ImageRegistry:
             )
 
         await self._database.run(work, operation="delete image")
-
-    async def _find(
-        self, image_id: str, tenant_id: str, *, version: int | None = None, digest: str | None = None
-    ) -> Image | None:
-        async def work(transaction: Transaction) -> Row | None:
-            if version is None and digest is None:
-                return await transaction.fetch_one("get_image", image_id=image_id, tenant_id=tenant_id)
-            return await transaction.fetch_one(
-                "get_image_version", image_id=image_id, tenant_id=tenant_id, version=version, digest=digest
-            )
-
-        row = await self._database.run(work, operation="get image", read_only=True)
-        return None if row is None else _image(row)
-
-
-def _image(row: Row) -> Image:
-    metadata, limits = row["metadata"], row["limits"]
-    return Image(
-        image_id=row["image_id"],
-        tenant_id=row["tenant_id"],
-        name=row["name"],
-        description=row["description"],
-        runner_type=row["runner_type"],
-        metadata=None if metadata is None else json.loads(metadata),
-        version=row["version"],
-        digest=row["digest"],
-        size_bytes=row["size_bytes"],
-        kind=row["kind"],
-        created_at_ms=row["created_at_ms"],
-        updated_at_ms=row["updated_at_ms"],
-        is_deleted=row["deleted_at_ms"] is not None,
-        current_version=row["current_version"],
-        signature=None if row["signature"] is None else bytes.fromhex(row["signature"]),
-        version_created_at_ms=row["version_created_at_ms"],
-        last_used_at_ms=row["last_used_at_ms"],
-        limits=UNLIMITED if limits is None else ResourceLimits.from_json(json.loads(limits)),
-        runner=row["runner"],
-    )
 
 
 def _encode_metadata(metadata: Mapping[str, Any] | None) -> str | None:

@@ -8,7 +8,21 @@ from pathlib import Path
 from runtara_sdk.artifact.signing import VerifyingKey
 from runtara_sdk.errors import ConfigurationError, InvalidInputError
 
+from runtara_environment.registry.layer_store import ArtifactUnavailableError
+
 _MAX_KEYS = 100
+
+
+class SignatureRefusedError(ArtifactUnavailableError):
+    """The signature of an artifact is missing or wrong for this host. Fetching the artifact again changes nothing.
+
+    Attributes:
+        updated_at_ms: when the image was registered last; another registration may bring another signature.
+    """
+
+    def __init__(self, message: str, updated_at_ms: int) -> None:
+        super().__init__(message)
+        self.updated_at_ms = updated_at_ms
 
 
 class SignaturePolicy:

@@ -8,9 +8,6 @@ images.current_version, image_versions.version, image_versions.digest, image_ver
 image_versions.signature, image_versions.created_at_ms AS version_created_at_ms,
 COALESCE(image_versions.last_used_at_ms, image_versions.created_at_ms) AS last_used_at_ms
 
--- fragment: tenant_matches
-(CAST(:tenant_id AS TEXT) IS NULL OR images.tenant_id = :tenant_id)
-
 -- name: insert_image
 INSERT INTO images (image_id, tenant_id, name, runner_type, current_version, created_at_ms, updated_at_ms)
 VALUES (:image_id, :tenant_id, :name, :runner_type, 0, :now_ms, :now_ms)
@@ -99,22 +96,31 @@ ORDER BY image_versions.version DESC LIMIT :page_limit;
 SELECT /*include image_columns*/
 FROM images JOIN image_versions
     ON image_versions.image_id = images.image_id AND image_versions.version = images.current_version
-WHERE images.deleted_at_ms IS NULL AND /*include tenant_matches*/
+WHERE images.deleted_at_ms IS NULL
 
 -- fragment: newest_images
 ORDER BY images.created_at_ms DESC, images.image_id DESC LIMIT :page_limit OFFSET :page_offset
+
+-- fragment: behind_image
+(images.created_at_ms, images.image_id) < (CAST(:after_created_at_ms AS BIGINT), CAST(:after_image_id AS TEXT))
 
 -- name: list_images
 /*include current_images*/ /*include newest_images*/;
 
 -- name: list_images_after
-/*include current_images*/
-    AND (images.created_at_ms, images.image_id)
-        < (CAST(:after_created_at_ms AS BIGINT), CAST(:after_image_id AS TEXT))
-/*include newest_images*/;
+/*include current_images*/ AND /*include behind_image*/ /*include newest_images*/;
+
+-- name: list_tenant_images
+/*include current_images*/ AND images.tenant_id = :tenant_id /*include newest_images*/;
+
+-- name: list_tenant_images_after
+/*include current_images*/ AND images.tenant_id = :tenant_id AND /*include behind_image*/ /*include newest_images*/;
 
 -- name: count_images
-SELECT COUNT(*) AS total FROM images WHERE images.deleted_at_ms IS NULL AND /*include tenant_matches*/;
+SELECT COUNT(*) AS total FROM images WHERE deleted_at_ms IS NULL;
+
+-- name: count_tenant_images
+SELECT COUNT(*) AS total FROM images WHERE deleted_at_ms IS NULL AND tenant_id = :tenant_id;
 
 -- name: delete_image
 UPDATE images SET deleted_at_ms = :now_ms, updated_at_ms = :now_ms
@@ -122,13 +128,25 @@ WHERE image_id = :image_id AND tenant_id = :tenant_id AND deleted_at_ms IS NULL;
 
 -- name: list_image_names
 SELECT image_id, name FROM images
-WHERE image_id IN (
-    SELECT value FROM /*sqlite json_each(:image_ids)*/ /*postgres json_array_elements_text(CAST(:image_ids AS json))*/);
+WHERE image_id /*sqlite IN (SELECT value FROM json_each(:image_ids))*/
+    /*postgres = ANY (ARRAY(SELECT json_array_elements_text(CAST(:image_ids AS json))))*/;
+
+-- name: list_image_updates
+SELECT image_id, updated_at_ms FROM images
+WHERE image_id /*sqlite IN (SELECT value FROM json_each(:image_ids))*/
+    /*postgres = ANY (ARRAY(SELECT json_array_elements_text(CAST(:image_ids AS json))))*/;
+
+-- A name of these characters begins with the prefix when it lies from the prefix on and before the bound.
+
+-- fragment: name_begins
+name /*postgres COLLATE "C"*/ >= :prefix AND name /*postgres COLLATE "C"*/ < :bound
 
 -- name: list_image_ids_by_name_prefix
-SELECT images.image_id FROM images
-WHERE substr(images.name, 1, length(CAST(:prefix AS TEXT))) = :prefix AND /*include tenant_matches*/
-ORDER BY images.image_id LIMIT :page_limit;
+SELECT image_id FROM images WHERE /*include name_begins*/ ORDER BY name /*postgres COLLATE "C"*/ LIMIT :page_limit;
+
+-- name: list_tenant_image_ids_by_name_prefix
+SELECT image_id FROM images WHERE tenant_id = :tenant_id AND /*include name_begins*/
+ORDER BY name /*postgres COLLATE "C"*/ LIMIT :page_limit;
 
 -- Launches and their owners.
 
@@ -237,8 +255,8 @@ WHERE TRUE
 ON CONFLICT (host_id, digest) DO NOTHING;
 
 -- name: remove_held_artifacts
-DELETE FROM host_artifacts WHERE host_id = :host_id AND digest IN (
-    SELECT value FROM /*sqlite json_each(:digests)*/ /*postgres json_array_elements_text(CAST(:digests AS json)) AS given (value)*/);
+DELETE FROM host_artifacts WHERE host_id = :host_id AND digest /*sqlite IN (SELECT value FROM json_each(:digests))*/
+    /*postgres = ANY (ARRAY(SELECT json_array_elements_text(CAST(:digests AS json))))*/;
 
 -- Ends of launches, asked of one environment for what another one runs.
 
@@ -249,16 +267,53 @@ ON CONFLICT (instance_id, epoch) DO UPDATE SET grace_ms = EXCLUDED.grace_ms, req
 
 -- name: list_stop_requests
 SELECT instance_id, epoch, grace_ms FROM stop_requests
-WHERE instance_id IN (
-    SELECT value FROM /*sqlite json_each(:instance_ids)*/ /*postgres json_array_elements_text(CAST(:instance_ids AS json))*/);
+WHERE instance_id /*sqlite IN (SELECT value FROM json_each(:instance_ids))*/
+    /*postgres = ANY (ARRAY(SELECT json_array_elements_text(CAST(:instance_ids AS json))))*/;
 
 -- name: forget_stop_requests
 DELETE FROM stop_requests WHERE requested_at_ms < :requested_before_ms;
 
 -- Artifacts that are kept in the database.
 
+-- name: list_needed_artifacts
+SELECT DISTINCT digest FROM image_versions
+WHERE digest /*sqlite IN (SELECT value FROM json_each(:digests))*/
+    /*postgres = ANY (ARRAY(SELECT json_array_elements_text(CAST(:digests AS json))))*/;
+
 -- name: get_stored_artifact
-SELECT size_bytes FROM stored_artifacts WHERE digest = :digest;
+SELECT size_bytes, changed_at_ms FROM stored_artifacts WHERE digest = :digest;
+
+-- name: list_kept_artifacts
+SELECT digest FROM stored_artifacts
+WHERE size_bytes IS NOT NULL AND digest /*sqlite IN (SELECT value FROM json_each(:digests))*/
+    /*postgres = ANY (ARRAY(SELECT json_array_elements_text(CAST(:digests AS json))))*/;
+
+-- name: list_old_stored_artifacts
+SELECT digest FROM stored_artifacts
+WHERE digest > :after_digest AND changed_at_ms < :before_ms ORDER BY digest LIMIT :page_limit;
+
+-- name: touch_stored_artifact
+UPDATE stored_artifacts SET changed_at_ms = :now_ms WHERE digest = :digest AND size_bytes IS NOT NULL;
+
+-- name: distrust_stored_artifact
+UPDATE stored_artifacts SET size_bytes = NULL WHERE digest = :digest AND changed_at_ms = :changed_at_ms;
+
+-- name: condemn_stored_artifact
+UPDATE stored_artifacts SET size_bytes = NULL
+WHERE digest = :digest AND changed_at_ms < :before_ms
+    AND NOT EXISTS (SELECT 1 FROM image_versions WHERE image_versions.digest = :digest);
+
+-- name: lock_condemned_artifact
+SELECT digest FROM stored_artifacts
+WHERE digest = :digest AND size_bytes IS NULL AND changed_at_ms < :before_ms /*postgres FOR UPDATE*/;
+
+-- name: remove_artifact_chunks
+DELETE FROM artifact_chunks
+WHERE digest = :digest AND position IN (
+    SELECT position FROM artifact_chunks WHERE digest = :digest ORDER BY position LIMIT :chunk_limit);
+
+-- name: remove_stored_artifact
+DELETE FROM stored_artifacts WHERE digest = :digest;
 
 -- name: begin_stored_artifact
 INSERT INTO stored_artifacts (digest, size_bytes, changed_at_ms) VALUES (:digest, NULL, :now_ms)

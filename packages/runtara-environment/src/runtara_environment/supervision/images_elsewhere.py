@@ -20,28 +20,29 @@ class ImagesElsewhere:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._until_ms: dict[str, int] = {}
+        self._until_ms: dict[str, tuple[int, int]] = {}
+        """When each was left out, and until when."""
 
-    def add(self, image_id: str) -> bool:
+    def add(self, image_id: str, for_ms: int = LOOK_AGAIN_MS) -> bool:
         """Leave an image to others for a while; False when a claim cannot leave out one more."""
         if image_id not in self._until_ms and len(self.now()) >= MAX_IMAGES_WITHOUT:
             return False
-        self._until_ms[image_id] = self._clock.now_ms() + LOOK_AGAIN_MS
+        now_ms = self._clock.now_ms()
+        self._until_ms[image_id] = (now_ms, now_ms + for_ms)
         return True
 
     def remove(self, image_id: str) -> None:
-        """Try an image again: its artifact has just come."""
+        """Try an image again: its artifact has just come, or its signature has changed."""
         self._until_ms.pop(image_id, None)
 
     def now(self) -> tuple[str, ...]:
         """Those left to others at this moment."""
         now_ms = self._clock.now_ms()
         # Nothing stands here longer than it should when the clock is set back.
-        kept = {each: until for each, until in self._until_ms.items() if now_ms < until <= now_ms + LOOK_AGAIN_MS}
-        self._until_ms = kept
-        return tuple(kept)
+        self._until_ms = {each: span for each, span in self._until_ms.items() if span[0] <= now_ms < span[1]}
+        return tuple(self._until_ms)
 
     def change_ms(self) -> int | None:
         """How long until the first of them is tried again; None when there are none."""
-        first = min(self._until_ms.values(), default=None)
+        first = min((until_ms for _, until_ms in self._until_ms.values()), default=None)
         return None if first is None else max(0, first - self._clock.now_ms())

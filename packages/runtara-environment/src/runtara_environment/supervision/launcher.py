@@ -17,14 +17,16 @@ from runtara_environment.launch_options import LaunchOptions
 from runtara_environment.launch_table import Launch, LaunchTable
 from runtara_environment.limit_policy import LimitPolicy, unenforceable
 from runtara_environment.owner import Owner
-from runtara_environment.registry import ArtifactUnavailableError, ImageRegistry
+from runtara_environment.registry import ArtifactUnavailableError, ImageRegistry, SignatureRefusedError
 from runtara_environment.runner import LaunchedProcess, LaunchError, LaunchSpec
 from runtara_environment.runners.available import AvailableRunners, ReadyRunner, RunnerUnavailableError
 from runtara_environment.runners.launch_directory import old_launches, remove_launches
 from runtara_environment.runners.loading import LoadedRunners
 from runtara_environment.supervision.guest import CoreAccess, guest_environment
 from runtara_environment.supervision.guest_network import GuestNetwork
+from runtara_environment.supervision.images_elsewhere import LOOK_AGAIN_MS
 from runtara_environment.supervision.input_file import ReadInput, write_input
+from runtara_environment.supervision.refused_signatures import RefusedSignatures
 from runtara_environment.supervision.run_directory import choose_run_directory
 
 logger = logging.getLogger(__name__)
@@ -36,16 +38,24 @@ class LaunchRefused(Exception):  # noqa: N818 - a decision, handled where the cl
     Attributes:
         permanent: trying again is useless.
         is_elsewhere: what is started of the image cannot be launched on this host, and may be on another.
+        pause_ms: how long the image is left to others then.
     """
 
-    def __init__(self, message: str, *, permanent: bool, is_elsewhere: bool = False) -> None:
+    def __init__(
+        self, message: str, *, permanent: bool, is_elsewhere: bool = False, pause_ms: int = LOOK_AGAIN_MS
+    ) -> None:
         super().__init__(message)
         self.permanent = permanent
         self.is_elsewhere = is_elsewhere
+        self.pause_ms = pause_ms
 
 
 class Launcher:
-    """Starts the programs of claims, each with its runner, and finds those of any installed one."""
+    """Starts the programs of claims, each with its runner, and finds those of any installed one.
+
+    Attributes:
+        refused_signatures: the images that were not launched for their signature.
+    """
 
     def __init__(
         self,
@@ -78,6 +88,7 @@ class Launcher:
         self._bundles_directory = bundles_directory or data_dir / "bundles"
         self._fetcher = fetcher
         self._expect_artifact: Callable[[str], None] = lambda _: None
+        self.refused_signatures = RefusedSignatures(registry, clock)
 
     def on_arrival(self, expect_artifact: Callable[[str], None]) -> None:
         """Say who wants to know that an artifact of an image has been fetched; it is given the id of the image."""
@@ -107,6 +118,8 @@ class Launcher:
             process = await ready.runner.launch(spec)
         except LaunchError as error:
             raise LaunchRefused(error.message, permanent=error.permanent) from error
+        except SignatureRefusedError as error:
+            raise await self._refusal_of_signature(claim, error) from error
         except ArtifactUnavailableError as error:
             # Others are left all of an image: one old version that is lost must not hold up the rest of it here.
             is_elsewhere = not await self._has_current_version(claim)
@@ -132,6 +145,18 @@ class Launcher:
             logger.warning("launch of instance %s is not recorded yet: %s", claim.instance_id, error)
         await self._remove_old_launches(claim.instance_id, spec.run_directory)
         return process
+
+    async def _refusal_of_signature(self, claim: LaunchClaim, error: SignatureRefusedError) -> LaunchRefused:
+        """The artifact may be here, and fetching it would not sign it."""
+        if await self._has_current_version(claim):
+            return LaunchRefused(error.message, permanent=False)
+        pause_ms = self.refused_signatures.refuse(claim.image_id, error)
+        return LaunchRefused(
+            f"{error.message}; this host tries it again in {-(-pause_ms // 1000)} s, or when it is registered again",
+            permanent=False,
+            is_elsewhere=True,
+            pause_ms=pause_ms,
+        )
 
     async def _begin_fetch(self, claim: LaunchClaim, options: LaunchOptions) -> str:
         """Have the missing artifact of a claim fetched, in the background; returns what to add to the reason."""

@@ -129,7 +129,7 @@ class SupervisedHost:
         async def tell_nobody() -> None:
             pass
 
-        self._fetcher = ArtifactFetcher(self._registry.artifacts, sources, tell_nobody)
+        self._fetcher = ArtifactFetcher(self._registry.artifacts, sources, tell_nobody, self.clock)
 
     async def supervise(
         self,

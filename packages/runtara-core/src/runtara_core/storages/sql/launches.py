@@ -72,9 +72,9 @@ async def last_contacts(
     return [LastContact(row["instance_id"], row["epoch"], row["last_contact_at_ms"]) for row in rows]
 
 
-async def expire_leases(transaction: Transaction, owner: str, *, now_ms: int) -> int:
-    """Let a dead owner's leases end now."""
-    return await transaction.execute("expire_leases", owner=owner, now_ms=now_ms)
+async def expire_leases(transaction: Transaction, owner: str) -> int:
+    """Give up a dead owner's leases."""
+    return await transaction.execute("expire_leases", owner=owner)
 
 
 async def report_exit(

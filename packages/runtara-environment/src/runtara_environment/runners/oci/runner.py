@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from runtara_core.guest_users import GuestUsers
+from runtara_core.guest_users import GuestUser, GuestUsers
 from runtara_sdk.errors import ConfigurationError
 from runtara_sdk.settings import EnvironmentReader
 from runtara_sdk.transport.local import guest_directory
@@ -69,6 +69,7 @@ from runtara_environment.runners.oci.pasta import (
 )
 from runtara_environment.runners.oci.runtime import Runtime, find_runtimes, runtime_environment
 from runtara_environment.runners.run_directory_access import admit, remove_foreign
+from runtara_environment.runners.tenant_users import NoUserLeftError, TenantUsers
 
 _logger = logging.getLogger(__name__)
 
@@ -134,6 +135,14 @@ class OciRunner(Runner):
     def prepare(self, host: RunnerHost) -> None:
         self._host = host
 
+    def check_settings(self) -> None:
+        wanted = OciSettings.from_environment().runtime
+        found, reason = find_runtimes(wanted, use_systemd=False)
+        if wanted != "auto" and not found:
+            raise ConfigurationError(
+                f"RUNTARA_OCI_RUNTIME={wanted!r}: {reason}: set it to auto, crun, runc, or the path of a runtime"
+            )
+
     async def probe(self) -> RunnerProbe:
         settings = OciSettings.from_environment()
         runtime, text = await self._working_runtime(settings)
@@ -184,11 +193,14 @@ class OciRunner(Runner):
         directory = LaunchDirectory(spec.run_directory, spec.epoch)
         await self._sweep(place.bundle.parent, runtime)
         try:
-            await asyncio.to_thread(_prepare, spec, place, directory)
+            user = await asyncio.to_thread(self._user, spec.tenant_id)
+            await asyncio.to_thread(_prepare, spec, place, directory, user)
         except FileExistsError as error:
             raise LaunchError(
                 f"{error.filename} exists: epoch {spec.epoch} was launched before", permanent=True
             ) from error
+        except NoUserLeftError as error:
+            raise LaunchError(f"no container can be made: {error.message}", permanent=False) from error
         except OSError as error:
             await asyncio.to_thread(place.remove)
             raise LaunchError(f"cannot prepare {place.bundle}: {error}", permanent=False) from error
@@ -210,6 +222,10 @@ class OciRunner(Runner):
             await asyncio.to_thread(place.remove)
             raise
         return ContainerProcess(place, directory, shim)
+
+    def _user(self, tenant_id: str) -> GuestUser | None:
+        """As whom a tenant's programs run on the host; None where that is the daemon's own user."""
+        return None if _is_rootless() else TenantUsers.of_host(GuestUsers(), self._host).of_tenant(tenant_id)
 
     async def _network_of_pasta(self) -> Capability:
         if not self._pasta_problem:
@@ -324,12 +340,11 @@ def _problems(spec: LaunchSpec) -> Iterator[str]:
         yield f"bounds of memory, processor or processes: {_NO_BOUNDS}"
 
 
-def _prepare(spec: LaunchSpec, place: ContainerPlace, directory: LaunchDirectory) -> None:
+def _prepare(spec: LaunchSpec, place: ContainerPlace, directory: LaunchDirectory, user: GuestUser | None) -> None:
     """Write everything that the runtime and process 1 of the container read."""
     settings = OciSettings.from_environment()
     hierarchy = CgroupHierarchy(use_systemd=place.runtime.use_systemd)
-    is_rootless = _is_rootless()
-    user = os.geteuid() if is_rootless else guest_user(spec.tenant_id)
+    is_rootless = user is None
     host = host_files(with_network=spec.network is NetworkMode.HOST)
     exposed = [path for path in host.mounted if spec.run_directory.is_relative_to(path)]
     if exposed:
@@ -343,7 +358,7 @@ def _prepare(spec: LaunchSpec, place: ContainerPlace, directory: LaunchDirectory
         Container(
             directory=place.bundle,
             cgroup_path=hierarchy.container_path(place.name),
-            host_user=user,
+            host_user=os.geteuid() if user is None else user.user_id,
             host_group=os.getegid() if is_rootless else None,
             is_rootless=is_rootless,
             # The program is the owner of these files, too; one of root's containers cannot open them.
@@ -368,8 +383,8 @@ def _prepare(spec: LaunchSpec, place: ContainerPlace, directory: LaunchDirectory
     with os.fdopen(descriptor, "wb") as file:
         file.write(marshal.dumps(_specification(spec)))
     remove_foreign(directory.path)
-    if not is_rootless:
-        admit(spec.run_directory, GuestUsers().of_tenant(spec.tenant_id))
+    if user is not None:
+        admit(spec.run_directory, user)
 
 
 def _launch_directories(run_directory: Path, new: Path) -> tuple[Path, ...]:
@@ -408,7 +423,7 @@ def _specification(spec: LaunchSpec) -> dict[str, Any]:
 
 
 def guest_user(tenant_id: str) -> int:
-    """The user of the host that a tenant's programs run as."""
+    """The user of the host that a tenant's programs run as, unless another tenant had it first."""
     return GuestUsers().of_tenant(tenant_id).user_id
 
 

@@ -96,8 +96,8 @@ def logs(
     Without --stream, the end of the standard error of the last process that
     ended follows the Log steps. With it, the output of the newest launch is
     shown, also while it runs; --tail and --epoch alone mean both streams.
-    --follow goes on over relaunches and suspensions, and over restarts of the
-    environment. Control characters are shown as escapes on a terminal.
+    --follow goes on over relaunches, suspensions and hosts, and over restarts
+    of the environment. Control characters are shown as escapes on a terminal.
 
     \b
     Examples:
