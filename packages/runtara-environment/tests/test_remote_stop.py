@@ -59,6 +59,24 @@ async def test_the_watching_environment_keeps_to_the_grace_of_the_request(host: 
     assert asking.asked == 2, "core is not polled while the launch is there"
 
 
+async def test_a_program_that_has_obeyed_at_once_is_dead_before_the_stop_is_confirmed(host: SupervisedHost) -> None:
+    owner, _, remote = await running_elsewhere(host)
+    await host.supervise(owner=owner, lease_ms=LEASE_MS)
+    await host.create()
+    process = await host.launched()
+    await host.register_guest(process)
+    await host.service.send_signal("instance-1", SignalType.CANCEL)
+    await host.instances.acknowledge_signal("instance-1", 1, SignalType.CANCEL, None)
+    assert (await host.instance()).status is InstanceStatus.CANCELLED
+    stopping = asyncio.create_task(remote.confirm("instance-1", 5))
+    await host.pass_time(2_000)
+    assert process.is_alive
+    assert not stopping.done()
+    process.end(0)
+    await host.until(lambda: _done(stopping), "confirmed", advance_ms=200)
+    await stopping
+
+
 async def test_a_host_that_is_gone_is_named(host: SupervisedHost) -> None:
     owner, _, remote = await running_elsewhere(host)
     supervisor = await host.supervise(owner=owner, lease_ms=LEASE_MS)

@@ -40,11 +40,12 @@ class RemoteStop:
         at the end of its lease. Raises `StopError` when the death cannot be confirmed, with the reason.
         """
         instance = await self._core.get_instance(instance_id)
-        if instance is None or instance.status.is_terminal:
+        if instance is None:
             return
         key = LeaseKey(instance_id, instance.epoch)
         began_ms = self._clock.now_ms()
-        await self._launches.request_stop(key, grace_ms=round(grace_seconds * 1000), now_ms=began_ms)
+        if not instance.status.is_terminal:  # else it has obeyed already, and its process may be about to end
+            await self._launches.request_stop(key, grace_ms=round(grace_seconds * 1000), now_ms=began_ms)
         host = await self._host_of(instance)
         is_gone = host is not None and not host.is_there
         if is_gone:
