@@ -141,14 +141,17 @@ class SupervisedHost:
         starts: bool = True,
         **settings: Any,
     ) -> Supervisor:
-        """A supervisor, started unless told otherwise, which takes no program for hung unless a setting says when."""
+        """A supervisor, started unless told otherwise, which takes no program for hung unless a setting says when.
+
+        Its leases are long, unless a setting says otherwise: the clock may be faster than their renewal.
+        """
         supervisor = Supervisor(
             core or self.service,
             self.launcher(core_address),
             self.launches,
             owner or self.owner(),
             self.clock,
-            SupervisionSettings(**{"heartbeat_timeout_seconds": 0, **settings}),
+            SupervisionSettings(**{"heartbeat_timeout_seconds": 0, "lease_ms": 60_000, **settings}),
             only_instance=only_instance,
         )
         self._supervisors.append(supervisor)
