@@ -339,8 +339,8 @@ async def test_a_call_in_a_container_has_what_containers_have(
     del container_runtime
     connection = {"integration_id": "shop", "parameters": {"token": "secret-of-the-connection"}}
     seen, eaten, unknown = await asyncio.gather(
-        call("see", str(harmed.product.data_dir), connection=connection, runner="oci"),
-        call("eat", 1024**3, runner="oci"),
+        call("see", str(harmed.product.data_dir), connection=connection, runner="oci", timeout_ms=200_000),
+        call("eat", 1024**3, runner="oci", timeout_ms=200_000),
         call("echo", runner="cloud"),
     )
     assert seen.success, seen
