@@ -338,10 +338,10 @@ async def test_a_call_in_a_container_has_what_containers_have(
 ) -> None:
     del container_runtime
     connection = {"integration_id": "shop", "parameters": {"token": "secret-of-the-connection"}}
-    seen, eaten, unknown = await asyncio.gather(
+    unknown = await call("echo", runner="cloud")
+    seen, eaten = await asyncio.gather(
         call("see", str(harmed.product.data_dir), connection=connection, runner="oci", timeout_ms=200_000),
         call("eat", 1024**3, runner="oci", timeout_ms=200_000),
-        call("echo", runner="cloud"),
     )
     assert seen.success, seen
     assert (seen.output["user"], seen.output["networks"]) == (1000, ["lo"])
@@ -354,7 +354,8 @@ async def test_a_call_in_a_container_has_what_containers_have(
     assert unknown.error.code == "RUNNER_UNAVAILABLE"
     assert "RUNTARA_IMAGE_RUNNERS" in unknown.error.message
     words = ("agents", "test", "transform", "array-length", "--tenant", TENANT, "--input", '{"value": [1]}')
-    assert harmed.product.ctl(*words, "--runner", "oci", "--json")["output"] == {"length": 1, "is_array": True}
+    patient = ("--runner", "oci", "--timeout-ms", "200000", "--json")
+    assert harmed.product.ctl(*words, *patient)["output"] == {"length": 1, "is_array": True}
     assert list((harmed.product.data_dir / "bundles").iterdir()) == []
 
 
