@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Generator
+from pathlib import Path
 from types import FrameType
 
 import pytest
@@ -14,6 +15,9 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("any machine in CI", settings.get_profile("any machine"), derandomize=True)
 settings.load_profile("any machine in CI" if os.environ.get("CI") else "any machine")
+
+# Tests start daemons, databases and compilers of their own: more of them side by side only get in each other's way.
+MOST_TEST_PROCESSES = 4
 
 
 def _stay(_number: int, _frame: FrameType | None) -> None:
@@ -29,6 +33,19 @@ def pytest_configure() -> None:
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, _stay)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """How many processes run the tests, unless `-n` says so: one for each processor, but four at most.
+
+    Whoever names files or tests, or wants to see their output (`-s`), gets them in this very process.
+    """
+    chosen = any("::" in argument or Path(argument).is_file() for argument in config.args)
+    if chosen or config.getoption("capture") == "no":
+        return 0
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(processors, MOST_TEST_PROCESSES) if processors > 1 else 0
 
 
 @pytest.hookimpl(wrapper=True)

@@ -103,7 +103,7 @@ class ManagementSteps(StorageSteps):
     @rule(owner=st.sampled_from(("a", "b")))
     def expire(self, owner: str) -> None:
         self.touched.update(row.instance_id for row in self.rows(InstanceStatus.RUNNING))
-        self.act("expire_leases", lambda storage: storage.expire_leases(owner, now_ms=self.now_ms))
+        self.act("expire_leases", lambda storage: storage.expire_leases(owner))
 
     @rule(
         data=st.data(),

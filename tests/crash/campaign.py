@@ -20,12 +20,15 @@ from typing import Any
 
 from oracles import Ending, violations
 from persistent_caller import StuckError
-from points import ROLES, SIDES, Doom, occurrence_of, role_of
-from scenarios import PATHS, SCENARIOS, Scenario
+from points import CONTAINER_ROLES, ROLES, SIDES, Doom, occurrence_of, role_of
+from scenarios import CONTAINER_SCENARIOS, SCENARIOS, Scenario
 from slot import DaemonParent, Slot, drop, make_slot, make_template
 
 _REPLACEMENTS = 6
 """Points tried at most for one place in a sample, until one is reached."""
+
+_NEAR = 8
+"""Points before and after what an environment does with a container that are tried as well."""
 
 Key = tuple[str, str, str]
 
@@ -85,11 +88,9 @@ class Report:
     def figures(self) -> dict[str, Any]:
         """For JSON."""
         paths: dict[str, dict[str, int]] = {}
-        for database, path in itertools.product(("sqlite", "postgres"), PATHS):
-            mine = [each for each in self.results if (each.target.database, each.target.path) == (database, path)]
-            name = f"{database} {path}"
-            if self.found[name]:
-                paths[name] = {"points_found": self.found[name], **_figures(mine)}
+        for name in sorted(self.found, reverse=True):
+            mine = [each for each in self.results if f"{each.target.database} {each.target.path}" == name]
+            paths[name] = {"points_found": self.found[name], **_figures(mine)}
         return {
             "seed": self.seed,
             "points_found": self.found.total(),
@@ -127,9 +128,10 @@ def _figures(results: list[Result]) -> dict[str, int]:
 class Campaign:
     """Slots for runs on each database, and what undisturbed runs have shown."""
 
-    def __init__(self, seed: int, keep: Path) -> None:
+    def __init__(self, seed: int, keep: Path, *, over_containers: bool = False) -> None:
         self.report = Report(seed)
         self._keep = keep
+        self._over_containers = over_containers
         self._slots: dict[str, asyncio.Queue[Slot]] = {}
         self._undisturbed: dict[tuple[str, str], Ending] = {}
         self._numbers = itertools.count(1)
@@ -137,19 +139,24 @@ class Campaign:
     @classmethod
     @asynccontextmanager
     async def prepared(
-        cls, directory: Path, seed: int, servers: dict[str, str | None], slots: int
+        cls, directory: Path, seed: int, servers: dict[str, str | None], slots: int, *, runtime: str | None = None
     ) -> AsyncIterator[Campaign]:
-        """A campaign with `slots` places on each database; `servers` has the URL of PostgreSQL, None for SQLite."""
-        made = cls(seed, directory / "kept")
-        parent = await DaemonParent.start()
+        """A campaign with `slots` places on each database; `servers` has the URL of PostgreSQL, None for SQLite.
+
+        With a container `runtime` it is that over containers.
+        """
+        made = cls(seed, directory / "kept", over_containers=runtime is not None)
+        parent = await DaemonParent.start(runtime)
         closing: list[tuple[Any, str | None]] = []
         try:
             for database, server_url in servers.items():
-                template = await make_template(directory / f"{database}-template", parent, server_url)
+                template = await make_template(directory / f"{database}-template", parent, server_url, runtime=runtime)
                 closing.append((template, server_url))
                 made._slots[database] = asyncio.Queue()
                 for number in range(slots):
-                    slot = await make_slot(directory / f"{database}-{number}", parent, template, server_url)
+                    slot = await make_slot(
+                        directory / f"{database}-{number}", parent, template, server_url, runtime=runtime
+                    )
                     closing.append((slot, server_url))
                     made._slots[database].put_nowait(slot)
             yield made
@@ -162,7 +169,7 @@ class Campaign:
 
     async def find_targets(self) -> list[Target]:
         """Run every scenario undisturbed; returns every death that can be tried."""
-        pairs = list(itertools.product(self._slots, SCENARIOS))
+        pairs = list(itertools.product(self._slots, CONTAINER_SCENARIOS if self._over_containers else SCENARIOS))
         return list(itertools.chain.from_iterable(await asyncio.gather(*(self._find(*pair) for pair in pairs))))
 
     async def _find(self, database: str, scenario: Scenario) -> list[Target]:
@@ -179,8 +186,8 @@ class Campaign:
         return [
             Target(database, scenario, path, Doom(point, side, victim))
             for path, points in paths.items()
-            for point, victim in _with_victims(points)
-            for side in SIDES
+            for point, victim in (_around_containers(points) if self._over_containers else _with_victims(points))
+            for side in (SIDES if victim in ROLES else SIDES[:1])
         ]
 
     async def try_all(self, targets: list[Target], progress: Callable[[str], None]) -> None:
@@ -246,6 +253,7 @@ class Campaign:
         undisturbed = self._undisturbed.get((slot.database_name, scenario.name))
         too_many = (doom is not None) + slot.repeated_shutdown
         lost = violations(scenario, await Ending.of(slot), undisturbed, launches_too_many=too_many)
+        lost += [f"left of the container: {each}" for each in slot.left_of_containers()]
         return [*lost, *(f"{role} died by itself" for role in unexpected)]
 
     @asynccontextmanager
@@ -268,6 +276,25 @@ def _with_victims(points: list[str]) -> Iterator[tuple[str, str]]:
             for role in ROLES:
                 if role not in present:
                     yield point, role
+
+
+def _around_containers(points: list[str]) -> Iterator[tuple[str, str]]:
+    """The environment's points from shortly before it handles the container until shortly after, and who dies there.
+
+    The processes around the container die while it runs: from its launch, or the beginning, until its end is settled.
+    """
+    mine = [point for point in points if role_of(point) == "environment"]
+    handled = [place for place, point in enumerate(mine) if " container " in point]
+    launched, settled = (
+        mine.index(point) if point in mine else -1
+        for point in ("environment container launch #1", "environment container settle #1")
+    )
+    first = 0 if launched < 0 else max(0, handled[0] - _NEAR)
+    for place in range(first, min(handled[-1] + _NEAR, len(mine))):
+        yield mine[place], "environment"
+        if launched < place < settled:
+            for role in CONTAINER_ROLES:
+                yield mine[place], role
 
 
 @asynccontextmanager

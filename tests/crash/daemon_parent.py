@@ -1,6 +1,8 @@
 """Starts the product's daemons as forks of itself, so that they need not be imported anew for each of many runs.
 
-    python daemon_parent.py < orders > pids
+    python daemon_parent.py [RUNTIME] < orders > pids
+
+With a container runtime it is tried once, and not by each daemon again.
 
 An order is a line of JSON: `role`, `log`, `environment`, `lease_ms`, and `plan` when points are to be traced. The
 answer is the pid of a process in a session of its own, which dies with its parent.
@@ -8,6 +10,7 @@ answer is the pid of a process in a session of its own, which dies with its pare
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import gc
@@ -25,9 +28,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 from doomed_daemon import serve_core, serve_environment
 from points import Plan, Tracer
 from runtara_core.daemon_logging import configure_logging
+from runtara_environment.runners.oci.runner import OciRunner
 from runtara_sdk.protocol import environment_pb2, management_pb2
 from runtara_sdk.transport.quic.library_choice import select_library
-from seams import trace_database, trace_frames
+from seams import trace_containers, trace_database, trace_frames
 
 _PR_SET_PDEATHSIG = 1
 _IMPORTED_ONCE = (
@@ -63,6 +67,8 @@ def become(order: dict[str, Any]) -> NoReturn:
                 trace_frames(tracer)
             else:
                 trace_frames(tracer, asks=management_pb2.RpcRequest, serves=environment_pb2.RpcRequest)
+                if order["environment"].get("RUNTARA_RUNNER") == "oci":
+                    trace_containers(tracer)
         if order["role"] == "core":
             serve_core()
         else:
@@ -78,6 +84,9 @@ def main() -> None:
     for module in _IMPORTED_ONCE:
         importlib.import_module(module)
     select_library(None)
+    if len(sys.argv) > 1:
+        os.environ["RUNTARA_OCI_RUNTIME"] = sys.argv[1]
+        asyncio.run(OciRunner().probe())
     gc.collect()
     gc.freeze()
     for line in sys.stdin:

@@ -10,6 +10,7 @@ since the tracer was armed. Dying *before* a point means that nothing of it has 
 statement is done (a COMMIT: durable), a frame has left the socket, or what came is acknowledged to the sender.
 
 Where a role passes no point of its own, its death is tied to a point of another role, which then sends the SIGKILL.
+Around a container these are the shim, the runtime, process 1 (`container`) and `pasta`.
 
 The processes of one run share a folder: `armed` begins it, `doom.json` names point, side and victim, `struck` says that
 the death has happened, `trace.NAME` lists what was passed, `pid.ROLE` who plays a role. Nothing here imports the
@@ -30,6 +31,8 @@ from typing import Literal
 
 PLAN_VARIABLE = "CRASH_PLAN"
 ROLES = ("core", "environment", "instance")
+
+CONTAINER_ROLES = ("shim", "runtime", "container", "pasta")
 
 Side = Literal["before", "after"]
 SIDES: tuple[Side, ...] = ("before", "after")
@@ -104,6 +107,8 @@ class Plan:
 
     def pid_of(self, role: str) -> int | None:
         """Who plays a role."""
+        if role in CONTAINER_ROLES:
+            return container_processes(Path(os.environ["DATA_DIR"])).get(role)
         path = self.directory / f"pid.{role}"
         return int(path.read_text()) if path.exists() else None
 
@@ -122,6 +127,44 @@ class Plan:
                 if (mark == "+") is armed:
                     lines.append((int(moment), point))
         return [point for _, point in sorted(lines)]
+
+
+def container_processes(data_dir: Path) -> dict[str, int]:
+    """The processes around the container of the newest launch in a data directory, by role, as far as they live."""
+    claims = sorted(data_dir.glob("*/runs*/*/launch-*/shim.json"), key=lambda path: int(path.parent.name[7:]))
+    if not claims:
+        return {}
+    claim = json.loads(claims[-1].read_text())
+    found = {}
+    if _start_time(claim["pid"]) == claim["start_time"]:
+        found["shim"] = int(claim["pid"])
+    if "child_pid" in claim and _start_time(claim["child_pid"]) == claim["child_start_time"]:
+        waiting = [int(claim["child_pid"])]
+        for pid in waiting:
+            name = _read(f"/proc/{pid}/comm").strip()
+            threads = Path(f"/proc/{pid}/task").glob("*/children")
+            children = [int(child) for thread in threads for child in _read(str(thread)).split()]
+            if name in ("runc", "crun"):
+                found["runtime"] = pid
+                if children:
+                    found["container"] = children[-1]
+            elif name.startswith(("pasta", "passt")):
+                found["pasta"] = pid
+            else:
+                waiting += children
+    return found
+
+
+def _start_time(pid: int) -> int | None:
+    fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return int(fields[19]) if fields else None
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""
 
 
 class Passage:

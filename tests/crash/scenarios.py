@@ -12,6 +12,9 @@ from persistent_caller import StuckError
 from runtara_sdk.models import SignalType
 from slot import TENANT, Slot
 
+CONTAINER_PATHS = ("launch", "adopt", "stop")
+"""Of the campaign over containers."""
+
 PATHS = ("start", "checkpoint", "complete", "sleep", "wake", "pause", "resume", "cancel", "shutdown", "custom")
 
 _PAYLOAD = b'"open"'
@@ -65,8 +68,7 @@ async def start(slot: Slot, scenario: Scenario) -> None:
     variables = {
         "RUNTARA_HEARTBEAT_INTERVAL_MS": "0",
         "RUNTARA_SIGNAL_POLL_INTERVAL_MS": "100",
-        "CRASH_PLAN": str(slot.plan.directory),
-        "CRASH_MODULES": str(slot.modules),
+        **slot.program_variables,
         **scenario.environment,
     }
     async with slot.caller() as persist:
@@ -195,6 +197,34 @@ async def _wake_by_signal(slot: Slot, scenario: Scenario) -> None:
     await open_gate(slot)
     await ended(slot)
 
+
+async def _adopt(slot: Slot, scenario: Scenario) -> None:
+    """Kill the environment while the program waits; points count from then on."""
+    await start(slot, scenario)
+    await waiting(slot)
+    slot.plan.arm()
+    await slot.kill_environment()
+    await open_gate(slot)
+    await ended(slot)
+
+
+async def _stop(slot: Slot, scenario: Scenario) -> None:
+    """Stop a program that waits, without a grace."""
+    await start(slot, scenario)
+    await waiting(slot)
+    slot.plan.arm()
+    async with slot.caller() as persist:
+        answer, repeated = await persist(lambda sdk: sdk.stop_instance(slot.instance_id, grace_period_seconds=0))
+    if not repeated:
+        _require(answer)
+    await ended(slot)
+
+
+CONTAINER_SCENARIOS = (
+    Scenario("launch", "steps", _run_through, (("launch", ""),)),
+    Scenario("adopt", "gate", _adopt, (("adopt", ""),), environment=_IN_PROCESS),
+    Scenario("stop", "gate", _stop, (("stop", ""),), status="cancelled", environment=_IN_PROCESS),
+)
 
 SCENARIOS = (
     Scenario(

@@ -7,13 +7,15 @@ at a time, so that each statement has one operation.
 from __future__ import annotations
 
 import inspect
+import os
 import sqlite3
 import threading
 from collections.abc import Sequence
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
-from points import Tracer
+from points import Passage, Tracer
 
 
 def trace_database(tracer: Tracer) -> None:
@@ -39,8 +41,8 @@ def _learn_query_names(names: dict[str, str]) -> None:
         names[self._queries[query].text] = query
         return await at_once(self, query, **options)
 
-    Transaction._query = traced_query  # type: ignore[method-assign]
-    PostgresDatabase.fetch_at_once = traced_at_once  # type: ignore[method-assign]
+    Transaction._query = traced_query  # type: ignore[method-assign]  # traced from now on
+    PostgresDatabase.fetch_at_once = traced_at_once  # type: ignore[method-assign]  # traced from now on
 
 
 def _point(names: dict[str, str], operation: str, statement: str) -> str:
@@ -81,10 +83,10 @@ def _trace_sqlite(tracer: Tracer, names: dict[str, str]) -> None:
         current.operation = batch[0].operation
         return run_reads(self, connection, batch[:1])
 
-    sqlite3.connect = connect  # type: ignore[assignment]
-    worker._run_batch = traced_batch  # type: ignore[method-assign]
-    worker._run_isolated = traced_job  # type: ignore[method-assign]
-    worker._run_reads = traced_reads  # type: ignore[method-assign]
+    sqlite3.connect = connect  # type: ignore[assignment]  # traced from now on
+    worker._run_batch = traced_batch  # type: ignore[method-assign]  # traced from now on
+    worker._run_isolated = traced_job  # type: ignore[method-assign]  # traced from now on
+    worker._run_reads = traced_reads  # type: ignore[method-assign]  # traced from now on
 
 
 def _trace_postgres(tracer: Tracer, names: dict[str, str]) -> None:
@@ -117,8 +119,8 @@ def _trace_postgres(tracer: Tracer, names: dict[str, str]) -> None:
 
         return call
 
-    PostgresDatabase._attempt = traced_attempt  # type: ignore[method-assign]
-    PostgresDatabase.fetch_at_once = traced_fetch  # type: ignore[method-assign]
+    PostgresDatabase._attempt = traced_attempt  # type: ignore[method-assign]  # traced from now on
+    PostgresDatabase.fetch_at_once = traced_fetch  # type: ignore[method-assign]  # traced from now on
     for method in ("fetch", "fetchrow", "execute"):
         setattr(asyncpg.Connection, method, traced(getattr(asyncpg.Connection, method)))
 
@@ -181,15 +183,64 @@ def trace_frames(tracer: Tracer, *, asks: Any = None, serves: Any = None) -> Non
         await respond(answer, seconds, stream)
 
     for module in (exchange_module, quic_client, local_client):
-        module.exchange = traced_exchange  # type: ignore[attr-defined]
-    Stream.send = traced_send  # type: ignore[method-assign]
-    Stream.read_frame = traced_read_frame  # type: ignore[method-assign]
+        module.exchange = traced_exchange  # type: ignore[attr-defined]  # traced from now on
+    Stream.send = traced_send  # type: ignore[method-assign]  # traced from now on
+    Stream.read_frame = traced_read_frame  # type: ignore[method-assign]  # traced from now on
     call_server.read_request = traced_read_request
     call_server._respond = traced_respond
     if serves is not None:
         from runtara_environment.wire import handler
 
         handler.read_request = traced_read_request
+
+
+def trace_containers(tracer: Tracer) -> None:
+    """Trace what this environment does to make, adopt, end and remove containers of its data directory."""
+    from runtara_environment.runners.native import NativeRunner
+    from runtara_environment.runners.oci import container_process, runner
+    from runtara_environment.runners.oci.cgroup import LaunchCgroup
+    from runtara_environment.runners.oci.runtime import Runtime
+
+    data_dir = os.environ["DATA_DIR"]
+    marks = (data_dir, container_process.owner_name(Path(data_dir) / "bundles"))
+
+    def wrap(owner: Any, name: str, what: str) -> None:
+        original = getattr(owner, name)
+
+        def passing(arguments: Any) -> Passage | None:
+            # A probe makes a container in a directory of its own.
+            seen = repr([getattr(each, "_place", each) for each in arguments])
+            return tracer.reach(f"container {what}") if any(mark in seen for mark in marks) else None
+
+        async def traced_async(*arguments: Any, **options: Any) -> Any:
+            passage = passing(arguments)
+            result = await original(*arguments, **options)
+            if passage is not None:
+                passage.done()
+            return result
+
+        def traced(*arguments: Any, **options: Any) -> Any:
+            passage = passing(arguments)
+            result = original(*arguments, **options)
+            if passage is not None:
+                passage.done()
+            return result
+
+        setattr(owner, name, traced_async if inspect.iscoroutinefunction(original) else traced)
+
+    wrap(runner, "_prepare", "prepare")
+    wrap(runner, "write_bundle", "write bundle")
+    wrap(runner, "remove_foreign", "remove foreign files")
+    wrap(runner, "admit", "admit the user")
+    wrap(runner.OciRunner, "attach", "attach")
+    wrap(NativeRunner, "launch", "launch")
+    wrap(container_process.ContainerProcess, "_settle", "settle")
+    wrap(container_process.ContainerProcess, "stop", "stop")
+    wrap(container_process.ContainerPlace, "remove", "remove")
+    wrap(container_process, "kill_left_pasta", "kill pasta")
+    wrap(Runtime, "delete", "delete")
+    for name in ("kill", "remove"):
+        wrap(LaunchCgroup, name, f"{name} group")
 
 
 def _request_type_of(answer: Any) -> Any:

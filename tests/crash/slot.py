@@ -16,6 +16,7 @@ import signal
 import sqlite3
 import sys
 import time
+import zipapp
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -30,10 +31,13 @@ from runtara_core.testing.postgres import create_database, database_name, drop_d
 from runtara_sdk.management import ManagementSettings
 from witness import read_witness
 
+from tests.containers import left_of_containers, remove_control_groups
+
 DAEMONS = ("core", "environment")
 DEADLINE_SECONDS = 90.0
 TENANT = "demo"
 PROGRAM = Path(__file__).with_name("programs") / "paths.py"
+_MODULES_OF_PROGRAM = ("points.py", "seams.py", "witness.py")
 _LEASE_MS = 10_000
 _POLL_SECONDS = 0.02
 _EMPTY = """
@@ -49,11 +53,12 @@ class DaemonParent:
         self._turn = asyncio.Lock()
 
     @classmethod
-    async def start(cls) -> DaemonParent:
-        """Start it; it imports while the first order waits."""
+    async def start(cls, runtime: str | None = None) -> DaemonParent:
+        """Start it; it imports, and tries the container `runtime`, while the first order waits."""
         pipe = asyncio.subprocess.PIPE
         script = str(Path(__file__).with_name("daemon_parent.py"))
-        return cls(await asyncio.create_subprocess_exec(sys.executable, script, stdin=pipe, stdout=pipe))
+        tried = () if runtime is None else (runtime,)
+        return cls(await asyncio.create_subprocess_exec(sys.executable, script, *tried, stdin=pipe, stdout=pipe))
 
     async def fork(self, order: Mapping[str, Any]) -> tuple[int, int]:
         """A new daemon: its pid and a pidfd of it."""
@@ -85,8 +90,18 @@ class Template:
 class Slot:
     """One place for runs, on one database."""
 
-    def __init__(self, directory: Path, parent: DaemonParent, database_url: str, template: Template | None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        parent: DaemonParent,
+        database_url: str,
+        template: Template | None,
+        *,
+        runtime: str | None = None,
+    ) -> None:
+        """With a container `runtime`, programs run in containers."""
         self.directory = directory
+        self._runtime = runtime
         self.data_dir = directory / "data"
         self.plan = Plan(directory / "plan")
         self.database_url = database_url
@@ -99,7 +114,14 @@ class Slot:
         self._keeping = False
         self._starting: set[asyncio.Task[None]] = set()
         self._connection: Any = None
+        self._dies_as_told = False
         self._environment = daemon_variables(directory, database_url)
+        if runtime is not None:
+            self._environment |= {
+                "RUNTARA_RUNNER": "oci",
+                "RUNTARA_NETWORK_MODE": "pasta",
+                "RUNTARA_OCI_RUNTIME": runtime,
+            }
         settings = ManagementSettings(
             server_addr=f"127.0.0.1:{self._environment['RUNTARA_ENV_QUIC_PORT']}",
             ca_file=self.data_dir / "tls" / "ca.pem",
@@ -125,9 +147,11 @@ class Slot:
         return self._template
 
     @property
-    def modules(self) -> Path:
-        """Where programs find the modules of the tests."""
-        return Path(__file__).parent
+    def program_variables(self) -> dict[str, str]:
+        """What the program finds the plan and the modules of the tests by; a container has but the run directory."""
+        if self._runtime is not None:
+            return {"CRASH_PLAN": ".", "CRASH_MODULES": "."}
+        return {"CRASH_PLAN": str(self.plan.directory), "CRASH_MODULES": str(Path(__file__).parent)}
 
     # A run
 
@@ -181,6 +205,8 @@ class Slot:
             guest = guest_of(claim.parent)
             if guest is not None:
                 guest.kill_shim()
+        if self._runtime is not None:
+            await asyncio.to_thread(remove_control_groups, self.data_dir)
         if self.is_sqlite and self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -220,7 +246,10 @@ class Slot:
         asyncio.get_running_loop().remove_reader(pidfd)
         os.close(pidfd)
         self._daemons.pop(role, None)
-        self.deaths.append(role)
+        if self._dies_as_told:
+            self._dies_as_told = False
+        else:
+            self.deaths.append(role)
         if self._keeping:
             task = asyncio.get_running_loop().create_task(self._start(role))
             self._starting.add(task)
@@ -229,6 +258,32 @@ class Slot:
     def _kill(self, role: str, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._daemons[role][1], number)
+
+    async def kill_environment(self) -> None:
+        """A death that is part of the run; another environment is started."""
+        pid = self.pid_of("environment")
+        self._dies_as_told = True
+        self._kill("environment", signal.SIGKILL)
+
+        async def is_another() -> bool:
+            return self.pid_of("environment") not in (None, pid)
+
+        await self.until(is_another, "another environment")
+
+    def left_of_containers(self) -> list[str]:
+        """What of containers is there, with processes beside the daemons."""
+        if self._runtime is None:
+            return []
+        return [*left_of_containers(self.data_dir), *self._processes_of_containers()]
+
+    def _processes_of_containers(self) -> list[str]:
+        found = []
+        for process in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                command = process.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                if f"{self.data_dir}/" in command:
+                    found.append(command)
+        return found
 
     async def _has_no_daemons(self) -> bool:
         return not self._daemons
@@ -268,6 +323,8 @@ class Slot:
 
     def witness(self) -> list[list[Any]]:
         """What the program did."""
+        if self._runtime is not None:
+            return read_witness(self.data_dir / TENANT / "runs" / self.instance_id)
         return read_witness(self.plan.directory)
 
     def transcript(self) -> str:
@@ -279,28 +336,45 @@ class Slot:
         return "\n".join(f"--- {log}\n{log.read_text(errors='replace')[-3000:]}" for log in logs)
 
 
-async def make_template(directory: Path, parent: DaemonParent, server_url: str | None) -> Template:
+async def make_template(
+    directory: Path, parent: DaemonParent, server_url: str | None, *, runtime: str | None = None
+) -> Template:
     """Let both daemons make what every run begins with; PostgreSQL where `server_url` is."""
     directory.mkdir()
+    program = PROGRAM if runtime is None else _self_contained(directory)
     url = f"sqlite:///{directory}/runtara.db" if server_url is None else await create_database(server_url)
     slot = Slot(directory, parent, url, None)
     try:
         await slot.begin("", None)
         async with slot.caller() as persist:
-            image, _ = await persist(lambda sdk: sdk.register_image_stream(TENANT, "paths", PROGRAM))
+            image, _ = await persist(lambda sdk: sdk.register_image_stream(TENANT, "paths", program))
         await slot.stop()
     finally:
         await slot.close()
     return Template(slot.data_dir, url, image.image_id)
 
 
-async def make_slot(directory: Path, parent: DaemonParent, template: Template, server_url: str | None) -> Slot:
+def _self_contained(directory: Path) -> Path:
+    """The program with the modules of the tests that it imports, which no container sees."""
+    source = directory / "program"
+    source.mkdir()
+    shutil.copyfile(PROGRAM, source / "__main__.py")
+    for name in _MODULES_OF_PROGRAM:
+        shutil.copyfile(Path(__file__).with_name(name), source / name)
+    path = directory / "paths.pyz"
+    zipapp.create_archive(source, path, interpreter="/usr/bin/env python3")
+    return path
+
+
+async def make_slot(
+    directory: Path, parent: DaemonParent, template: Template, server_url: str | None, *, runtime: str | None = None
+) -> Slot:
     """A slot with a database of its own."""
     directory.mkdir()
     url = f"sqlite:///{directory}/runtara.db"
     if server_url is not None:
         url = await create_database(server_url, template=database_name(template.database_url))
-    return Slot(directory, parent, url, template)
+    return Slot(directory, parent, url, template, runtime=runtime)
 
 
 async def drop(slot_or_template: Slot | Template, server_url: str | None) -> None:

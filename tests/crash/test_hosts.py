@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +18,26 @@ from processes import eventually
 from runtara_core.security import issue_api_key
 from runtara_core.storages import open_storage
 from runtara_core.testing.postgres import create_database, drop_database
-from runtara_sdk.errors import InvalidInputError, PermissionDeniedError, UnauthenticatedError
+from runtara_sdk.errors import (
+    InstanceNotFoundError,
+    InvalidInputError,
+    LogsNotFoundError,
+    PermissionDeniedError,
+    UnauthenticatedError,
+)
 from runtara_sdk.management import HostState, ManagementSdk
+from runtara_sdk.management.models import LogPiece
 from runtara_sdk.models import InstanceStatus
 from several_hosts import PATIENT, OtherHost, host_named, launches_of, reaches, start_patient
 
 
 class TwoHosts:
-    """Two hosts, of which neither gets images of the other."""
+    """Two hosts, of which neither gets images of the other; the first runs one program at a time."""
 
     def __init__(self, platform: Platform) -> None:
         self.platform = platform
-        self.first = OtherHost(platform, "first", RUNTARA_IMAGE_SOURCES="none")
+        limit = {"RUNTARA_MAX_LAUNCHES_PER_HOST": "1"}
+        self.first = OtherHost(platform, "first", RUNTARA_IMAGE_SOURCES="none", **limit)
         self.second = OtherHost(platform, "second", RUNTARA_IMAGE_SOURCES="none")
 
     async def ensure_running(self) -> None:
@@ -91,8 +101,49 @@ async def completes(sdk: ManagementSdk, directory: Path, instance_id: str) -> No
     assert end.status is InstanceStatus.COMPLETED, end
 
 
+async def followed(sdk: ManagementSdk, instance_id: str) -> list[LogPiece]:
+    return [piece async for piece in sdk.follow_logs(instance_id, stream="stdout", epoch=1)]
+
+
+def lines_of(pieces: list[LogPiece]) -> list[str]:
+    """What was written, each launch with the number that it says itself."""
+    text = b"".join(piece.data for piece in pieces).decode()
+    written = {piece.epoch for piece in pieces if piece.data}
+    assert written == {int(number) for number in re.findall(r"launch (\d+) begins", text)}
+    # A claim of a host that lacked the image has a number, and no output.
+    assert written.isdisjoint(piece.epoch for piece in pieces if piece.missing)
+    assert [piece.epoch for piece in pieces] == sorted(piece.epoch for piece in pieces)
+    assert pieces[-1].status is InstanceStatus.COMPLETED
+    return [re.sub(r"\d+", "N", line) for line in text.splitlines()]
+
+
+async def begins(sdk: ManagementSdk, instance_id: str) -> None:
+    """Its first launch has written something, whatever host it is on."""
+
+    async def has_written() -> bool:
+        return bool((await sdk.read_logs(instance_id, stream="stdout")).data)
+
+    await eventually(has_written, "output of the first launch")
+
+
 async def test_a_drained_host_is_empty_and_others_go_on(hosts: TwoHosts, tmp_path: Path) -> None:
     instance_id = await hosts.running_on(hosts.first, tmp_path)
+    async with hosts.first.sdk() as near, hosts.second.sdk() as far:
+        following = [asyncio.create_task(followed(sdk, instance_id)) for sdk in (near, far)]
+        await begins(far, instance_id)
+        await _drained_and_completed(hosts, tmp_path, instance_id)
+        for pieces in await asyncio.wait_for(asyncio.gather(*following), 60):
+            assert lines_of(pieces) == ["launch N begins", "launch N begins", "ends"]
+        first = next(piece.epoch for piece in pieces if piece.data)
+        late = await far.read_logs(instance_id, stream="stdout", epoch=first)
+        assert (late.data, late.ended) == (f"launch {first} begins\n".encode(), True)
+        with pytest.raises(LogsNotFoundError, match="on no host that is there"):
+            await far.read_logs(instance_id, stream="stdout", epoch=99)
+        with pytest.raises(InstanceNotFoundError):
+            await ManagementSdk(replace(far.settings, tenant_id="somebody"), client=far._client).read_logs(instance_id)
+
+
+async def _drained_and_completed(hosts: TwoHosts, tmp_path: Path, instance_id: str) -> None:
     code, shown, said = await hosts.ctl(hosts.second, "drain", "first", "--timeout", "60")
     assert (code, shown["state"], shown["live_launches"]) == (0, "drained", 0), said
     assert not hosts.first.runs(instance_id)
@@ -120,13 +171,56 @@ async def test_hosts_are_listed_with_what_they_hold(hosts: TwoHosts) -> None:
             await sdk.drain_host("third")
 
 
+async def test_a_full_host_takes_no_more_and_goes_on_when_it_has_room(hosts: TwoHosts, tmp_path: Path) -> None:
+    here = await hosts.running_on(hosts.first, tmp_path)
+    hosts.first.kill()
+    await hosts.first.start()  # what it adopts counts
+    async with hosts.second.sdk() as sdk:
+        info = await sdk.get_instance_status(here)
+        other = await start_patient(sdk, info.image_id, tmp_path, 1)
+
+        async def runs_on(host: OtherHost) -> None:
+            async def runs() -> bool:
+                return host.runs(other)
+
+            await hosts.platform.eventually(runs, f"{other} on {host.name}")
+
+        await runs_on(hosts.second)
+
+        async def shows_that_it_is_full() -> bool:
+            host = await host_named(sdk, "first")
+            return (host.live_launches, host.max_launches) == (1, 1)
+
+        await hosts.platform.eventually(shows_that_it_is_full, "what the first host says of itself")
+        await sdk.drain_host("second")
+        await reaches(hosts.platform, sdk, "second", HostState.DRAINED)
+        assert hosts.first.runs(here)
+        assert not hosts.first.runs(other), "it waits for room"
+        (tmp_path / here / "enough").touch()
+        await runs_on(hosts.first)
+        (tmp_path / other / "enough").touch()
+        for instance_id in (here, other):
+            end = await sdk.wait_for_completion(instance_id, poll_interval=0.1, timeout=60)
+            assert end.status is InstanceStatus.COMPLETED, hosts.platform.transcript()
+        assert [len(launches_of(tmp_path, each)) for each in (here, other)] == [1, 2]
+        await sdk.undrain_host("second")
+        await reaches(hosts.platform, sdk, "second", HostState.ACTIVE)
+
+
 async def test_the_end_of_a_daemon_hands_its_instances_on(hosts: TwoHosts, tmp_path: Path) -> None:
     instance_id = await hosts.running_on(hosts.second, tmp_path)
-    assert await hosts.second.stop(signal.SIGTERM) == 0
-    assert not hosts.second.runs(instance_id)
     async with hosts.first.sdk() as sdk:
+        await begins(sdk, instance_id)
+        following = asyncio.create_task(followed(sdk, instance_id))
+        assert await hosts.second.stop(signal.SIGTERM) == 0
+        assert not hosts.second.runs(instance_id)
         assert (await host_named(sdk, "second")).state is HostState.STOPPED
         await completes(sdk, tmp_path, instance_id)
+        pieces = await asyncio.wait_for(following, 60)
+        text = b"".join(piece.data for piece in pieces).decode()
+        assert text.endswith(" begins\nends\n"), pieces
+        # What had not been fetched before the host was gone is said to be missing.
+        assert text.count("begins") == 2 or any(piece.missing for piece in pieces), pieces
 
 
 async def test_a_stop_is_carried_out_where_the_program_runs(hosts: TwoHosts) -> None:

@@ -13,6 +13,10 @@ from typing import Any
 import pytest
 from runtara_sdk.errors import CapabilityNotFoundError, RuntaraError
 from runtara_sdk.testing.plugin_site import PluginSite, agent_source
+from runtara_sdk.transport.address import format_local_address
+from runtara_sdk.transport.places import CORE_SOCKET, socket_path
+
+from tests.containers import RUNTIME, choose_runtime
 
 from .conftest import DEADLINE_SECONDS, REPOSITORY, Daemons, Product, wait_until
 
@@ -89,11 +93,27 @@ async def meet(inputs: Value) -> Any:
         await asyncio.sleep(0.01)
     return own
 
-@capability(id="eat", description="Takes all memory.")
+@capability(id="eat", description="Takes more memory than there is, or as much as is said.")
 def eat(inputs: Value) -> Any:
-    return len(bytearray(64 * 1024**3))
+    return len(b"x" * (inputs.value or 64 * 1024**3))
 
-the_agent = AgentDefinition(id="hostile", capabilities=[echo, double, refuse, leave, stay, flood, look, meet, eat])
+@capability(id="see", description="Tells what is within reach.")
+def see(inputs: Value) -> Any:
+    def listed(path):
+        try:
+            return sorted(os.listdir(path))
+        except OSError:
+            return None
+    return {
+        "user": os.getuid(),
+        "networks": listed("/sys/class/net") or [line.split(":")[0].strip() for line in open("/proc/net/dev")][2:],
+        "data": listed(inputs.value),
+        "processes": sum(name.isdigit() for name in os.listdir("/proc")),
+        "variables": dict(os.environ),
+        "token_length": len(inputs.connection.parameters["token"]),
+    }
+
+the_agent = AgentDefinition(id="hostile", capabilities=[echo, double, refuse, leave, stay, flood, look, meet, eat, see])
 
 def runtara_agents():
     return [the_agent]
@@ -102,7 +122,8 @@ def runtara_agents():
 
 def processes_of_tests(product: Product) -> list[str]:
     """Living processes that list or test, and what these have started."""
-    return [line for line in product.processes().values() if "agent_process" in line or "left-behind" in line]
+    lines = product.processes().values()
+    return [line for line in lines if "agent_process" in line or "left-behind" in line or ".capability-tests" in line]
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +132,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> PluginSite:
     made = PluginSite(tmp_path_factory.mktemp("site"))
     made.add("hostile", HOSTILE, requires=["runtara-sdk>=0.1,<0.2"])
     made.describe("acme-stdlib")
+    made.directory.chmod(0o755)  # programs in containers are users of their own
     return made
 
 
@@ -124,6 +146,8 @@ def harmed(tmp_path_factory: pytest.TempPathFactory, site: PluginSite) -> Iterat
         PYTHONPATH=str(site.directory),
         ENABLE_AGENT_TESTING="true",
         SECRET_OF_THE_DAEMON=SECRET,
+        RUNTARA_OCI_RUNTIME=RUNTIME,
+        RUNTARA_CORE_ADDR=format_local_address(socket_path(product.data_dir, CORE_SOCKET)),
     )
     try:
         made.start()
@@ -131,6 +155,12 @@ def harmed(tmp_path_factory: pytest.TempPathFactory, site: PluginSite) -> Iterat
         made.stop()
     finally:
         product.close()
+
+
+@pytest.fixture
+def container_runtime(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The runtime of containers, which the daemons have, too."""
+    return choose_runtime(monkeypatch)
 
 
 @pytest.fixture
@@ -263,7 +293,7 @@ async def test_what_does_not_come_back_is_killed_with_what_it_started(
     late = asyncio.create_task(call("stay", str(marks[0]), timeout_ms=4_000))
     cancelled = asyncio.create_task(call("stay", str(marks[1])))
     await asyncio.to_thread(wait_until, lambda: all(mark.exists() for mark in marks), "both calls")
-    assert len(processes_of_tests(harmed.product)) == 4
+    assert sum("shim.py" not in line for line in processes_of_tests(harmed.product)) == 4
     cancelled.cancel()
     with pytest.raises(asyncio.CancelledError):
         await cancelled
@@ -292,7 +322,7 @@ async def test_a_test_sees_no_secrets_and_leaves_no_files(harmed: Daemons, call:
     assert not {name for name in result.output["variables"] if "DATABASE" in name or "KEY" in name or "ADDR" in name}
     assert (result.output["input"], result.output["token_length"]) == ("", len("secret-of-the-connection"))
     assert "secret-of-the-connection" not in result.output["says"]
-    assert Path(result.output["directory"]).parent == harmed.product.data_dir / ".capability-tests"
+    assert Path(result.output["directory"]).parents[1] == harmed.product.data_dir / ".capability-tests"
     assert not Path(result.output["directory"]).exists()
 
 
@@ -303,11 +333,41 @@ async def test_two_run_side_by_side(call: Any, tmp_path: Path) -> None:
     assert (first.output, second.output) == ("a", "b")
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-async def test_a_test_ends_with_its_daemon(harmed: Daemons, call: Any, tmp_path: Path, number: signal.Signals) -> None:
-    mark = tmp_path / "mark"
-    under_way = asyncio.create_task(call("stay", str(mark)))
-    await asyncio.to_thread(wait_until, mark.exists, "the call")
+async def test_a_call_in_a_container_has_what_containers_have(
+    harmed: Daemons, call: Any, container_runtime: str
+) -> None:
+    del container_runtime
+    connection = {"integration_id": "shop", "parameters": {"token": "secret-of-the-connection"}}
+    seen, eaten, unknown = await asyncio.gather(
+        call("see", str(harmed.product.data_dir), connection=connection, runner="oci"),
+        call("eat", 1024**3, runner="oci"),
+        call("echo", runner="cloud"),
+    )
+    assert seen.success, seen
+    assert (seen.output["user"], seen.output["networks"]) == (1000, ["lo"])
+    assert seen.output["data"] == [".capability-tests"]
+    assert seen.output["processes"] < 6
+    assert SECRET not in json.dumps(seen.output)
+    assert seen.output["token_length"] == len("secret-of-the-connection")
+    assert eaten.error.code == "CAPABILITY_CRASHED"
+    assert "needed more memory than it may have (512 MiB)" in eaten.error.message
+    assert unknown.error.code == "RUNNER_UNAVAILABLE"
+    assert "RUNTARA_IMAGE_RUNNERS" in unknown.error.message
+    words = ("agents", "test", "transform", "array-length", "--tenant", TENANT, "--input", '{"value": [1]}')
+    assert harmed.product.ctl(*words, "--runner", "oci", "--json")["output"] == {"length": 1, "is_array": True}
+    assert list((harmed.product.data_dir / "bundles").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "runner"), [(signal.SIGKILL, "native"), (signal.SIGTERM, "native"), (signal.SIGKILL, "oci")]
+)
+async def test_a_test_ends_with_its_daemon(
+    harmed: Daemons, call: Any, container_runtime: str, number: signal.Signals, runner: str
+) -> None:
+    del container_runtime
+    directory = harmed.product.data_dir / ".capability-tests"
+    under_way = asyncio.create_task(call("stay", "mark", runner=runner))
+    await asyncio.to_thread(wait_until, lambda: [*directory.glob("*/run/mark")], "the call")
     environment = harmed.environment
     assert environment is not None
     began = asyncio.get_running_loop().time()
@@ -323,5 +383,6 @@ async def test_a_test_ends_with_its_daemon(harmed: Daemons, call: Any, tmp_path:
         with suppress(asyncio.CancelledError, RuntaraError):
             await under_way
         await asyncio.to_thread(harmed.start_environment)
-    directory = harmed.product.data_dir / ".capability-tests"
     assert not directory.exists(), "the next daemon removes what an earlier one has left"
+    bundles = harmed.product.data_dir / "bundles"
+    assert [*bundles.glob("*")] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -12,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runtara_environment.runner import Limits, NetworkMode
+from runtara_environment.runner import Limits, NetworkMode, RunnerHost
+from runtara_environment.runners.oci.cgroup import CgroupHierarchy
 from runtara_environment.runners.oci.container_init import STOP_MODE
 from runtara_environment.runners.oci.container_process import EXCHANGE_FILE
 from runtara_environment.runners.oci.runner import OciRunner, guest_user
@@ -21,8 +23,10 @@ from runtara_sdk.transport.local.peer import GUEST_USERS
 
 from tests.container_programs import ATTEMPT, MEBIBYTE, answer, assert_nothing_is_left, ended, python_program
 from tests.containers import container_runtime as container_runtime
+from tests.containers import with_both_runtimes
 
 
+@with_both_runtimes
 async def test_a_program_has_no_privileges(tmp_path: Path) -> None:
     found = await answer(
         tmp_path / "run",
@@ -45,6 +49,7 @@ async def test_a_program_is_a_stranger_on_the_host(tmp_path: Path) -> None:
     assert guest_user("t-1") != guest_user("t-2")
 
 
+@with_both_runtimes
 async def test_a_program_writes_to_its_own_places_alone(tmp_path: Path) -> None:
     places = ["/", "/etc", "/usr", "/proc/sys/kernel", "/sys/fs/cgroup", "/run/runtara", "/dev"]
     found = await answer(
@@ -60,6 +65,7 @@ async def test_a_program_writes_to_its_own_places_alone(tmp_path: Path) -> None:
     assert all(found[place] != "done" for place in places), found
 
 
+@with_both_runtimes
 async def test_a_program_sees_neither_host_nor_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DAEMON_SECRET", "s3cret-of-the-daemon")
     run_directory = tmp_path / "tenant" / "runs" / "i-1"
@@ -101,6 +107,7 @@ async def test_a_program_sees_neither_host_nor_others(tmp_path: Path, monkeypatc
     assert "s3cret" not in json.dumps(found)
 
 
+@with_both_runtimes
 async def test_forbidden_calls_are_refused(tmp_path: Path) -> None:
     calls = {"mount": 165, "unshare": 272, "ptrace": 101, "bpf": 321, "keyctl": 250, "io_uring_setup": 425}
     calls |= {"perf_event_open": 298, "init_module": 175, "reboot": 169, "setns": 308, "userfaultfd": 323}
@@ -143,6 +150,7 @@ async def test_nothing_is_reachable_without_a_network(tmp_path: Path) -> None:
         assert shared == {"host": "done"}
 
 
+@with_both_runtimes
 async def test_a_memory_bomb_is_contained(tmp_path: Path) -> None:
     code = "blocks = []\nwhile True: blocks.append(b'x' * (1 << 20))"
     process = await OciRunner().launch(
@@ -197,6 +205,7 @@ async def test_an_earlier_program_cannot_lead_the_daemon_astray(tmp_path: Path) 
     assert (await ended(process)).exit_code == 0
 
 
+@with_both_runtimes
 @pytest.mark.parametrize("victim", ["pid", "child_pid"], ids=["shim", "runtime"])
 async def test_nothing_survives_a_killed_shim_or_runtime(tmp_path: Path, victim: str) -> None:
     run_directory = tmp_path / "run"
@@ -245,3 +254,35 @@ async def test_a_container_whose_instance_is_gone_is_removed(tmp_path: Path, mon
     assert (await ended(other)).exit_code == 0
     assert (await ended(process)).exit_code in (None, -signal.SIGKILL)
     assert_nothing_is_left(runner, gone)
+
+
+async def test_control_groups_of_containers_without_files_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when everything is killed and the data directory removed, before somebody has settled the launch."""
+    directories = [tmp_path / name for name in ("own", "another")]
+    groups = []
+    for directory in directories:
+        spec = python_program(directory / "run", "open('ready', 'w').close()\nwhile True: pass")
+        process = await OciRunner().launch(spec)
+        await until((directory / "run" / "ready").exists, "program runs")
+        group = CgroupHierarchy().group(Path(OciRunner().planned_state(spec)["bundle"]).name)
+        groups.append([path for path in group.directories.values() if path.exists()])
+        # Nobody waits for the process, so nobody cleans up.
+        for pid in (
+            process.state["pid"],
+            *(int(pid) for pid in (groups[-1][0] / "container/cgroup.procs").read_text().split()),
+        ):
+            os.kill(pid, signal.SIGKILL)
+        assert await asyncio.to_thread(group.kill, timeout_seconds=10)
+        shutil.rmtree(directory)
+    own, another = groups
+    assert own
+    assert another
+    for directory, found in zip(directories, groups, strict=True):
+        assert all(path.exists() for path in found)
+        monkeypatch.setattr(OciRunner, "_swept", set())
+        runner = OciRunner()
+        runner.prepare(RunnerHost(directory, bundles_directory=directory / "bundles"))
+        assert (await runner.probe()).available
+        assert not any(path.exists() for path in found)

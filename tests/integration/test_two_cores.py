@@ -79,7 +79,7 @@ async def _supersede(storage: Storage, owner: str, epochs: dict[str, int], done:
             epochs[claim.instance_id] = claim.epoch
         keys = [LeaseKey(instance_id, epoch) for instance_id, epoch in epochs.items()]
         await storage.renew_leases(owner, keys, lease_ms=LEASE_MS, now_ms=now_ms)
-        await storage.expire_leases(owner, now_ms=now_ms + 1)
+        await storage.expire_leases(owner)
         await asyncio.gather(
             storage.send_signal("i-0", SignalType.PAUSE, b"", now_ms=now_ms),
             storage.send_signal("i-0", SignalType.RESUME, b"", now_ms=now_ms),

@@ -1,60 +1,55 @@
-"""A child process that lists or calls agents is bounded and leaves nothing behind."""
+"""A child process that lists agents is bounded; what processes of agents are given; pipes of orders."""
 
 from __future__ import annotations
 
-import json
+import asyncio
+import os
 from pathlib import Path
 
 import pytest
 from runtara_environment.agents.agent_process import ProcessEnd, ProcessReport, run_agent_process
-from runtara_environment.agents.child_process_host import _remove
+from runtara_environment.agents.call_directory import CallDirectory
+from runtara_environment.agents.order_pipe import OrderPipe
 from runtara_environment.agents.process_environment import process_environment
-from runtara_sdk.agent_process.messages import CALL, CallOrder
-from runtara_sdk.clock import SystemClock
+from runtara_sdk.agent_process.messages import LIST
 
 
-async def called(directory: Path, *, max_answer_bytes: int = 100_000) -> ProcessReport:
-    order = CallOrder(
-        module="runtara_sdk.file_agent",
-        attribute="file_agent",
-        capability_id="file-write-file",
-        deadline_ms=SystemClock().now_ms() + 60_000,
-        max_result_bytes=100_000,
-        inputs=b'{"path": "a.txt", "data": "written"}',
-    )
+async def listed(directory: Path, *, max_answer_bytes: int = 10, timeout_seconds: float = 60) -> ProcessReport:
     return await run_agent_process(
-        CALL,
-        order=order.encode(),
+        LIST,
+        order=b"",
         environment=process_environment(directory, {}),
         directory=directory,
-        timeout_seconds=60,
+        timeout_seconds=timeout_seconds,
         max_answer_bytes=max_answer_bytes,
     )
 
 
-async def test_a_call_is_answered_and_its_files_are_in_its_directory(tmp_path: Path) -> None:
-    report = await called(tmp_path)
-    assert (report.end, report.exit_code, report.errors) == (ProcessEnd.EXITED, 0, "")
-    answer = json.loads(report.lines[-1])
-    assert (answer["success"], answer["output"]["bytes_written"]) == (True, 7)
-    assert (tmp_path / "workspace" / "a.txt").read_text() == "written"
-
-
 async def test_an_answer_is_bounded(tmp_path: Path) -> None:
-    report = await called(tmp_path, max_answer_bytes=10)
+    report = await listed(tmp_path)
     assert (report.end, report.exit_code) == (ProcessEnd.SAID_TOO_MUCH, None)
 
 
 async def test_time_is_bounded(tmp_path: Path) -> None:
-    report = await run_agent_process(
-        CALL,
-        order=b"",  # it waits for one
-        environment=process_environment(tmp_path, {}),
-        directory=tmp_path,
-        timeout_seconds=0.2,
-        max_answer_bytes=10,
-    )
+    report = await listed(tmp_path, timeout_seconds=0.01)
     assert (report.end, report.exit_code, report.lines) == (ProcessEnd.TIME_OVER, None, ())
+
+
+async def test_a_pipe_waits_for_its_reader_and_ends_with_its_writer(tmp_path: Path) -> None:
+    pipe = OrderPipe(tmp_path / "order")
+    order = bytes(range(256)) * 4_096  # more than a pipe holds
+    feeding = asyncio.create_task(pipe.feed(order))
+    await asyncio.sleep(0)
+    before = pipe.is_empty
+    reader = os.open(tmp_path / "order", os.O_RDONLY | os.O_NONBLOCK)
+    os.set_blocking(reader, True)
+    with os.fdopen(reader, "rb") as stream:
+        assert await asyncio.to_thread(stream.read, len(order)) == order
+        await feeding
+        assert (before, pipe.is_empty) == (False, True)
+        end = asyncio.create_task(asyncio.to_thread(stream.read))
+        pipe.close()
+        assert await end == b""
 
 
 def test_variables_are_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,9 +70,11 @@ def test_variables_are_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_directories_that_a_program_has_closed_are_removed(tmp_path: Path) -> None:
-    inner = tmp_path / "call" / "deep"
+    directory = CallDirectory(tmp_path / "call")
+    directory.make()
+    inner = directory.run_directory / "deep"
     inner.mkdir(parents=True)
     (inner / "file").touch()
     inner.chmod(0)
-    _remove(tmp_path / "call")
-    assert not (tmp_path / "call").exists()
+    directory.remove()
+    assert not directory.path.exists()

@@ -84,6 +84,10 @@ def test_the_run_directory_alone_is_writable_on_the_host() -> None:
     assert sized == {mount["destination"] for mount in mounts if mount["type"] == "tmpfs"}
 
 
+def test_the_directory_of_control_groups_is_read_only_whatever_the_runtime_mounts_there() -> None:
+    assert "/sys/fs/cgroup" in container_configuration(container())["linux"]["readonlyPaths"]
+
+
 def test_a_socket_is_shown_by_its_directory_so_that_the_next_server_is_seen() -> None:
     mounts = container_configuration(container(files=(), sockets=(Path("/data/.sockets/core.sock"),)))["mounts"]
     [mount] = [mount for mount in mounts if mount["destination"] == "/data/.sockets"]

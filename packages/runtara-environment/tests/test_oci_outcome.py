@@ -1,4 +1,4 @@
-"""How reports of process 1 and the end of the runtime become the exit of a program; control groups of both versions."""
+"""How reports of process 1 and the end of the runtime become the exit of a program."""
 
 import errno
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from runtara_environment.runner import ProcessExit
-from runtara_environment.runners.oci.cgroup import CgroupHierarchy, Usage
+from runtara_environment.runners.oci.cgroup import Usage
 from runtara_environment.runners.oci.outcome import outcome, read_reports
 
 USAGE = Usage(1_000, 2_000)
@@ -66,42 +66,3 @@ def test_reports_end_where_they_are_damaged(tmp_path: Path) -> None:
     assert read_reports(path) == {"started": True}
     path.write_bytes(b"\xe3 a specification\n that nobody read\n")
     assert read_reports(path) == {}
-
-
-def test_usage_of_version_2(tmp_path: Path) -> None:
-    (tmp_path / "cgroup.controllers").write_text("cpu memory pids\n")
-    hierarchy = CgroupHierarchy(tmp_path)
-    assert hierarchy.controllers() == {"cpu", "memory", "pids"}
-    group = tmp_path / "runtara" / "name"
-    (group / "container").mkdir(parents=True)
-    (group / "memory.peak").write_text("123\n")
-    (group / "cpu.stat").write_text("usage_usec 456\nuser_usec 400\n")
-    assert hierarchy.group("name").usage() == Usage(123, 456)
-    assert hierarchy.container_path("name") == "/runtara/name/container"
-
-
-def test_usage_of_version_1(tmp_path: Path) -> None:
-    for controller, name, text in (("memory", "memory.max_usage_in_bytes", "5"), ("cpuacct", "cpuacct.usage", "7999")):
-        group = tmp_path / controller / "runtara" / "name"
-        group.mkdir(parents=True)
-        (group / name).write_text(text)
-    assert CgroupHierarchy(tmp_path).group("name").usage() == Usage(5, 7)
-    assert CgroupHierarchy(tmp_path).group("other").usage() == Usage(None, None)
-
-
-def test_groups_of_systemd(tmp_path: Path) -> None:
-    (tmp_path / "cgroup.controllers").touch()
-    hierarchy = CgroupHierarchy(tmp_path, use_systemd=True)
-    assert hierarchy.container_path("ab") == "runtara-ab.slice:runtara:ab"
-    scopes = {hierarchy.container_path(name).partition(":")[2] for name in ("ab", "cd")}
-    assert len(scopes) == 2  # units of systemd have one namespace
-    assert hierarchy.group("ab").directories == {"": tmp_path / "runtara.slice" / "runtara-ab.slice"}
-
-
-def test_an_empty_group_is_removed(tmp_path: Path) -> None:
-    (tmp_path / "cgroup.controllers").touch()
-    group = CgroupHierarchy(tmp_path).group("name")
-    (group.directories[""] / "container").mkdir(parents=True)
-    assert group.kill(timeout_seconds=1)
-    group.remove()
-    assert not group.directories[""].exists()

@@ -18,6 +18,7 @@ async def main() -> None:
     witness = Witness(directory)
     given = json.loads(Path(os.environ["RUNTARA_INPUT_PATH"]).read_text())
     given = given.get("data", given)
+    print(f"launch {os.environ.get('RUNTARA_LAUNCH_EPOCH')} begins", flush=True)
     async with RuntaraSdk.from_env() as sdk:
         for number in range(given["steps"]):
             if (directory / "enough").exists():
@@ -25,6 +26,7 @@ async def main() -> None:
             await witness.step(sdk, f"step-{number}")
             await sdk.check_signals()
             await asyncio.sleep(given["pause_seconds"])
+        print("ends", flush=True)
         await sdk.completed({"number": given["number"], "steps": given["steps"]})
 
 

@@ -14,6 +14,7 @@ from runtara_sdk.transport.places import CORE_MANAGEMENT_SOCKET, CORE_SOCKET, so
 
 from runtara_core.due import DueBell
 from runtara_core.instance_service import InstanceService
+from runtara_core.lease_grace import LeaseGrace
 from runtara_core.listening import Listening, MakeHandler, server_settings
 from runtara_core.management_service import ManagementService
 from runtara_core.retention import keep_removing_finished
@@ -117,7 +118,8 @@ class CoreDaemon:
             due = DueBell()
             watch = SignalWatch(storage, self._clock, max_held=self._most_held_polls())
             self._watch = watch
-            self.management = ManagementService(storage, self._clock, settings.limits, due, tokens, watch)
+            grace = LeaseGrace(self._clock, is_new=True)
+            self.management = ManagementService(storage, self._clock, settings.limits, due, tokens, watch, grace)
             instances = InstanceService(storage, self._clock, settings.limits, due, watch)
             handler = InstanceHandler(instances, InstanceGate(instances, tokens, self.keys))
             await self._listen(

@@ -49,10 +49,15 @@ class GuestUsers:
     label: str = "one for each tenant"
 
     def of_tenant(self, tenant_id: str) -> GuestUser:
-        """The user that programs of a tenant run as: the same one on every host."""
+        """The user that is a tenant's unless another tenant has it already: an environment keeps who has which."""
         number = int.from_bytes(hashlib.sha256(tenant_id.encode()).digest()[:8], "big")
         user_id = self.users[number % len(self.users)]
         return GuestUser(user_id, user_id if self.group_id is None else self.group_id)
+
+    @property
+    def is_one_for_all(self) -> bool:
+        """Whether it is one user for all tenants, whose group need not have its number."""
+        return self.group_id is not None
 
     def __contains__(self, user_id: object) -> bool:
         return user_id in self.users

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from runtara_sdk.clock import Clock
@@ -14,6 +15,7 @@ from runtara_sdk.redaction import redact_text
 import runtara_core
 from runtara_core.due import DueBell, wait_until_rung
 from runtara_core.instance_service import require_size
+from runtara_core.lease_grace import LeaseGrace
 from runtara_core.management import MAX_IMAGES_WITHOUT, CoreManagement
 from runtara_core.models import (
     MAX_INPUT_PART_BYTES,
@@ -71,6 +73,7 @@ class ManagementService(CoreManagement):
         due: DueBell,
         tokens: TokenAuthority | None = None,
         watch: SignalWatch | None = None,
+        grace: LeaseGrace | None = None,
     ) -> None:
         self._storage = storage
         self._tokens = tokens or TokenAuthority(storage.credentials, clock)
@@ -78,6 +81,7 @@ class ManagementService(CoreManagement):
         self._limits = limits
         self._due = due
         self._watch = watch or SignalWatch(storage, clock)
+        self._grace = grace or LeaseGrace(clock)
         self._started_at_ms = clock.now_ms()
         # Owners known to be dead: a claim call of theirs that still waits here must not be handed anything.
         self._retired_owners: deque[str] = deque(maxlen=_MAX_RETIRED_OWNERS)
@@ -147,15 +151,17 @@ class ManagementService(CoreManagement):
             # Before the claim: a claim that cannot be signed would be lost until its lease ends.
             secret = await self._tokens.signing_secret()
             looked_at_ms = self._clock.now_ms()
-            claims = await self._storage.claim_launches(
-                owner,
-                instance_id=instance_id,
-                limit=min(limit, MAX_PAGE),
-                lease_ms=lease_ms,
-                limits=self._limits,
-                now_ms=looked_at_ms,
-                without_images=without_images,
-            )
+            with self._noting_outages():
+                claims = await self._storage.claim_launches(
+                    owner,
+                    instance_id=instance_id,
+                    limit=min(limit, MAX_PAGE),
+                    lease_ms=lease_ms,
+                    limits=self._limits,
+                    now_ms=looked_at_ms,
+                    without_images=without_images,
+                    leases_ended_by_ms=self._grace.ended_by_ms(looked_at_ms, lease_ms),
+                )
             for claim in claims:
                 self._watch.ring(claim.instance_id)
             if claims and owner in self._retired_owners:
@@ -172,7 +178,8 @@ class ManagementService(CoreManagement):
             await wait_until_rung(bell, self._clock, pause_ms / 1000)
             if self._clock.now_ms() - now_ms > pause_ms + lease_ms // 2:
                 # The host was suspended, or its clock put forward: leases of the living look expired. The caller
-                # renews its own before it asks again.
+                # renews its own before it asks again, and those of others are left to them for a while.
+                self._grace.note_outage()
                 return []
         # Never an empty list: an owner that is alive after all would ask again at once, for ever.
         raise InvalidStateError(f"owner {owner} was declared dead: others may launch what it had claimed")
@@ -198,7 +205,16 @@ class ManagementService(CoreManagement):
         return instance.lease_until_ms if instance.status is InstanceStatus.RUNNING else instance.wake_at_ms
 
     async def renew_leases(self, owner: str, keys: Sequence[LeaseKey], *, lease_ms: int) -> list[LeaseKey]:
-        return await self._storage.renew_leases(owner, keys, lease_ms=lease_ms, now_ms=self._clock.now_ms())
+        with self._noting_outages():
+            return await self._storage.renew_leases(owner, keys, lease_ms=lease_ms, now_ms=self._clock.now_ms())
+
+    @contextmanager
+    def _noting_outages(self) -> Iterator[None]:
+        try:
+            yield
+        except StorageError:
+            self._grace.note_outage()
+            raise
 
     async def pending_cancels(self, owner: str, *, limit: int = 100) -> list[PendingCancel]:
         return await self._storage.pending_cancels(owner, limit=limit, now_ms=self._clock.now_ms())
@@ -208,7 +224,7 @@ class ManagementService(CoreManagement):
 
     async def expire_leases(self, owner: str) -> int:
         self._retired_owners.append(owner)
-        expired = await self._storage.expire_leases(owner, now_ms=self._clock.now_ms())
+        expired = await self._storage.expire_leases(owner)
         self._due.ring()
         return expired
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from runtara_sdk.guarded_call import check_load_seconds
 from runtara_sdk.settings import EnvironmentReader
 from runtara_sdk.transport import TlsIdentity
 
+from runtara_core.database.postgres_settings import PostgresSettings
 from runtara_core.guest_users import GuestUsers, wanted_users
 from runtara_core.models import CoreLimits
 from runtara_core.retention_settings import RetentionSettings
@@ -54,6 +56,8 @@ class CoreSettings:
         """
         reader = reader or EnvironmentReader()
         users = wanted_users(reader)
+        PostgresSettings.from_environment(reader)  # also where they are not used, as with SQLite
+        check_load_seconds(reader)
         return cls(
             database_url=database_url
             or reader.required_text(

@@ -336,6 +336,7 @@ class Storage(ABC):
         limits: CoreLimits,
         now_ms: int,
         without_images: Sequence[str] = (),
+        leases_ended_by_ms: int | None = None,
     ) -> list[LaunchClaim]:
         """Claim up to `limit` due launches: each becomes running, with a new epoch and a lease. Given oldest first.
 
@@ -347,7 +348,8 @@ class Storage(ABC):
         Instances of `without_images`, which the owner knows that it cannot launch, are left to others.
 
         Due are managed instances that are pending or suspended with a wake time not after `now_ms`, and running ones
-        whose lease has expired. Never more than `limits.max_concurrent_instances` run, nor more of one tenant than
+        whose lease has expired: its end is not after `leases_ended_by_ms`, or `now_ms` when that is None. Never more
+        than `limits.max_concurrent_instances` run, nor more of one tenant than
         `limits.max_concurrent_instances_of_tenant` (0: no bound); ones over it stay due. So do those whose inputs would
         make the answer longer than a frame holds.
 
@@ -369,8 +371,8 @@ class Storage(ABC):
         """When the running launches that `owner` holds were heard of last, in the order of instance ids."""
 
     @abstractmethod
-    async def expire_leases(self, owner: str, *, now_ms: int) -> int:
-        """Let the leases of running instances that `owner` holds end now; returns how many.
+    async def expire_leases(self, owner: str) -> int:
+        """Let the leases of running instances that `owner` holds be over: they end at 0. Returns how many.
 
         For an owner known to be dead, once the launches of which a process is known have been taken over.
         """

@@ -25,13 +25,21 @@ Environment variables:
   RUNTARA_CORE_ADDR                 where instances reach core, host:port or unix:///path
                                     (its socket under DATA_DIR when there is one, else 127.0.0.1:8001)
   RUNTARA_CORE_ADMIN_ADDR           core's management port (beside RUNTARA_CORE_ADDR)
+<<<<<<< HEAD
+  RUNTARA_RUNNER                    native, oci (containers), the runner of a plugin, or auto (auto)
+  RUNTARA_NETWORK_MODE              what of the network programs see: none, pasta or host (none in containers)
+  RUNTARA_NATIVE_USER               as whom the runner native runs programs (a user for each tenant, if it can)
+=======
   RUNTARA_RUNNER                    native, the runner of a plugin, or auto (auto)
+  RUNTARA_MAX_LAUNCHES_PER_HOST     most programs that this host runs at a time (0: only core's limit counts)
+>>>>>>> main
   RUNTARA_HOST_NAME                 what `runtara-ctl hosts` calls this host (the name of the machine)
   RUNTARA_ADVERTISE_ADDRESS         where other hosts reach this environment (where it serves)
   RUNTARA_IMAGE_SOURCES             where images are fetched from that this host lacks (hosts)
   RUNTARA_IMAGE_COPIES              on how many hosts new images are kept (1)
   RUNTARA_ON_SHUTDOWN               drain suspends running instances, leave lets them run on (drain)
   RUNTARA_SHUTDOWN_GRACE_MS         how long they may take to suspend (60000)
+  RUNTARA_LEASE_SECS                how long a host may be silent before others take its work (12)
   EXECUTION_TIMEOUT_SECS            bound of a launch whose start names none (300)
   RUNTARA_STDLIB_NAME               module of the bundle that says which agents there are (all installed ones)
   ENABLE_AGENT_TESTING              let products test capabilities of agents on this host (false)

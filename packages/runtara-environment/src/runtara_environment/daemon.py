@@ -92,15 +92,16 @@ class EnvironmentDaemon:
             settings.supervision,
             network=network,
             max_input_bytes=settings.max_input_bytes,
+            input_checks=settings.input_checks,
             registry_settings=settings.registry,
             host=settings.host,
             images=settings.images,
             open_peer=self._open_peer(ca_file, verify=verify),
         )
         self._environment = environment
-        self._agents = AgentServices(settings.data_dir, network, settings.agent_testing)
         try:
             await environment.open()
+            self._agents = AgentServices(settings.data_dir, network, settings.agent_testing, environment.call_runners)
             await self._agents.open()
             if environment.isolation == "none":
                 logger.warning("instances run as plain processes of this user, isolation: none")

@@ -35,11 +35,9 @@ async def run_development(
     """
     await asyncio.to_thread(data_dir.mkdir, parents=True, exist_ok=True)
     settings = SupervisionSettings.from_environment()
-    agents = AgentServices(
-        data_dir.absolute(),
-        GuestNetwork(),
+    testing = AgentTestingSettings.from_environment(
         # Whoever develops runs what is installed anyway; an address that others reach is no longer development.
-        AgentTestingSettings.from_environment(enabled=bind_address is None or await is_loopback_only(bind_address)),
+        enabled=bind_address is None or await is_loopback_only(bind_address)
     )
     registry_settings = RegistrySettings.from_environment()
     async with local_environment(
@@ -50,6 +48,7 @@ async def run_development(
         core_port=core_port,
         registry_settings=registry_settings,
     ) as (core, environment):
+        agents = AgentServices(data_dir.absolute(), GuestNetwork(), testing, environment.call_runners)
         await agents.open()
         listening = Listening(bind_address, core.identity_source, SystemClock())
         handler = EnvironmentHandler(environment.service, agents, TenantGate(core.keys)).handle_stream

@@ -16,6 +16,7 @@ from runtara_sdk.errors import ConfigurationError
 
 import runtara_environment
 from runtara_environment import migrations
+from runtara_environment.agents.launched_call_host import CallRunners
 from runtara_environment.data_directory_lock import DataDirectoryLock
 from runtara_environment.data_directory_modes import secure_data_directory
 from runtara_environment.fetching import ArtifactFetcher
@@ -30,14 +31,16 @@ from runtara_environment.hosts import HostIdentity, HostTable
 from runtara_environment.hosts.host_service import HostService
 from runtara_environment.hosts.presence import HostPresence
 from runtara_environment.hosts.remote_stop import RemoteStop
+from runtara_environment.inputs.input_judge import InputJudge
 from runtara_environment.launch_rules import LaunchRules
 from runtara_environment.launch_table import LaunchTable
 from runtara_environment.logs import InstanceLogs
+from runtara_environment.logs.elsewhere import LogsElsewhere
 from runtara_environment.owner import Owner
 from runtara_environment.registry import ImageRegistry, SignaturePolicy
 from runtara_environment.runner import RunnerHost
 from runtara_environment.runners.available import AvailableRunners, ReadyRunner
-from runtara_environment.runners.choosing import choose_network, choose_runner
+from runtara_environment.runners.choosing import check_settings, choose_network, choose_runner
 from runtara_environment.runners.guest_user_choice import may_have_users
 from runtara_environment.runners.loading import load_runners
 from runtara_environment.service import EnvironmentService
@@ -45,6 +48,7 @@ from runtara_environment.settings import (
     DEFAULT_MAX_INPUT_BYTES,
     HostSettings,
     ImageSettings,
+    InputCheckSettings,
     RegistrySettings,
     SupervisionSettings,
 )
@@ -65,11 +69,13 @@ class Environment:
         service: the environment's verbs.
         registry: the images.
         isolation: what the chosen runner isolates, as a word for people.
+        call_runners: how tests of capabilities are launched.
     """
 
     service: EnvironmentService
     registry: ImageRegistry
     isolation: str
+    call_runners: CallRunners
 
     def __init__(
         self,
@@ -83,6 +89,7 @@ class Environment:
         network: GuestNetwork | None = None,
         trusts_programs: bool = False,
         max_input_bytes: int = DEFAULT_MAX_INPUT_BYTES,
+        input_checks: InputCheckSettings | None = None,
         registry_settings: RegistrySettings | None = None,
         host: HostSettings | None = None,
         images: ImageSettings | None = None,
@@ -99,8 +106,10 @@ class Environment:
         self._clock = clock
         self._settings = settings
         self._network = network
-        self._runner_host = RunnerHost(data_dir, trusts_programs)
+        self._bundles_directory = settings.bundles_directory or data_dir / "bundles"
+        self._runner_host = RunnerHost(data_dir, trusts_programs, self._bundles_directory)
         self._max_input_bytes = max_input_bytes
+        self._input_checks = input_checks or InputCheckSettings()
         self._registry_settings = registry_settings or RegistrySettings()
         self._host = host or HostSettings()
         self._images = images or ImageSettings()
@@ -124,6 +133,7 @@ class Environment:
         await asyncio.to_thread(self._secure_data_directory)
         runners = load_runners()
         settings = self._settings
+        check_settings(runners, settings.image_runners)
         runner, probe = await choose_runner(
             settings.runner, runners, prefer_containers=settings.network is not None, host=self._runner_host
         )
@@ -159,6 +169,7 @@ class Environment:
             nameable=settings.image_runners,
             host=self._runner_host,
         )
+        self.call_runners = CallRunners(runners, available, settings.limits, self._bundles_directory)
         settings.limits.warn_of_unenforced(own.name, probe)
         launcher = Launcher(
             self.registry,
@@ -171,7 +182,7 @@ class Environment:
             default_timeout_seconds=settings.default_timeout_seconds,
             limits=settings.limits,
             network=self._network,
-            bundles_directory=settings.bundles_directory,
+            bundles_directory=self._bundles_directory,
             read_input=self._core.read_input,
             fetcher=fetcher if only_instance is None else None,
         )
@@ -187,6 +198,7 @@ class Environment:
                 version=runtara_environment.__version__,
                 runner_type=runner.runner_type,
                 isolation=probe.isolation,
+                max_launches=settings.max_launches or None,
             )
             self._presence = HostPresence(
                 hosts, identity, self._supervisor, self._clock, self.registry.artifacts.digests
@@ -225,7 +237,15 @@ class Environment:
                     copies=self._images.copies,
                 ),
             ),
-            InstanceLogs(self._core, launches, self._data_dir, owner.host_id, self._clock),
+            InstanceLogs(
+                self._core,
+                launches,
+                self._data_dir,
+                owner.host_id,
+                self._clock,
+                LogsElsewhere(hosts, owner.host_id, self._open_peer, self._clock),
+            ),
+            InputJudge(self._input_checks),
             max_input_bytes=self._max_input_bytes,
         )
 

@@ -185,10 +185,12 @@ class RunnerHost:
     Attributes:
         data_directory: where run directories, artifacts and core's socket are; absolute, and there already.
         trusts_programs: the programs are the operator's own, as with `runtara run`: they may do what the operator may.
+        bundles_directory: that of its launches; None where it has not been chosen.
     """
 
     data_directory: Path
     trusts_programs: bool = False
+    bundles_directory: Path | None = None
 
 
 class LaunchedProcess(ABC):
@@ -232,6 +234,12 @@ class Runner(ABC):
 
     def prepare(self, host: RunnerHost) -> None:  # noqa: B027 - most runners need not know
         """Hear of the environment that launches, once and before `probe`; never called where there is none."""
+
+    def check_settings(self) -> None:  # noqa: B027 - most runners have no variables
+        """Raise `ConfigurationError` when a variable of this runner means nothing; it names value and remedy.
+
+        Called when an environment starts, whichever runner launches there: an image may ask for this one.
+        """
 
     @abstractmethod
     async def probe(self) -> RunnerProbe:

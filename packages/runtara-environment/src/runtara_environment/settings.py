@@ -8,10 +8,12 @@ from enum import StrEnum
 from pathlib import Path
 
 from runtara_core.database import is_sql_url
+from runtara_core.database.postgres_settings import PostgresSettings
 from runtara_core.database.urls import url_scheme
 from runtara_core.models import MAX_STORED_INPUT_BYTES
 from runtara_core.server_identity import given_identity
 from runtara_sdk.errors import ConfigurationError
+from runtara_sdk.guarded_call import check_load_seconds
 from runtara_sdk.instance_settings import ca_file_from_environment
 from runtara_sdk.settings import EnvironmentReader
 from runtara_sdk.transport import TlsIdentity
@@ -24,10 +26,12 @@ from runtara_sdk.transport.places import (
 )
 
 from runtara_environment.limit_policy import LimitPolicy
+from runtara_environment.program_variables import check_program_variables
 from runtara_environment.registry import MAX_ARTIFACT_BYTES
 from runtara_environment.runner import NetworkMode
 
 _LEAST_HEARTBEAT_TIMEOUT_SECONDS = 60
+_LEAST_LEASE_SECONDS = 6
 _CORE_PORT_ADDRESS = "127.0.0.1:8001"
 
 DEFAULT_MAX_INPUT_BYTES = 64 * 1024 * 1024
@@ -39,9 +43,11 @@ class SupervisionSettings:
     """How launches are claimed and watched.
 
     Attributes:
-        lease_ms: how long a claim lives without renewal; renewed three times in that span.
+        lease_ms: how long a claim lives without renewal; renewed six times in that span (RUNTARA_LEASE_SECS).
         claim_batch: launches claimed at once.
         claim_wait_ms: longest wait of one claim call; never more than half a lease.
+        max_launches: most launches of this host at a time, beside the limit of core for all hosts; 0 is no limit of its
+            own (RUNTARA_MAX_LAUNCHES_PER_HOST).
         default_timeout_seconds: bound of a launch whose start named none (EXECUTION_TIMEOUT_SECS).
         runner: the type of an installed runner, or `auto` for the first of containers and plain processes whose probe
             passes; containers come first where `network` is given, else last (RUNTARA_RUNNER).
@@ -52,13 +58,15 @@ class SupervisionSettings:
         heartbeat_timeout_seconds: how long a launch may be silent and idle before it is taken for hung; 0 looks for
             none (RUNTARA_HEARTBEAT_TIMEOUT_SECS).
         limits: what launches may use (RUNTARA_DEFAULT_*, RUNTARA_MAX_*).
-        image_runners: the runners that images may name, beside the environment's own (RUNTARA_IMAGE_RUNNERS). Images
-            are a tenant's, so a runner that isolates less than the environment's own is not among them unasked.
+        image_runners: the runners that images and tests of capabilities may name, beside the environment's own
+            (RUNTARA_IMAGE_RUNNERS). Both are a tenant's, so a runner that isolates less than the environment's own is
+            not among them unasked.
     """
 
-    lease_ms: int = 30_000
+    lease_ms: int = 12_000
     claim_batch: int = 8
     claim_wait_ms: int = 25_000
+    max_launches: int = 0
     default_timeout_seconds: int = 300
     runner: str = "auto"
     network: NetworkMode | None = None
@@ -74,14 +82,17 @@ class SupervisionSettings:
     ) -> SupervisionSettings:
         """Read the variables; raises `ConfigurationError` naming what is wrong."""
         reader = reader or EnvironmentReader()
-        bundles = reader.optional_text("BUNDLES_DIR")
+        check_program_variables(reader)
+        check_load_seconds(reader)
         return cls(
+            lease_ms=_lease_seconds(reader) * 1000,
             default_timeout_seconds=reader.integer(
                 "EXECUTION_TIMEOUT_SECS", default_timeout_seconds, minimum=1, maximum=2**31
             ),
+            max_launches=reader.integer("RUNTARA_MAX_LAUNCHES_PER_HOST", 0, minimum=0, maximum=1_000_000),
             runner=reader.text("RUNTARA_RUNNER", "auto"),
             network=_network_mode(reader.optional_text("RUNTARA_NETWORK_MODE")),
-            bundles_directory=None if bundles is None else Path(bundles).absolute(),
+            bundles_directory=_bundles_directory(reader),
             skip_certificate_verification=reader.boolean("RUNTARA_SKIP_CERT_VERIFICATION", default=False),
             heartbeat_timeout_seconds=_heartbeat_timeout_seconds(reader),
             limits=LimitPolicy.from_environment(reader),
@@ -193,6 +204,31 @@ class AgentTestingSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class InputCheckSettings:
+    """Bounds of the child processes that check long inputs of starts.
+
+    Attributes:
+        max_checks: most of them at a time, of one tenant half of them (RUNTARA_MAX_INPUT_CHECKS).
+        memory_bytes: memory of each (RUNTARA_INPUT_CHECK_MEMORY_BYTES). Of 64 MiB, records take 470 MiB and a list of
+            short texts takes 1070 MiB.
+    """
+
+    max_checks: int = 4
+    memory_bytes: int = 1280 * 1024 * 1024
+
+    @classmethod
+    def from_environment(cls, reader: EnvironmentReader | None = None) -> InputCheckSettings:
+        """Read the variables; raises `ConfigurationError` naming what is wrong."""
+        reader = reader or EnvironmentReader()
+        return cls(
+            max_checks=reader.integer("RUNTARA_MAX_INPUT_CHECKS", 4, minimum=1, maximum=1_000),
+            memory_bytes=reader.integer(
+                "RUNTARA_INPUT_CHECK_MEMORY_BYTES", 1280 * 1024 * 1024, minimum=256 * 1024 * 1024, maximum=2**40
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class RegistrySettings:
     """Which images are taken, and how long they are kept.
 
@@ -256,6 +292,7 @@ class EnvironmentSettings:
         images: where artifacts are fetched from, and where new ones are kept.
         agent_testing: whether capabilities of agents are tested.
         max_input_bytes: longest input of a start (RUNTARA_MAX_INPUT_BYTES).
+        input_checks: bounds of the processes that check inputs.
         registry: which images are taken, and how long they are kept.
     """
 
@@ -276,6 +313,7 @@ class EnvironmentSettings:
     images: ImageSettings = ImageSettings()
     agent_testing: AgentTestingSettings = AgentTestingSettings()
     max_input_bytes: int = DEFAULT_MAX_INPUT_BYTES
+    input_checks: InputCheckSettings = InputCheckSettings()
     registry: RegistrySettings = RegistrySettings()
 
     @classmethod
@@ -291,6 +329,7 @@ class EnvironmentSettings:
         )
         _check_address(core_address, "RUNTARA_CORE_ADDR")
         _check_address(core_management_address, "RUNTARA_CORE_ADMIN_ADDR")
+        PostgresSettings.from_environment(reader)  # also where they are not used, as with SQLite
         database_url = reader.optional_text("RUNTARA_ENVIRONMENT_DATABASE_URL") or reader.required_text(
             "RUNTARA_DATABASE_URL",
             "set it or RUNTARA_ENVIRONMENT_DATABASE_URL to core's database, "
@@ -322,8 +361,28 @@ class EnvironmentSettings:
             images=ImageSettings.from_environment(reader),
             agent_testing=AgentTestingSettings.from_environment(reader),
             max_input_bytes=max_input_bytes(reader),
+            input_checks=InputCheckSettings.from_environment(reader),
             registry=RegistrySettings.from_environment(reader),
         )
+
+
+def _bundles_directory(reader: EnvironmentReader) -> Path | None:
+    text = reader.optional_text("BUNDLES_DIR")
+    if text is not None and Path(text).exists() and not Path(text).is_dir():
+        raise ConfigurationError(
+            f"BUNDLES_DIR={text!r} is no directory: set it to one, or to a path where one can be made"
+        )
+    return None if text is None else Path(text).absolute()
+
+
+def _lease_seconds(reader: EnvironmentReader) -> int:
+    seconds = reader.integer("RUNTARA_LEASE_SECS", 12, maximum=600)
+    if seconds < _LEAST_LEASE_SECONDS:
+        raise ConfigurationError(
+            f"RUNTARA_LEASE_SECS={seconds} is too short, for a host that stalls for a moment would lose its work: "
+            f"set it to {_LEAST_LEASE_SECONDS} to 600"
+        )
+    return seconds
 
 
 def _heartbeat_timeout_seconds(reader: EnvironmentReader) -> int:
@@ -361,10 +420,11 @@ def _served_core(data_dir: Path) -> str | None:
 
 def _management_address(core_address: str, reader: EnvironmentReader) -> str:
     """Beside the address of instances: the socket in the same directory, or the management port of the same host."""
+    port = reader.port("RUNTARA_ADMIN_PORT", 8003)
     if is_local(core_address):
         return format_local_address(parse_local_address(core_address).with_name(CORE_MANAGEMENT_SOCKET))
     host, _, _ = core_address.rpartition(":")
-    return f"{host}:{reader.port('RUNTARA_ADMIN_PORT', 8003)}"
+    return f"{host}:{port}"
 
 
 def _check_address(address: str, setting: str) -> None:

@@ -13,6 +13,9 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
+from runtara_sdk.errors import ConfigurationError
+from runtara_sdk.settings import EnvironmentReader
+
 VARIABLE = "RUNTARA_PLUGIN_LOAD_SECONDS"
 DEFAULT_SECONDS = 30.0
 
@@ -52,9 +55,20 @@ def call_with_deadline(function: Callable[[], Result]) -> Result:
     )
 
 
+def check_load_seconds(reader: EnvironmentReader) -> None:
+    """Raise `ConfigurationError` when RUNTARA_PLUGIN_LOAD_SECONDS is no time; those who load plugins take 30 s then."""
+    text = reader.optional_text(VARIABLE)
+    if text is not None and _time(text) is None:
+        raise ConfigurationError(f"{VARIABLE}={text!r} is no number of seconds above 0: set it to one such as 30")
+
+
 def _seconds() -> float:
+    return _time(os.environ.get(VARIABLE, "")) or DEFAULT_SECONDS
+
+
+def _time(text: str) -> float | None:
     try:
-        seconds = float(os.environ.get(VARIABLE, ""))
+        seconds = float(text)
     except ValueError:
-        return DEFAULT_SECONDS
-    return seconds if 0 < seconds < math.inf else DEFAULT_SECONDS
+        return None
+    return seconds if 0 < seconds < math.inf else None

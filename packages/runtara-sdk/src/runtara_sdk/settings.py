@@ -46,7 +46,9 @@ class EnvironmentReader:
         try:
             number = int(value)
         except ValueError:
-            raise ConfigurationError(f"{name}={value!r} is not a whole number") from None
+            raise ConfigurationError(
+                f"{name}={value!r} is not a whole number: set it to one between {minimum} and {maximum}"
+            ) from None
         if not minimum <= number <= maximum:
             raise ConfigurationError(f"{name}={value!r} must lie between {minimum} and {maximum}")
         return number

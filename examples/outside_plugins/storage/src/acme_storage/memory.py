@@ -170,14 +170,16 @@ class MemoryStorage(RestartVerbs):
         limits: CoreLimits,
         now_ms: int,
         without_images: Sequence[str] = (),
+        leases_ended_by_ms: int | None = None,
     ) -> list[LaunchClaim]:
+        leases_ended_by_ms = now_ms if leases_ended_by_ms is None else leases_ended_by_ms
         due = [
             record
             for record in self.records.values()
             if instance_id in (None, record.instance_id)
             and record.image_id not in without_images
             and record.due_at_ms is not None
-            and record.due_at_ms <= now_ms
+            and record.due_at_ms <= (leases_ended_by_ms if record.is_running else now_ms)
         ]
         limit = max(0, min(limit, MAX_PAGE))
         chosen = self._by_turns(due, limit, limits)
@@ -232,14 +234,14 @@ class MemoryStorage(RestartVerbs):
         ]
         return sorted(found, key=lambda contact: contact.instance_id)[: max(0, min(limit, MAX_PAGE))]
 
-    async def expire_leases(self, owner: str, *, now_ms: int) -> int:
+    async def expire_leases(self, owner: str) -> int:
         expired = [
             record
             for record in self.records.values()
-            if record.is_running and record.lease_owner == owner and (record.lease_until_ms or 0) > now_ms
+            if record.is_running and record.lease_owner == owner and record.lease_until_ms
         ]
         for record in expired:
-            record.lease_until_ms = now_ms
+            record.lease_until_ms = 0
         return len(expired)
 
     async def report_exit(self, key: LeaseKey, report: ExitReport, *, limits: CoreLimits, now_ms: int) -> ExitDecision:

@@ -347,7 +347,7 @@ WHERE status IN ('pending', 'suspended') AND wake_at_ms IS NOT NULL AND image_id
 
 -- fragment: expired_leases
 SELECT /*include state_columns*/ FROM instances /*include progress_of_instances*/
-WHERE status = 'running' AND image_id IS NOT NULL AND lease_until_ms <= :now_ms
+WHERE status = 'running' AND image_id IS NOT NULL AND lease_until_ms <= :leases_ended_by_ms
 
 -- fragment: of_other_images
 AND image_id NOT IN (
@@ -397,8 +397,8 @@ WHERE instances.status = 'running' AND instances.image_id IS NOT NULL AND instan
 ORDER BY instances.instance_id LIMIT :limit;
 
 -- name: expire_leases
-UPDATE instances SET lease_until_ms = :now_ms
-WHERE status = 'running' AND image_id IS NOT NULL AND lease_owner = :owner AND lease_until_ms > :now_ms;
+UPDATE instances SET lease_until_ms = 0
+WHERE status = 'running' AND image_id IS NOT NULL AND lease_owner = :owner AND lease_until_ms > 0;
 
 -- name: store_exit
 UPDATE instances

@@ -1,4 +1,4 @@
-"""A child process that lists or calls agents: started, fed, bounded in time and in what it says, and killed.
+"""A child process that lists agents: started, fed, bounded in time and in what it says, and killed.
 
 It leads a session of its own. Its whole process group is killed when it has answered, when its time is over, and when
 whoever waits for it is cancelled.
@@ -54,13 +54,17 @@ class ProcessReport:
 
     def describe_exit(self) -> str:
         """How it ended by itself, for people."""
-        code = self.exit_code or 0
-        if code >= 0:
-            return f"ended with exit code {code}"
-        try:
-            return f"was killed by {signal.Signals(-code).name}"
-        except ValueError:
-            return f"was killed by signal {-code}"
+        return describe_exit(self.exit_code or 0)
+
+
+def describe_exit(exit_code: int) -> str:
+    """How a process with an exit code ended, for people; a negative one is the number of a signal."""
+    if exit_code >= 0:
+        return f"ended with exit code {exit_code}"
+    try:
+        return f"was killed by {signal.Signals(-exit_code).name}"
+    except ValueError:
+        return f"was killed by signal {-exit_code}"
 
 
 class _TooMuchError(Exception):
@@ -79,7 +83,7 @@ async def run_agent_process(
     """Run the program of `runtara_sdk.agent_process` to its end.
 
     Args:
-        command: `list` or `call`.
+        command: what that program is asked to do.
         order: what it reads on standard input, which stays open until it has ended.
         environment: all of its variables.
         directory: its working directory.

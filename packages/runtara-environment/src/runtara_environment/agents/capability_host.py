@@ -1,7 +1,4 @@
-"""Where a capability is tested: the interface of a place, and what passes between it and the service.
-
-There is one place now, a child process of the daemon (`child_process_host`). A runner that isolates more is another.
-"""
+"""Where a capability is tested: the interface of a place, and what passes between it and the service."""
 
 from __future__ import annotations
 
@@ -11,6 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from runtara_environment.agents.listing import InstalledCapability
+
+TEST_CAPABILITY_ERROR = "TEST_CAPABILITY_ERROR"
+RUNNER_UNAVAILABLE = "RUNNER_UNAVAILABLE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class CapabilityCall:
         input_json: JSON object of the inputs, checked.
         connection_json: JSON object of a connection with its secrets, checked; None without one.
         timeout_ms: bound of the call, with the start of what makes it.
+        runner: the type of the runner that makes it; None is the environment's own.
     """
 
     tenant_id: str
@@ -30,6 +31,7 @@ class CapabilityCall:
     input_json: bytes
     connection_json: bytes | None
     timeout_ms: int
+    runner: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

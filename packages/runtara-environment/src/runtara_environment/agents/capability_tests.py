@@ -14,7 +14,12 @@ from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.identifiers import validate_identifier
 from runtara_sdk.strict_json import parse_strict_json
 
-from runtara_environment.agents.capability_host import CapabilityCall, CapabilityHost, CapabilityOutcome
+from runtara_environment.agents.capability_host import (
+    TEST_CAPABILITY_ERROR,
+    CapabilityCall,
+    CapabilityHost,
+    CapabilityOutcome,
+)
 from runtara_environment.agents.listing import AgentListing, AgentListingError, InstalledAgents
 from runtara_environment.call_slots import CallSlots, NoSlotError
 from runtara_environment.settings import AgentTestingSettings
@@ -25,7 +30,6 @@ MAX_INPUT_BYTES = 12 * 1024 * 1024
 DEFAULT_TIMEOUT_MS = 30_000
 MAX_TIMEOUT_MS = 300_000
 
-TEST_CAPABILITY_ERROR = "TEST_CAPABILITY_ERROR"
 AGENT_TESTING_DISABLED = "AGENT_TESTING_DISABLED"
 UNKNOWN_CAPABILITY = "UNKNOWN_CAPABILITY"
 TOO_MANY_TESTS = "TOO_MANY_TESTS"
@@ -62,6 +66,7 @@ class CapabilityTests:
         input_json: bytes = b"",
         connection_json: bytes | None = None,
         timeout_ms: int | None = None,
+        runner: str | None = None,
     ) -> CapabilityOutcome:
         """Call a capability once.
 
@@ -72,6 +77,7 @@ class CapabilityTests:
             input_json: JSON object of the inputs; empty stands for none.
             connection_json: JSON object of a connection with its secrets, handed over as `_connection`.
             timeout_ms: bound of the call, from 1 to 300 000; None is 30 000.
+            runner: the type of the runner that makes the call; None is the environment's own.
         """
         if not self._settings.enabled:
             return CapabilityOutcome.failure(
@@ -80,7 +86,7 @@ class CapabilityTests:
                 "its operator can allow it with ENABLE_AGENT_TESTING=true",
             )
         try:
-            call = await self._call(tenant_id, agent_id, capability_id, input_json, connection_json, timeout_ms)
+            call = await self._call(tenant_id, agent_id, capability_id, input_json, connection_json, timeout_ms, runner)
             async with self._slots.slot(tenant_id):
                 return await self._make(call)
         except InvalidInputError as error:
@@ -110,12 +116,15 @@ class CapabilityTests:
         input_json: bytes,
         connection_json: bytes | None,
         timeout_ms: int | None,
+        runner: str | None,
     ) -> CapabilityCall:
         """The call, checked; raises `InvalidInputError`, `AgentListingError`."""
         timeout_ms = DEFAULT_TIMEOUT_MS if timeout_ms is None else timeout_ms
         if not 1 <= timeout_ms <= MAX_TIMEOUT_MS:
             raise InvalidInputError(f"timeout_ms is {timeout_ms}: give 1 to {MAX_TIMEOUT_MS} milliseconds")
         validate_identifier("tenant_id", tenant_id)
+        if runner is not None:
+            validate_identifier("runner", runner)
         inputs = _object(input_json or b"{}", "the input", MAX_INPUT_BYTES)
         connection = None
         if connection_json is not None:
@@ -124,7 +133,7 @@ class CapabilityTests:
         capability = agents.find(agent_id, capability_id)
         if capability is None:
             raise InvalidInputError(_unknown(agents, agent_id, capability_id), code=UNKNOWN_CAPABILITY)
-        return CapabilityCall(tenant_id, capability, inputs, connection, timeout_ms)
+        return CapabilityCall(tenant_id, capability, inputs, connection, timeout_ms, runner)
 
     async def _make(self, call: CapabilityCall) -> CapabilityOutcome:
         if self._is_closing:

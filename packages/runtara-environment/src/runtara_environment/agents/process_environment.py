@@ -11,7 +11,8 @@ from runtara_sdk.agent_process.messages import AGENT_GROUP
 from runtara_sdk.guarded_call import VARIABLE as LOAD_SECONDS_VARIABLE
 from runtara_sdk.plugins import BUNDLE_VARIABLE
 
-from runtara_environment.supervision.guest import LIMIT_VARIABLES, program_path
+from runtara_environment.program_variables import LIMIT_VARIABLES
+from runtara_environment.supervision.guest import program_path
 
 _FINDING_MODULES = ("PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH")
 _DISABLED_VARIABLE = "RUNTARA_DISABLE_PLUGINS"

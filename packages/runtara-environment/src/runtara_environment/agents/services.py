@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from runtara_environment.agents.capability_tests import CapabilityTests
-from runtara_environment.agents.child_process_host import ChildProcessHost
+from runtara_environment.agents.launched_call_host import CallRunners, LaunchedCallHost
 from runtara_environment.agents.listing import AgentListing
 from runtara_environment.settings import AgentTestingSettings
 from runtara_environment.supervision.guest_network import GuestNetwork
@@ -21,19 +21,22 @@ class AgentServices:
         data_dir: of the environment.
         network: what tested capabilities may reach.
         settings: whether capabilities are tested.
+        runners: what launches the processes of tests.
 
     Attributes:
         listing: which agents there are.
         tests: tests of their capabilities.
     """
 
-    def __init__(self, data_dir: Path, network: GuestNetwork, settings: AgentTestingSettings) -> None:
+    def __init__(
+        self, data_dir: Path, network: GuestNetwork, settings: AgentTestingSettings, runners: CallRunners
+    ) -> None:
         self.listing = AgentListing()
-        self._host = ChildProcessHost(data_dir / _DIRECTORY, network)
+        self._host = LaunchedCallHost(data_dir / _DIRECTORY, network, runners)
         self.tests = CapabilityTests(self.listing, self._host, settings)
 
     async def open(self) -> None:
-        """Remove what an earlier environment has left; for whoever holds the data directory."""
+        """End and remove what an earlier environment has left; for whoever holds the data directory."""
         await self._host.sweep()
 
     async def close(self) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from runtara_sdk.management import codec
 from runtara_sdk.management.connection import EnvironmentConnection
+from runtara_sdk.management.models import LogPiece
 from runtara_sdk.protocol import environment_pb2 as pb
 
 HOLD_TIMEOUT_MS = 300_000
@@ -30,6 +31,36 @@ class Peer(EnvironmentConnection):
         message = pb.ReadArtifactRequest(digest=digest, offset=offset)
         answer = (await self._call(pb.RpcRequest(read_artifact=message), "read_artifact")).read_artifact
         return ArtifactPart(answer.found, answer.size_bytes, answer.content)
+
+    async def read_logs(
+        self,
+        instance_id: str,
+        stream: str,
+        *,
+        tenant_id: str | None,
+        epoch: int | None,
+        offset: int | None,
+        tail_lines: int | None,
+        limit_bytes: int,
+        wait_ms: int,
+        follows: bool,
+    ) -> LogPiece:
+        """What that host itself has of the output of a launch. Raises `LogsNotFoundError` when it has nothing."""
+        message = pb.ReadLogsRequest(
+            instance_id=instance_id,
+            tenant_id=tenant_id,
+            stream=stream,
+            epoch=epoch,
+            offset=offset,
+            tail_lines=tail_lines,
+            limit_bytes=limit_bytes,
+            wait_ms=wait_ms,
+            follows=follows,
+            only_here=True,
+        )
+        timeout_ms = self.settings.request_timeout_ms + wait_ms
+        response = await self._call(pb.RpcRequest(read_logs=message), "read_logs", timeout_ms=timeout_ms)
+        return codec.decode_log_piece(response.read_logs, instance_id, stream)
 
     async def hold_artifact(self, digest: str, size_bytes: int) -> str | None:
         """Have another host fetch an artifact; returns why it does not hold it then, or None."""

@@ -22,6 +22,9 @@ class LogRequest:
         tail_lines: instead of an offset, the newest so many lines.
         limit_bytes: most bytes of the answer.
         wait_ms: how long to wait for output, for the end of the launch, or for the next one.
+        follows: whether the caller goes from launch to launch: each that was claimed is told then, and one of which
+            nothing is to be had is `missing` instead of an error.
+        only_here: whether other hosts are left out.
     """
 
     instance_id: str
@@ -32,6 +35,8 @@ class LogRequest:
     tail_lines: int | None = None
     limit_bytes: int = 256 * 1024
     wait_ms: int = 0
+    follows: bool = False
+    only_here: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +49,9 @@ class LogPiece:
         data: what was written from there on, undecoded.
         dropped: output between the offset that was asked for and `offset` is not kept any more.
         ended: the launch has ended, and nothing follows `data`.
-        next_epoch: of the launch after it, when there has been one on this host.
+        next_epoch: of the launch after it, when there has been one; to a caller that follows, when one was claimed.
         status: of the instance, when it was looked at; None while the launch runs.
+        missing: no host that is there has output of this launch; told to a caller that follows.
     """
 
     epoch: int
@@ -55,3 +61,4 @@ class LogPiece:
     ended: bool = False
     next_epoch: int | None = None
     status: InstanceStatus | None = None
+    missing: bool = False

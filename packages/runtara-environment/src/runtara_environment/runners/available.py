@@ -1,4 +1,4 @@
-"""The runner of a launch: the one that the image names, or the environment's own.
+"""The runner of a launch: the one that the image or the test of a capability names, or the environment's own.
 
 An image that names a runner is launched by that one and by no other. Where that one is not installed, does not work or
 may not be named, the instance waits for another environment, or until it works here.
@@ -62,7 +62,7 @@ class AvailableRunners:
         clock: source of the time of probes.
         network: what of the network programs shall see; None leaves it to the runner.
         core_address: where programs reach core.
-        nameable: which runners an image may name, beside the environment's own.
+        nameable: which runners an image or a test may name, beside the environment's own.
         host: what a runner is told before it is probed.
         """
         self._installed = installed
@@ -81,12 +81,12 @@ class AvailableRunners:
         return self._own
 
     async def get(self, name: str | None) -> ReadyRunner:
-        """The runner that an image names; raises `RunnerUnavailableError`, never gives another one."""
+        """The runner that was named; raises `RunnerUnavailableError`, never gives another one."""
         if name is None or name == self._own.name:
             return self._own
         if name not in self._nameable:
             raise RunnerUnavailableError(
-                f"this environment launches no image with the runner {name} that it asks for: "
+                f"this environment launches nothing with the runner {name} that was asked for: "
                 "its operator may list it in RUNTARA_IMAGE_RUNNERS"
             )
         if name not in self._ready:
@@ -104,4 +104,4 @@ class AvailableRunners:
             except ConfigurationError as error:
                 reason = error.message
                 self._failed[name] = (reason, now_ms)
-        raise RunnerUnavailableError(f"the image asks for the runner {name}: {reason}")
+        raise RunnerUnavailableError(f"the runner {name} was asked for: {reason}")

@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Collection
+
 from runtara_sdk.errors import ConfigurationError
 from runtara_sdk.transport.address import is_local
 
 from runtara_environment.runner import NetworkMode, Runner, RunnerHost, RunnerProbe
 from runtara_environment.runners.loading import LoadedRunners
 
+_logger = logging.getLogger(__name__)
+
 _CONTAINERS_FIRST = ("oci", "native")
 _PROCESSES_FIRST = ("native", "oci")
+
+
+def check_settings(runners: LoadedRunners, image_runners: Collection[str]) -> None:
+    """Read the variables of all runners, and the names of those that images may name, before one of them is used.
+
+    Raises `ConfigurationError` naming what is wrong.
+    """
+    for name in image_runners:
+        if name not in runners.runners and name not in _CONTAINERS_FIRST:  # those may be disabled
+            raise ConfigurationError(
+                f"RUNTARA_IMAGE_RUNNERS={','.join(image_runners)!r}: there is no runner {name!r}: name some of "
+                f"{', '.join(sorted(runners.runners))}, separated by commas"
+            )
+    for name, runner in runners.runners.items():
+        try:
+            runner.check_settings()
+        except ConfigurationError:
+            raise
+        except Exception:  # plugins may raise anything
+            _logger.exception("the runner %s cannot say whether its variables are right", name)
 
 
 async def choose_runner(

@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from runtara_core.guest_users import GuestUser, GuestUsers
+from runtara_core.guest_users import GuestUser, GuestUsers, wanted_users
 from runtara_sdk.errors import ConfigurationError, InvalidInputError
 
 from runtara_environment import shim
@@ -43,6 +43,7 @@ from runtara_environment.runners.launch_directory import LaunchDirectory
 from runtara_environment.runners.leftovers import kill_leftovers, session_time_usec
 from runtara_environment.runners.process_identity import ProcessHandle, ProcessIdentity, current_boot_id
 from runtara_environment.runners.run_directory_access import admit, remove_foreign
+from runtara_environment.runners.tenant_users import NoUserLeftError, TenantUsers
 
 _SHIM_LOG = "shim.log"
 _KILL_TIMEOUT_SECONDS = 10.0
@@ -173,6 +174,9 @@ class NativeRunner(Runner):
         self._users: GuestUsers | None = None
         self._has_chosen = not for_guests
 
+    def check_settings(self) -> None:
+        wanted_users()
+
     def prepare(self, host: RunnerHost) -> None:
         self._host = host
 
@@ -198,7 +202,12 @@ class NativeRunner(Runner):
             users = await self._choose_users()
         except (UnusableUserError, ConfigurationError) as error:
             raise LaunchError(f"the native runner cannot launch: {error}", permanent=False) from error
-        user = None if users is None else users.of_tenant(spec.tenant_id)
+        try:
+            user = None if users is None else await asyncio.to_thread(self._user, users, spec.tenant_id)
+        except NoUserLeftError as error:
+            raise LaunchError(f"the native runner cannot launch: {error.message}", permanent=False) from error
+        except OSError as error:
+            raise LaunchError(f"the users of tenants cannot be kept: {error}", permanent=False) from error
         _check(spec, user)
         if self._for_guests:
             spec = replace(spec, limits=_with_defaults(spec.limits, user))
@@ -206,8 +215,9 @@ class NativeRunner(Runner):
         try:
             pid = await asyncio.to_thread(_spawn_shim, directory, spec, user)
         except FileExistsError as error:
+            # The next claim has another epoch; a database that was set back comes to one whose launch is not here.
             raise LaunchError(
-                f"{error.filename} exists: epoch {spec.epoch} was launched before", permanent=True
+                f"{error.filename} exists: epoch {spec.epoch} was launched before", permanent=False
             ) from error
         except OSError as error:
             raise LaunchError(f"cannot launch in {directory.path}: {error.strerror}", permanent=False) from error
@@ -227,6 +237,9 @@ class NativeRunner(Runner):
             raise InvalidInputError(f"this is not the state of a native launch: {dict(state)!r}") from error
         program = str(state.get("program", "the program"))
         return await asyncio.to_thread(_find, directory, identity, program)
+
+    def _user(self, users: GuestUsers, tenant_id: str) -> GuestUser:
+        return TenantUsers.of_host(users, self._host).of_tenant(tenant_id)
 
     async def _choose_users(self) -> GuestUsers | None:
         if not self._has_chosen:

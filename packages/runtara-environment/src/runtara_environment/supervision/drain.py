@@ -1,6 +1,7 @@
 """Empties a host: its launches are told to suspend, and those that do not obey in time are ended.
 
-A suspended instance is due at once, for whichever environment claims it. Nothing is counted against it.
+A suspended instance is due at once, for whichever environment claims it. Nothing is counted against it. A program that
+could not be told, because core is away, is left running: it has had no chance to obey.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import asyncio
 import logging
 
 from runtara_core.management import CoreManagement
+from runtara_core.models import LeaseKey
 from runtara_sdk.clock import Clock
 from runtara_sdk.errors import InstanceNotFoundError, InvalidStateError, RuntaraError
 from runtara_sdk.models import SignalType, TerminationReason
@@ -32,9 +34,10 @@ class Drain:
         self._ending = ending
         self._clock = clock
         self._slots = asyncio.Semaphore(_TOLD_AT_ONCE)
+        self._untold: set[LeaseKey] = set()
 
     async def run(self, seconds: float) -> int:
-        """Let the launches suspend for up to `seconds`, then end the rest; returns how many have not ended even so."""
+        """Let the launches suspend for up to `seconds`, then end those that were told; returns how many still run."""
         launches = list(self._live.values())
         if not launches:
             return 0
@@ -47,11 +50,12 @@ class Drain:
             for task in telling:
                 task.cancel()
             await asyncio.gather(*telling, return_exceptions=True)
-        stragglers = [each for each in launches if not _has_ended(each)]
-        logger.warning("%d launches have not suspended within %g s and are ended", len(stragglers), seconds)
+        stragglers = [each for each in launches if not _has_ended(each) and each.key not in self._untold]
+        if stragglers:
+            logger.warning("%d launches have not suspended within %g s and are ended", len(stragglers), seconds)
         await asyncio.gather(*(self._ending.stop(each, TerminationReason.SHUTDOWN_REQUESTED) for each in stragglers))
         await self._ended_within(stragglers, STOP_GRACE_SECONDS)
-        return sum(not _has_ended(each) for each in stragglers)
+        return sum(not _has_ended(each) for each in launches)
 
     async def _tell(self, live: LiveLaunch) -> None:
         """Send the shutdown signal, again while core is away."""
@@ -59,10 +63,12 @@ class Drain:
             try:
                 async with self._slots:
                     await self._core.send_signal(live.key.instance_id, SignalType.SHUTDOWN)
+                self._untold.discard(live.key)
                 return
             except (InstanceNotFoundError, InvalidStateError):
                 return  # it has ended
             except RuntaraError as error:
+                self._untold.add(live.key)
                 logger.warning("instance %s is not told to suspend yet: %s", live.key.instance_id, error)
             await self._clock.sleep(_TELL_AGAIN_SECONDS)
 

@@ -12,16 +12,9 @@ from runtara_core.models import LaunchClaim
 from runtara_sdk.transport.address import is_local, parse_local_address
 
 from runtara_environment.launch_options import LaunchOptions
+from runtara_environment.program_variables import LIMIT_VARIABLES
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-LIMIT_VARIABLES = (
-    "RUNTARA_MAX_WORKSPACE_BYTES",
-    "RUNTARA_MAX_FILE_SIZE",
-    "RUNTARA_MAX_READ_SIZE",
-    "RUNTARA_MAX_RESULT_BYTES",
-)
-"""Bounds of what a program may leave behind: the operator's, whatever a start says."""
 
 
 @dataclass(frozen=True, slots=True)

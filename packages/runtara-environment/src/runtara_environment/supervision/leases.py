@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 
 from runtara_core.management import CoreManagement
 from runtara_core.models import LeaseKey
 from runtara_sdk.clock import Clock
-from runtara_sdk.errors import RuntaraError
+from runtara_sdk.errors import DeadlineExceededError, RuntaraError
 
 from runtara_environment.supervision.ending import Ending
 from runtara_environment.supervision.live_launch import LiveLaunch, LiveLaunches
 
 logger = logging.getLogger(__name__)
 
+_RENEWALS = 6
+"""In the length of a lease. A host may stall for five parts of the six before others take its work."""
+
+_AGAIN_SECONDS = 1.0
+_LINGERING_MS = 30_000
+"""How long a process may take to exit after its instance has left running."""
+
+_LEFT_MS = 60_000
+"""How long launches that are left running wait for the next environment of their host, before others take them."""
+
+_LEAVING_SECONDS = 2.0
+
 
 class Leases:
-    """The leases of `live`, each `lease_ms` long and renewed three times in that span."""
+    """The leases of `live`, each `lease_ms` long and renewed six times in that span."""
 
     def __init__(
         self, core: CoreManagement, owner: str, clock: Clock, lease_ms: int, live: LiveLaunches, ending: Ending
@@ -31,10 +45,14 @@ class Leases:
 
     async def keep_renewing(self) -> None:
         """Renew until cancelled."""
+        interval = self._lease_ms / 1000 / _RENEWALS
+        pause = interval
         while True:
-            await self._clock.sleep(self._lease_ms / 3000)
+            await self._clock.sleep(pause)
+            pause = min(interval, _AGAIN_SECONDS)
             try:
                 await self._renew()
+                pause = interval
             except RuntaraError as error:
                 logger.warning("cannot renew leases: %s", error)
             except Exception:
@@ -49,12 +67,27 @@ class Leases:
         """Make the leases of launches that were taken over this owner's."""
         await self._core.renew_leases(self._owner, keys, lease_ms=self._lease_ms)
 
+    async def leave(self) -> None:
+        """Leave what runs to the next environment of this host, which may take a while to start."""
+        keys = [live.key for live in self._live.values()]
+        if keys:
+            with contextlib.suppress(RuntaraError):
+                await self._extend(keys, max(self._lease_ms, _LEFT_MS), _LEAVING_SECONDS)
+
+    async def _extend(self, keys: list[LeaseKey], lease_ms: int, seconds: float) -> list[LeaseKey]:
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._core.renew_leases(self._owner, keys, lease_ms=lease_ms)
+        except TimeoutError:
+            raise DeadlineExceededError(f"core did not renew {len(keys)} leases within {seconds:g} s") from None
+
     async def _renew(self) -> None:
         keys = [live.key for live in self._live.values()]
         now_ms = self._clock.now_ms()
         lost: list[LeaseKey] = []
         if keys:
-            lost = await self._core.renew_leases(self._owner, keys, lease_ms=self._lease_ms)
+            # A call that hangs must not keep the next one from being in time.
+            lost = await self._extend(keys, self._lease_ms, self._lease_ms / 3000)
         self._renewed_at_ms = now_ms
         for key in lost:
             live = self._live.get(key.instance_id)
@@ -68,7 +101,7 @@ class Leases:
             # The instance reported its own end, and its process is about to exit.
             if live.left_running_at_ms is None:
                 live.left_running_at_ms = now_ms
-            if now_ms - live.left_running_at_ms < self._lease_ms:
+            if now_ms - live.left_running_at_ms < _LINGERING_MS:
                 return
             logger.warning("instance %s is %s, its process lingers and is ended", key.instance_id, instance.status)
         else:

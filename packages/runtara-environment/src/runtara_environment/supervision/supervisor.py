@@ -10,7 +10,7 @@ host finds out from the row and the runner which it is:
 Two supervisors never watch one launch: a row is taken over by a compare-and-set from a dead owner only. A process whose
 lease was lost is stopped; what it still reports carries an old epoch and is refused. Before a launch, what is left of
 older launches of the instance on this host is stopped. A process that lingers after its instance has left running is
-stopped after the length of a lease.
+stopped after half a minute.
 """
 
 from __future__ import annotations
@@ -30,10 +30,12 @@ from runtara_environment.owner import Owner
 from runtara_environment.runner import LaunchedProcess, StopError
 from runtara_environment.settings import SupervisionSettings
 from runtara_environment.supervision.adoption import Adoption
+from runtara_environment.supervision.core_absence import until_core_is_away
 from runtara_environment.supervision.drain import Drain
 from runtara_environment.supervision.ending import STOP_GRACE_SECONDS, Ending
 from runtara_environment.supervision.exit_report import exit_report
 from runtara_environment.supervision.images_elsewhere import ImagesElsewhere
+from runtara_environment.supervision.launch_room import LaunchRoom
 from runtara_environment.supervision.launcher import Launcher, LaunchRefused
 from runtara_environment.supervision.leases import Leases
 from runtara_environment.supervision.left_launches import LeftLaunches
@@ -48,6 +50,8 @@ logger = logging.getLogger(__name__)
 
 _CLAIM_AGAIN_SECONDS = 1.0
 _LOOK_FOR_CANCELS_SECONDS = 1.0
+_ARRIVALS_MS = 1_000
+"""How long a claim waits at most that leaves images out."""
 
 
 class Supervisor:
@@ -76,6 +80,7 @@ class Supervisor:
         self._only_instance = only_instance
         self._left = LeftLaunches(launches, launcher, owner)
         self._live: LiveLaunches = {}
+        self._room = LaunchRoom(self._live, settings.max_launches)
         self._ending = Ending(self._live, clock)
         self._leases = Leases(core, owner.name, clock, settings.lease_ms, self._live, self._ending)
         self._adoption = Adoption(
@@ -148,6 +153,8 @@ class Supervisor:
         for loop in self._loops:
             loop.cancel()
         await asyncio.gather(*self._loops, *claims, return_exceptions=True)
+        if not stop_guests:
+            await self._leases.leave()
         live_now = list(self._live.values())
         tasks = [live.task for live in live_now if live.task is not None]
         if stop_guests and tasks:
@@ -167,15 +174,34 @@ class Supervisor:
         """Claim no more, and let what runs suspend, for up to `seconds`; what does not obey is ended then.
 
         Returns how many launches have not ended even so. Instances of what has ended are due at once. May be repeated,
-        and has to be while `is_drained` says no: what dead environments have left may not be known yet.
+        and has to be while `is_drained` says no: what dead environments have left may not be known yet. Returns early
+        when core is away, since nothing can suspend then; what runs is left running.
         """
         self._stop_claiming()
+        self._is_drained = False
+        draining = asyncio.create_task(self._drain(seconds), name="drain launches")
+        watching = asyncio.create_task(until_core_is_away(self._core, self._clock), name="see whether core is away")
+        try:
+            await asyncio.wait({draining, watching}, return_when=asyncio.FIRST_COMPLETED)
+            if draining.done():
+                return draining.result()
+        finally:
+            draining.cancel()
+            watching.cancel()
+            await asyncio.gather(draining, watching, return_exceptions=True)
+        logger.warning("core is away, so nothing can suspend: %d launches are left running", len(self._live))
+        return len(self._live)
+
+    async def _drain(self, seconds: float) -> int:
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + seconds
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._has_adopted.wait(), seconds)
         has_adopted = self._has_adopted.is_set()
         if has_adopted and self._giving_back is None:
             self._giving_back = asyncio.create_task(self._unwatched.keep_giving_back(), name="give back claims")
-        left = await Drain(self._core, self._live, self._ending, self._clock).run(seconds)
+        seconds_left = max(0.0, give_up - loop.time())
+        left = await Drain(self._core, self._live, self._ending, self._clock).run(seconds_left)
         self._is_drained = has_adopted and left == 0
         return left
 
@@ -235,6 +261,7 @@ class Supervisor:
                 await self._clock.sleep(_CLAIM_AGAIN_SECONDS)
 
     async def _claim(self) -> None:
+        await self._room.wait()
         await self._leases.renew_when_due()
         for image_id in await self._refused.registered_again():
             self._elsewhere.remove(image_id)
@@ -243,12 +270,13 @@ class Supervisor:
         # to the dead.
         wait_ms = min(self._settings.claim_wait_ms, self._settings.lease_ms // 2)
         if without_images:
-            wait_ms = min(wait_ms, self._elsewhere.change_ms() or 0)
+            # A claim that waits does not learn that an artifact has come.
+            wait_ms = min(wait_ms, self._elsewhere.change_ms() or 0, _ARRIVALS_MS)
             if self._refused:
                 wait_ms = min(wait_ms, SIGNATURES_AGAIN_MS)
         claims = await self._core.claim_launches(
             self._owner.name,
-            limit=self._settings.claim_batch,
+            limit=self._room.of(self._settings.claim_batch),
             lease_ms=self._settings.lease_ms,
             wait_ms=wait_ms,
             instance_id=self._only_instance,

@@ -54,6 +54,7 @@ class AgentHandler:
             input_json=call.input,
             connection_json=call.connection if call.HasField("connection") else None,
             timeout_ms=call.timeout_ms if call.HasField("timeout_ms") else None,
+            runner=call.runner if call.HasField("runner") else None,
         )
         answer = pb.TestCapabilityResponse(
             success=outcome.error is None,

@@ -36,6 +36,8 @@ class LogHandler:
                 tail_lines=call.tail_lines if call.HasField("tail_lines") else None,
                 limit_bytes=call.limit_bytes or _DEFAULT_BYTES,
                 wait_ms=call.wait_ms,
+                follows=call.follows,
+                only_here=call.only_here,
             )
         )
         return pb.RpcResponse(
@@ -47,5 +49,6 @@ class LogHandler:
                 ended=piece.ended,
                 next_epoch=piece.next_epoch,
                 status=None if piece.status is None else encode_status(piece.status),
+                missing=piece.missing,
             )
         )

@@ -1,7 +1,11 @@
 """What passes between a daemon and the program that lists and calls agents.
 
-The program gets its order on standard input, which then stays open: its end means that the daemon is gone. It answers
-with lines of JSON on standard output, the last of which is the answer itself.
+A program that lists answers on standard output, with lines of JSON, the last of which is the answer itself. Its
+standard input stays open: the end of that means that the daemon is gone.
+
+A program that calls is launched by a runner, which knows of no such pipes. It is given two paths: of a named pipe with
+its order, which stays open in the same way, and of the file that it makes for its answer. So no secret of an order is
+ever in a file.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ PROGRAM = "runtara_sdk.agent_process.program"
 
 LIST = "list"
 CALL = "call"
+"""The commands; the second one has two arguments, the paths of the order and of the answer."""
 
 LOADING = "loading"
 """Key of a line with the plugin that is about to be loaded, `{distribution, name}`, or null once that is over: a

@@ -1,7 +1,7 @@
 """What runs in the child process: lists the installed agents, or calls one capability once.
 
-Standard input and output belong to the daemon. They are taken away before any agent is imported, so that whatever an
-agent prints goes to standard error and whatever it reads is empty. Once the daemon is gone, the process and all that
+Where standard input and output belong to the daemon, they are taken away before any agent is imported. Whatever an
+agent prints goes to standard error, and whatever it reads is empty. Once the daemon is gone, the process and all that
 it has started are killed.
 """
 
@@ -51,15 +51,33 @@ _MAX_PLUGIN_FILES = 1_000
 
 
 class _Daemon:
-    """The daemon's ends of this process, taken away from everything that is imported later."""
+    """The daemon's ends of this process, kept from everything that is imported later.
 
-    def __init__(self) -> None:
-        self._answers = os.fdopen(os.dup(1), "wb", buffering=0)
-        self.orders: BinaryIO = os.fdopen(os.dup(0), "rb")
+    Args:
+        orders: descriptor of what it says.
+        answers: descriptor of what it hears.
+    """
+
+    def __init__(self, orders: int, answers: int) -> None:
+        self._answers = os.fdopen(answers, "wb", buffering=0)
+        self.orders: BinaryIO = os.fdopen(orders, "rb")
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)
         os.close(nothing)
         os.dup2(2, 1)
+
+    @classmethod
+    def of_standard_streams(cls) -> _Daemon:
+        """The daemon is at the other end of standard input and output."""
+        return cls(os.dup(0), os.dup(1))
+
+    @classmethod
+    def of_paths(cls, orders: str, answers: str) -> _Daemon:
+        """The daemon holds a named pipe open, and reads a file once this process has ended."""
+        # Without waiting for a writer: a daemon that has died meanwhile never comes, and then there is nothing to read.
+        order = os.open(orders, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        os.set_blocking(order, True)
+        return cls(order, os.open(answers, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
 
     def tell(self, line: Mapping[str, Any] | str) -> None:
         """Write a line; a daemon that is gone hears nothing."""
@@ -233,15 +251,17 @@ async def _call_and_tell(daemon: _Daemon, order: CallOrder) -> None:
 
 
 def main() -> None:
-    """Entry point; the only argument is `list` or `call`."""
-    (command,) = sys.argv[1:]
-    daemon = _Daemon()
+    """Entry point: `list`, or `call` with the paths of the order and of the answer."""
+    command, *paths = sys.argv[1:]
     if command == CALL:
+        order_path, answer_path = paths
+        daemon = _Daemon.of_paths(order_path, answer_path)
         order = CallOrder.read(daemon.orders)
         daemon.watch()
         _set_limits(_left_ms(order) // 1000 + _SPARE_CPU_SECONDS)
         asyncio.run(_call_and_tell(daemon, order))
     elif command == LIST:
+        daemon = _Daemon.of_standard_streams()
         daemon.watch()
         _set_limits(_LISTING_CPU_SECONDS)
         daemon.tell(list_agents(daemon))

@@ -59,6 +59,7 @@ class AgentVerbs(EnvironmentConnection):
         tenant_id: str | None = None,
         connection: Mapping[str, Any] | None = None,
         timeout_ms: int | None = None,
+        runner: str | None = None,
     ) -> CapabilityTestResult:
         """Call a capability once, really and with all that it does; nothing is retried or recorded.
 
@@ -71,6 +72,8 @@ class AgentVerbs(EnvironmentConnection):
             tenant_id: for whom; None is the tenant of the settings or of the API key.
             connection: `{integration_id, parameters, ...}` with its secrets; the capability gets it as `_connection`.
             timeout_ms: bound of the call, up to 300 000; None is 30 000.
+            runner: which runner makes the call, such as `native` or `oci`; None is the environment's own. One that the
+                environment cannot use gives the result RUNNER_UNAVAILABLE, never a call elsewhere.
         """
         if timeout_ms is not None and not 1 <= timeout_ms < 2**32:
             raise InvalidInputError(f"timeout_ms is {timeout_ms}: give a number of milliseconds from 1 on")
@@ -81,6 +84,7 @@ class AgentVerbs(EnvironmentConnection):
             input=encode_json(inputs or {}, "the input"),
             connection=None if connection is None else encode_json(connection, "the connection"),
             timeout_ms=timeout_ms,
+            runner=refuse_empty("runner", runner),
         )
         patience_ms = (timeout_ms or _TEST_TIMEOUT_MS) + max(_SPARE_MS, self.settings.request_timeout_ms)
         response = await self._call(pb.RpcRequest(test_capability=message), "test_capability", timeout_ms=patience_ms)

@@ -226,6 +226,7 @@ def decode_log_piece(message: pb.ReadLogsResponse, instance_id: str, stream: str
         ended=message.ended,
         next_epoch=_present(message, "next_epoch"),
         status=decode_status(message.status) if message.HasField("status") else None,
+        missing=message.missing,
     )
 
 

@@ -46,8 +46,24 @@ class LogVerbs(EnvironmentConnection):
             limit_bytes: most bytes of the answer; None is 256 KiB, and at most 1 MiB comes at once.
             wait_ms: how long the environment may wait for something new, at most 25 000.
 
+        The output of a launch on another host is fetched from there, as long as its environment can be reached.
+
         Raises `InstanceNotFoundError`, `LogsNotFoundError`, or `LogsOnOtherHostError` with the name of the host.
         """
+        return await self._read_logs(instance_id, stream, epoch, offset, tail_lines, limit_bytes, wait_ms)
+
+    async def _read_logs(
+        self,
+        instance_id: str,
+        stream: str,
+        epoch: int | None,
+        offset: int | None,
+        tail_lines: int | None,
+        limit_bytes: int | None,
+        wait_ms: int,
+        *,
+        follows: bool = False,
+    ) -> LogPiece:
         if stream not in STREAMS:
             raise InvalidInputError(f"stream {stream!r} is not known: use stdout or stderr")
         message = pb.ReadLogsRequest(
@@ -59,6 +75,7 @@ class LogVerbs(EnvironmentConnection):
             tail_lines=tail_lines,
             limit_bytes=limit_bytes or 0,
             wait_ms=wait_ms,
+            follows=follows,
         )
         timeout_ms = self.settings.request_timeout_ms + wait_ms
         response = await self._call(pb.RpcRequest(read_logs=message), "read_logs", timeout_ms=timeout_ms)
@@ -75,8 +92,9 @@ class LogVerbs(EnvironmentConnection):
     ) -> AsyncIterator[LogPiece]:
         """What the launches of an instance write, as it comes, until the instance has ended.
 
-        Goes on through suspensions and relaunches, and through restarts of the environment (up to 2 min). The last
-        piece says that the launch has `ended` and with which `status`; it may have no data.
+        Goes on through suspensions and relaunches on whatever host, and through restarts of the environment (up to
+        2 min). A launch of which nothing is to be had is told as a piece that is `missing`, unless it never began. The
+        last piece says that the launch has `ended` and with which `status`; it may have no data.
 
         Args:
             instance_id: the instance.
@@ -91,13 +109,15 @@ class LogVerbs(EnvironmentConnection):
         while True:
             asked_at_ms = clock.now_ms()
             try:
-                piece = await self.read_logs(
+                piece = await self._read_logs(
                     instance_id,
-                    stream=stream,
-                    epoch=epoch,
-                    offset=offset,
-                    tail_lines=tail_lines if offset is None else None,
-                    wait_ms=_WAIT_MS,
+                    stream,
+                    epoch,
+                    offset,
+                    tail_lines if offset is None else None,
+                    None,
+                    _WAIT_MS,
+                    follows=True,
                 )
             except RuntaraError as error:
                 if not _may_pass(error) or clock.now_ms() - heard_at_ms > AWAY_AT_MOST_MS:
@@ -107,15 +127,18 @@ class LogVerbs(EnvironmentConnection):
             heard_at_ms = clock.now_ms()
             has_ended = piece.ended or piece.epoch == 0
             is_last = has_ended and piece.next_epoch is None and piece.status is not None and piece.status.is_terminal
-            if piece.data or piece.dropped or is_last:
+            if piece.data or piece.dropped or piece.missing or is_last:
                 yield piece
             if is_last:
                 return
-            if has_ended and piece.next_epoch is not None:
+            if piece.missing:  # of the next one it is said whether it begins
+                epoch, offset, tail_lines = piece.epoch + 1, 0, None
+            elif has_ended and piece.next_epoch is not None:
                 epoch, offset, tail_lines = piece.next_epoch, 0, None
             elif piece.epoch:
                 epoch, offset = piece.epoch, piece.next_offset
-            if not piece.data and piece.next_epoch is None and heard_at_ms - asked_at_ms < _SHORTEST_POLL_MS:
+            goes_on = piece.missing or (has_ended and piece.next_epoch is not None)
+            if not piece.data and not goes_on and heard_at_ms - asked_at_ms < _SHORTEST_POLL_MS:
                 await clock.sleep(_AGAIN_SECONDS)  # the environment holds back no more questions at the moment
 
 

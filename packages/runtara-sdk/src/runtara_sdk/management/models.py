@@ -265,6 +265,8 @@ class LogPiece:
         ended: the launch has ended, and nothing follows `data`.
         next_epoch: of the launch after it; None when there has been none.
         status: of the instance; None while the launch runs.
+        missing: while it is followed: no host that is there has output of this launch. It came to nothing before its
+            program began, its host is gone, or its output is kept no more.
     """
 
     instance_id: str
@@ -276,6 +278,7 @@ class LogPiece:
     ended: bool
     next_epoch: int | None
     status: InstanceStatus | None
+    missing: bool = False
 
     @property
     def next_offset(self) -> int:

@@ -645,20 +645,22 @@ class SendCustomSignalResponse(_message.Message):
     def __init__(self, success: _Optional[bool] = ..., error: _Optional[str] = ..., error_code: _Optional[str] = ...) -> None: ...
 
 class TestCapabilityRequest(_message.Message):
-    __slots__ = ("tenant_id", "agent_id", "capability_id", "input", "connection", "timeout_ms")
+    __slots__ = ("tenant_id", "agent_id", "capability_id", "input", "connection", "timeout_ms", "runner")
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     CAPABILITY_ID_FIELD_NUMBER: _ClassVar[int]
     INPUT_FIELD_NUMBER: _ClassVar[int]
     CONNECTION_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    RUNNER_FIELD_NUMBER: _ClassVar[int]
     tenant_id: str
     agent_id: str
     capability_id: str
     input: bytes
     connection: bytes
     timeout_ms: int
-    def __init__(self, tenant_id: _Optional[str] = ..., agent_id: _Optional[str] = ..., capability_id: _Optional[str] = ..., input: _Optional[bytes] = ..., connection: _Optional[bytes] = ..., timeout_ms: _Optional[int] = ...) -> None: ...
+    runner: str
+    def __init__(self, tenant_id: _Optional[str] = ..., agent_id: _Optional[str] = ..., capability_id: _Optional[str] = ..., input: _Optional[bytes] = ..., connection: _Optional[bytes] = ..., timeout_ms: _Optional[int] = ..., runner: _Optional[str] = ...) -> None: ...
 
 class TestCapabilityResponse(_message.Message):
     __slots__ = ("success", "output", "error", "execution_time_ms", "error_code")
@@ -1013,7 +1015,7 @@ class ReadInputResponse(_message.Message):
     def __init__(self, data: _Optional[bytes] = ..., total_bytes: _Optional[int] = ...) -> None: ...
 
 class ReadLogsRequest(_message.Message):
-    __slots__ = ("instance_id", "tenant_id", "stream", "epoch", "offset", "tail_lines", "limit_bytes", "wait_ms")
+    __slots__ = ("instance_id", "tenant_id", "stream", "epoch", "offset", "tail_lines", "limit_bytes", "wait_ms", "follows", "only_here")
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     STREAM_FIELD_NUMBER: _ClassVar[int]
@@ -1022,6 +1024,8 @@ class ReadLogsRequest(_message.Message):
     TAIL_LINES_FIELD_NUMBER: _ClassVar[int]
     LIMIT_BYTES_FIELD_NUMBER: _ClassVar[int]
     WAIT_MS_FIELD_NUMBER: _ClassVar[int]
+    FOLLOWS_FIELD_NUMBER: _ClassVar[int]
+    ONLY_HERE_FIELD_NUMBER: _ClassVar[int]
     instance_id: str
     tenant_id: str
     stream: str
@@ -1030,10 +1034,12 @@ class ReadLogsRequest(_message.Message):
     tail_lines: int
     limit_bytes: int
     wait_ms: int
-    def __init__(self, instance_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., stream: _Optional[str] = ..., epoch: _Optional[int] = ..., offset: _Optional[int] = ..., tail_lines: _Optional[int] = ..., limit_bytes: _Optional[int] = ..., wait_ms: _Optional[int] = ...) -> None: ...
+    follows: bool
+    only_here: bool
+    def __init__(self, instance_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., stream: _Optional[str] = ..., epoch: _Optional[int] = ..., offset: _Optional[int] = ..., tail_lines: _Optional[int] = ..., limit_bytes: _Optional[int] = ..., wait_ms: _Optional[int] = ..., follows: _Optional[bool] = ..., only_here: _Optional[bool] = ...) -> None: ...
 
 class ReadLogsResponse(_message.Message):
-    __slots__ = ("epoch", "offset", "data", "dropped", "ended", "next_epoch", "status")
+    __slots__ = ("epoch", "offset", "data", "dropped", "ended", "next_epoch", "status", "missing")
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
@@ -1041,6 +1047,7 @@ class ReadLogsResponse(_message.Message):
     ENDED_FIELD_NUMBER: _ClassVar[int]
     NEXT_EPOCH_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
     epoch: int
     offset: int
     data: bytes
@@ -1048,7 +1055,8 @@ class ReadLogsResponse(_message.Message):
     ended: bool
     next_epoch: int
     status: InstanceStatus
-    def __init__(self, epoch: _Optional[int] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ..., dropped: _Optional[bool] = ..., ended: _Optional[bool] = ..., next_epoch: _Optional[int] = ..., status: _Optional[_Union[InstanceStatus, str]] = ...) -> None: ...
+    missing: bool
+    def __init__(self, epoch: _Optional[int] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ..., dropped: _Optional[bool] = ..., ended: _Optional[bool] = ..., next_epoch: _Optional[int] = ..., status: _Optional[_Union[InstanceStatus, str]] = ..., missing: _Optional[bool] = ...) -> None: ...
 
 class RpcError(_message.Message):
     __slots__ = ("code", "message", "retryable")

@@ -45,6 +45,7 @@ async def claim_launches(
     limits: CoreLimits,
     now_ms: int,
     without_images: Sequence[str],
+    leases_ended_by_ms: int,
     position: Position,
 ) -> ClaimedLaunches:
     """Claim due launches by turns; settle the running ones whose environment vanished and that shall not go on.
@@ -66,10 +67,12 @@ async def claim_launches(
     running, due_count = (0, 0) if row is None else (row["running"], row["due"])
     room = max(0, limits.max_concurrent_instances - running)
     if instance_id is not None:
-        due = await _lock_due_instance(transaction, instance_id, room, limits, now_ms, without_images)
+        due = await _lock_due_instance(
+            transaction, instance_id, room, limits, now_ms, leases_ended_by_ms, without_images
+        )
     else:
         # A running instance whose lease has expired holds its place already, so it needs no room.
-        due = await _lock_expired(transaction, limit, now_ms, without_images)
+        due = await _lock_expired(transaction, limit, leases_ended_by_ms, without_images)
         room = min(room, limit - len(due))
         if room and not by_turns and due_count <= room:
             due += await _lock_oldest(transaction, room, now_ms)
@@ -104,13 +107,15 @@ async def next_wake_at_ms(transaction: Transaction, *, without_images: Sequence[
 
 
 async def _lock_expired(
-    transaction: Transaction, limit: int, now_ms: int, without_images: Sequence[str]
+    transaction: Transaction, limit: int, leases_ended_by_ms: int, without_images: Sequence[str]
 ) -> list[InstanceState]:
     if without_images:
         images = json.dumps(list(without_images))
-        rows = await transaction.fetch_all("lock_expired_leases_elsewhere", now_ms=now_ms, limit=limit, images=images)
+        rows = await transaction.fetch_all(
+            "lock_expired_leases_elsewhere", leases_ended_by_ms=leases_ended_by_ms, limit=limit, images=images
+        )
     else:
-        rows = await transaction.fetch_all("lock_expired_leases", now_ms=now_ms, limit=limit)
+        rows = await transaction.fetch_all("lock_expired_leases", leases_ended_by_ms=leases_ended_by_ms, limit=limit)
     return [InstanceState.from_row(row) for row in rows]
 
 
@@ -139,13 +144,15 @@ async def _lock_due_instance(
     room: int,
     limits: CoreLimits,
     now_ms: int,
+    leases_ended_by_ms: int,
     without_images: Sequence[str],
 ) -> list[InstanceState]:
     try:
         state = await lock_instance(transaction, instance_id)
     except InstanceNotFoundError:
         return []
-    if not state.is_managed or state.status.is_terminal or _due_at_ms(state) > now_ms:
+    latest_ms = leases_ended_by_ms if state.status is InstanceStatus.RUNNING else now_ms
+    if not state.is_managed or state.status.is_terminal or _due_at_ms(state) > latest_ms:
         return []
     if state.image_id in without_images:
         return []

@@ -72,9 +72,9 @@ async def last_contacts(
     return [LastContact(row["instance_id"], row["epoch"], row["last_contact_at_ms"]) for row in rows]
 
 
-async def expire_leases(transaction: Transaction, owner: str, *, now_ms: int) -> int:
-    """Let a dead owner's leases end now."""
-    return await transaction.execute("expire_leases", owner=owner, now_ms=now_ms)
+async def expire_leases(transaction: Transaction, owner: str) -> int:
+    """Give up a dead owner's leases."""
+    return await transaction.execute("expire_leases", owner=owner)
 
 
 async def report_exit(
@@ -100,6 +100,8 @@ async def report_exit(
     match report.reason:
         case TerminationReason.CANCELLED:
             status = InstanceStatus.CANCELLED
+            if waiting is not None:  # it can be obeyed by nobody any more
+                await transaction.execute("acknowledge_waiting_signals", instance_id=key.instance_id, now_ms=now_ms)
             await change_state(transaction, state, status, TerminationReason.CANCELLED, now_ms=now_ms)
             return ExitDecision(status, None)
         # One that took too long, and was cancelled for it, did not fail. A pause excuses nothing.

@@ -295,6 +295,7 @@ class SqlStorage(Storage):
         limits: CoreLimits,
         now_ms: int,
         without_images: Sequence[str] = (),
+        leases_ended_by_ms: int | None = None,
     ) -> list[LaunchClaim]:
         claimed = await self._write(
             claims.claim_launches,
@@ -305,6 +306,7 @@ class SqlStorage(Storage):
             limits=limits,
             now_ms=now_ms,
             without_images=without_images,
+            leases_ended_by_ms=now_ms if leases_ended_by_ms is None else leases_ended_by_ms,
             position=self._claim_position,
         )
         self._claim_position = claimed.position
@@ -319,8 +321,8 @@ class SqlStorage(Storage):
     async def last_contacts(self, owner: str, *, after_instance_id: str = "", limit: int) -> list[LastContact]:
         return await self._read(launches.last_contacts, owner, after_instance_id=after_instance_id, limit=limit)
 
-    async def expire_leases(self, owner: str, *, now_ms: int) -> int:
-        return await self._write(launches.expire_leases, owner, now_ms=now_ms)
+    async def expire_leases(self, owner: str) -> int:
+        return await self._write(launches.expire_leases, owner)
 
     async def report_exit(self, key: LeaseKey, report: ExitReport, *, limits: CoreLimits, now_ms: int) -> ExitDecision:
         return await self._write(launches.report_exit, key, report, limits=limits, now_ms=now_ms)

@@ -179,10 +179,26 @@ class LeaseCases:
         await launched(storage, "dead")
         adopted = await launched(storage, "adopted")
         await storage.renew_leases("environment-2", [adopted], lease_ms=LEASE_MS, now_ms=START_MS)
-        assert await storage.expire_leases("environment-1", now_ms=START_MS + 5) == 1
-        assert await storage.expire_leases("environment-1", now_ms=START_MS + 5) == 0
+        assert await storage.expire_leases("environment-1") == 1
+        assert await storage.expire_leases("environment-1") == 0
         claimed = await claim(storage, owner="environment-2", now_ms=START_MS + 5)
         assert [each.instance_id for each in claimed] == ["dead"]
+
+    async def test_a_lease_that_ran_out_by_itself_can_be_left_for_a_while(self, storage: Storage) -> None:
+        silent = await launched(storage, "silent")
+        given_up = await launched(storage, "given-up")
+        await storage.renew_leases("environment-2", [given_up], lease_ms=LEASE_MS, now_ms=START_MS)
+        await create(storage, "due")
+        now_ms = START_MS + LEASE_MS
+        await storage.expire_leases("environment-2")
+        assert await claim(storage, instance_id="silent", now_ms=now_ms, leases_ended_by_ms=0) == []
+        claimed = await claim(storage, owner="environment-3", now_ms=now_ms, leases_ended_by_ms=0)
+        assert [each.instance_id for each in claimed] == ["given-up", "due"]
+        assert await storage.renew_leases("environment-1", [silent], lease_ms=LEASE_MS, now_ms=now_ms) == []
+        assert await claim(storage, owner="environment-3", now_ms=now_ms) == []
+        now_ms += LEASE_MS
+        claimed = await claim(storage, owner="environment-3", now_ms=now_ms, leases_ended_by_ms=now_ms)
+        assert "silent" in [each.instance_id for each in claimed]
 
 
 async def _vanish(storage: Storage, times: int, signal_type: SignalType | None = None) -> tuple[LeaseKey, int]:

@@ -72,6 +72,7 @@ async def claim(
     lease_ms: int = LEASE_MS,
     now_ms: int = START_MS,
     without_images: Sequence[str] = (),
+    leases_ended_by_ms: int | None = None,
 ) -> list[LaunchClaim]:
     """Claim what is due."""
     return await storage.claim_launches(
@@ -82,6 +83,7 @@ async def claim(
         limits=limits,
         now_ms=now_ms,
         without_images=without_images,
+        leases_ended_by_ms=leases_ended_by_ms,
     )
 
 

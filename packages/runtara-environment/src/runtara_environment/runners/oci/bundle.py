@@ -51,7 +51,10 @@ _MASKED_PATHS = (
     "/sys/devices/virtual/powercap",
     "/sys/firmware",
 )
-_READ_ONLY_PATHS = tuple(f"/proc/{name}" for name in ("bus", "fs", "irq", "sys", "sysrq-trigger"))
+_READ_ONLY_PATHS = (
+    *(f"/proc/{name}" for name in ("bus", "fs", "irq", "sys", "sysrq-trigger")),
+    "/sys/fs/cgroup",  # of version 1, crun mounts what holds the trees for everybody to write to
+)
 
 _PASSWD = f"root:x:0:0:root:/:/bin/sh\nguest:x:{GUEST_ID}:{GUEST_ID}:guest:/:/bin/sh\n"
 _GROUP = f"root:x:0:\nguest:x:{GUEST_ID}:\n"

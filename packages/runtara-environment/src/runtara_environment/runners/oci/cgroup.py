@@ -68,10 +68,30 @@ class CgroupHierarchy:
 
     def group(self, name: str) -> LaunchCgroup:
         """The group of a launch."""
-        inner = f"{_PARENT}.slice/{_PARENT}-{name}.slice" if self.use_systemd else f"{_PARENT}/{name}"
+        return LaunchCgroup({tree: parent / self._directory_name(name) for tree, parent in self._parents().items()})
+
+    def names(self, prefix: str) -> set[str]:
+        """The names of all launches that have a group and begin with a prefix. Blocks."""
+        first, _, last = self._directory_name("\0").partition("\0")
+        found = set()
+        for parent in self._parents().values():
+            with contextlib.suppress(OSError):
+                found |= {
+                    entry.name.removeprefix(first).removesuffix(last)
+                    for entry in parent.iterdir()
+                    if entry.name.startswith(first + prefix) and entry.name.endswith(last) and entry.is_dir()
+                }
+        return found
+
+    def _parents(self) -> dict[str, Path]:
+        """The directories of the groups of all launches, by controller; under the empty name for version 2."""
+        inner = f"{_PARENT}.slice" if self.use_systemd else _PARENT
         if self.is_unified:
-            return LaunchCgroup({"": self.mount / inner})
-        return LaunchCgroup({name: self.mount / name / inner for name in sorted(self.controllers())})
+            return {"": self.mount / inner}
+        return {name: self.mount / name / inner for name in sorted(self.controllers())}
+
+    def _directory_name(self, name: str) -> str:
+        return f"{_PARENT}-{name}.slice" if self.use_systemd else name
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +125,13 @@ class LaunchCgroup:
             time.sleep(_PAUSE_SECONDS)
         return True
 
-    def remove(self) -> None:
-        """Remove the group; what is busy stays."""
+    def remove(self) -> bool:
+        """Remove the group; what is busy stays. Whether nothing of it is left."""
         for directory in self.directories.values():
             for each in (*_subdirectories(directory), directory):
                 with contextlib.suppress(OSError):
                     each.rmdir()
+        return not any(directory.exists() for directory in self.directories.values())
 
     def _processes(self) -> Iterator[int]:
         for directory in self.directories.values():

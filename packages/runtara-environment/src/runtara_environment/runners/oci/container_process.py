@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
+import logging
 import shutil
 import time
 from collections.abc import Mapping
@@ -14,6 +16,7 @@ from typing import Any, Literal
 
 from runtara_sdk.errors import InvalidInputError
 
+from runtara_environment import shim
 from runtara_environment.runner import DEFAULT_TAIL_BYTES, LaunchedProcess, ProcessExit, StopError
 from runtara_environment.runners.launch_directory import LaunchDirectory
 from runtara_environment.runners.leftovers import descendants_time_usec
@@ -23,13 +26,20 @@ from runtara_environment.runners.oci.outcome import outcome, read_reports
 from runtara_environment.runners.oci.pasta import kill_left_pasta
 from runtara_environment.runners.oci.runtime import Runtime
 
+_logger = logging.getLogger(__name__)
+
 EXCHANGE_FILE = "exchange"
 RUNTIME_LOG = "runtime.log"
 _OUTCOME_FILE = "container.json"
 _LAUNCH_FILE = "launch"
 _STALE_SECONDS = 600.0
+_UNKEPT_SECONDS = 86_400.0
+"""How long the files of a container stay whose end could not be kept: until then its launch is surely reported."""
+
 _KILL_SECONDS = 10.0
 _MAX_COMPLAINT_CHARACTERS = 400
+_OWNER_DIGITS = 12
+_LAUNCH_DIGITS = 28
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +55,14 @@ class ContainerPlace:
     bundle: Path
     runtime: Runtime
     program: str
+
+    @classmethod
+    def of_launch(
+        cls, bundles: Path, run_directory: Path, epoch: int, runtime: Runtime, program: str
+    ) -> ContainerPlace:
+        """That of a launch. Its name begins with that of the directory of bundles, for `remove_left_groups`."""
+        name = owner_name(bundles) + _digest(f"{run_directory}\0{epoch}")[:_LAUNCH_DIGITS]
+        return cls(bundles / name, runtime, program)
 
     @property
     def name(self) -> str:
@@ -146,12 +164,21 @@ class ContainerProcess(LaunchedProcess):
                 program=place.program,
                 complaint=_complaint(place.bundle / RUNTIME_LOG),
             )
-            temporary = kept.with_name(f"{_OUTCOME_FILE}.tmp")
-            if kept.parent.is_dir():
-                temporary.write_text(json.dumps(asdict(result)), encoding="utf-8")
-                temporary.replace(kept)
+            try:
+                _keep(result, kept)
+            except OSError as error:  # such as a full disk
+                # Told all the same. What it was read from stays, so that whoever asks again learns the same.
+                _logger.warning("how the container %s ended cannot be kept: %s", place.name, error)
+                return result
         self._place.remove()
         return result
+
+
+def _keep(result: ProcessExit, path: Path) -> None:
+    temporary = path.with_name(f"{_OUTCOME_FILE}.tmp")
+    if path.parent.is_dir():
+        temporary.write_text(json.dumps(asdict(result)), encoding="utf-8")
+        temporary.replace(path)
 
 
 def remove_stale(bundles: Path, runtime: Runtime) -> list[str]:
@@ -160,21 +187,49 @@ def remove_stale(bundles: Path, runtime: Runtime) -> list[str]:
     Nobody attaches to such a launch any more. A bundle that is not old may be in the making.
     """
     removed = []
-    newest = time.time() - _STALE_SECONDS
+    now = time.time()
     for bundle in bundles.iterdir() if bundles.is_dir() else ():
         with contextlib.suppress(OSError, StopError):  # another process was faster, or it does not die
-            if bundle.stat().st_mtime < newest and _is_stale(bundle):
+            if _is_stale(bundle, now - bundle.stat().st_mtime):
                 ContainerPlace(bundle, runtime, "").remove()
                 removed.append(bundle.name)
     return removed
 
 
-def _is_stale(bundle: Path) -> bool:
+def remove_left_groups(bundles: Path, hierarchy: CgroupHierarchy) -> list[str]:
+    """Remove the control groups of launches from this directory that have no bundle any more; returns names. Blocks.
+
+    Such groups are left when runtime and daemon are killed and the directory is removed, or when the runtime was about
+    to make them when they were removed. A launch makes its bundle before its group, and removes it behind that, so a
+    group without a bundle is nobody's. One in which something runs stays, as do those of other directories.
+    """
+    removed = []
+    for name in sorted(hierarchy.names(owner_name(bundles))):
+        group = hierarchy.group(name)
+        if not (bundles / name).exists() and group.remove():
+            removed.append(name)
+    return removed
+
+
+def owner_name(bundles: Path) -> str:
+    """What the names of all containers begin with that have their bundles in a directory."""
+    return _digest(str(bundles))[:_OWNER_DIGITS]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
+
+
+def _is_stale(bundle: Path, age_seconds: float) -> bool:
+    if age_seconds < _STALE_SECONDS:
+        return False
     try:
         launch = Path((bundle / _LAUNCH_FILE).read_text(encoding="utf-8", errors="surrogateescape"))
     except FileNotFoundError:
         return (bundle / "config.json").exists() or (bundle / "rootfs").exists()
-    return not launch.exists() or (launch / _OUTCOME_FILE).exists()
+    if not launch.exists() or (launch / _OUTCOME_FILE).exists():
+        return True
+    return age_seconds > _UNKEPT_SECONDS and (launch / shim.EXIT_FILE).exists()
 
 
 def _complaint(log: Path) -> str:

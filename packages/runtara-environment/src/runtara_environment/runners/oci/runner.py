@@ -8,7 +8,6 @@ directory and epoch, so that one whose launch was interrupted at any point is fo
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import marshal
 import os
@@ -20,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from runtara_core.guest_users import GuestUsers
+from runtara_core.guest_users import GuestUser, GuestUsers
 from runtara_sdk.errors import ConfigurationError
 from runtara_sdk.settings import EnvironmentReader
 from runtara_sdk.transport.local import guest_directory
@@ -35,6 +34,7 @@ from runtara_environment.runner import (
     NetworkMode,
     ProcessExit,
     Runner,
+    RunnerHost,
     RunnerProbe,
 )
 from runtara_environment.runners.launch_directory import LaunchDirectory
@@ -55,6 +55,7 @@ from runtara_environment.runners.oci.container_process import (
     RUNTIME_LOG,
     ContainerPlace,
     ContainerProcess,
+    remove_left_groups,
     remove_stale,
 )
 from runtara_environment.runners.oci.host_files import host_files, without_nested
@@ -68,12 +69,12 @@ from runtara_environment.runners.oci.pasta import (
 )
 from runtara_environment.runners.oci.runtime import Runtime, find_runtimes, runtime_environment
 from runtara_environment.runners.run_directory_access import admit, remove_foreign
+from runtara_environment.runners.tenant_users import NoUserLeftError, TenantUsers
 
 _logger = logging.getLogger(__name__)
 
 _DEFAULT_OPEN_FILES = 4_096
 _TRIAL_SECONDS = 30.0
-_NAME_DIGITS = 40
 _BOUNDS = {"memory_limit": "memory", "cpu_limit": "cpu", "process_limit": "pids"}
 """What a control group bounds, by the controller that does it."""
 _NO_BOUNDS = "a daemon that is not root has no control groups"
@@ -129,12 +130,26 @@ class OciRunner(Runner):
 
     def __init__(self) -> None:
         self._shims = NativeRunner(for_guests=False)  # the runtime itself needs root
+        self._host: RunnerHost | None = None
+
+    def prepare(self, host: RunnerHost) -> None:
+        self._host = host
+
+    def check_settings(self) -> None:
+        wanted = OciSettings.from_environment().runtime
+        found, reason = find_runtimes(wanted, use_systemd=False)
+        if wanted != "auto" and not found:
+            raise ConfigurationError(
+                f"RUNTARA_OCI_RUNTIME={wanted!r}: {reason}: set it to auto, crun, runc, or the path of a runtime"
+            )
 
     async def probe(self) -> RunnerProbe:
         settings = OciSettings.from_environment()
         runtime, text = await self._working_runtime(settings)
         if runtime is None:
             return RunnerProbe(False, "container", reason=text)
+        if self._host is not None and self._host.bundles_directory is not None:
+            await self._sweep(self._host.bundles_directory, runtime)
         controllers = await asyncio.to_thread(CgroupHierarchy().controllers)
         capabilities = {name: _bound(controller, controllers) for name, controller in _BOUNDS.items()}
         for name in ("file_size_limit", "open_files_limit", "tmp_limit", "network_host", "network_none"):
@@ -176,16 +191,20 @@ class OciRunner(Runner):
     async def _launch(self, spec: LaunchSpec, runtime: Runtime) -> LaunchedProcess:
         place = self._place(spec, runtime)
         directory = LaunchDirectory(spec.run_directory, spec.epoch)
-        await self._remove_stale(place)
+        await self._sweep(place.bundle.parent, runtime)
         try:
-            await asyncio.to_thread(_prepare, spec, place, directory)
+            user = await asyncio.to_thread(self._user, spec.tenant_id)
+            await asyncio.to_thread(_prepare, spec, place, directory, user)
         except FileExistsError as error:
+            # The next claim has another epoch; a database that was set back comes to one whose launch is not here.
             raise LaunchError(
-                f"{error.filename} exists: epoch {spec.epoch} was launched before", permanent=True
+                f"{error.filename} exists: epoch {spec.epoch} was launched before", permanent=False
             ) from error
+        except NoUserLeftError as error:
+            raise LaunchError(f"no container can be made: {error.message}", permanent=False) from error
         except OSError as error:
             await asyncio.to_thread(place.remove)
-            raise LaunchError(f"cannot prepare {place.bundle}: {error}", permanent=False) from error
+            raise LaunchError(f"cannot prepare {place.bundle}: {error.strerror or error}", permanent=False) from error
         try:
             command = await asyncio.to_thread(_command, spec, place)
             shim = await self._shims.launch(
@@ -199,29 +218,36 @@ class OciRunner(Runner):
             )
         except OSError as error:
             await asyncio.to_thread(place.remove)
-            raise LaunchError(f"cannot prepare {place.bundle}: {error}", permanent=False) from error
+            raise LaunchError(f"cannot prepare {place.bundle}: {error.strerror or error}", permanent=False) from error
         except LaunchError:
             await asyncio.to_thread(place.remove)
             raise
         return ContainerProcess(place, directory, shim)
+
+    def _user(self, tenant_id: str) -> GuestUser | None:
+        """As whom a tenant's programs run on the host; None where that is the daemon's own user."""
+        return None if _is_rootless() else TenantUsers.of_host(GuestUsers(), self._host).of_tenant(tenant_id)
 
     async def _network_of_pasta(self) -> Capability:
         if not self._pasta_problem:
             self._pasta_problem.append(await asyncio.to_thread(try_pasta))
         return Capability(not self._pasta_problem[0], self._pasta_problem[0])
 
-    async def _remove_stale(self, place: ContainerPlace) -> None:
-        """Once in the life of this process, remove what killed ones have left beside a bundle."""
-        if place.bundle.parent not in self._swept:
-            self._swept.add(place.bundle.parent)
-            for name in await asyncio.to_thread(remove_stale, place.bundle.parent, place.runtime):
+    async def _sweep(self, bundles: Path, runtime: Runtime) -> None:
+        """Once in the life of this process, remove what killed ones have left of bundles and their control groups."""
+        if bundles not in self._swept:
+            self._swept.add(bundles)
+            for name in await asyncio.to_thread(remove_stale, bundles, runtime):
                 _logger.info("removed the container %s, whose instance is gone", name)
+            hierarchy = CgroupHierarchy(use_systemd=runtime.use_systemd)
+            for name in await asyncio.to_thread(remove_left_groups, bundles, hierarchy):
+                _logger.info("removed the control group %s, whose container is gone", name)
 
     @staticmethod
     def _place(spec: LaunchSpec, runtime: Runtime) -> ContainerPlace:
-        digest = hashlib.sha256(f"{spec.run_directory}\0{spec.epoch}".encode(errors="surrogateescape")).hexdigest()
         bundles = spec.bundles_directory or spec.run_directory.parent / "bundles"
-        return ContainerPlace(bundles / digest[:_NAME_DIGITS], runtime, spec.argv[0] if spec.argv else "the program")
+        program = spec.argv[0] if spec.argv else "the program"
+        return ContainerPlace.of_launch(bundles, spec.run_directory, spec.epoch, runtime, program)
 
     def _expected_runtime(self) -> Runtime:
         """The runtime that the next launch takes, as far as that is known without trying."""
@@ -315,12 +341,11 @@ def _problems(spec: LaunchSpec) -> Iterator[str]:
         yield f"bounds of memory, processor or processes: {_NO_BOUNDS}"
 
 
-def _prepare(spec: LaunchSpec, place: ContainerPlace, directory: LaunchDirectory) -> None:
+def _prepare(spec: LaunchSpec, place: ContainerPlace, directory: LaunchDirectory, user: GuestUser | None) -> None:
     """Write everything that the runtime and process 1 of the container read."""
     settings = OciSettings.from_environment()
     hierarchy = CgroupHierarchy(use_systemd=place.runtime.use_systemd)
-    is_rootless = _is_rootless()
-    user = os.geteuid() if is_rootless else guest_user(spec.tenant_id)
+    is_rootless = user is None
     host = host_files(with_network=spec.network is NetworkMode.HOST)
     exposed = [path for path in host.mounted if spec.run_directory.is_relative_to(path)]
     if exposed:
@@ -334,7 +359,7 @@ def _prepare(spec: LaunchSpec, place: ContainerPlace, directory: LaunchDirectory
         Container(
             directory=place.bundle,
             cgroup_path=hierarchy.container_path(place.name),
-            host_user=user,
+            host_user=os.geteuid() if user is None else user.user_id,
             host_group=os.getegid() if is_rootless else None,
             is_rootless=is_rootless,
             # The program is the owner of these files, too; one of root's containers cannot open them.
@@ -359,8 +384,8 @@ def _prepare(spec: LaunchSpec, place: ContainerPlace, directory: LaunchDirectory
     with os.fdopen(descriptor, "wb") as file:
         file.write(marshal.dumps(_specification(spec)))
     remove_foreign(directory.path)
-    if not is_rootless:
-        admit(spec.run_directory, GuestUsers().of_tenant(spec.tenant_id))
+    if user is not None:
+        admit(spec.run_directory, user)
 
 
 def _launch_directories(run_directory: Path, new: Path) -> tuple[Path, ...]:
@@ -399,7 +424,7 @@ def _specification(spec: LaunchSpec) -> dict[str, Any]:
 
 
 def guest_user(tenant_id: str) -> int:
-    """The user of the host that a tenant's programs run as."""
+    """The user of the host that a tenant's programs run as, unless another tenant had it first."""
     return GuestUsers().of_tenant(tenant_id).user_id
 
 

@@ -94,8 +94,19 @@ def show(agent_id: str, capability_id: str | None) -> None:
     help="A connection with its secrets, {integration_id, parameters}; a file keeps them out of the list of processes.",
 )
 @click.option("--timeout-ms", type=click.IntRange(1, 300_000), default=30_000, show_default=True, help="Bound.")
+@click.option(
+    "--runner", metavar="TYPE", help="What makes the call: native, oci, ...  [default: the environment's own]"
+)
 @common_options
-def test(agent_id: str, capability_id: str, tenant: str, given: str, connection: str | None, timeout_ms: int) -> None:
+def test(
+    agent_id: str,
+    capability_id: str,
+    tenant: str,
+    given: str,
+    connection: str | None,
+    timeout_ms: int,
+    runner: str | None,
+) -> None:
     """Call a capability once on the environment's host, and print its result.
 
     The call is really made, with all that it does, so the environment has to
@@ -106,12 +117,19 @@ def test(agent_id: str, capability_id: str, tenant: str, given: str, connection:
       runtara-ctl agents test transform sort --tenant acme --input '{"value": [3, 1, 2]}'
       runtara-ctl agents test http http-request --tenant acme --input @request.json --connection @shop.json
       runtara-ctl agents test csv from-csv --tenant acme --input @orders.json --timeout-ms 60000 --json
+      runtara-ctl agents test transform sort --tenant acme --input '{"value": [3, 1, 2]}' --runner oci
     """
     inputs = _read_object(given, "--input")
     secrets = None if connection is None else _read_object(connection, "--connection")
     result = ask(
         lambda sdk: sdk.test_capability(
-            agent_id, capability_id, inputs, tenant_id=tenant, connection=secrets, timeout_ms=timeout_ms
+            agent_id,
+            capability_id,
+            inputs,
+            tenant_id=tenant,
+            connection=secrets,
+            timeout_ms=timeout_ms,
+            runner=runner,
         )
     )
     if wants_json(otherwise=False):

@@ -68,6 +68,8 @@ async def _show(
             printer.finish()
             click.echo(f"--- launch {piece.epoch}", err=True)
         shown_epoch = piece.epoch
+        if piece.missing:
+            click.echo(f"--- no host that is there has output of launch {piece.epoch} ({stream})", err=True)
         if piece.dropped:
             click.echo(f"--- older output of {stream} is not kept any more", err=True)
         printer.write(piece.data)
@@ -105,6 +107,7 @@ def _as_object(piece: LogPiece) -> dict[str, Any]:
         "text": text,
         **({} if encoded is None else {"base64": encoded}),
         "dropped": piece.dropped,
+        "missing": piece.missing,
         "ended": piece.ended,
         "status": None if piece.status is None else piece.status.value,
     }
