@@ -12,6 +12,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from runtara_environment.runners.oci.cgroup import CgroupHierarchy
+from runtara_environment.runners.oci.container_process import owner_name
 from runtara_environment.runners.oci.runner import OciRunner
 
 RUNTIME = "runc"
@@ -19,6 +21,7 @@ with_both_runtimes = pytest.mark.parametrize("container_runtime", ["runc", "crun
 """For a test that shows what depends on the runtime; the others have the first."""
 
 _UNIFIED = Path("/sys/fs/cgroup/unified")
+_KILL_SECONDS = 10.0
 
 
 @pytest.fixture(autouse=True)
@@ -58,3 +61,23 @@ def crun_program(directory: Path) -> str:
     launcher.write_text(f'#!/bin/sh\nexec {unshare} --mount /bin/sh -c {shlex.quote(inner)} crun "$@"\n')
     launcher.chmod(0o755)
     return str(launcher)
+
+
+def left_of_containers(data_dir: Path) -> list[str]:
+    """The bundles, mounts and control groups of containers of a data directory that are there."""
+    bundles = data_dir / "bundles"
+    mounts = Path("/proc/mounts").read_text().splitlines()
+    return [
+        *(str(path) for path in (bundles.iterdir() if bundles.exists() else ())),
+        *(line for line in mounts if str(data_dir) in line),
+        *(f"control group {name}" for name in CgroupHierarchy().names(owner_name(bundles))),
+    ]
+
+
+def remove_control_groups(data_dir: Path) -> None:
+    """Remove what is left of containers when a test has killed everything and nobody comes to clean up."""
+    hierarchy = CgroupHierarchy()
+    for name in hierarchy.names(owner_name(data_dir / "bundles")):
+        group = hierarchy.group(name)
+        group.kill(timeout_seconds=_KILL_SECONDS)
+        group.remove()

@@ -292,7 +292,7 @@ def _around_containers(points: list[str]) -> Iterator[tuple[str, str]]:
     first = 0 if launched < 0 else max(0, handled[0] - _NEAR)
     for place in range(first, min(handled[-1] + _NEAR, len(mine))):
         yield mine[place], "environment"
-        if launched < place <= settled:
+        if launched < place < settled:
             for role in CONTAINER_ROLES:
                 yield mine[place], role
 

@@ -23,6 +23,8 @@ from runtara_sdk.management.models import InstanceInfo
 from runtara_sdk.transport.address import format_local_address
 from runtara_sdk.transport.places import CORE_SOCKET, socket_path
 
+from tests.containers import left_of_containers, remove_control_groups
+
 SCRIPTS = Path(sys.executable).parent
 TENANT = "demo"
 
@@ -59,13 +61,8 @@ class Platform:
         }
 
     def left_of_containers(self) -> list[str]:
-        """Bundles and mounts that should be gone."""
-        mounts = Path("/proc/mounts").read_text().splitlines()
-        bundles = self.data_dir / "bundles"
-        return [
-            *(str(path) for path in (bundles.iterdir() if bundles.exists() else ())),
-            *(line for line in mounts if str(self.data_dir) in line),
-        ]
+        """What should be gone."""
+        return left_of_containers(self.data_dir)
 
     # Daemons
 
@@ -340,3 +337,5 @@ class Platform:
             guest = self.guest(path.name)
             if guest is not None:
                 guest.kill_shim()
+        if self.has_containers:
+            remove_control_groups(self.data_dir)

@@ -50,13 +50,15 @@ def serve_core(max_recoveries: int | None = None) -> None:
     asyncio.run(run_core(settings, lambda _: print("core serves", flush=True)))
 
 
-def serve_environment(lease_ms: int) -> None:
-    """What `runtara-environment` does, with leases of another length."""
+def serve_environment(lease_ms: int, heartbeat_timeout_seconds: int | None = None) -> None:
+    """What `runtara-environment` does, with leases and a bound of silence of other lengths."""
     from runtara_environment.daemon import run_environment
     from runtara_environment.settings import EnvironmentSettings
 
     settings = EnvironmentSettings.from_environment()
     supervision = dataclasses.replace(settings.supervision, lease_ms=lease_ms)
+    if heartbeat_timeout_seconds is not None:
+        supervision = dataclasses.replace(supervision, heartbeat_timeout_seconds=heartbeat_timeout_seconds)
     settings = dataclasses.replace(settings, supervision=supervision)
     asyncio.run(run_environment(settings, lambda _: print("environment serves", flush=True)))
 
@@ -72,6 +74,7 @@ def main() -> None:
     parser.add_argument("--call", type=int, default=1)
     parser.add_argument("--lease-ms", type=int, default=30_000)
     parser.add_argument("--max-recoveries", type=int)
+    parser.add_argument("--heartbeat-timeout", type=int)
     arguments = parser.parse_args()
     configure_logging()
     if arguments.at:
@@ -79,7 +82,7 @@ def main() -> None:
     if arguments.role == "core":
         serve_core(arguments.max_recoveries)
     else:
-        serve_environment(arguments.lease_ms)
+        serve_environment(arguments.lease_ms, arguments.heartbeat_timeout)
 
 
 if __name__ == "__main__":

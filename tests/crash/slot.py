@@ -28,11 +28,10 @@ from persistent_caller import Persist, StuckError, persistent_caller
 from points import Doom, Plan
 from processes import daemon_variables, guest_of
 from runtara_core.testing.postgres import create_database, database_name, drop_database
-from runtara_environment.runners.oci.cgroup import CgroupHierarchy
-from runtara_environment.runners.oci.container_process import ContainerPlace, owner_name
-from runtara_environment.runners.oci.runtime import Runtime
 from runtara_sdk.management import ManagementSettings
 from witness import read_witness
+
+from tests.containers import left_of_containers, remove_control_groups
 
 DAEMONS = ("core", "environment")
 DEADLINE_SECONDS = 90.0
@@ -207,9 +206,7 @@ class Slot:
             if guest is not None:
                 guest.kill_shim()
         if self._runtime is not None:
-            runtime = Runtime(Path(self._runtime))
-            for bundle in self._bundles():
-                await asyncio.to_thread(ContainerPlace(bundle, runtime, "").remove)
+            await asyncio.to_thread(remove_control_groups, self.data_dir)
         if self.is_sqlite and self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -274,20 +271,10 @@ class Slot:
         await self.until(is_another, "another environment")
 
     def left_of_containers(self) -> list[str]:
-        """What of containers is there: bundles, mounts, control groups, processes beside the daemons."""
+        """What of containers is there, with processes beside the daemons."""
         if self._runtime is None:
             return []
-        mounts = Path("/proc/mounts").read_text().splitlines()
-        return [
-            *map(str, self._bundles()),
-            *(line for line in mounts if str(self.data_dir) in line),
-            *(f"control group {name}" for name in CgroupHierarchy().names(owner_name(self.data_dir / "bundles"))),
-            *self._processes_of_containers(),
-        ]
-
-    def _bundles(self) -> list[Path]:
-        bundles = self.data_dir / "bundles"
-        return list(bundles.iterdir()) if bundles.exists() else []
+        return [*left_of_containers(self.data_dir), *self._processes_of_containers()]
 
     def _processes_of_containers(self) -> list[str]:
         found = []

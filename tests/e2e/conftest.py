@@ -27,6 +27,8 @@ import pytest
 from runtara_core.testing.ports import choose_port
 from runtara_core.testing.postgres import create_database, drop_database
 
+from tests.containers import remove_control_groups
+
 REPOSITORY = Path(__file__).parents[2]
 SCRIPTS = Path(sys.executable).parent
 DEADLINE_SECONDS = 90.0
@@ -209,6 +211,7 @@ class Product:
             for pid in self.processes():
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+        remove_control_groups(self.data_dir)
 
 
 def _processes_naming(text: str) -> dict[int, str]:
