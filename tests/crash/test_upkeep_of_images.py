@@ -74,6 +74,7 @@ def prepared(doomed: Doomed, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+@pytest.mark.timeout(3600 if POINTS == "all" else 300)
 @pytest.mark.parametrize("work", ["sweep", "split", "fetch", "copies"])
 def test_the_next_process_cleans_up(doomed: Doomed, prepared: Path, tmp_path: Path, work: str) -> None:
     directory = tmp_path / "data"

@@ -238,7 +238,7 @@ async def test_what_breaks_when_it_is_loaded_takes_nothing_else_down(sqlite_daem
 def test_a_capability_is_tested_by_command(harmed: Daemons) -> None:
     product = harmed.product
     words = ("agents", "test", "transform", "array-length", "--tenant", TENANT, "--input", '{"value": ["a", "b"]}')
-    done = product.ctl(*words, "--json")
+    done = product.ctl(*words, "--runner", "native", "--json")
     assert (done["success"], done["output"], done["error"]) == (True, {"length": 2, "is_array": True}, None)
     assert done["execution_time_ms"] > 0
     told = product.run("runtara-ctl", "agents", "test", "hostile", "refuse", "--tenant", TENANT, "--json")
@@ -338,10 +338,10 @@ async def test_a_call_in_a_container_has_what_containers_have(
 ) -> None:
     del container_runtime
     connection = {"integration_id": "shop", "parameters": {"token": "secret-of-the-connection"}}
-    seen, eaten, unknown = await asyncio.gather(
-        call("see", str(harmed.product.data_dir), connection=connection, runner="oci"),
-        call("eat", 1024**3, runner="oci"),
-        call("echo", runner="cloud"),
+    unknown = await call("echo", runner="cloud")
+    seen, eaten = await asyncio.gather(
+        call("see", str(harmed.product.data_dir), connection=connection, runner="oci", timeout_ms=200_000),
+        call("eat", 1024**3, runner="oci", timeout_ms=200_000),
     )
     assert seen.success, seen
     assert (seen.output["user"], seen.output["networks"]) == (1000, ["lo"])
@@ -353,8 +353,6 @@ async def test_a_call_in_a_container_has_what_containers_have(
     assert "needed more memory than it may have (512 MiB)" in eaten.error.message
     assert unknown.error.code == "RUNNER_UNAVAILABLE"
     assert "RUNTARA_IMAGE_RUNNERS" in unknown.error.message
-    words = ("agents", "test", "transform", "array-length", "--tenant", TENANT, "--input", '{"value": [1]}')
-    assert harmed.product.ctl(*words, "--runner", "oci", "--json")["output"] == {"length": 1, "is_array": True}
     assert list((harmed.product.data_dir / "bundles").iterdir()) == []
 
 

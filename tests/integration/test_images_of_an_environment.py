@@ -61,7 +61,7 @@ async def serving(directory: Path, settings: RegistrySettings) -> AsyncIterator[
         core,
         environment,
     ):
-        agents = AgentServices(directory, GuestNetwork(), AgentTestingSettings())
+        agents = AgentServices(directory, GuestNetwork(), AgentTestingSettings(), environment.call_runners)
         handler = EnvironmentHandler(environment.service, agents, TenantGate(core.keys))
         server = await serve_local(handler.handle_stream, ServerSettings(), socket_path(directory, ENVIRONMENT_SOCKET))
         await environment.start()

@@ -60,6 +60,7 @@ async def test_result(tmp_path: Path) -> None:
     assert result.cached_path.read_bytes() == content == (tmp_path / "out" / "greet").read_bytes()
     assert os.access(result.binary_path, os.X_OK)
     assert os.access(tmp_path / "out" / "greet", os.X_OK)
+    assert (tmp_path / "acme/scenarios").stat().st_mode & 0o077 == 0, "other users read no scenario"
     assert not result.has_side_effects
     assert result.default_variables == {"greeting": "hello"}
     assert result.child_dependencies == ()

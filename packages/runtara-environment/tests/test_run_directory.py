@@ -33,6 +33,18 @@ def test_another_database_gets_a_directory_of_its_own(tmp_path: Path) -> None:
     assert choose_run_directory(tmp_path, "acme", "run-1", ONE) == first
 
 
+@pytest.mark.parametrize("emptied", [("database-id",), ("instance-id",), ("database-id", "instance-id")])
+def test_a_power_failure_that_empties_the_markers_takes_no_directory_away(
+    tmp_path: Path, emptied: tuple[str, ...]
+) -> None:
+    first = choose_run_directory(tmp_path, "acme", "run-1", ONE)
+    for name in emptied:
+        (first / name).write_bytes(b"")
+    assert choose_run_directory(tmp_path, "acme", "run-1", ONE) == first
+    assert find_run_directory(tmp_path, "acme", "run-1", ONE) == first
+    assert sorted(path.name for path in first.iterdir()) == ["database-id", "instance-id"]
+
+
 def test_two_at_once_never_share_one(tmp_path: Path) -> None:
     databases = [ONE, OTHER] * 8
     with ThreadPoolExecutor(8) as pool:

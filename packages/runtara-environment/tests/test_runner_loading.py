@@ -136,7 +136,7 @@ async def test_auto_takes_containers_where_they_are_wanted_and_work(
         (NetworkMode.HOST, ("network_none",), "127.0.0.1:8001", NetworkMode.HOST),
         (NetworkMode.PASTA, ("network_pasta",), "127.0.0.1:8001", NetworkMode.PASTA),
         (None, ("network_none",), "127.0.0.1:8001", "cannot reach core at 127.0.0.1:8001"),
-        (NetworkMode.NONE, ("network_none",), "127.0.0.1:8001", "set RUNTARA_NETWORK_MODE=host"),
+        (NetworkMode.NONE, ("network_none",), "127.0.0.1:8001", "leave RUNTARA_CORE_ADDR out"),
         (NetworkMode.NONE, (), "unix:///core.sock", "RUNTARA_NETWORK_MODE=none does not work with runner some"),
         (NetworkMode.PASTA, ("network_none",), "unix:///core.sock", "RUNTARA_NETWORK_MODE=pasta does not work"),
     ],

@@ -30,8 +30,13 @@ def build_directory(data_dir: Path, tenant_id: str, scenario_id: str, target: st
 
 
 def put_in_place(artifact: Path, source: Path, build_dir: Path, output: Path | None) -> None:
-    """Put artifact and module into `build_dir`, and a copy of the artifact at `output`; raises `CacheError`."""
+    """Put artifact and module into `build_dir`, and a copy of the artifact at `output`.
+
+    A new directory of scenarios is closed to other users. Raises `CacheError`.
+    """
     try:
+        # Programs of other tenants may pass the tenant's directory, where they have users of their own.
+        build_dir.parents[2].mkdir(parents=True, exist_ok=True, mode=0o700)
         _place(source, build_dir / source.name)
         _place(artifact, build_dir / artifact.name)
         if output is not None:

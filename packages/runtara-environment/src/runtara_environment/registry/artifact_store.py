@@ -160,7 +160,7 @@ class ArtifactStore:
         if expected_size is not None and expected_size > free:
             raise StorageError(
                 f"cannot store the artifact in {self.images}: it has {expected_size} bytes, and {free} are free: "
-                "make room, then register it again"
+                "make room there, then try again"
             )
 
     def remove_leftovers(self) -> None:

@@ -83,7 +83,8 @@ def choose_network(wanted: NetworkMode | None, runner: Runner, probe: RunnerProb
     if mode is NetworkMode.NONE and not is_local(core_address):
         raise ConfigurationError(
             f"programs of runner {runner.runner_type} have no network and cannot reach core at {core_address}: "
-            "give environment and core the same DATA_DIR, where they have a socket, or set RUNTARA_NETWORK_MODE=host"
+            "give environment and core the same DATA_DIR, where they have a socket, and leave RUNTARA_CORE_ADDR out; "
+            "or set RUNTARA_NETWORK_MODE to pasta or host"
         )
     obstacle = runner.core_obstacle(mode, core_address)
     if obstacle is not None:

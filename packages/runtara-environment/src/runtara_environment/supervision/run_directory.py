@@ -66,12 +66,15 @@ def _candidates(data_dir: Path, tenant_id: str, instance_id: str, database_id: s
 
 
 def _marked(marker: Path, value: str) -> str:
-    """What the marker says: `value` when it was missing."""
-    if not marker.exists():
+    """What the marker says: `value` when it was missing, or emptied by a power failure soon after it was made."""
+    if not marker.exists() or not _read(marker):
         temporary = marker.with_name(f"{marker.name}.{uuid.uuid4().hex}")
         try:
             temporary.write_text(value, encoding="utf-8")
-            os.link(temporary, marker)  # whole or not at all, and never over another's
+            if marker.exists():
+                temporary.replace(marker)
+            else:
+                os.link(temporary, marker)  # whole or not at all, and never over another's
         except FileExistsError:
             pass
         finally:

@@ -144,6 +144,7 @@ def _show(retried: RetriedInstances) -> None:
         ]
         print_lines(table(("INSTANCE", "RESULT", "REASON"), rows))
     if len(retried.outcomes) < retried.total_count:
-        click.echo(f"{len(retried.outcomes)} of {retried.total_count}; --limit takes more, up to 1000", err=True)
+        left = "--limit takes more, up to 1000" if retried.dry_run else "the same command again retries the next"
+        click.echo(f"{len(retried.outcomes)} of {retried.total_count}; {left}", err=True)
     if not all(outcome.accepted for outcome in retried.outcomes):
         click.get_current_context().exit(EXIT_FAILED)
