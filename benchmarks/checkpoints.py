@@ -31,6 +31,7 @@ from pathlib import Path
 
 from core_process import LOCAL, TRANSPORTS, CoreProcess, running_core
 from dbos_peer import DbosPeer, running_dbos
+from ending import run_benchmark
 from processor_time import family_seconds, own_seconds
 from quic_echo import echo, running_echo
 from restate_peer import RestatePeer, running_restate
@@ -356,4 +357,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

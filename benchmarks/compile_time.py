@@ -27,6 +27,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ending import run_benchmark
 from runtara_compiler import CompilationInput, CompilationResult, compile_scenario
 from runtara_compiler.native.base import ensure_base, plan_base
 from runtara_compiler.native.library import NativeLibrary
@@ -215,4 +216,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -20,6 +20,7 @@ from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, replace
 
 from core_process import LOCAL, TRANSPORTS, CoreProcess, running_core
+from ending import run_benchmark
 from runtara_sdk import RuntaraSdk
 
 _AT_A_TIME = 20
@@ -119,4 +120,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

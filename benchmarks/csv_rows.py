@@ -27,6 +27,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from ending import run_benchmark
+
 ROUNDS = 3
 DEADLINE_SECONDS = 900
 
@@ -174,4 +176,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from daemons import Core, running_core
+from ending import run_benchmark
 from runtara_core.models import InstanceFilter
 from runtara_core.testing.postgres import create_database, running_postgres
 from runtara_sdk import ManagementSdk
@@ -158,4 +159,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

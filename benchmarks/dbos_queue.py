@@ -9,15 +9,15 @@ from __future__ import annotations
 import sys
 import time
 
-from dbos import DBOS  # type: ignore[import-not-found]
+from dbos import DBOS  # type: ignore[import-not-found]  # of the peer, in an environment of its own
 
 
-@DBOS.step()  # type: ignore[untyped-decorator]
+@DBOS.step()  # type: ignore[untyped-decorator]  # of the peer, whose types are not here
 def step() -> str:
     return "done"
 
 
-@DBOS.workflow()  # type: ignore[untyped-decorator]
+@DBOS.workflow()  # type: ignore[untyped-decorator]  # of the peer, whose types are not here
 def workflow() -> str:
     return str(step())
 

@@ -10,17 +10,17 @@ import json
 import sys
 import time
 
-from dbos import DBOS  # type: ignore[import-not-found]
+from dbos import DBOS  # type: ignore[import-not-found]  # of the peer, in an environment of its own
 
 STATE = "x" * 230
 
 
-@DBOS.step()  # type: ignore[untyped-decorator]
+@DBOS.step()  # type: ignore[untyped-decorator]  # of the peer, whose types are not here
 def step() -> str:
     return STATE
 
 
-@DBOS.workflow()  # type: ignore[untyped-decorator]
+@DBOS.workflow()  # type: ignore[untyped-decorator]  # of the peer, whose types are not here
 def workflow(deadline: float) -> list[float]:
     latencies = []
     while (started := time.monotonic()) < deadline:

@@ -23,6 +23,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ending import run_benchmark
+
 CALLS = 1_000
 ROUNDS = 5
 AT_A_TIME = (1, 16)
@@ -186,4 +188,4 @@ def report(*, as_json: bool) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

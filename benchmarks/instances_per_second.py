@@ -36,6 +36,7 @@ from pathlib import Path
 
 import asyncpg
 from daemons import Core, running_core
+from ending import run_benchmark
 from peer_environment import peer_python
 from runtara_core.testing.postgres import create_database, running_postgres
 from runtara_sdk import ManagementSdk
@@ -225,4 +226,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

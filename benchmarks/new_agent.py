@@ -21,6 +21,8 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ending import run_benchmark
+
 REPOSITORY = Path(__file__).parents[1]
 PLATFORM = ("runtara-environment", "runtara-compiler")
 SCENARIO = "scenarios/shorten.json"
@@ -116,4 +118,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -19,6 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from ending import run_benchmark
 from runtara_sdk.testing.plugin_site import PluginSite, agent_source
 
 REPETITIONS = 9
@@ -76,4 +77,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from collections.abc import Iterator
 
-import procrastinate  # type: ignore[import-not-found]
+import procrastinate  # type: ignore[import-not-found]  # of the peer, in an environment of its own
 
 _DEFERRED_AT_A_TIME = 16
 
@@ -21,7 +22,7 @@ async def main() -> None:
     all_ended = asyncio.Event()
     wanted = 0
 
-    @app.task(name="job")  # type: ignore[untyped-decorator]
+    @app.task(name="job")  # type: ignore[untyped-decorator]  # of the peer, whose types are not here
     async def job() -> None:
         nonlocal ended
         ended += 1
@@ -39,8 +40,8 @@ async def main() -> None:
             all_ended.clear()
             numbers = iter(range(wanted))
 
-            async def defer(numbers: object = numbers) -> None:
-                for _ in numbers:  # type: ignore[attr-defined]
+            async def defer(numbers: Iterator[int] = numbers) -> None:
+                for _ in numbers:
                     await job.defer_async()
 
             started = time.monotonic()

@@ -26,13 +26,13 @@ def _protocol_classes(library: str) -> tuple[Any, Any]:
     protocol = importlib.import_module(f"{library}.asyncio.protocol").QuicConnectionProtocol
     received = importlib.import_module(f"{library}.quic.events").StreamDataReceived
 
-    class EchoServer(protocol):  # type: ignore[misc, valid-type]
+    class EchoServer(protocol):  # type: ignore[misc, valid-type]  # a class of the library that was chosen
         def quic_event_received(self, event: Any) -> None:
             if isinstance(event, received):
                 self._quic.send_stream_data(event.stream_id, event.data, True)
                 self.transmit()
 
-    class EchoClient(protocol):  # type: ignore[misc, valid-type]
+    class EchoClient(protocol):  # type: ignore[misc, valid-type]  # a class of the library that was chosen
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
             self._waiting: dict[int, asyncio.Future[None]] = {}

@@ -30,6 +30,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ending import run_benchmark
+
 INSTANCES = (1, 16, 64)
 PEER_DIRECTORY = Path.home() / ".cache" / "runtara-benchmarks" / "restate"
 _NODE = "benchmark"
@@ -208,4 +210,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -19,9 +19,9 @@ import sys
 import time
 from pathlib import Path
 
-import restate  # type: ignore[import-not-found]
-from hypercorn.asyncio import serve  # type: ignore[import-not-found]
-from hypercorn.config import Config  # type: ignore[import-not-found]
+import restate  # type: ignore[import-not-found]  # of the peer, in an environment of its own
+from hypercorn.asyncio import serve  # type: ignore[import-not-found]  # of the peer, in an environment of its own
+from hypercorn.config import Config  # type: ignore[import-not-found]  # of the peer, in an environment of its own
 
 STATE = "x" * 230
 _REGISTER_SECONDS = 60.0
@@ -73,7 +73,7 @@ async def step() -> str:
     return STATE
 
 
-@service.handler()  # type: ignore[untyped-decorator]
+@service.handler()  # type: ignore[untyped-decorator]  # of the peer, whose types are not here
 async def run(context: restate.Context, request: dict[str, str]) -> None:
     """One durable step after the other."""
     current = _runs[request["run"]]

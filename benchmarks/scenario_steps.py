@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ending import run_benchmark
 from runtara_compiler.compilation import CompilationInput
 from runtara_compiler.trials.running import load_workflow
 from runtara_sdk import RuntaraSdk
@@ -255,4 +256,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

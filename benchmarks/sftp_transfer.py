@@ -29,6 +29,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ending import run_benchmark
+
 MEGABYTES = 1000
 ROUNDS = 3
 START_SECONDS = 20.0
@@ -229,4 +231,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

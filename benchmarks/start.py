@@ -31,6 +31,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ending import run_benchmark
+
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 _DEADLINE_SECONDS = 1_800.0
 _WARM_UP_RUNS = 4
@@ -140,4 +142,4 @@ def _show(figures: Sequence[Figures]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -43,6 +43,7 @@ from pathlib import Path
 from typing import Any
 
 from daemons import Core, running_core
+from ending import run_benchmark
 from runtara_compiler import CompilationInput, compile_scenario
 from runtara_compiler.native.base import plan_base
 from runtara_compiler.native.library import NativeLibrary
@@ -310,4 +311,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+from ending import run_benchmark
 from runtara_core.database import Dialect
 from runtara_core.models import CoreLimits
 from runtara_core.storages import open_storage
@@ -245,4 +246,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

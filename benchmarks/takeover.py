@@ -31,6 +31,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from daemons import Core, running_core
+from ending import run_benchmark
 from runtara_core.testing.postgres import create_database, running_postgres
 
 TENANT = "benchmark"
@@ -140,4 +141,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

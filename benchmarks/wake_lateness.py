@@ -30,6 +30,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from daemons import Core, processor_seconds, running_core
+from ending import run_benchmark
 from runtara_core.models import LaunchClaim, NewInstance
 from runtara_core.testing.postgres import create_database, running_postgres
 from runtara_environment.launch_options import LaunchOptions
@@ -264,4 +265,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

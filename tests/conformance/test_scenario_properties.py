@@ -200,6 +200,7 @@ def model_of(operator: str, left: Any, right: Any) -> bool:
     """What the two-sided operators give."""
     ordered = as_number(left), as_number(right)
     both = ordered[0] is not None and ordered[1] is not None
+    # What is compared has an order.
     compared = 0 if not both else (ordered[0] > ordered[1]) - (ordered[0] < ordered[1])  # type: ignore[operator]
     is_texts = isinstance(left, str) and isinstance(right, str)
     match operator:

@@ -41,8 +41,8 @@ def _learn_query_names(names: dict[str, str]) -> None:
         names[self._queries[query].text] = query
         return await at_once(self, query, **options)
 
-    Transaction._query = traced_query  # type: ignore[method-assign]
-    PostgresDatabase.fetch_at_once = traced_at_once  # type: ignore[method-assign]
+    Transaction._query = traced_query  # type: ignore[method-assign]  # traced from now on
+    PostgresDatabase.fetch_at_once = traced_at_once  # type: ignore[method-assign]  # traced from now on
 
 
 def _point(names: dict[str, str], operation: str, statement: str) -> str:
@@ -83,10 +83,10 @@ def _trace_sqlite(tracer: Tracer, names: dict[str, str]) -> None:
         current.operation = batch[0].operation
         return run_reads(self, connection, batch[:1])
 
-    sqlite3.connect = connect  # type: ignore[assignment]
-    worker._run_batch = traced_batch  # type: ignore[method-assign]
-    worker._run_isolated = traced_job  # type: ignore[method-assign]
-    worker._run_reads = traced_reads  # type: ignore[method-assign]
+    sqlite3.connect = connect  # type: ignore[assignment]  # traced from now on
+    worker._run_batch = traced_batch  # type: ignore[method-assign]  # traced from now on
+    worker._run_isolated = traced_job  # type: ignore[method-assign]  # traced from now on
+    worker._run_reads = traced_reads  # type: ignore[method-assign]  # traced from now on
 
 
 def _trace_postgres(tracer: Tracer, names: dict[str, str]) -> None:
@@ -119,8 +119,8 @@ def _trace_postgres(tracer: Tracer, names: dict[str, str]) -> None:
 
         return call
 
-    PostgresDatabase._attempt = traced_attempt  # type: ignore[method-assign]
-    PostgresDatabase.fetch_at_once = traced_fetch  # type: ignore[method-assign]
+    PostgresDatabase._attempt = traced_attempt  # type: ignore[method-assign]  # traced from now on
+    PostgresDatabase.fetch_at_once = traced_fetch  # type: ignore[method-assign]  # traced from now on
     for method in ("fetch", "fetchrow", "execute"):
         setattr(asyncpg.Connection, method, traced(getattr(asyncpg.Connection, method)))
 
@@ -183,9 +183,9 @@ def trace_frames(tracer: Tracer, *, asks: Any = None, serves: Any = None) -> Non
         await respond(answer, seconds, stream)
 
     for module in (exchange_module, quic_client, local_client):
-        module.exchange = traced_exchange  # type: ignore[attr-defined]
-    Stream.send = traced_send  # type: ignore[method-assign]
-    Stream.read_frame = traced_read_frame  # type: ignore[method-assign]
+        module.exchange = traced_exchange  # type: ignore[attr-defined]  # traced from now on
+    Stream.send = traced_send  # type: ignore[method-assign]  # traced from now on
+    Stream.read_frame = traced_read_frame  # type: ignore[method-assign]  # traced from now on
     call_server.read_request = traced_read_request
     call_server._respond = traced_respond
     if serves is not None:

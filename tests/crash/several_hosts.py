@@ -71,9 +71,10 @@ class OtherHost:
         self.daemon.send(number)
         return await self.daemon.exit_code()
 
-    def sdk(self) -> ManagementSdk:
+    def sdk(self, api_key: str | None = None) -> ManagementSdk:
         """A management client of this host."""
-        settings = replace(self._platform.management_settings(), server_addr=f"127.0.0.1:{self.port}")
+        address = f"127.0.0.1:{self.port}"
+        settings = replace(self._platform.management_settings(), server_addr=address, api_key=api_key)
         return ManagementSdk(settings)
 
     def runs(self, instance_id: str) -> bool:

@@ -15,8 +15,16 @@ from typing import Any
 import pytest
 from crash_platform import SCRIPTS, TENANT, Platform
 from processes import eventually
+from runtara_core.security import issue_api_key
+from runtara_core.storages import open_storage
 from runtara_core.testing.postgres import create_database, drop_database
-from runtara_sdk.errors import InstanceNotFoundError, InvalidInputError, LogsNotFoundError
+from runtara_sdk.errors import (
+    InstanceNotFoundError,
+    InvalidInputError,
+    LogsNotFoundError,
+    PermissionDeniedError,
+    UnauthenticatedError,
+)
 from runtara_sdk.management import HostState, ManagementSdk
 from runtara_sdk.management.models import LogPiece
 from runtara_sdk.models import InstanceStatus
@@ -266,7 +274,7 @@ async def test_images_come_to_where_they_are_needed(hosts: TwoHosts, tmp_path: P
                     copied = await registering.register_image(TENANT, "copied", program + b"# copied\n")
                 assert copied.warning is None
                 holding = {each.host_name: each.artifact_digests for each in await sdk.list_hosts(with_artifacts=True)}
-                (digest,) = [path.name for path in (tmp_path / "shared").iterdir()]
+                (digest,) = [path.name for path in (tmp_path / "shared").iterdir() if "." not in path.name]
                 assert digest in holding["third"]
                 assert digest in holding["fourth"]
                 third.lose()
@@ -279,3 +287,69 @@ async def test_images_come_to_where_they_are_needed(hosts: TwoHosts, tmp_path: P
             assert list(host.data_dir.glob(f"{TENANT}/runs/{instance_id}"))
         await sdk.undrain_host("first")
         await fifth.stop()
+
+
+async def test_hosts_that_demand_keys_and_certificates_do_all_that_for_each_other(
+    hosts: TwoHosts, tmp_path: Path
+) -> None:
+    """The last test of this module, for from the first key on the whole database wants them."""
+    hosts.first.lose()
+    hosts.second.lose()
+    operator, tenant = await keys_of(hosts.platform.database_url)
+    demanding = {
+        "RUNTARA_API_KEY": operator,
+        "RUNTARA_IMAGE_SOURCES": "hosts",
+        "RUNTARA_SKIP_CERT_VERIFICATION": "false",
+    }
+    one = OtherHost(hosts.platform, "key-one", RUNTARA_IMAGE_COPIES="2", **demanding)
+    two = OtherHost(hosts.platform, "key-two", **demanding)
+    await asyncio.gather(one.start(), two.start())
+    async with one.sdk() as nobody:
+        with pytest.raises(UnauthenticatedError):
+            await nobody.list_hosts()
+    async with one.sdk(operator) as operating, one.sdk(tenant) as sdk:
+        with pytest.raises(PermissionDeniedError):
+            await sdk.list_hosts()
+        image = await sdk.register_image(TENANT, "with-keys", PATIENT.read_bytes() + b"# with keys\n")
+        assert image.warning is None, "the other host holds a copy"
+        await operating.drain_host("key-one")
+        await reaches(hosts.platform, operating, "key-one", HostState.DRAINED)
+        paused, stopped = [await start_patient(sdk, image.image_id, tmp_path, number) for number in range(2)]
+
+        async def run_there() -> bool:
+            return two.runs(paused) and two.runs(stopped)
+
+        await hosts.platform.eventually(run_there, "two instances on the host that got the copy")
+        await sdk.pause_instance(paused)
+
+        async def is_paused() -> bool:
+            info = await sdk.get_instance_status(paused)
+            return info.status is InstanceStatus.SUSPENDED and not two.runs(paused)
+
+        await hosts.platform.eventually(is_paused, "a paused instance")
+        await sdk.stop_instance(stopped, grace_period_seconds=2)
+        assert not two.runs(stopped), "it was confirmed dead"
+        await operating.undrain_host("key-one")
+        async with two.sdk(tenant) as other:
+            lacking = await other.register_image(TENANT, "on-one-host", PATIENT.read_bytes() + b"# on one host\n")
+        await operating.drain_host("key-two")
+        await reaches(hosts.platform, operating, "key-two", HostState.DRAINED)
+        fetching = await start_patient(sdk, lacking.image_id, tmp_path, 2, steps=1)
+        await sdk.resume_instance(paused)
+        await completes(sdk, tmp_path, paused)
+        end = await sdk.wait_for_completion(fetching, poll_interval=0.1, timeout=60)
+        assert end.status is InstanceStatus.COMPLETED, hosts.platform.transcript()
+        assert list(one.data_dir.glob(f"{TENANT}/runs/{fetching}")), "where the artifact was fetched to"
+
+
+async def keys_of(url: str) -> tuple[str, str]:
+    """The key of an operator and that of the tenant."""
+    storage = await open_storage(url)
+    await storage.open()
+    texts = []
+    for tenant_id in (None, TENANT):
+        issued = issue_api_key(tenant_id=tenant_id, name="", now_ms=round(time.time() * 1000))
+        await storage.credentials.create_api_key(issued.record)
+        texts.append(issued.text)
+    await storage.close()
+    return texts[0], texts[1]

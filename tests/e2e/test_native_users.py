@@ -19,6 +19,29 @@ from tests.guests import open_directory as open_directory
 BATCH = Path(__file__).parents[2] / "examples" / "durable_batch.py"
 WAIT_SECONDS = 60
 
+WHO = {
+    "name": "Whose file it is",
+    "entryPoint": "write",
+    "steps": {
+        "write": {
+            "id": "write",
+            "stepType": "Agent",
+            "agentId": "file",
+            "capabilityId": "file-write-file",
+            "inputMapping": {
+                "path": {"valueType": "immediate", "value": "greeting.txt"},
+                "data": {"valueType": "immediate", "value": "written"},
+            },
+        },
+        "done": {
+            "id": "done",
+            "stepType": "Finish",
+            "inputMapping": {"bytes": {"valueType": "reference", "value": "steps.write.outputs.bytes_written"}},
+        },
+    },
+    "executionPlan": [{"fromStep": "write", "toStep": "done"}],
+}
+
 
 @pytest.fixture
 def tmp_path(open_directory: Path) -> Path:
@@ -74,6 +97,24 @@ async def test_a_program_with_a_user_of_its_own_outlives_a_killed_environment(
     assert modes["host-id"] & 0o077 == 0
     assert product.data_dir.stat().st_mode & 0o777 == 0o711
     daemons.stop()
+
+
+@pytest.mark.privileged
+@pytest.mark.native
+@pytest.mark.timeout(1500)
+def test_a_native_binary_runs_as_the_user_of_its_tenant(product, native_library_dir) -> None:
+    """It needs no Python of the host, so it runs also where such users cannot execute the daemon's."""
+    require_root()
+    scenario = product.write("total.json", WHO)
+    variables = {"RUNTARA_NATIVE_LIBRARY_DIR": str(native_library_dir), "RUNTARA_NATIVE_USER": "per-tenant"}
+    command = ("runtara", "run", scenario, "--native", "--runner", "native", "--tenant", "demo", "--input", "{}")
+    finished = product.run(*command, seconds=1400, **variables)
+    assert (finished.exit_code, finished.output) == (0, {"bytes": 7}), finished
+    assert "isolation: none" not in finished.stderr
+    user = GuestUsers().of_tenant("demo").user_id
+    [written] = product.data_dir.glob("demo/runs/*/workspace/greeting.txt")
+    assert (written.stat().st_uid, written.read_text()) == (user, "written")
+    assert (product.data_dir / ".guest-users" / str(user)).exists()
 
 
 def programs_of(user: int, product) -> list[int]:

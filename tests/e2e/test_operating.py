@@ -56,12 +56,15 @@ def test_what_an_operator_asks(daemons: Any, instances: dict[str, Any]) -> None:
     assert shown[0].split() == ["INSTANCE", "STATUS", "IMAGE", "CREATED", "TOOK", "REASON"]
     assert {line.split()[1] for line in shown[1:]} == {"completed", "failed"}
 
-    listed = product.run("runtara-ctl", "checkpoints", instances["completed"])
-    assert [line.split()[-1] for line in listed.stdout.splitlines()] == ["CHECKPOINT", "step-0", "step-1", "step-2"]
+    listed = product.run("runtara-ctl", "checkpoints", instances["completed"], "--table", "--limit", "2")
+    assert [line.split()[-1] for line in listed.stdout.splitlines()] == ["CHECKPOINT", "step-2", "step-1"]
+    assert "2 of 3; --all lists all, --page-token" in listed.stderr
+    everything = product.ctl("checkpoints", instances["completed"], "--all")["checkpoints"]
+    assert [item["checkpoint_id"] for item in everything] == ["step-2", "step-1", "step-0"]
     assert product.ctl("checkpoints", instances["completed"], "step-1") == {"number": 1}
 
     # An instance that has ended is followed to its last event.
-    for options in ((), ("--follow",)):
+    for options in ((), ("--follow",), ("--all",), ("--all", "--follow")):
         told = product.run("runtara-ctl", "events", instances["completed"], "--json", *options)
         events = [json.loads(line) for line in told.stdout.splitlines()]
         assert [event["event_id"] for event in events] == sorted(event["event_id"] for event in events)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -167,9 +167,9 @@ async def test_jumps_lose_no_sleep_and_launch_nothing_twice(core: Core, clock: M
             assert int(record.state) in epochs[name]
 
 
-async def _moved(guest: Guest, advance: object) -> bool:
+async def _moved(guest: Guest, advance: Callable[[Guest], Awaitable[None]]) -> bool:
     before = guest.step
-    await advance(guest)  # type: ignore[operator]
+    await advance(guest)
     return guest.step > before
 
 

@@ -60,7 +60,7 @@ async def open_streams(client: TransportClient, count: int, opening: bytes, *, e
 
 
 def connection_of(client: TransportClient) -> Any:
-    return client._connection  # type: ignore[attr-defined]
+    return client._connection  # type: ignore[attr-defined]  # of both transports, and private
 
 
 async def vanish(client: TransportClient) -> None:

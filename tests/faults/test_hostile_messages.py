@@ -279,6 +279,7 @@ def test_a_batch_of_bad_events_costs_no_log(target: Target) -> None:
     client = target.clients["instance"]
     answer = instance_pb2.RpcResponse.FromString(target.runner.run(client.call(request.SerializeToString())))
     launch = answer.register_instance
+    # A type that there is not.
     event = instance_pb2.InstanceEvent(instance_id="logger", event_type=99)  # type: ignore[arg-type]
     batch = instance_pb2.InstanceEventBatch(events=[event] * 5_000)
     request = instance_pb2.RpcRequest(

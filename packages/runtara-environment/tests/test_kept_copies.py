@@ -203,16 +203,13 @@ async def test_what_was_taken_aside_is_put_back_for_whoever_needs_it(host: Super
     source = DirectorySource(directory, NeededArtifacts(host.database))
     image = await register(host, 1)
     await source.keep(image.digest, await host.registry.artifacts.open(image.digest))
-    whole, damaged = (f".aside-{image.digest}-{letter * 32}" for letter in "ab")
+    database_id = await NeededArtifacts(host.database).database_id()
+    whole, damaged = (f".aside-{image.digest}-{database_id}-{letter * 32}" for letter in "ab")
     (directory / image.digest).rename(directory / whole)
     assert await source.remove_unneeded(limit=10) == 0
     assert (directory / image.digest).read_bytes() == program(1)
     (directory / image.digest).unlink()
     (directory / damaged).write_bytes(b"something else")
-    (directory / f".aside-{'0' * 64}-{'c' * 32}").write_bytes(b"of nobody")
+    (directory / f".aside-{'0' * 64}-{database_id}-{'c' * 32}").write_bytes(b"of nobody")
     assert await source.remove_unneeded(limit=10) == 0
-    assert {path.name for path in directory.iterdir()} == {f"{image.digest}.used-by-{await host_id(host)}"}
-
-
-async def host_id(host: SupervisedHost) -> str:
-    return await NeededArtifacts(host.database).database_id()
+    assert {path.name for path in directory.iterdir()} == {f"{image.digest}.used-by-{database_id}"}

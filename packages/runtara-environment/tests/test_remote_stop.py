@@ -1,8 +1,11 @@
 """A stop that is asked of one environment for what another one watches."""
 
 import asyncio
+from typing import cast
 
 import pytest
+from runtara_core.management import CoreManagement
+from runtara_core.models import Instance
 from runtara_environment.hosts import HostIdentity, HostTable
 from runtara_environment.hosts.models import GONE_AFTER_MS
 from runtara_environment.hosts.remote_stop import RemoteStop
@@ -12,6 +15,18 @@ from runtara_environment.testing.supervised_host import SupervisedHost
 from runtara_sdk.models import InstanceStatus, SignalType
 
 LEASE_MS = 30_000
+
+
+class CountedCore:
+    """Core's management, as far as a stop needs it, with a count."""
+
+    def __init__(self, core: CoreManagement) -> None:
+        self._core = core
+        self.asked = 0
+
+    async def get_instance(self, instance_id: str) -> Instance | None:
+        self.asked += 1
+        return await self._core.get_instance(instance_id)
 
 
 async def running_elsewhere(host: SupervisedHost) -> tuple[Owner, HostTable, RemoteStop]:
@@ -25,7 +40,9 @@ async def running_elsewhere(host: SupervisedHost) -> tuple[Owner, HostTable, Rem
 
 
 async def test_the_watching_environment_keeps_to_the_grace_of_the_request(host: SupervisedHost) -> None:
-    owner, _, remote = await running_elsewhere(host)
+    owner, hosts, _ = await running_elsewhere(host)
+    asking = CountedCore(host.service)
+    remote = RemoteStop(cast("CoreManagement", asking), host.launches, hosts, host.clock)
     await host.supervise(owner=owner, lease_ms=LEASE_MS)
     await host.create(cancel_grace_seconds=600)
     process = await host.launched()
@@ -37,6 +54,25 @@ async def test_the_watching_environment_keeps_to_the_grace_of_the_request(host: 
     await host.pass_time(4_000)
     assert not process.is_alive
     await host.settled(InstanceStatus.CANCELLED)
+    await host.until(lambda: _done(stopping), "confirmed", advance_ms=200)
+    await stopping
+    assert asking.asked == 2, "core is not polled while the launch is there"
+
+
+async def test_a_program_that_has_obeyed_at_once_is_dead_before_the_stop_is_confirmed(host: SupervisedHost) -> None:
+    owner, _, remote = await running_elsewhere(host)
+    await host.supervise(owner=owner, lease_ms=LEASE_MS)
+    await host.create()
+    process = await host.launched()
+    await host.register_guest(process)
+    await host.service.send_signal("instance-1", SignalType.CANCEL)
+    await host.instances.acknowledge_signal("instance-1", 1, SignalType.CANCEL, None)
+    assert (await host.instance()).status is InstanceStatus.CANCELLED
+    stopping = asyncio.create_task(remote.confirm("instance-1", 5))
+    await host.pass_time(2_000)
+    assert process.is_alive
+    assert not stopping.done()
+    process.end(0)
     await host.until(lambda: _done(stopping), "confirmed", advance_ms=200)
     await stopping
 

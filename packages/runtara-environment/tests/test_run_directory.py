@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from runtara_environment.data_directory_modes import secure_data_directory
 from runtara_environment.runner import ProcessExit
 from runtara_environment.runners.launch_directory import LaunchDirectory
 from runtara_environment.supervision.run_directory import choose_run_directory, find_run_directory
@@ -72,3 +73,16 @@ def test_what_a_program_put_in_the_place_of_a_file_is_neither_waited_for_nor_fol
     claim = launch.read_claim()
     assert claim is not None
     assert claim.is_abandoned
+
+
+def test_what_is_compiled_for_a_tenant_keeps_no_program_out_and_is_closed_to_it(tmp_path: Path) -> None:
+    scenario = tmp_path / "acme" / "scenarios" / "secret"
+    scenario.mkdir(parents=True)
+    for directory, mode in ((tmp_path / "acme", 0o700), (tmp_path / "acme" / "scenarios", 0o755)):
+        directory.chmod(mode)
+    for _ in range(2):
+        choose_run_directory(tmp_path, "acme", "i-1", "database")
+        secure_data_directory(tmp_path, has_guest_users=True)
+        modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "acme", *(tmp_path / "acme").iterdir())}
+        assert modes == {"acme": 0o711, "runs": 0o711, "scenarios": 0o700}
+        (tmp_path / "acme" / "scenarios").chmod(0o755)  # compiled again

@@ -19,6 +19,7 @@ from runtara_environment.inputs.input_judge import _is_small
 from runtara_environment.inputs.judgement import require_acceptable
 from runtara_environment.local import default_database_url
 from runtara_environment.service import is_other_json
+from runtara_environment.settings import InputCheckSettings
 from runtara_sdk.errors import InputRefusedError, InvalidInputError, ServerError
 
 SCHEMA = json.dumps({"who": {"type": "string", "required": True}, "n": {"type": "integer", "min": 1}})
@@ -142,7 +143,7 @@ def test_where_memory_is_short_a_check_ends_before_a_daemon() -> None:
 
 
 async def test_too_many_checks_at_once_are_refused_for_a_while() -> None:
-    judge = InputJudge(processes=1, seconds=1.0)
+    judge = InputJudge(InputCheckSettings(max_checks=1), seconds=1.0)
     judge._slots._max_waiting = 0
     text = json.dumps({"who": "a" * 40 + "b"}).encode()
     first = asyncio.create_task(judge.require_acceptable(text, ENDLESS, "t"))

@@ -165,6 +165,25 @@ async def test_an_old_version_that_is_lost_holds_up_no_other(host: SupervisedHos
     assert (await host.launched("new")).is_alive
 
 
+async def test_an_artifact_that_has_come_is_launched_soon(host: SupervisedHost, tmp_path: Path) -> None:
+    (artifact,) = tmp_path.rglob("artifact")
+    content = artifact.read_bytes()
+    artifact.unlink()
+    supervisor = await host.supervise()
+    await host.create()
+
+    async def is_left_to_others() -> bool:
+        return (await host.instance()).error is not None
+
+    await host.until(is_left_to_others, "given back")
+    artifact.write_bytes(content)
+    artifact.chmod(0o555)
+    supervisor.expect_artifact((await host.instance()).image_id or "")
+    came_ms = host.clock.now_ms()
+    await host.launched(epoch=2, advance_ms=100)
+    assert host.clock.now_ms() - came_ms <= 2_000
+
+
 async def test_a_program_that_could_not_be_executed_is_a_failed_launch(host: SupervisedHost) -> None:
     await host.supervise()
     await host.create()

@@ -337,7 +337,7 @@ def test_wrong_declarations_are_refused_where_they_are_made() -> None:
     def no_model(inputs: int) -> int:
         return inputs
 
-    def no_return(inputs: Required):  # type: ignore[no-untyped-def]
+    def no_return(inputs: Required):  # type: ignore[no-untyped-def]  # what is refused
         return inputs
 
     def fine(inputs: Required) -> int:

@@ -189,11 +189,11 @@ def test_checkpoints_are_listed_in_their_order_and_one_is_shown(command):
         ],
         total_count=2,
     )
-    out = command(pb.RpcResponse(list_checkpoints=page), "checkpoints", "i")[1]
+    out = command(pb.RpcResponse(list_checkpoints=page), "checkpoints", "i", "--table")[1]
     assert out.splitlines() == [
         "CREATED                   SIZE     CHECKPOINT",
-        "1970-01-01T00:00:01.000Z  3 B      first",
         "1970-01-01T00:00:02.000Z  2.0 KiB  second",
+        "1970-01-01T00:00:01.000Z  3 B      first",
     ]
     one = pb.GetCheckpointResponse(found=True, checkpoint_id="first", instance_id="i", data=b'{"a": 1}')
     assert json.loads(command(pb.RpcResponse(get_checkpoint=one), "checkpoints", "i", "first")[1]) == {"a": 1}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from runtara_sdk import InstanceStatus, TransportError
 from runtara_sdk.cli.ctl import history
+from runtara_sdk.management import ManagementSdk
 from runtara_sdk.management.models import EventInfo, EventPage
 
 
@@ -47,8 +49,12 @@ def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def told(environment: Environment, limit: int, *, follow: bool) -> list[int]:
-    events = history._events(environment, "i", {}, limit, follow=follow)  # type: ignore[arg-type]
-    return [each.event_id async for each in events]
+    return [each.event_id async for each in _events(environment, limit, follow=follow)]
+
+
+def _events(environment: Environment, limit: int, *, follow: bool) -> AsyncIterator[EventInfo]:
+    sdk = cast("ManagementSdk", environment)
+    return history._events(sdk, "i", {}, history._FirstEvents(sdk, "i", {}, limit, None), follow=follow)
 
 
 async def test_only_the_newest_are_told_and_what_comes_then() -> None:
@@ -69,7 +75,7 @@ async def test_it_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch)
 async def test_a_burst_that_fills_pages_is_told_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history, "_PAGE", 3)
     environment = Environment(40, 1)
-    events = history._events(environment, "i", {}, 10, follow=True)  # type: ignore[arg-type]
+    events = _events(environment, 10, follow=True)
     found = [(await anext(events)).event_id]
     environment.known = 39
     found += [each.event_id async for each in events]

@@ -121,6 +121,49 @@ def test_events_are_filtered(run: Run) -> None:
     )
 
 
+def events(*ids: int, token: str = "", total: int = 5) -> pb.RpcResponse:
+    found = [pb.EventSummary(id=each, instance_id="i", event_type="custom", created_at_ms=each) for each in ids]
+    return pb.RpcResponse(list_events=pb.ListEventsResponse(events=found, total_count=total, next_page_token=token))
+
+
+def ids_of(out: str) -> list[int]:
+    return [json.loads(line)["event_id"] for line in out.splitlines()]
+
+
+def test_the_newest_events_are_shown_and_those_before_them_on_demand(run: Run) -> None:
+    code, out, err = run([events(5, 4, token="older")], "events", "i", "--limit", "2", "--json")
+    assert (code, ids_of(out)) == (0, [4, 5])
+    assert err == "2 of 5; --all lists all, --page-token older goes on\n"
+    answers: Answers = [events(3, 2, token="oldest"), events(1)]
+    code, out, err = run(answers, "events", "i", "--page-token", "older", "--json", "--limit", "5000")
+    assert (code, ids_of(out), err) == (0, [1, 2, 3], "")
+    assert [call.list_events.page_token for call in Script.requests] == ["older", "oldest"]
+    assert [call.list_events.limit for call in Script.requests] == [1_000, 1_000]
+
+
+@pytest.mark.parametrize("other", ["--follow", "--all"])
+def test_a_page_of_events_is_no_other_list(run: Run, other: str) -> None:
+    assert run([], "events", "i", "--page-token", "older", other)[0] == 2
+
+
+def test_all_events_are_shown_a_page_at_a_time(run: Run) -> None:
+    code, out, err = run([events(1, 2, token="next"), events(3, 4, 5)], "events", "i", "--all", "--json")
+    assert (code, ids_of(out), err) == (0, [1, 2, 3, 4, 5], "")
+    assert {call.list_events.sort_order for call in Script.requests} == {"asc"}
+
+
+def test_checkpoints_are_listed_by_page(run: Run) -> None:
+    def page(name: str, token: str = "") -> pb.RpcResponse:
+        found = [pb.CheckpointSummary(checkpoint_id=name, instance_id="i", created_at_ms=1, data_size_bytes=2)]
+        answer = pb.ListCheckpointsResponse(checkpoints=found, total_count=2, next_page_token=token)
+        return pb.RpcResponse(list_checkpoints=answer)
+
+    code, out, _ = run([page("new", "next"), page("old")], "checkpoints", "i", "--all", "--json")
+    assert (code, [item["checkpoint_id"] for item in json.loads(out)["checkpoints"]]) == (0, ["new", "old"])
+    code, _, err = run([page("new", "next")], "checkpoints", "i", "--limit", "1", "--table")
+    assert (code, err) == (0, "1 of 2; --all lists all, --page-token next goes on\n")
+
+
 def test_images_are_listed_by_page(run: Run) -> None:
     image = pb.ImageSummary(image_id="im", name="order", runner_type=pb.RUNNER_NATIVE)
     pages = [

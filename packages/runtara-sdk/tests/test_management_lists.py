@@ -27,6 +27,7 @@ class Pages:
 
 def sdk_of(*answers: pb.RpcResponse) -> tuple[ManagementSdk, Pages]:
     client = Pages(*answers)
+    # The client has what is needed here.
     return ManagementSdk(ManagementSettings(tenant_id="t"), client=client), client  # type: ignore[arg-type]
 
 
@@ -69,7 +70,7 @@ async def test_filters_are_sent() -> None:
     assert (await sdk.list_instances(status=())).total_count == 0  # of no status there is nothing
     assert len(client.requests) == 2
     with pytest.raises(InvalidInputError, match="status"):
-        await sdk.list_instances(status="failed")  # type: ignore[arg-type]
+        await sdk.list_instances(status="failed")  # type: ignore[arg-type]  # what is refused
 
 
 async def test_steps_are_read() -> None:
@@ -116,4 +117,5 @@ async def test_scopes_and_metrics_are_read() -> None:
     call = client.requests[1].get_tenant_metrics
     assert (call.tenant_id, call.start_time_ms, call.HasField("end_time_ms")) == ("t", 1, False)
     with pytest.raises(InvalidInputError, match="tenant_id"):
+        # The client has what is needed here.
         await ManagementSdk(ManagementSettings(), client=client).get_tenant_metrics()  # type: ignore[arg-type]

@@ -74,6 +74,7 @@ def test_every_request_has_an_answer(protocol: FileDescriptor) -> None:
 
 @pytest.mark.parametrize("module", [instance_pb2, environment_pb2, management_pb2], ids=lambda module: module.__name__)
 def test_errors_answer_on_the_same_tag_everywhere(module: object) -> None:
+    # The module is generated.
     response = module.RpcResponse(error={"code": "SOME_CODE", "message": "text"})  # type: ignore[attr-defined]
     assert response.SerializeToString()[0] == 15 << 3 | 2
     assert not response.error.HasField("retryable")

@@ -201,6 +201,7 @@ DONE = {
     "op": "EQ",
     "arguments": [{"valueType": "reference", "value": "body.state"}, {"valueType": "immediate", "value": "done"}],
 }
+# The arguments are a list of JSON.
 FAILED = {**DONE, "arguments": [DONE["arguments"][0], {"valueType": "immediate", "value": "failed"}]}  # type: ignore[index]
 
 

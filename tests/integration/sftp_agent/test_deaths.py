@@ -187,7 +187,7 @@ def _clock_that(sleeps: Any) -> Any:
     from runtara_sdk.clock import SystemClock
 
     clock = SystemClock()
-    clock.sleep = sleeps  # type: ignore[method-assign]
+    clock.sleep = sleeps  # type: ignore[method-assign]  # a clock of this test
     return clock
 
 

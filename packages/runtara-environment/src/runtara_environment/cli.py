@@ -25,8 +25,14 @@ Environment variables:
   RUNTARA_CORE_ADDR                 where instances reach core, host:port or unix:///path
                                     (its socket under DATA_DIR when there is one, else 127.0.0.1:8001)
   RUNTARA_CORE_ADMIN_ADDR           core's management port (beside RUNTARA_CORE_ADDR)
+<<<<<<< HEAD
+  RUNTARA_RUNNER                    native, oci (containers), the runner of a plugin, or auto (auto)
+  RUNTARA_NETWORK_MODE              what of the network programs see: none, pasta or host (none in containers)
+  RUNTARA_NATIVE_USER               as whom the runner native runs programs (a user for each tenant, if it can)
+=======
   RUNTARA_RUNNER                    native, the runner of a plugin, or auto (auto)
   RUNTARA_MAX_LAUNCHES_PER_HOST     most programs that this host runs at a time (0: only core's limit counts)
+>>>>>>> main
   RUNTARA_HOST_NAME                 what `runtara-ctl hosts` calls this host (the name of the machine)
   RUNTARA_ADVERTISE_ADDRESS         where other hosts reach this environment (where it serves)
   RUNTARA_IMAGE_SOURCES             where images are fetched from that this host lacks (hosts)

@@ -92,6 +92,7 @@ class EnvironmentDaemon:
             settings.supervision,
             network=network,
             max_input_bytes=settings.max_input_bytes,
+            input_checks=settings.input_checks,
             registry_settings=settings.registry,
             host=settings.host,
             images=settings.images,

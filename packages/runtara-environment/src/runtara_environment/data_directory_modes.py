@@ -7,6 +7,7 @@
 | `tls` | may be passed, for `ca.pem`; everything else in it is closed | as it is; keys are closed |
 | `.sockets` | see `runtara_sdk.transport.local.socket_file` | closed |
 | `TENANT`, `TENANT/runs` | may be passed; each run directory is its tenant's alone | as they are |
+| everything else in `TENANT`, such as scenarios | closed | as it is, until a program of the tenant is launched |
 | databases with their side files | closed | closed |
 | everything else | closed | as it is |
 
@@ -23,6 +24,8 @@ from pathlib import Path
 logger = logging.getLogger(__name__)
 
 PASSABLE = 0o711
+_PASS = 0o011
+_RUNS = "runs"
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _PASSABLE_ENTRIES = frozenset({"images", "layers"})
@@ -56,6 +59,27 @@ def make_passable(directory: Path) -> None:
     directory.chmod(PASSABLE)  # whatever the umask is
 
 
+def make_tenant_passable(directory: Path) -> None:
+    """Make the directory of a tenant one that its programs may pass; only `runs` in it is for them. Raises OSError.
+
+    One that exists may have been made by somebody who compiles, and closed since then.
+    """
+    make_passable(directory)
+    status = directory.lstat()
+    if not stat.S_ISDIR(status.st_mode) or not _is_ours(status):
+        return
+    _close_beside_runs(directory)
+    _set_mode(directory, status, status.st_mode | _PASS)
+
+
+def _close_beside_runs(directory: Path) -> None:
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            status = entry.stat(follow_symlinks=False)
+            if entry.name != _RUNS and not stat.S_ISLNK(status.st_mode) and _is_ours(status):
+                _close(Path(entry.path), status)
+
+
 def _secure_entry(path: Path, *, has_guest_users: bool) -> None:
     try:
         status = path.lstat()
@@ -74,8 +98,9 @@ def _secure_entry(path: Path, *, has_guest_users: bool) -> None:
         return
     elif path.name in _PASSABLE_ENTRIES:
         _set_mode(path, status, PASSABLE)
-    elif (path / "runs").is_dir():
-        for directory in (path, path / "runs"):
+    elif (path / _RUNS).is_dir():
+        _close_beside_runs(path)
+        for directory in (path, path / _RUNS):
             _set_mode(directory, directory.lstat(), PASSABLE)
     else:
         _close(path, status)

@@ -31,6 +31,7 @@ from runtara_environment.hosts import HostIdentity, HostTable
 from runtara_environment.hosts.host_service import HostService
 from runtara_environment.hosts.presence import HostPresence
 from runtara_environment.hosts.remote_stop import RemoteStop
+from runtara_environment.inputs.input_judge import InputJudge
 from runtara_environment.launch_rules import LaunchRules
 from runtara_environment.launch_table import LaunchTable
 from runtara_environment.logs import InstanceLogs
@@ -47,6 +48,7 @@ from runtara_environment.settings import (
     DEFAULT_MAX_INPUT_BYTES,
     HostSettings,
     ImageSettings,
+    InputCheckSettings,
     RegistrySettings,
     SupervisionSettings,
 )
@@ -87,6 +89,7 @@ class Environment:
         network: GuestNetwork | None = None,
         trusts_programs: bool = False,
         max_input_bytes: int = DEFAULT_MAX_INPUT_BYTES,
+        input_checks: InputCheckSettings | None = None,
         registry_settings: RegistrySettings | None = None,
         host: HostSettings | None = None,
         images: ImageSettings | None = None,
@@ -106,6 +109,7 @@ class Environment:
         self._bundles_directory = settings.bundles_directory or data_dir / "bundles"
         self._runner_host = RunnerHost(data_dir, trusts_programs, self._bundles_directory)
         self._max_input_bytes = max_input_bytes
+        self._input_checks = input_checks or InputCheckSettings()
         self._registry_settings = registry_settings or RegistrySettings()
         self._host = host or HostSettings()
         self._images = images or ImageSettings()
@@ -241,6 +245,7 @@ class Environment:
                 self._clock,
                 LogsElsewhere(hosts, owner.host_id, self._open_peer, self._clock),
             ),
+            InputJudge(self._input_checks),
             max_input_bytes=self._max_input_bytes,
         )
 

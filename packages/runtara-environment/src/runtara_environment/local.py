@@ -41,6 +41,7 @@ from runtara_environment.runners.loading import load_runners
 from runtara_environment.settings import (
     HostSettings,
     ImageSettings,
+    InputCheckSettings,
     RegistrySettings,
     SupervisionSettings,
     max_input_bytes,
@@ -122,6 +123,7 @@ async def local_environment(
             settings,
             trusts_programs=True,
             max_input_bytes=max_input_bytes(EnvironmentReader()),
+            input_checks=InputCheckSettings.from_environment(),
             host=HostSettings.from_environment(),
             images=ImageSettings.from_environment(),
             registry_settings=registry_settings,

@@ -111,6 +111,7 @@ class EnvironmentService:
         remote_stop: RemoteStop,
         exchange: ArtifactExchange,
         logs: InstanceLogs,
+        judge: InputJudge,
         *,
         max_input_bytes: int = DEFAULT_MAX_INPUT_BYTES,
     ) -> None:
@@ -123,7 +124,7 @@ class EnvironmentService:
         self._hosts = hosts
         self._remote_stop = remote_stop
         self._exchange = exchange
-        self._judge = InputJudge()
+        self._judge = judge
         self._logs = logs
         self._max_input_bytes = max_input_bytes
         self._started_at_ms = clock.now_ms()

@@ -204,6 +204,31 @@ class AgentTestingSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class InputCheckSettings:
+    """Bounds of the child processes that check long inputs of starts.
+
+    Attributes:
+        max_checks: most of them at a time, of one tenant half of them (RUNTARA_MAX_INPUT_CHECKS).
+        memory_bytes: memory of each (RUNTARA_INPUT_CHECK_MEMORY_BYTES). Of 64 MiB, records take 470 MiB and a list of
+            short texts takes 1070 MiB.
+    """
+
+    max_checks: int = 4
+    memory_bytes: int = 1280 * 1024 * 1024
+
+    @classmethod
+    def from_environment(cls, reader: EnvironmentReader | None = None) -> InputCheckSettings:
+        """Read the variables; raises `ConfigurationError` naming what is wrong."""
+        reader = reader or EnvironmentReader()
+        return cls(
+            max_checks=reader.integer("RUNTARA_MAX_INPUT_CHECKS", 4, minimum=1, maximum=1_000),
+            memory_bytes=reader.integer(
+                "RUNTARA_INPUT_CHECK_MEMORY_BYTES", 1280 * 1024 * 1024, minimum=256 * 1024 * 1024, maximum=2**40
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class RegistrySettings:
     """Which images are taken, and how long they are kept.
 
@@ -267,6 +292,7 @@ class EnvironmentSettings:
         images: where artifacts are fetched from, and where new ones are kept.
         agent_testing: whether capabilities of agents are tested.
         max_input_bytes: longest input of a start (RUNTARA_MAX_INPUT_BYTES).
+        input_checks: bounds of the processes that check inputs.
         registry: which images are taken, and how long they are kept.
     """
 
@@ -287,6 +313,7 @@ class EnvironmentSettings:
     images: ImageSettings = ImageSettings()
     agent_testing: AgentTestingSettings = AgentTestingSettings()
     max_input_bytes: int = DEFAULT_MAX_INPUT_BYTES
+    input_checks: InputCheckSettings = InputCheckSettings()
     registry: RegistrySettings = RegistrySettings()
 
     @classmethod
@@ -334,6 +361,7 @@ class EnvironmentSettings:
             images=ImageSettings.from_environment(reader),
             agent_testing=AgentTestingSettings.from_environment(reader),
             max_input_bytes=max_input_bytes(reader),
+            input_checks=InputCheckSettings.from_environment(reader),
             registry=RegistrySettings.from_environment(reader),
         )
 

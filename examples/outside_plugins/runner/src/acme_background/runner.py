@@ -29,8 +29,8 @@ from runtara_environment.runners.native import NativeRunner
 
 from acme_background import wrapper
 
-_MAY_PASS = frozenset({errno.EAGAIN, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ETXTBSY})
-"""What exec says on a host that is short of something; other errors are those of the program."""
+_MAY_PASS = frozenset({errno.EAGAIN, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOENT, errno.ENOMEM, errno.ETXTBSY})
+"""What exec says on a host that lacks something; other errors are those of the program."""
 
 
 class BackgroundProcess(LaunchedProcess):

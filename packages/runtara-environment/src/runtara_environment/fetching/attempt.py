@@ -84,11 +84,8 @@ class Attempt:
                 self._reasons[source.name] = error.message
                 continue
             for place in places:
-                pause_ms = self._damaged.pause_ms(place.name, self._digest)
-                if pause_ms:
-                    self._reasons[place.name] = (
-                        f"what it gave was damaged, and it is asked again in {max(1, pause_ms // 1000)} s"
-                    )
+                if self._damaged.pause_ms(place.name, self._digest):
+                    self._reasons[place.name] = "what it gave was damaged, so it is not asked again for a while"
                 else:
                     found.append(place)
         return found
@@ -116,7 +113,6 @@ class Attempt:
             except RuntaraError as error:
                 logger.warning("artifact %s is not put into the %s: %s", self._digest[:12], place.name, error.message)
             else:
-                self._damaged.forget(place.name, self._digest)
                 logger.info("artifact %s in the %s is replaced by a whole one", self._digest[:12], place.name)
 
     async def _remove_damaged(self) -> list[KeepingSource]:
@@ -127,6 +123,7 @@ class Attempt:
             try:
                 if await place.remove_damaged(self._digest, self._size_bytes):
                     logger.warning("the damaged artifact %s is removed from the %s", self._digest[:12], place.name)
+                    self._damaged.forget(place.name, self._digest)  # what is found there next is another one
                     removed.append(place)
             except RuntaraError as error:
                 logger.warning(

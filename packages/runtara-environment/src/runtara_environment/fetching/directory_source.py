@@ -12,7 +12,7 @@ No lock holds on every network file system, so the order of steps has to do:
   any, it is put back.
 
 So either the one finds nothing and writes the artifact, or the other finds row or mark. What a process that was killed
-has left aside is settled in the same way by the next pass.
+has left aside is settled in the same way by the next pass of an environment of its database.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _RELEASED_OF_REMOVED = 10
 
 _ARTIFACT = re.compile(r"([0-9a-f]{64})\Z")
 _MARK = re.compile(r"([0-9a-f]{64})\.used-by-(\w+)\Z")
-_ASIDE = re.compile(r"\.aside-([0-9a-f]{64})-[0-9a-f]{32}\Z")
+_ASIDE = re.compile(r"\.aside-([0-9a-f]{64})-(\w+)-[0-9a-f]{32}\Z")
 _UNKNOWN = "unknown"
 """Stands for the databases of earlier versions, which have left no mark."""
 
@@ -55,7 +55,7 @@ _UNKNOWN = "unknown"
 class _Listing:
     artifacts: set[str] = field(default_factory=set)
     users: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-    aside: list[tuple[str, Path]] = field(default_factory=list)
+    aside: list[tuple[str, str, Path]] = field(default_factory=list)
 
 
 class DirectorySource(KeepingSource):
@@ -105,16 +105,17 @@ class DirectorySource(KeepingSource):
 
     async def remove_damaged(self, digest: str, size_bytes: int) -> bool:
         path = self._directory / digest
+        database_id = await self._needed.database_id()
         try:
             looked_at = await asyncio.to_thread(_identity, path)
             if await asyncio.to_thread(hash_file, path) == digest:
                 return False
-            aside = self._aside(digest)
+            aside = self._aside(digest, database_id)
             await asyncio.to_thread(path.rename, aside)
             if await asyncio.to_thread(_identity, aside) == looked_at:
                 await asyncio.to_thread(_remove, aside)
                 return True
-            await self._settle(digest, aside)  # somebody has just replaced it
+            await self._settle(digest, aside, database_id)  # somebody has just replaced it
             return False
         except FileNotFoundError:
             return True
@@ -138,8 +139,9 @@ class DirectorySource(KeepingSource):
         unneeded = [digest for digest in marked if digest not in needed][: _RELEASED_OF_REMOVED * limit]
         removed = 0
         try:
-            for digest, aside in listing.aside[:limit]:
-                await self._settle(digest, aside)
+            for digest, taken_by, aside in listing.aside:
+                if taken_by == database_id:
+                    await self._settle(digest, aside, database_id)
             for digest in unneeded:
                 if removed == limit:
                     break
@@ -153,10 +155,10 @@ class DirectorySource(KeepingSource):
         path = self._directory / digest
         mark = self._mark_of(digest, database_id)
         aside = None
-        if digest in listing.artifacts and listing.users[digest] == {database_id}:
+        if listing.users[digest] == {database_id}:
             if await asyncio.to_thread(_is_new, path):
                 return False
-            aside = self._aside(digest)
+            aside = self._aside(digest, database_id)
             try:
                 await asyncio.to_thread(path.rename, aside)
             except FileNotFoundError:
@@ -164,13 +166,14 @@ class DirectorySource(KeepingSource):
         await asyncio.to_thread(_remove, mark)
         if await self._needed.of([digest]):
             await asyncio.to_thread(mark.touch)
-        return aside is not None and await self._settle(digest, aside)
+        return aside is not None and await self._settle(digest, aside, database_id)
 
-    async def _settle(self, digest: str, aside: Path) -> bool:
+    async def _settle(self, digest: str, aside: Path, database_id: str) -> bool:
         """Put back what was taken aside when somebody needs it, or remove it; whether it was removed."""
         path = self._directory / digest
         if not await asyncio.to_thread(path.exists):
-            is_needed = bool(await self._needed.of([digest]) or (await self._list()).users.get(digest))
+            others = (await self._list()).users.get(digest, set()) - {database_id}
+            is_needed = bool(others or await self._needed.of([digest]))
             if is_needed and await asyncio.to_thread(_is_whole, aside, digest):
                 with contextlib.suppress(FileNotFoundError):  # another environment has settled it
                     await asyncio.to_thread(aside.rename, path)
@@ -196,7 +199,7 @@ class DirectorySource(KeepingSource):
             elif match := _MARK.match(name):
                 listing.users[match[1]].add(match[2])
             elif match := _ASIDE.match(name):
-                listing.aside.append((match[1], self._directory / name))
+                listing.aside.append((match[1], match[2], self._directory / name))
         return listing
 
     def _mark(self, digest: str, database_id: str) -> None:
@@ -207,8 +210,8 @@ class DirectorySource(KeepingSource):
     def _mark_of(self, digest: str, database_id: str) -> Path:
         return self._directory / f"{digest}.used-by-{database_id}"
 
-    def _aside(self, digest: str) -> Path:
-        return self._directory / f".aside-{digest}-{uuid.uuid4().hex}"
+    def _aside(self, digest: str, database_id: str) -> Path:
+        return self._directory / f".aside-{digest}-{database_id}-{uuid.uuid4().hex}"
 
     def _find_whole(self, digest: str) -> bool:
         """Whether it is there as it should be; from then on no removal takes it away for an hour."""

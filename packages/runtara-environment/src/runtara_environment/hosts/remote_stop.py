@@ -13,11 +13,15 @@ from runtara_environment.launch_table import LaunchTable
 from runtara_environment.owner import Owner
 from runtara_environment.runner import StopError
 
-_LOOK_SECONDS = 0.2
+_FIRST_LOOK_SECONDS = 0.1
+_LONGEST_LOOK_SECONDS = 1.0
+"""Between two looks; the pause doubles from the first to this one."""
+
 _CONFIRMED_WITHIN_SECONDS = 15.0
 """Beyond the grace: another environment looks for requests every second, and a process may be hard to kill."""
 
-_LONGEST_LEASE_SECONDS = 40.0
+_TAKEN_WITHIN_SECONDS = 10.0
+"""After the end of a lease: by then another environment has claimed the instance, and the cancel has taken effect."""
 
 
 class RemoteStop:
@@ -36,28 +40,35 @@ class RemoteStop:
         at the end of its lease. Raises `StopError` when the death cannot be confirmed, with the reason.
         """
         instance = await self._core.get_instance(instance_id)
-        if instance is None or instance.status.is_terminal:
+        if instance is None:
             return
         key = LeaseKey(instance_id, instance.epoch)
         began_ms = self._clock.now_ms()
-        await self._launches.request_stop(key, grace_ms=round(grace_seconds * 1000), now_ms=began_ms)
+        if not instance.status.is_terminal:  # else it has obeyed already, and its process may be about to end
+            await self._launches.request_stop(key, grace_ms=round(grace_seconds * 1000), now_ms=began_ms)
         host = await self._host_of(instance)
         is_gone = host is not None and not host.is_there
-        seconds = _LONGEST_LEASE_SECONDS if is_gone else grace_seconds + _CONFIRMED_WITHIN_SECONDS
+        if is_gone:
+            give_up_ms = max(began_ms, instance.lease_until_ms or 0) + round(_TAKEN_WITHIN_SECONDS * 1000)
+        else:
+            give_up_ms = began_ms + round((grace_seconds + _CONFIRMED_WITHIN_SECONDS) * 1000)
+        pause = _FIRST_LOOK_SECONDS
         while not await self._is_over(key, is_gone=is_gone):
-            if self._clock.now_ms() - began_ms > seconds * 1000:
+            if self._clock.now_ms() > give_up_ms:
                 raise StopError(f"the end of instance {instance_id} is not confirmed yet{_where(host)}")
-            await self._clock.sleep(_LOOK_SECONDS)
+            await self._clock.sleep(pause)
+            pause = min(2 * pause, _LONGEST_LOOK_SECONDS)
         if is_gone and await self._launches.of_instance(instance_id):
             raise StopError(
                 f"instance {instance_id} is cancelled, but nobody knows whether its process is dead{_where(host)}"
             )
 
     async def _is_over(self, key: LeaseKey, *, is_gone: bool) -> bool:
-        instance = await self._core.get_instance(key.instance_id)
-        if instance is not None and not instance.status.is_terminal:
+        # The row of the launch goes last, so core is asked but once; on a host that is gone it stays.
+        if not is_gone and await self._launches.of_instance(key.instance_id):
             return False
-        return is_gone or not await self._launches.of_instance(key.instance_id)
+        instance = await self._core.get_instance(key.instance_id)
+        return instance is None or instance.status.is_terminal
 
     async def _host_of(self, instance: Instance) -> Host | None:
         owner = None if instance.lease_owner is None else Owner.parse(instance.lease_owner)

@@ -22,6 +22,7 @@ from runtara_sdk.errors import ServerError
 
 from runtara_environment.call_slots import CallSlots, NoSlotError
 from runtara_environment.inputs.judgement import refusal, require_acceptable
+from runtara_environment.settings import InputCheckSettings
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,6 @@ _SMALL_BYTES = 64 * 1024
 _SMALL_COMPARISONS = 4 * 1024 * 1024
 """Characters of the schema times bytes of the input: what comparing each with each can cost at most."""
 _CHUNK_BYTES = 256 * 1024
-_MEMORY_BYTES = 2 * 1024 * 1024 * 1024
 _SECONDS = 15.0
 _MAX_ANSWER_BYTES = 4 * 1024 * 1024
 _FINDING_MODULES = ("PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH")
@@ -42,12 +42,14 @@ class InputJudge:
     """Says whether inputs may be started with.
 
     Args:
-        processes: most child processes at a time, of one tenant half of them.
+        settings: how many child processes there are at a time, and the memory of each.
         seconds: bound of one.
     """
 
-    def __init__(self, *, processes: int = 4, seconds: float = _SECONDS) -> None:
-        self._slots = CallSlots(processes, max_waiting=128, wait_seconds=20.0)
+    def __init__(self, settings: InputCheckSettings | None = None, *, seconds: float = _SECONDS) -> None:
+        settings = settings or InputCheckSettings()
+        self._memory_bytes = settings.memory_bytes
+        self._slots = CallSlots(settings.max_checks, max_waiting=128, wait_seconds=20.0)
         self._seconds = seconds
 
     async def require_acceptable(self, text: bytes, schema_json: str | None, tenant_id: str) -> None:
@@ -90,7 +92,7 @@ class InputJudge:
 
     async def _ask_process(self, text: bytes, schema_json: str | None) -> bytes:
         """What the process answers; nothing, or half of it, when it was killed at a bound. Raises `OSError`."""
-        order = {"schema": schema_json, "memory_bytes": _MEMORY_BYTES, "cpu_seconds": int(self._seconds) + 1}
+        order = {"schema": schema_json, "memory_bytes": self._memory_bytes, "cpu_seconds": int(self._seconds) + 1}
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-P",

@@ -50,6 +50,8 @@ def choose_users(host: RunnerHost | None) -> GuestUsers | None:
         return None
     users = GuestUsers()
     try:
+        # Native binaries do without the interpreter. Users for these alone would keep nothing apart: any image that is
+        # a Python file would run as root beside them.
         _check(users, host, needs_interpreter=True)
     except _NoUsersHereError as error:
         _logger.warning(

@@ -38,13 +38,10 @@ _NEVER_EXECUTABLE = frozenset(
         errno.EINVAL,
         errno.EISDIR,
         errno.ELIBBAD,
-        errno.ELOOP,
-        errno.ENOENT,
         errno.ENOEXEC,
-        errno.ENOTDIR,
     }
 )
-"""What exec says of a program that can never be executed as it is; a host short of something has other errors."""
+"""What exec says of a program that can never be executed as it is; a host that lacks something has other errors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +173,7 @@ def failed_start(stage: int, number: int, program: str) -> ProcessExit:
     executing = stage == _EXECUTE_STAGE
     reason = os.strerror(number)
     if executing and number == errno.ENOENT and Path(program).exists():
-        reason = "its interpreter does not exist"
+        reason = "its interpreter does not exist on this host"
     permanent = executing and number in _NEVER_EXECUTABLE
     if executing and number == errno.EACCES and os.access(program, os.X_OK):
         # The host's fault, which its operator can mend.

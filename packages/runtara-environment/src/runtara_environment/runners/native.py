@@ -215,8 +215,9 @@ class NativeRunner(Runner):
         try:
             pid = await asyncio.to_thread(_spawn_shim, directory, spec, user)
         except FileExistsError as error:
+            # The next claim has another epoch; a database that was set back comes to one whose launch is not here.
             raise LaunchError(
-                f"{error.filename} exists: epoch {spec.epoch} was launched before", permanent=True
+                f"{error.filename} exists: epoch {spec.epoch} was launched before", permanent=False
             ) from error
         except OSError as error:
             raise LaunchError(f"cannot launch in {directory.path}: {error.strerror}", permanent=False) from error

@@ -134,7 +134,7 @@ class Launcher:
             raise LaunchRefused(error.message, permanent=False) from error
         except OSError as error:
             raise LaunchRefused(
-                f"cannot prepare the run directory: {error.strerror}: {error.filename}", permanent=False
+                f"cannot prepare {error.filename or self._data_dir}: {error.strerror or error}", permanent=False
             ) from error
         try:
             await self._launches.record_started(

@@ -14,7 +14,7 @@ from pathlib import Path
 from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.identifiers import path_component
 
-from runtara_environment.data_directory_modes import make_passable
+from runtara_environment.data_directory_modes import make_passable, make_tenant_passable
 from runtara_environment.plain_files import read_plain_file
 
 _MARKER = "database-id"
@@ -29,8 +29,8 @@ def choose_run_directory(data_dir: Path, tenant_id: str, instance_id: str, datab
     """
     candidates = _candidates(data_dir, tenant_id, instance_id, database_id)
     runs = candidates[0].parent
-    for directory in (runs.parent, runs):
-        make_passable(directory)
+    make_tenant_passable(runs.parent)
+    make_passable(runs)
     for candidate in candidates:
         candidate.mkdir(parents=True, exist_ok=True, mode=0o700)
         if _marked(candidate / _MARKER, database_id) == database_id:

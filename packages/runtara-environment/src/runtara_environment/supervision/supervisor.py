@@ -50,6 +50,8 @@ logger = logging.getLogger(__name__)
 
 _CLAIM_AGAIN_SECONDS = 1.0
 _LOOK_FOR_CANCELS_SECONDS = 1.0
+_ARRIVALS_MS = 1_000
+"""How long a claim waits at most that leaves images out."""
 
 
 class Supervisor:
@@ -268,7 +270,8 @@ class Supervisor:
         # to the dead.
         wait_ms = min(self._settings.claim_wait_ms, self._settings.lease_ms // 2)
         if without_images:
-            wait_ms = min(wait_ms, self._elsewhere.change_ms() or 0)
+            # A claim that waits does not learn that an artifact has come.
+            wait_ms = min(wait_ms, self._elsewhere.change_ms() or 0, _ARRIVALS_MS)
             if self._refused:
                 wait_ms = min(wait_ms, SIGNATURES_AGAIN_MS)
         claims = await self._core.claim_launches(

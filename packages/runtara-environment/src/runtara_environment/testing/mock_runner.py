@@ -133,7 +133,7 @@ class MockRunner(Runner):
             raise self.launch_errors.pop(0)
         key = (str(spec.run_directory), spec.epoch)
         if key in self.processes or key in self._given_up:
-            raise LaunchError(f"epoch {spec.epoch} was launched before", permanent=True)
+            raise LaunchError(f"epoch {spec.epoch} was launched before", permanent=False)
         process = self.processes[key] = MockProcess(spec)
         if self.exits:
             process.finish(self.exits.pop(0))

@@ -244,6 +244,7 @@ class StepCases:
 
         async def page(key_of_last: int | None) -> list[int]:
             key = {"after_event_id" if ascending else "before_event_id": key_of_last}
+            # One of the two keys, which are numbers.
             where = EventFilter(event_type="custom", ascending=ascending, limit=4, without_total=True, **key)  # type: ignore[arg-type]
             listed = await storage.list_events(INSTANCE, where)
             assert listed.total_count == 0

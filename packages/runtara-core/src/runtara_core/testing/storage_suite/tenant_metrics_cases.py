@@ -32,6 +32,7 @@ class TenantMetricsCases:
         await register(storage, "running")
         await register(storage, "cancelled")
         await report(storage, LeaseKey("cancelled", 1), EventType.SUSPENDED)
+        # A plain word will do for a signal.
         await send(storage, "cancelled", "cancel", now_ms=START_MS + 2 * HOUR_MS)  # type: ignore[arg-type]
         hours = await storage.get_tenant_metrics(MetricsRange(TENANT, START_MS, START_MS + 2 * HOUR_MS + 1))
         assert hours[0] == MetricsBucket(
@@ -44,7 +45,7 @@ class TenantMetricsCases:
             max_duration_ms=90_000.0,
             avg_memory_bytes=15,
             max_memory_bytes=21,
-            success_rate_percent=pytest.approx(200 / 3),  # type: ignore[arg-type]
+            success_rate_percent=pytest.approx(200 / 3),  # type: ignore[arg-type]  # compares like a number
         )
         assert hours[1] == MetricsBucket(bucket_time_ms=FIRST_HOUR_MS + HOUR_MS)
         assert (hours[2].cancelled_count, hours[2].success_rate_percent) == (1, 0.0)

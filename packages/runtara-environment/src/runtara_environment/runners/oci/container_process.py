@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import logging
 import shutil
 import time
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from typing import Any, Literal
 
 from runtara_sdk.errors import InvalidInputError
 
+from runtara_environment import shim
 from runtara_environment.runner import DEFAULT_TAIL_BYTES, LaunchedProcess, ProcessExit, StopError
 from runtara_environment.runners.launch_directory import LaunchDirectory
 from runtara_environment.runners.leftovers import descendants_time_usec
@@ -24,11 +26,16 @@ from runtara_environment.runners.oci.outcome import outcome, read_reports
 from runtara_environment.runners.oci.pasta import kill_left_pasta
 from runtara_environment.runners.oci.runtime import Runtime
 
+_logger = logging.getLogger(__name__)
+
 EXCHANGE_FILE = "exchange"
 RUNTIME_LOG = "runtime.log"
 _OUTCOME_FILE = "container.json"
 _LAUNCH_FILE = "launch"
 _STALE_SECONDS = 600.0
+_UNKEPT_SECONDS = 86_400.0
+"""How long the files of a container stay whose end could not be kept: until then its launch is surely reported."""
+
 _KILL_SECONDS = 10.0
 _MAX_COMPLAINT_CHARACTERS = 400
 _OWNER_DIGITS = 12
@@ -157,12 +164,21 @@ class ContainerProcess(LaunchedProcess):
                 program=place.program,
                 complaint=_complaint(place.bundle / RUNTIME_LOG),
             )
-            temporary = kept.with_name(f"{_OUTCOME_FILE}.tmp")
-            if kept.parent.is_dir():
-                temporary.write_text(json.dumps(asdict(result)), encoding="utf-8")
-                temporary.replace(kept)
+            try:
+                _keep(result, kept)
+            except OSError as error:  # such as a full disk
+                # Told all the same. What it was read from stays, so that whoever asks again learns the same.
+                _logger.warning("how the container %s ended cannot be kept: %s", place.name, error)
+                return result
         self._place.remove()
         return result
+
+
+def _keep(result: ProcessExit, path: Path) -> None:
+    temporary = path.with_name(f"{_OUTCOME_FILE}.tmp")
+    if path.parent.is_dir():
+        temporary.write_text(json.dumps(asdict(result)), encoding="utf-8")
+        temporary.replace(path)
 
 
 def remove_stale(bundles: Path, runtime: Runtime) -> list[str]:
@@ -171,10 +187,10 @@ def remove_stale(bundles: Path, runtime: Runtime) -> list[str]:
     Nobody attaches to such a launch any more. A bundle that is not old may be in the making.
     """
     removed = []
-    newest = time.time() - _STALE_SECONDS
+    now = time.time()
     for bundle in bundles.iterdir() if bundles.is_dir() else ():
         with contextlib.suppress(OSError, StopError):  # another process was faster, or it does not die
-            if bundle.stat().st_mtime < newest and _is_stale(bundle):
+            if _is_stale(bundle, now - bundle.stat().st_mtime):
                 ContainerPlace(bundle, runtime, "").remove()
                 removed.append(bundle.name)
     return removed
@@ -204,12 +220,16 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
 
 
-def _is_stale(bundle: Path) -> bool:
+def _is_stale(bundle: Path, age_seconds: float) -> bool:
+    if age_seconds < _STALE_SECONDS:
+        return False
     try:
         launch = Path((bundle / _LAUNCH_FILE).read_text(encoding="utf-8", errors="surrogateescape"))
     except FileNotFoundError:
         return (bundle / "config.json").exists() or (bundle / "rootfs").exists()
-    return not launch.exists() or (launch / _OUTCOME_FILE).exists()
+    if not launch.exists() or (launch / _OUTCOME_FILE).exists():
+        return True
+    return age_seconds > _UNKEPT_SECONDS and (launch / shim.EXIT_FILE).exists()
 
 
 def _complaint(log: Path) -> str:

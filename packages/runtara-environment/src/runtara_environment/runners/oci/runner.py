@@ -196,14 +196,15 @@ class OciRunner(Runner):
             user = await asyncio.to_thread(self._user, spec.tenant_id)
             await asyncio.to_thread(_prepare, spec, place, directory, user)
         except FileExistsError as error:
+            # The next claim has another epoch; a database that was set back comes to one whose launch is not here.
             raise LaunchError(
-                f"{error.filename} exists: epoch {spec.epoch} was launched before", permanent=True
+                f"{error.filename} exists: epoch {spec.epoch} was launched before", permanent=False
             ) from error
         except NoUserLeftError as error:
             raise LaunchError(f"no container can be made: {error.message}", permanent=False) from error
         except OSError as error:
             await asyncio.to_thread(place.remove)
-            raise LaunchError(f"cannot prepare {place.bundle}: {error}", permanent=False) from error
+            raise LaunchError(f"cannot prepare {place.bundle}: {error.strerror or error}", permanent=False) from error
         try:
             command = await asyncio.to_thread(_command, spec, place)
             shim = await self._shims.launch(
@@ -217,7 +218,7 @@ class OciRunner(Runner):
             )
         except OSError as error:
             await asyncio.to_thread(place.remove)
-            raise LaunchError(f"cannot prepare {place.bundle}: {error}", permanent=False) from error
+            raise LaunchError(f"cannot prepare {place.bundle}: {error.strerror or error}", permanent=False) from error
         except LaunchError:
             await asyncio.to_thread(place.remove)
             raise

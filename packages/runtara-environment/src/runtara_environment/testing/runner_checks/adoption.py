@@ -37,8 +37,9 @@ class Adoption(CheckedRunner):
 
     async def test_an_epoch_is_launched_once(self, runner: Runner, run_directory: Path) -> None:
         first = await runner.launch(self.spec(run_directory, "raise SystemExit(5)"))
-        with pytest.raises(LaunchError):
+        with pytest.raises(LaunchError) as refusal:
             await runner.launch(self.spec(run_directory, "raise SystemExit(6)"))
+        assert not refusal.value.permanent  # the next claim has another epoch
         assert (await first.wait()).exit_code == 5
         second = await runner.launch(self.spec(run_directory, "raise SystemExit(6)", epoch=2))
         assert (await second.wait()).exit_code == 6

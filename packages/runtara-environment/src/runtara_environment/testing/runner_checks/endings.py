@@ -75,7 +75,6 @@ class Endings(CheckedRunner):
     @pytest.mark.parametrize(
         ("content", "mode", "reason"),
         [
-            (b"#!/does/not/exist\n", 0o755, "interpreter"),
             (b"\x7fELF but not really", 0o755, "format"),
             (b"#!/bin/sh\n", 0o644, "ermission"),
         ],
@@ -83,19 +82,32 @@ class Endings(CheckedRunner):
     async def test_a_program_that_can_never_be_executed_is_a_permanent_failure(
         self, runner: Runner, run_directory: Path, tmp_path: Path, content: bytes, mode: int, reason: str
     ) -> None:
-        program = tmp_path / "program"
+        message, permanent = await self._refusal(runner, run_directory, tmp_path / "program", content, mode)
+        assert permanent
+        assert reason in message
+
+    async def test_a_missing_interpreter_is_no_permanent_failure(
+        self, runner: Runner, run_directory: Path, tmp_path: Path
+    ) -> None:
+        # Another host may have it, and this one may get it.
+        content = b"#!/does/not/exist\n"
+        message, permanent = await self._refusal(runner, run_directory, tmp_path / "program", content, 0o755)
+        assert not permanent
+        assert "interpreter" in message
+
+    async def _refusal(
+        self, runner: Runner, run_directory: Path, program: Path, content: bytes, mode: int
+    ) -> tuple[str, bool]:
+        """Why a program is not started, and whether trying again is useless."""
         program.write_bytes(content)
         program.chmod(mode)
         try:
             process = await runner.launch(self.spec(run_directory, "", argv=(str(program),)))
         except LaunchError as error:
-            message, permanent = error.message, error.permanent
-        else:
-            end = await asyncio.wait_for(process.wait(), WAIT_SECONDS)
-            assert not end.started
-            message, permanent = end.error or "", end.permanent
-        assert permanent
-        assert reason in message
+            return error.message, error.permanent
+        end = await asyncio.wait_for(process.wait(), WAIT_SECONDS)
+        assert not end.started
+        return end.error or "", end.permanent
 
     async def test_timeout(self, runner: Runner, run_directory: Path) -> None:
         code = READY + "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + FOREVER

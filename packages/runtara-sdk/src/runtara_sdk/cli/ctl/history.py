@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from runtara_sdk.cli.ctl.pages import ListPrinter, all_option, limit_option, page_options, pages
 from runtara_sdk.cli.ctl.program_output import BOTH, print_output
-from runtara_sdk.cli.ctl.target import ask, common_options, print_json, print_lines, wants_json
-from runtara_sdk.cli.text import json_text, one_line, size, storable, table
+from runtara_sdk.cli.ctl.target import ask, common_options, print_json, wants_json
+from runtara_sdk.cli.text import json_text, one_line, size, storable
 from runtara_sdk.clock import SystemClock
 from runtara_sdk.errors import DeadlineExceededError, TransportError
 from runtara_sdk.iso_time import iso_time
 
 if TYPE_CHECKING:
     from runtara_sdk.management import ManagementSdk
-    from runtara_sdk.management.models import EventInfo
+    from runtara_sdk.management.history import SortOrder
+    from runtara_sdk.management.models import CheckpointPage, CheckpointSummary, EventInfo, EventPage
 
 Looked = TypeVar("Looked")
 EventFilter = Mapping[str, Any]
@@ -32,9 +34,7 @@ _OVERLAP_MS = 10_000
 """How much of what was read before is read again: servers' clocks may differ by so much."""
 
 _follow_option = click.option("--follow", "-f", is_flag=True, help="Go on until the instance has ended.")
-_limit_option = click.option(
-    "--limit", type=click.IntRange(1, 1_000), default=100, show_default=True, help="The newest so many."
-)
+_CHECKPOINT_HEADINGS = ("CREATED", "SIZE", "CHECKPOINT")
 
 
 @click.command()
@@ -45,7 +45,7 @@ _limit_option = click.option(
     "--contains", metavar="TEXT", help="Only with this text in the payload, whatever the case of its letters."
 )
 @click.option("--scope", metavar="SCOPE", help="Only of this pass of a loop, or of this child; see `steps`.")
-@_limit_option
+@page_options
 @_follow_option
 @common_options
 def events(
@@ -55,28 +55,35 @@ def events(
     contains: str | None,
     scope: str | None,
     limit: int,
+    page_token: str | None,
     *,
+    everything: bool,
     follow: bool,
 ) -> None:
-    """Show the events of an instance, oldest first: time, type, subtype, checkpoint, payload.
+    """Show the newest events of an instance, oldest first: time, type, subtype, checkpoint, payload.
 
     With --json each event is a JSON object on a line of its own. A text is
-    searched for in the first 64 KiB of each payload.
+    searched for in the first 64 KiB of each payload. --page-token shows the
+    events before those that came with it.
 
     \b
     Examples:
       runtara-ctl events order-A-1
       runtara-ctl events order-A-1 --subtype retry_attempt --json
       runtara-ctl events order-A-1 --contains timeout
+      runtara-ctl events order-A-1 --all --json
       runtara-ctl events order-A-1 --follow
     """
+    if page_token is not None and (follow or everything):
+        raise click.UsageError("--page-token goes with neither --follow nor --all")
     where = {"event_type": event_type, "subtype": subtype, "payload_contains": contains, "scope_id": scope}
-    _show(instance_id, where, limit, follow=follow, line_of=_event_line)
+    _show(instance_id, where, None if everything else limit, page_token, follow=follow, line_of=_event_line)
 
 
 @click.command()
 @click.argument("instance_id")
-@_limit_option
+@limit_option
+@all_option
 @_follow_option
 @click.option(
     "--stream",
@@ -89,7 +96,14 @@ def events(
 @click.option("--epoch", type=click.IntRange(1), metavar="N", help="Of this launch. [default: the newest]")
 @common_options
 def logs(
-    instance_id: str, limit: int, stream: str | None, tail_lines: int | None, epoch: int | None, *, follow: bool
+    instance_id: str,
+    limit: int,
+    stream: str | None,
+    tail_lines: int | None,
+    epoch: int | None,
+    *,
+    everything: bool,
+    follow: bool,
 ) -> None:
     """Show what the Log steps of an instance said, or what its program writes.
 
@@ -111,7 +125,7 @@ def logs(
         print_output(instance_id, stream or BOTH, epoch=epoch, tail_lines=tail_lines, follow=follow)
         return
     where = {"event_type": "custom", "subtype": LOG_SUBTYPE}
-    _show(instance_id, where, limit, follow=follow, line_of=_log_line)
+    _show(instance_id, where, None if everything else limit, None, follow=follow, line_of=_log_line)
     if not wants_json(otherwise=False):
         instance = ask(lambda sdk: sdk.get_instance_status(instance_id))
         if instance.stderr and instance.stderr.strip():
@@ -123,14 +137,17 @@ def logs(
 @click.command()
 @click.argument("instance_id")
 @click.argument("checkpoint_id", required=False)
-@click.option("--limit", type=click.IntRange(1, 1_000), default=100, show_default=True, help="The newest so many.")
+@page_options
 @common_options
-def checkpoints(instance_id: str, checkpoint_id: str | None, limit: int) -> None:
-    """List the checkpoints of an instance, oldest first, or show the state of one.
+def checkpoints(
+    instance_id: str, checkpoint_id: str | None, limit: int, page_token: str | None, *, everything: bool
+) -> None:
+    """List the checkpoints of an instance, newest first, or show the state of one.
 
     \b
     Examples:
       runtara-ctl checkpoints order-A-1
+      runtara-ctl checkpoints order-A-1 --all --json
       runtara-ctl checkpoints order-A-1 'order::order-A-1::agent::validate'
     """
     if checkpoint_id is not None:
@@ -140,22 +157,29 @@ def checkpoints(instance_id: str, checkpoint_id: str | None, limit: int) -> None
         else:
             click.echo(storable(detail.data) if isinstance(detail.data, str) else json_text(detail.data))
         return
-    page = ask(lambda sdk: sdk.list_checkpoints(instance_id, limit=limit))
-    if wants_json(otherwise=False):
-        print_json(page)
-        return
-    rows = [
-        (iso_time(item.created_at_ms), size(item.data_size_bytes), one_line(item.checkpoint_id, longest=1_000))
-        for item in reversed(page.checkpoints)
-    ]
-    print_lines(table(("CREATED", "SIZE", "CHECKPOINT"), rows))
-    _say_what_is_left(len(rows), page.total_count)
+
+    async def listed(sdk: ManagementSdk) -> None:
+        async def page_of(size: int, token: str | None) -> CheckpointPage:
+            return await sdk.list_checkpoints(instance_id, limit=size, page_token=token)
+
+        printer = ListPrinter("checkpoints", _CHECKPOINT_HEADINGS, page_token)
+        most = None if everything else limit
+        async for page in pages(page_of, lambda page: page.checkpoints, limit=most, page_token=page_token):
+            printer.print_page(page, page.checkpoints, _checkpoint_cells)
+        printer.finish()
+
+    ask(listed)
+
+
+def _checkpoint_cells(item: CheckpointSummary) -> tuple[str, ...]:
+    return iso_time(item.created_at_ms), size(item.data_size_bytes), one_line(item.checkpoint_id, longest=1_000)
 
 
 def _show(
     instance_id: str,
     where: EventFilter,
-    limit: int,
+    limit: int | None,
+    page_token: str | None,
     *,
     follow: bool,
     line_of: Callable[[EventInfo], str],
@@ -163,41 +187,93 @@ def _show(
     as_objects = wants_json(otherwise=False)
 
     async def show(sdk: ManagementSdk) -> None:
-        async for event in _events(sdk, instance_id, where, limit, follow=follow):
+        first = _FirstEvents(sdk, instance_id, where, limit, page_token)
+        async for event in _events(sdk, instance_id, where, first, follow=follow):
             click.echo(json_text(_event_json(event), indent=None) if as_objects else line_of(event))
+        if not follow:
+            first.say_what_is_left()
 
     ask(show)
 
 
+class _FirstEvents:
+    """The events that are there: all of them, a page at a time, or the newest `limit` before a token."""
+
+    def __init__(
+        self, sdk: ManagementSdk, instance_id: str, where: EventFilter, limit: int | None, page_token: str | None
+    ) -> None:
+        self._sdk = sdk
+        self._instance_id = instance_id
+        self._where = where
+        self._limit = limit
+        self._page_token = page_token
+        self._told = 0
+        self._last: EventPage | None = None
+
+    async def parts(self) -> AsyncIterator[list[EventInfo]]:
+        """Each later than the one before; at least one."""
+        order: SortOrder = "asc" if self._limit is None else "desc"
+
+        async def page_of(size: int, token: str | None) -> EventPage:
+            return await self._sdk.list_events(
+                self._instance_id, **self._where, sort_order=order, limit=size, page_token=token
+            )
+
+        newest: list[EventInfo] = []
+        async for page in pages(page_of, lambda page: page.events, limit=self._limit, page_token=self._page_token):
+            self._last = page
+            self._told += len(page.events)
+            if self._limit is None:
+                yield list(page.events)
+            else:
+                newest += page.events
+        if self._limit is not None:
+            yield newest
+
+    def say_what_is_left(self) -> None:
+        """Tell how many there are, when these are not all, and how to get at the others."""
+        token = None if self._last is None else self._last.next_page_token
+        if self._last is not None and token is not None:
+            total = self._last.total_count
+            click.echo(f"{self._told} of {total}; --all lists all, --page-token {token} goes on", err=True)
+
+
 async def _events(
-    sdk: ManagementSdk, instance_id: str, where: EventFilter, limit: int, *, follow: bool
+    sdk: ManagementSdk, instance_id: str, where: EventFilter, first: _FirstEvents, *, follow: bool
 ) -> AsyncIterator[EventInfo]:
-    """The newest events, then those that come until the instance has ended; each once, in their order."""
-    page = await sdk.list_events(instance_id, **where, limit=limit)
-    found = list(page.events)
-    first_id = min((event.event_id for event in found), default=0)
+    """What is there, then, if it is followed, what comes until the instance has ended; each once, in their order."""
+    first_id: int | None = None
     seen: dict[int, int] = {}
     newest_ms = 0
-    has_ended = False
-    while True:
-        for event in sorted(found, key=lambda event: event.event_id):
-            # What the first page left out for its length is not told later.
-            if event.event_id >= first_id and event.event_id not in seen:
-                seen[event.event_id] = event.created_at_ms
-                newest_ms = max(newest_ms, event.created_at_ms)
-                yield event
+
+    def new(found: list[EventInfo]) -> list[EventInfo]:
+        nonlocal newest_ms, seen, first_id
+        if first_id is None:
+            first_id = min((event.event_id for event in found), default=0)
+        # What the first part left out for its length is not told later.
+        fresh = sorted(
+            (event for event in found if event.event_id >= first_id and event.event_id not in seen),
+            key=lambda event: event.event_id,
+        )
+        seen |= {event.event_id: event.created_at_ms for event in fresh}
+        newest_ms = max([newest_ms, *(event.created_at_ms for event in fresh)])
         seen = {event_id: at_ms for event_id, at_ms in seen.items() if at_ms >= newest_ms - _OVERLAP_MS}
-        if not follow or has_ended:
-            return
+        return fresh
 
-        async def look() -> tuple[bool, list[EventInfo]]:
-            # Asked before the events, so that none of an instance that has ended is missed.
-            ended = (await sdk.get_instance_status(instance_id)).status.is_terminal
-            after_ms = max(0, newest_ms - _OVERLAP_MS)  # noqa: B023 - called before they change
-            return ended, await _since(sdk, instance_id, where, after_ms, set(seen))  # noqa: B023
+    async def look() -> tuple[bool, list[EventInfo]]:
+        # Asked before the events, so that none of an instance that has ended is missed.
+        ended = (await sdk.get_instance_status(instance_id)).status.is_terminal
+        return ended, await _since(sdk, instance_id, where, max(0, newest_ms - _OVERLAP_MS), set(seen))
 
+    async for part in first.parts():
+        for event in new(part):
+            yield event
+    has_ended = not follow
+    while not has_ended:
         await SystemClock().sleep(_POLL_SECONDS)
         has_ended, found = await _patiently(look)
+        for event in new(found):
+            yield event
 
 
 async def _patiently(look: Callable[[], Awaitable[Looked]]) -> Looked:
@@ -254,8 +330,3 @@ def _event_json(event: EventInfo) -> dict[str, Any]:
     from runtara_sdk.management import as_json
 
     return as_json(event)
-
-
-def _say_what_is_left(shown: int, total: int) -> None:
-    if shown < total:
-        click.echo(f"{shown} of {total} are shown; --limit shows more", err=True)

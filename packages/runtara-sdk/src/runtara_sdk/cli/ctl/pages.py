@@ -36,15 +36,16 @@ class Page(Protocol):
 PageT = TypeVar("PageT", bound=Page)
 
 
+limit_option = click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="Most rows of the list."
+)
+all_option = click.option("--all", "everything", is_flag=True, help="List all, however many they are.")
+_token_option = click.option("--page-token", metavar="TOKEN", help="Go on where the list that gave this token ended.")
+
+
 def page_options(command: Decorated) -> Decorated:
     """Options of every list: --limit, --all, --page-token."""
-    for option in (
-        click.option("--page-token", metavar="TOKEN", help="Go on where the list that gave this token ended."),
-        click.option("--all", "everything", is_flag=True, help="List all, however many they are."),
-        click.option(
-            "--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="Most rows of the list."
-        ),
-    ):
+    for option in (_token_option, all_option, limit_option):
         command = option(command)
     return command
 
