@@ -15,76 +15,19 @@ at a time on each database. A loss is tried again by its name, or a part of it:
 from __future__ import annotations
 
 import itertools
-import json
-import os
 from pathlib import Path
 
 import pytest
-from campaign import Campaign, Report, timed
-from points import CONTAINER_ROLES, ROLES, SIDES
-from scenarios import CONTAINER_PATHS, PATHS
-
-from tests.containers import choose_runtime
-
-SEED = int(os.environ.get("RUNTARA_CRASH_SEED", "1"))
-POINTS = os.environ.get("RUNTARA_CRASH_POINTS", "1")
-SLOTS = int(os.environ.get("RUNTARA_CRASH_SLOTS", "3"))
-ONLY = os.environ.get("RUNTARA_CRASH_ONLY")
-REPORT = os.environ.get("RUNTARA_CRASH_REPORT")
+from campaign import Campaign
+from chosen_points import ONLY, SEED, SLOTS, TIMEOUT_SECONDS, try_chosen_points
+from points import ROLES, SIDES
+from scenarios import PATHS
 
 
-@pytest.fixture
-def container_runtime(monkeypatch: pytest.MonkeyPatch) -> str:
-    """What makes containers."""
-    return choose_runtime(monkeypatch)
-
-
-def write_report(report: Report) -> None:
-    """The figures so far, if somebody wants them."""
-    if REPORT:
-        Path(REPORT).write_text(json.dumps(report.figures(), indent=2) + "\n")
-
-
-@pytest.mark.timeout(4 * 3600 if POINTS == "all" or ONLY else 900 * int(POINTS))
+@pytest.mark.timeout(TIMEOUT_SECONDS)
 async def test_death_at_every_point(postgres_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     servers = {"sqlite": None, "postgres": postgres_url}
     async with Campaign.prepared(tmp_path, SEED, servers, SLOTS) as campaign:
-        await try_points(campaign, capsys)
+        await try_chosen_points(campaign, capsys)
     assert not campaign.report.losses
     assert ONLY or set(itertools.product(PATHS, ROLES, SIDES)) <= campaign.report.strata()
-
-
-@pytest.mark.timeout(4 * 3600 if POINTS == "all" or ONLY else 900 * int(POINTS))
-async def test_death_at_every_point_over_containers(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], container_runtime: str
-) -> None:
-    """The environment dies around what it does with containers; shim, runtime, process 1 or pasta die meanwhile."""
-    async with Campaign.prepared(tmp_path, SEED, {"sqlite": None}, SLOTS, runtime=container_runtime) as campaign:
-        await try_points(campaign, capsys)
-    assert not campaign.report.losses
-    strata = {*itertools.product(CONTAINER_PATHS, ["environment"], SIDES)}
-    strata |= set(itertools.product(CONTAINER_PATHS, CONTAINER_ROLES, SIDES[:1]))
-    assert ONLY or strata <= campaign.report.strata()
-
-
-async def try_points(campaign: Campaign, capsys: pytest.CaptureFixture[str]) -> None:
-    """Try a sample, or what the variables say, and tell what came out."""
-
-    def tell(line: str) -> None:
-        with capsys.disabled():
-            print(line, flush=True)
-        write_report(campaign.report)
-
-    async with timed(campaign.report):
-        targets = await campaign.find_targets()
-        if ONLY:
-            await campaign.try_all([target for target in targets if ONLY in str(target)], tell)
-        elif POINTS == "all":
-            await campaign.try_all(targets, tell)
-        else:
-            await campaign.try_sample(targets, int(POINTS))
-    report = campaign.report
-    print(f"\n{report.text()}")
-    write_report(report)
-    for result in report.losses:
-        print(f"\n{result.target}\n{result.losses}\n{result.transcript}")
