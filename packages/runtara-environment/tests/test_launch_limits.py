@@ -54,7 +54,7 @@ async def test_an_image_gets_the_runner_that_it_names_and_no_other() -> None:
     assert (await runners.get(None)).name == (await runners.get("mock")).name == "mock"
     containers.reason = "runc is not installed"
     for _ in range(3):
-        with pytest.raises(RunnerUnavailableError, match=r"asks for the runner oci: .* runc is not installed"):
+        with pytest.raises(RunnerUnavailableError, match=r"the runner oci was asked for: .* runc is not installed"):
             await runners.get("oci")
     assert containers.probes == 1
     containers.reason = ""
@@ -96,7 +96,9 @@ async def test_whoever_names_a_runner_that_does_not_work_here_is_warned() -> Non
     assert await rules.warning("oci") is None
     warning = await rules.warning("ocl")
     assert warning is not None
-    assert warning.startswith("its instances wait for another environment: this environment launches no image")
+    assert warning.startswith(
+        "its instances wait for another environment: this environment launches nothing with the runner ocl"
+    )
 
 
 def test_options_keep_limits_of_start_and_image_apart() -> None:
