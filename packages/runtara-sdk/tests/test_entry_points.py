@@ -6,6 +6,7 @@ import importlib.metadata
 import subprocess
 import sys
 import zipfile
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 import pytest
@@ -69,10 +70,26 @@ def test_an_archive_on_the_path_is_left_to_importlib(tmp_path: Path, monkeypatch
     assert entry_points.installed_version("absent") == "unknown"
 
 
-def test_a_distribution_without_metadata_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+class _NoDistributions:
+    """An importer that knows distributions of its own, such as editable installations have."""
+
+    def find_spec(self, *_arguments: object) -> None:
+        """No module."""
+
+    def find_distributions(self, _context: object) -> list[importlib.metadata.Distribution]:
+        """None, too."""
+        return []
+
+
+@pytest.mark.parametrize("importers", [[], [_NoDistributions()]], ids=["files", "importlib"])
+def test_a_distribution_without_metadata_does_no_harm(
+    importers: list[_NoDistributions], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     info = tmp_path / "half-1.0.dist-info"
     info.mkdir()
     (info / "entry_points.txt").write_text("[runtara.cli]\nhalf = half:command\n")
+    known = [importer for importer in sys.meta_path if not hasattr(importer, "find_distributions")]
+    monkeypatch.setattr(sys, "meta_path", [PathFinder, *known, *importers])
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     assert by_reading("runtara.cli") == {("half", "half:command", "unknown", "")}
 

@@ -163,6 +163,8 @@ def _by_importlib() -> Iterator[InstalledEntryPoint]:
     found: Any = entry_points()  # its type changed with Python 3.12
     for group in found.groups:
         for entry in found.select(group=group) if group.startswith(PREFIX) else ():
-            distribution = entry.dist
-            name, version = ("unknown", "") if distribution is None else (distribution.name, distribution.version)
-            yield InstalledEntryPoint(group, entry.name, entry.value, name, version)
+            try:
+                name, version = entry.dist.name, entry.dist.version
+            except (AttributeError, OSError):  # no distribution, or one without metadata
+                name = version = None
+            yield InstalledEntryPoint(group, entry.name, entry.value, name or "unknown", version or "")
