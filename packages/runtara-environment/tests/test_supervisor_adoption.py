@@ -276,7 +276,7 @@ async def test_a_full_disk_does_not_fail_an_instance(host: SupervisedHost, monke
 
     with monkeypatch.context() as patch:
         patch.setattr(host.runner, "attach", disk_is_full)
-        await host.supervise(lease_ms=3_600_000)  # the clock leaps ahead of whoever renews leases
+        await host.supervise(lease_ms=300_000)  # the clock leaps ahead of whoever renews leases
         instance = await host.instance()
         for _ in range(8):
             epoch = instance.epoch
@@ -286,7 +286,7 @@ async def test_a_full_disk_does_not_fail_an_instance(host: SupervisedHost, monke
                 instance = await host.instance()
                 return instance.epoch > epoch and instance.status is not InstanceStatus.RUNNING
 
-            await host.until(was_tried, "tried again", advance_ms=5_000)
+            await host.until(was_tried, "tried again", advance_ms=2_000)
         assert instance.status is InstanceStatus.PENDING
         assert "No space left on device" in (instance.error or "")
         assert instance.recovery_attempts <= 1
@@ -295,4 +295,4 @@ async def test_a_full_disk_does_not_fail_an_instance(host: SupervisedHost, monke
     async def is_launched() -> bool:
         return bool(host.runner.processes)
 
-    await host.until(is_launched, "launched", advance_ms=5_000)
+    await host.until(is_launched, "launched", advance_ms=2_000)
