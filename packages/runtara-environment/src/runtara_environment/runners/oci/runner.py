@@ -68,6 +68,7 @@ from runtara_environment.runners.oci.pasta import (
     try_pasta,
 )
 from runtara_environment.runners.oci.runtime import Runtime, find_runtimes, runtime_environment
+from runtara_environment.runners.oci.systemd_units import RUNNING_MARK
 from runtara_environment.runners.run_directory_access import admit, remove_foreign
 from runtara_environment.runners.tenant_users import NoUserLeftError, TenantUsers
 
@@ -239,9 +240,10 @@ class OciRunner(Runner):
             self._swept.add(bundles)
             for name in await asyncio.to_thread(remove_stale, bundles, runtime):
                 _logger.info("removed the container %s, whose instance is gone", name)
-            hierarchy = CgroupHierarchy(use_systemd=runtime.use_systemd)
-            for name in await asyncio.to_thread(remove_left_groups, bundles, hierarchy):
-                _logger.info("removed the control group %s, whose container is gone", name)
+            for use_systemd in (False, True):  # the earlier process may have had another setting
+                hierarchy = CgroupHierarchy(use_systemd=use_systemd)
+                for name in await asyncio.to_thread(remove_left_groups, bundles, hierarchy):
+                    _logger.info("removed the control group %s, whose container is gone", name)
 
     @staticmethod
     def _place(spec: LaunchSpec, runtime: Runtime) -> ContainerPlace:
@@ -327,8 +329,11 @@ def _bound(controller: str, controllers: Collection[str]) -> Capability:
 def _unusable_host() -> str | None:
     if sys.platform != "linux":
         return f"containers need Linux, this is {sys.platform}"
-    if _is_rootless() and OciSettings.from_environment().use_systemd:
-        return "USE_SYSTEMD_CGROUP needs a daemon that runs as root"
+    if OciSettings.from_environment().use_systemd:
+        if _is_rootless():
+            return "USE_SYSTEMD_CGROUP needs a daemon that runs as root"
+        if not RUNNING_MARK.is_dir():
+            return f"USE_SYSTEMD_CGROUP is set, but systemd does not run here: there is no {RUNNING_MARK}"
     if not sys.executable:
         return "the path of the Python interpreter is not known"
     return None
