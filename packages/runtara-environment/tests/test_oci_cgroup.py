@@ -162,12 +162,30 @@ def test_a_scope_that_failed_is_found_and_forgotten(tmp_path: Path, monkeypatch:
 
 async def test_the_probe_tells_that_there_is_no_systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "RUNNING_MARK", tmp_path / "missing")
-    monkeypatch.setattr(runner.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(runner, "_is_rootless", lambda: False)
     monkeypatch.setattr(OciRunner, "_tried", {})
     monkeypatch.setenv("USE_SYSTEMD_CGROUP", "true")
     probe = await OciRunner().probe()
     assert not probe.available
     assert probe.reason.startswith("USE_SYSTEMD_CGROUP is set, but systemd does not run here")
+
+
+async def test_the_probe_tells_what_a_runtime_needs_systemd_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "crun"
+    program.write_text("#!/bin/sh\nexit 1\n")  # not even its version is to be had
+    program.chmod(0o755)
+    monkeypatch.setattr(runner, "RUNNING_MARK", tmp_path)
+    monkeypatch.setattr(runner, "_is_rootless", lambda: False)
+    monkeypatch.setattr(OciRunner, "_tried", {})
+    monkeypatch.setenv("RUNTARA_OCI_RUNTIME", str(program))
+    reasons = {}
+    for use_systemd in ("false", "true"):
+        monkeypatch.setenv("USE_SYSTEMD_CGROUP", use_systemd)
+        reasons[use_systemd] = (await OciRunner().probe()).reason
+    assert reasons["false"] == f"crun: {program} --version tells no version"
+    assert reasons["true"].startswith(f"{reasons['false']}; USE_SYSTEMD_CGROUP is set, so systemd has to answer")
 
 
 def test_an_empty_group_is_removed(tmp_path: Path) -> None:

@@ -290,6 +290,8 @@ class OciRunner(Runner):
             if failure is None:
                 return runtime, version
             reasons.append(f"{runtime.path.name}: {failure}")
+        if found and settings.use_systemd:
+            reasons.append("USE_SYSTEMD_CGROUP is set, so systemd has to answer on the bus of the system")
         return None, "; ".join(reasons)
 
     async def _try(self, runtime: Runtime) -> str | None:
