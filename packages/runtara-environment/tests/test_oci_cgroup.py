@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from runtara_environment.runners.oci import container_init, runner
+from runtara_environment.runners.oci import container_init, runner, systemd_units
 from runtara_environment.runners.oci.cgroup import CgroupHierarchy, LaunchCgroup, Usage
 from runtara_environment.runners.oci.container_process import ContainerPlace, remove_left_groups
 from runtara_environment.runners.oci.runner import OciRunner
@@ -105,6 +105,11 @@ def test_groups_of_systemd(tmp_path: Path) -> None:
     assert hierarchy.group("ab").directories == {"": tmp_path / "runtara.slice" / "runtara-ab.slice"}
 
 
+def without_systemctl(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(directory))
+    monkeypatch.setattr(os, "defpath", str(directory))
+
+
 def group_of_systemd(tmp_path: Path) -> LaunchCgroup:
     """One whose container has ended: the slice is left, and nothing is in it."""
     scopes = tmp_path / "transient"
@@ -133,9 +138,18 @@ def test_directories_stay_for_the_next_attempt_where_systemd_refuses(
     assert not group.remove()
     assert group.directories[""].exists()
     assert "systemd does not remove runtara-ab.slice: Access denied" in caplog.text
-    monkeypatch.setenv("PATH", str(tmp_path / "transient"))
+    without_systemctl(tmp_path / "transient", monkeypatch)
     assert not group.remove()
     assert "there is no program systemctl" in caplog.text
+
+
+def test_a_signal_to_the_group_of_the_daemon_does_not_reach_what_asks_systemd(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group, seen = group_of_systemd(tmp_path), tmp_path / "group"
+    systemctl(tmp_path / "programs", monkeypatch, script=f"cut -d' ' -f5 /proc/$$/stat >{seen}")
+    assert group.remove()
+    assert int(seen.read_text()) != os.getpgrp()
 
 
 def test_directories_go_whose_slice_systemd_does_not_know(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,13 +175,18 @@ def test_a_scope_that_failed_is_found_and_forgotten(tmp_path: Path, monkeypatch:
 
 
 async def test_the_probe_tells_that_there_is_no_systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "RUNNING_MARK", tmp_path / "missing")
     monkeypatch.setattr(runner, "_is_rootless", lambda: False)
-    monkeypatch.setattr(OciRunner, "_tried", {})
     monkeypatch.setenv("USE_SYSTEMD_CGROUP", "true")
-    probe = await OciRunner().probe()
-    assert not probe.available
-    assert probe.reason.startswith("USE_SYSTEMD_CGROUP is set, but systemd does not run here")
+    without_systemctl(tmp_path, monkeypatch)
+    for mark, message in (
+        (tmp_path / "missing", f"systemd does not run here: there is no {tmp_path / 'missing'}"),
+        (tmp_path, "there is no program systemctl"),
+    ):
+        monkeypatch.setattr(systemd_units, "RUNNING_MARK", mark)
+        monkeypatch.setattr(OciRunner, "_tried", {})
+        probe = await OciRunner().probe()
+        assert not probe.available
+        assert probe.reason == f"USE_SYSTEMD_CGROUP is set, but {message}"
 
 
 async def test_the_probe_tells_what_a_runtime_needs_systemd_for(
@@ -176,7 +195,7 @@ async def test_the_probe_tells_what_a_runtime_needs_systemd_for(
     program = tmp_path / "crun"
     program.write_text("#!/bin/sh\nexit 1\n")  # not even its version is to be had
     program.chmod(0o755)
-    monkeypatch.setattr(runner, "RUNNING_MARK", tmp_path)
+    monkeypatch.setattr(systemd_units, "obstacle", lambda: None)
     monkeypatch.setattr(runner, "_is_rootless", lambda: False)
     monkeypatch.setattr(OciRunner, "_tried", {})
     monkeypatch.setenv("RUNTARA_OCI_RUNTIME", str(program))

@@ -39,7 +39,7 @@ from runtara_environment.runner import (
 )
 from runtara_environment.runners.launch_directory import LaunchDirectory
 from runtara_environment.runners.native import NativeRunner
-from runtara_environment.runners.oci import container_init
+from runtara_environment.runners.oci import container_init, systemd_units
 from runtara_environment.runners.oci.bundle import (
     DEFAULT_CPU_CORES,
     DEFAULT_MEMORY_BYTES,
@@ -68,7 +68,6 @@ from runtara_environment.runners.oci.pasta import (
     try_pasta,
 )
 from runtara_environment.runners.oci.runtime import Runtime, find_runtimes, runtime_environment
-from runtara_environment.runners.oci.systemd_units import RUNNING_MARK
 from runtara_environment.runners.run_directory_access import admit, remove_foreign
 from runtara_environment.runners.tenant_users import NoUserLeftError, TenantUsers
 
@@ -334,8 +333,9 @@ def _unusable_host() -> str | None:
     if OciSettings.from_environment().use_systemd:
         if _is_rootless():
             return "USE_SYSTEMD_CGROUP needs a daemon that runs as root"
-        if not RUNNING_MARK.is_dir():
-            return f"USE_SYSTEMD_CGROUP is set, but systemd does not run here: there is no {RUNNING_MARK}"
+        obstacle = systemd_units.obstacle()
+        if obstacle is not None:
+            return f"USE_SYSTEMD_CGROUP is set, but {obstacle}"
     if not sys.executable:
         return "the path of the Python interpreter is not known"
     return None

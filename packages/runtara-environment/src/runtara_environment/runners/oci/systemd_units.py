@@ -8,6 +8,7 @@ makes its directories anew where somebody else removes them.
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ _PREFIX = f"{PARENT}-"
 _SCOPE = ".scope"
 _COMMAND_SECONDS = 10.0
 _NOT_LOADED = 5
+_NO_PROGRAM = "there is no program systemctl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +83,22 @@ def scope_names(prefix: str, scopes: Path = SCOPES) -> set[str]:
     return {path.name.removeprefix(_PREFIX).removesuffix(_SCOPE) for path in found}
 
 
+def obstacle() -> str | None:
+    """Why systemd can make no groups here, as far as that is seen without asking it."""
+    if not RUNNING_MARK.is_dir():
+        return f"systemd does not run here: there is no {RUNNING_MARK}"
+    return _NO_PROGRAM if _program() is None else None
+
+
+def _program() -> str | None:
+    return shutil.which("systemctl", path=os.pathsep.join((os.environ.get("PATH", ""), os.defpath)))
+
+
 def _systemctl(verb: str, unit: str) -> tuple[int, str]:
     """Its exit code and its last words."""
-    program = shutil.which("systemctl")
+    program = _program()
     if program is None:
-        raise OSError("there is no program systemctl")
+        raise OSError(_NO_PROGRAM)
     try:
         done = subprocess.run(  # noqa: S603 - without a shell; the name of the unit is made of digits
             (program, "--quiet", "--no-ask-password", verb, "--", unit),
@@ -96,6 +109,7 @@ def _systemctl(verb: str, unit: str) -> tuple[int, str]:
             timeout=_COMMAND_SECONDS,
             check=False,
             env=runtime_environment(),
+            process_group=0,  # a signal to the group of the daemon, as of Ctrl-C, does not end it
         )
     except subprocess.TimeoutExpired as error:
         raise OSError(f"systemctl does not answer within {_COMMAND_SECONDS:g} s") from error
