@@ -24,12 +24,19 @@ def _stay(_number: int, _frame: FrameType | None) -> None:
     """Do nothing, as the ignored signal did."""
 
 
-def pytest_configure() -> None:
-    """Let children start with the dispositions that a terminal gives them.
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Let children start with the dispositions that a terminal gives them, and keep temporary directories short.
 
     A shell's background job and `nohup` start with signals ignored, and so would every program that a test starts and
     then ends by such a signal. A handler is not inherited, so the tests go on ignoring it and their children do not.
+
+    Directories of several processes lie in `popen-gw0` and so on: with these names the local sockets of the daemons
+    would have paths that are too long.
     """
+    if hasattr(config, "workerinput") and config.option.basetemp is not None:
+        given = Path(config.option.basetemp)
+        config.option.basetemp = str(given.with_name(given.name.removeprefix("popen-gw")))
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, _stay)

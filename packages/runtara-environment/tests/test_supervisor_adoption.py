@@ -277,16 +277,22 @@ async def test_a_full_disk_does_not_fail_an_instance(host: SupervisedHost, monke
     with monkeypatch.context() as patch:
         patch.setattr(host.runner, "attach", disk_is_full)
         await host.supervise()
+        instance = await host.instance()
         for _ in range(8):
-            epoch = (await host.instance()).epoch
+            epoch = instance.epoch
 
             async def was_tried(epoch: int = epoch) -> bool:
+                nonlocal instance
                 instance = await host.instance()
                 return instance.epoch > epoch and instance.status is not InstanceStatus.RUNNING
 
             await host.until(was_tried, "tried again", advance_ms=5_000)
-        instance = await host.instance()
         assert instance.status is InstanceStatus.PENDING
         assert "No space left on device" in (instance.error or "")
         assert instance.recovery_attempts <= 1
-    await host.launched(epoch=(await host.instance()).epoch + 1, advance_ms=5_000)
+        assert not host.runner.processes
+
+    async def is_launched() -> bool:
+        return bool(host.runner.processes)
+
+    await host.until(is_launched, "launched", advance_ms=5_000)
