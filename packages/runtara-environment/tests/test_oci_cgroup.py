@@ -87,6 +87,14 @@ def test_process_1_counts_the_processes_that_were_killed_for_want_of_memory(
     assert container_init._oom_kills() == 2
 
 
+def test_process_1_reads_the_processor_time_of_version_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "cpuacct.usage"
+    monkeypatch.setattr(container_init, "_PROCESSOR_TIME_FILE", str(file))
+    assert container_init._cpu_usage_usec() == 0
+    file.write_text("7999\n")
+    assert container_init._cpu_usage_usec() == 7
+
+
 def test_usage_of_version_1(tmp_path: Path) -> None:
     for controller, name, text in (("memory", "memory.max_usage_in_bytes", "5"), ("cpuacct", "cpuacct.usage", "7999")):
         group = tmp_path / controller / "runtara" / "name"
