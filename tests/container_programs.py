@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from runtara_environment.runner import LaunchedProcess, LaunchSpec, NetworkMode, ProcessExit
-from runtara_environment.runners.oci.cgroup import CgroupHierarchy
 from runtara_environment.runners.oci.runner import OciRunner
 from runtara_environment.testing.runner_suite import WAIT_SECONDS
+
+from tests.containers import hierarchy
 
 MEBIBYTE = 1024 * 1024
 
@@ -57,5 +58,6 @@ def attempt(name, call):
 def assert_nothing_is_left(runner: OciRunner, spec: LaunchSpec) -> None:
     bundle = Path(runner.planned_state(spec)["bundle"])
     assert not bundle.exists()
-    group = CgroupHierarchy().group(bundle.name)
+    group = hierarchy().group(bundle.name)
     assert not [path for path in group.directories.values() if path.exists()]
+    assert group.units is None or not group.units.has_scope

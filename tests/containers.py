@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from runtara_environment.runners.oci.cgroup import CgroupHierarchy
 from runtara_environment.runners.oci.container_process import owner_name
-from runtara_environment.runners.oci.runner import OciRunner
+from runtara_environment.runners.oci.runner import OciRunner, OciSettings
 
 RUNTIME = "runc"
 with_both_runtimes = pytest.mark.parametrize("container_runtime", ["runc", "crun"], indirect=True)
@@ -63,6 +63,11 @@ def crun_program(directory: Path) -> str:
     return str(launcher)
 
 
+def hierarchy() -> CgroupHierarchy:
+    """The control groups of the runner of this process."""
+    return CgroupHierarchy(use_systemd=OciSettings.from_environment().use_systemd)
+
+
 def left_of_containers(data_dir: Path) -> list[str]:
     """The bundles, mounts and control groups of containers of a data directory that are there."""
     bundles = data_dir / "bundles"
@@ -70,14 +75,14 @@ def left_of_containers(data_dir: Path) -> list[str]:
     return [
         *(str(path) for path in (bundles.iterdir() if bundles.exists() else ())),
         *(line for line in mounts if str(data_dir) in line),
-        *(f"control group {name}" for name in CgroupHierarchy().names(owner_name(bundles))),
+        *(f"control group {name}" for name in hierarchy().names(owner_name(bundles))),
     ]
 
 
 def remove_control_groups(data_dir: Path) -> None:
     """Remove what is left of containers when a test has killed everything and nobody comes to clean up."""
-    hierarchy = CgroupHierarchy()
-    for name in hierarchy.names(owner_name(data_dir / "bundles")):
-        group = hierarchy.group(name)
+    groups = hierarchy()
+    for name in groups.names(owner_name(data_dir / "bundles")):
+        group = groups.group(name)
         group.kill(timeout_seconds=_KILL_SECONDS)
         group.remove()

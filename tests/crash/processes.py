@@ -27,7 +27,7 @@ def daemon_variables(directory: Path, database_url: str) -> dict[str, str]:
     """The environment of core and environment on one database, with data below `directory` and ports of their own."""
     core, management, environment = free_ports(3)
     return {
-        **{name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ},
+        **{name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR", "USE_SYSTEMD_CGROUP") if name in os.environ},
         "HOME": str(directory),
         "DATA_DIR": str(directory / "data"),
         "RUNTARA_DATABASE_URL": database_url,

@@ -146,7 +146,9 @@ class Product:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.data_dir = directory / "data"
-        kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
+        kept = {
+            name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR", "USE_SYSTEMD_CGROUP") if name in os.environ
+        }
         self.env: dict[str, str] = {**kept, "HOME": str(directory), "DATA_DIR": str(self.data_dir)}
         self._background: list[Background] = []
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 from runtara_environment.runner import Limits, NetworkMode, RunnerHost
-from runtara_environment.runners.oci.cgroup import CgroupHierarchy
 from runtara_environment.runners.oci.container_init import STOP_MODE
 from runtara_environment.runners.oci.container_process import EXCHANGE_FILE
 from runtara_environment.runners.oci.runner import OciRunner, guest_user
@@ -23,7 +22,7 @@ from runtara_sdk.transport.local.peer import GUEST_USERS
 
 from tests.container_programs import ATTEMPT, MEBIBYTE, answer, assert_nothing_is_left, ended, python_program
 from tests.containers import container_runtime as container_runtime
-from tests.containers import with_both_runtimes
+from tests.containers import hierarchy, with_both_runtimes
 
 
 @with_both_runtimes
@@ -266,12 +265,12 @@ async def test_control_groups_of_containers_without_files_are_removed(
         spec = python_program(directory / "run", "open('ready', 'w').close()\nwhile True: pass")
         process = await OciRunner().launch(spec)
         await until((directory / "run" / "ready").exists, "program runs")
-        group = CgroupHierarchy().group(Path(OciRunner().planned_state(spec)["bundle"]).name)
+        group = hierarchy().group(Path(OciRunner().planned_state(spec)["bundle"]).name)
         groups.append([path for path in group.directories.values() if path.exists()])
         # Nobody waits for the process, so nobody cleans up.
         for pid in (
             process.state["pid"],
-            *(int(pid) for pid in (groups[-1][0] / "container/cgroup.procs").read_text().split()),
+            *(int(pid) for path in groups[-1][0].rglob("cgroup.procs") for pid in path.read_text().split()),
         ):
             os.kill(pid, signal.SIGKILL)
         assert await asyncio.to_thread(group.kill, timeout_seconds=10)
@@ -280,7 +279,7 @@ async def test_control_groups_of_containers_without_files_are_removed(
     assert own
     assert another
     for directory, found in zip(directories, groups, strict=True):
-        assert all(path.exists() for path in found)
+        assert any(path.exists() for path in found)  # systemd removes some of those of version 1 by itself
         monkeypatch.setattr(OciRunner, "_swept", set())
         runner = OciRunner()
         runner.prepare(RunnerHost(directory, bundles_directory=directory / "bundles"))

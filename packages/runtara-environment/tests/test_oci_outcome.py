@@ -28,6 +28,15 @@ def test_without_control_group_the_shim_has_measured() -> None:
     assert (end.memory_peak_bytes, end.cpu_usage_usec) == (7, 8)
 
 
+def test_where_the_group_is_gone_process_1_has_measured() -> None:
+    runtime, reports = ProcessExit(0, cpu_usage_usec=8), {"started": True, "exit_code": 0, "cpu_usage_usec": 9}
+    end = outcome(runtime, reports, Usage(1, None), program="/bin/program", complaint="")
+    assert end.cpu_usage_usec == 9
+    assert outcome_of(runtime, reports).cpu_usage_usec == 2_000
+    nothing = reports | {"cpu_usage_usec": 0}
+    assert outcome(runtime, nothing, Usage(1, None), program="/bin/program", complaint="").cpu_usage_usec == 8
+
+
 def test_out_of_memory() -> None:
     reports = {"started": True, "exit_code": -9, "oom_kills": 1}
     assert outcome_of(ProcessExit(0), reports).out_of_memory

@@ -1,7 +1,8 @@
 """The control group of a launch: `/runtara/NAME`, with the container in a group below it.
 
 The runtime removes the container's own group when the container ends. Its parent stays, so that the daemon can read the
-peak of memory and the processor time, and kill what a killed runtime has left, before it removes that, too.
+peak of memory and the processor time, and kill what a killed runtime has left, before it removes that, too. Where
+systemd makes the groups, the parent is the slice `runtara-NAME.slice`.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from runtara_environment.runners.oci.systemd_units import PARENT, SCOPES, LaunchUnits, scope_names
+
 _MOUNT = Path("/sys/fs/cgroup")
-_PARENT = "runtara"
 _CHILD = "container"
 _PAUSE_SECONDS = 0.01
 
@@ -35,10 +37,12 @@ class CgroupHierarchy:
     Attributes:
         mount: where they are mounted.
         use_systemd: systemd makes the groups (USE_SYSTEMD_CGROUP).
+        scopes: where systemd describes scopes.
     """
 
     mount: Path = _MOUNT
     use_systemd: bool = False
+    scopes: Path = SCOPES
 
     @property
     def is_unified(self) -> bool:
@@ -62,18 +66,18 @@ class CgroupHierarchy:
 
     def container_path(self, name: str) -> str:
         """The member `linux.cgroupsPath` of the container of a launch."""
-        if self.use_systemd:  # slice, prefix and name of a scope; the names of scopes are those of the whole host
-            return f"{_PARENT}-{name}.slice:{_PARENT}:{name}"
-        return f"/{_PARENT}/{name}/{_CHILD}"
+        units = self._units(name)
+        return f"/{PARENT}/{name}/{_CHILD}" if units is None else units.container_path
 
     def group(self, name: str) -> LaunchCgroup:
         """The group of a launch."""
-        return LaunchCgroup({tree: parent / self._directory_name(name) for tree, parent in self._parents().items()})
+        directory = self._directory_name(name)
+        return LaunchCgroup({tree: parent / directory for tree, parent in self._parents().items()}, self._units(name))
 
     def names(self, prefix: str) -> set[str]:
         """The names of all launches that have a group and begin with a prefix. Blocks."""
         first, _, last = self._directory_name("\0").partition("\0")
-        found = set()
+        found = scope_names(prefix, self.scopes) if self.use_systemd else set()
         for parent in self._parents().values():
             with contextlib.suppress(OSError):
                 found |= {
@@ -85,20 +89,30 @@ class CgroupHierarchy:
 
     def _parents(self) -> dict[str, Path]:
         """The directories of the groups of all launches, by controller; under the empty name for version 2."""
-        inner = f"{_PARENT}.slice" if self.use_systemd else _PARENT
+        inner = f"{PARENT}.slice" if self.use_systemd else PARENT
         if self.is_unified:
             return {"": self.mount / inner}
         return {name: self.mount / name / inner for name in sorted(self.controllers())}
 
     def _directory_name(self, name: str) -> str:
-        return f"{_PARENT}-{name}.slice" if self.use_systemd else name
+        units = self._units(name)
+        return name if units is None else units.slice_name
+
+    def _units(self, name: str) -> LaunchUnits | None:
+        return LaunchUnits(name, self.scopes) if self.use_systemd else None
 
 
 @dataclass(frozen=True, slots=True)
 class LaunchCgroup:
-    """The directories of a launch's group, by controller; under the empty name for version 2."""
+    """The group of a launch.
+
+    Attributes:
+        directories: by controller; under the empty name for version 2.
+        units: what systemd has made, where it makes the groups.
+    """
 
     directories: dict[str, Path]
+    units: LaunchUnits | None = None
 
     def usage(self) -> Usage:
         """What the launch has used so far, or in all once it has ended."""
@@ -126,12 +140,24 @@ class LaunchCgroup:
         return True
 
     def remove(self) -> bool:
-        """Remove the group; what is busy stays. Whether nothing of it is left."""
+        """Remove the group; what is busy stays. Whether nothing of it is left. Blocks."""
+        if not self._remove_units():
+            return False
         for directory in self.directories.values():
             for each in (*_subdirectories(directory), directory):
                 with contextlib.suppress(OSError):
                     each.rmdir()
-        return not any(directory.exists() for directory in self.directories.values())
+        return not self._exists()
+
+    def _remove_units(self) -> bool:
+        """Whether there is nothing of systemd in the way; of what it knows, it would make the directories anew."""
+        if self.units is None or not (self._exists() or self.units.has_scope):
+            return True
+        is_busy = next(self._processes(), None) is not None
+        return not is_busy and self.units.remove()
+
+    def _exists(self) -> bool:
+        return any(directory.exists() for directory in self.directories.values())
 
     def _processes(self) -> Iterator[int]:
         for directory in self.directories.values():

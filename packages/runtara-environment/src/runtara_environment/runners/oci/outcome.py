@@ -60,7 +60,7 @@ def outcome(
         exit_code=exit_code,
         # Without a control group the shim has measured the processes that it and its children have waited for.
         memory_peak_bytes=usage.memory_peak_bytes or runtime.memory_peak_bytes,
-        cpu_usage_usec=usage.cpu_usage_usec or runtime.cpu_usage_usec,
+        cpu_usage_usec=usage.cpu_usage_usec or reports.get("cpu_usage_usec") or runtime.cpu_usage_usec,
         timed_out=runtime.timed_out,
         out_of_memory=bool(reports.get("oom_kills")) and exit_code != 0,
     )

@@ -39,7 +39,7 @@ from runtara_environment.runner import (
 )
 from runtara_environment.runners.launch_directory import LaunchDirectory
 from runtara_environment.runners.native import NativeRunner
-from runtara_environment.runners.oci import container_init
+from runtara_environment.runners.oci import container_init, systemd_units
 from runtara_environment.runners.oci.bundle import (
     DEFAULT_CPU_CORES,
     DEFAULT_MEMORY_BYTES,
@@ -239,9 +239,10 @@ class OciRunner(Runner):
             self._swept.add(bundles)
             for name in await asyncio.to_thread(remove_stale, bundles, runtime):
                 _logger.info("removed the container %s, whose instance is gone", name)
-            hierarchy = CgroupHierarchy(use_systemd=runtime.use_systemd)
-            for name in await asyncio.to_thread(remove_left_groups, bundles, hierarchy):
-                _logger.info("removed the control group %s, whose container is gone", name)
+            for use_systemd in (False, True):  # the earlier process may have had another setting
+                hierarchy = CgroupHierarchy(use_systemd=use_systemd)
+                for name in await asyncio.to_thread(remove_left_groups, bundles, hierarchy):
+                    _logger.info("removed the control group %s, whose container is gone", name)
 
     @staticmethod
     def _place(spec: LaunchSpec, runtime: Runtime) -> ContainerPlace:
@@ -288,6 +289,8 @@ class OciRunner(Runner):
             if failure is None:
                 return runtime, version
             reasons.append(f"{runtime.path.name}: {failure}")
+        if found and settings.use_systemd:
+            reasons.append("USE_SYSTEMD_CGROUP is set, so systemd has to answer on the bus of the system")
         return None, "; ".join(reasons)
 
     async def _try(self, runtime: Runtime) -> str | None:
@@ -327,8 +330,12 @@ def _bound(controller: str, controllers: Collection[str]) -> Capability:
 def _unusable_host() -> str | None:
     if sys.platform != "linux":
         return f"containers need Linux, this is {sys.platform}"
-    if _is_rootless() and OciSettings.from_environment().use_systemd:
-        return "USE_SYSTEMD_CGROUP needs a daemon that runs as root"
+    if OciSettings.from_environment().use_systemd:
+        if _is_rootless():
+            return "USE_SYSTEMD_CGROUP needs a daemon that runs as root"
+        obstacle = systemd_units.obstacle()
+        if obstacle is not None:
+            return f"USE_SYSTEMD_CGROUP is set, but {obstacle}"
     if not sys.executable:
         return "the path of the Python interpreter is not known"
     return None
