@@ -15,7 +15,9 @@ ways to start it take turns, all with the very command line and variables that t
               socket of this benchmark, which never answers; with QUIC the first datagram ends it.
     by hand   exec of the program until core has its first checkpoint: what the program costs without an environment.
     started   `start_instance` is called until core has the first checkpoint. Core and environment are daemons.
-    container the same with the OCI runner; beside starts outside of containers.
+    container the same with the OCI runner; beside starts outside of containers. Such a program has half a processor
+              unless limits say otherwise, the others have all, so it is started
+    unbound   with all processors, too.
 
 Beginnings and ends are readings of the machine's clock, core's in milliseconds; nobody polls while a program starts.
 Each start waits, for some seconds at most, until the machine has been idle for a moment: the ratio of the best times is
@@ -39,6 +41,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +53,7 @@ from runtara_compiler.native.library import NativeLibrary
 from runtara_core.testing.postgres import create_database, running_postgres
 from runtara_environment.registry.artifact_store import ArtifactStore
 from runtara_sdk import ManagementSdk
+from runtara_sdk.resource_limits import ResourceLimits
 from runtara_sdk.transport.address import format_local_address, is_local
 
 TENANT = "benchmark"
@@ -150,10 +154,10 @@ class Program:
             raise SystemExit(f"the program failed with exit code {process.returncode}; its reason is above")
         return await self._first_checkpoint(instance_id) - started
 
-    async def started(self) -> float:
+    async def started(self, limits: ResourceLimits | None = None) -> float:
         """Until core has the first checkpoint, through the environment."""
         started = time.time()
-        answer = await self._sdk.start_instance(self._image_id, TENANT, input_envelope=INPUT)
+        answer = await self._sdk.start_instance(self._image_id, TENANT, input_envelope=INPUT, limits=limits)
         end = await self._sdk.wait_for_completion(
             answer.instance_id, poll_interval=_POLL_SECONDS * 10, timeout=_DEADLINE_SECONDS
         )
@@ -237,11 +241,16 @@ def _processor_ticks() -> tuple[int, int]:
 
 
 async def measure(
-    core: Core, sdk: ManagementSdk, kind: str, artifact: Path, starts: int, address: str, started: str = "started"
+    core: Core, sdk: ManagementSdk, kind: str, artifact: Path, starts: int, address: str, runner: str
 ) -> list[Row]:
     """One program, its starts in turns; the first turn fills caches and does not count."""
     program = await _program(core, sdk, kind, artifact, address)
-    ways: dict[str, Start] = {"bare": program.bare, "by hand": program.by_hand, started: program.started}
+    ways: dict[str, Start] = {"bare": program.bare, "by hand": program.by_hand}
+    if runner == "oci":
+        all_processors = ResourceLimits(cpu_cores=float(os.cpu_count() or 1))
+        ways.update({"container": program.started, "unbound": partial(program.started, all_processors)})
+    else:
+        ways["started"] = program.started
     times: dict[str, list[float]] = {way: [] for way in ways}
     for turn in range(starts + 1):
         print(f"{kind}: turn {turn} of {starts}", file=sys.stderr)
@@ -273,13 +282,13 @@ async def measure_all(options: argparse.Namespace) -> list[Row]:
         async with running_core(directory / "data", url) as core:
             address = core.address if options.quic else core.local_address
             rows = []
-            for runner, started in (("native", "started"), *([("oci", "container")] if options.oci else ())):
+            for runner in ("native", *(["oci"] if options.oci else ())):
                 variables = {"RUNTARA_CORE_ADDR": address, "RUNTARA_RUNNER": runner}
                 if chosen := os.environ.get("RUNTARA_OCI_RUNTIME"):
                     variables["RUNTARA_OCI_RUNTIME"] = chosen
                 async with core.environment(**variables) as environment:
                     for kind, artifact in artifacts.items():
-                        rows += await measure(core, environment.sdk, kind, artifact, options.starts, address, started)
+                        rows += await measure(core, environment.sdk, kind, artifact, options.starts, address, runner)
             return rows
 
 
