@@ -46,9 +46,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """How many processes run the tests, unless `-n` says so: one for each processor, but four at most.
 
-    Whoever names files or tests, or wants to see their output (`-s`), gets them in this very process.
+    Whoever names nothing but files or tests, or wants to see their output (`-s`), gets them in this very process.
     """
-    chosen = any("::" in argument or Path(argument).is_file() for argument in config.args)
+    chosen = all("::" in argument or Path(argument).is_file() for argument in config.args)
     if chosen or config.getoption("capture") == "no":
         return 0
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
