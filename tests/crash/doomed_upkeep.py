@@ -215,7 +215,7 @@ class Steps:
                 self._step()
             return await run(database, work, operation=operation, read_only=read_only)
 
-        sqlite_database.SqliteDatabase.run = counted  # type: ignore[method-assign, assignment]
+        sqlite_database.SqliteDatabase.run = counted  # type: ignore[method-assign, assignment]  # dies in one
         sys.addaudithook(self._see)
 
     def _see(self, event: str, arguments: tuple[Any, ...]) -> None:

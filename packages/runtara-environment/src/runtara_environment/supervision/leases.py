@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 
 from runtara_core.management import CoreManagement
@@ -71,8 +70,10 @@ class Leases:
         """Leave what runs to the next environment of this host, which may take a while to start."""
         keys = [live.key for live in self._live.values()]
         if keys:
-            with contextlib.suppress(RuntaraError):
+            try:
                 await self._extend(keys, max(self._lease_ms, _LEFT_MS), _LEAVING_SECONDS)
+            except RuntaraError as error:
+                logger.warning("others may take what is left running within %g s: %s", self._lease_ms / 1000, error)
 
     async def _extend(self, keys: list[LeaseKey], lease_ms: int, seconds: float) -> list[LeaseKey]:
         try:

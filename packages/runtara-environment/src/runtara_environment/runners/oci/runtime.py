@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,20 +47,27 @@ class Runtime:
         return (str(self.path), *systemd, "--root", str(bundle / "state"))
 
     def _run(self, *command: str) -> str:
-        try:
-            done = subprocess.run(  # noqa: S603 - the operator's runtime, without a shell
-                command,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=_COMMAND_SECONDS,
-                check=False,
-                env=runtime_environment(),
-            )
-        except subprocess.TimeoutExpired as error:
-            raise OSError(f"{command[0]} does not answer within {_COMMAND_SECONDS:g} s") from error
-        return done.stdout
+        return run_to_end(command, _COMMAND_SECONDS).stdout
+
+
+def run_to_end(
+    command: Sequence[str], seconds: float, *, process_group: int | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a program of the host to its end, without a shell; raises OSError when it does not end in time. Blocks."""
+    try:
+        return subprocess.run(  # noqa: S603 - a program that the operator has installed
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=seconds,
+            check=False,
+            env=runtime_environment(),
+            process_group=process_group,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise OSError(f"{command[0]} does not answer within {seconds:g} s") from error
 
 
 def runtime_environment() -> dict[str, str]:

@@ -10,11 +10,10 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtara_environment.runners.oci.runtime import runtime_environment
+from runtara_environment.runners.oci.runtime import run_to_end
 
 _logger = logging.getLogger(__name__)
 
@@ -99,18 +98,7 @@ def _systemctl(verb: str, unit: str) -> tuple[int, str]:
     program = _program()
     if program is None:
         raise OSError(_NO_PROGRAM)
-    try:
-        done = subprocess.run(  # noqa: S603 - without a shell; the name of the unit is made of digits
-            (program, "--quiet", "--no-ask-password", verb, "--", unit),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_COMMAND_SECONDS,
-            check=False,
-            env=runtime_environment(),
-            process_group=0,  # a signal to the group of the daemon, as of Ctrl-C, does not end it
-        )
-    except subprocess.TimeoutExpired as error:
-        raise OSError(f"systemctl does not answer within {_COMMAND_SECONDS:g} s") from error
+    command = (program, "--quiet", "--no-ask-password", verb, "--", unit)
+    # In a group of its own, since a signal to the group of the daemon, as of Ctrl-C, must not end it.
+    done = run_to_end(command, _COMMAND_SECONDS, process_group=0)
     return done.returncode, done.stderr.strip().rpartition("\n")[2]
