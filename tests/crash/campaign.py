@@ -24,7 +24,7 @@ from points import CONTAINER_ROLES, ROLES, SIDES, Doom, occurrence_of, role_of
 from scenarios import CONTAINER_SCENARIOS, SCENARIOS, Scenario
 from slot import DaemonParent, Slot, drop, make_slot, make_template
 
-_REPLACEMENTS = 6
+_REPLACEMENTS = 12
 """Points tried at most for one place in a sample, until one is reached."""
 
 _NEAR = 8

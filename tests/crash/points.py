@@ -10,7 +10,8 @@ since the tracer was armed. Dying *before* a point means that nothing of it has 
 statement is done (a COMMIT: durable), a frame has left the socket, or what came is acknowledged to the sender.
 
 Where a role passes no point of its own, its death is tied to a point of another role, which then sends the SIGKILL.
-Around a container these are the shim, the runtime, process 1 (`container`) and `pasta`.
+Around a container these are the shim, the runtime, process 1 (`container`) and `pasta`. Whoever passes the point waits
+there for one of them that is yet to be started, so that the death does not depend on which of the two is faster.
 
 The processes of one run share a folder: `armed` begins it, `doom.json` names point, side and victim, `struck` says that
 the death has happened, `trace.NAME` lists what was passed, `pid.ROLE` who plays a role. Nothing here imports the
@@ -33,6 +34,9 @@ PLAN_VARIABLE = "CRASH_PLAN"
 ROLES = ("core", "environment", "instance")
 
 CONTAINER_ROLES = ("shim", "runtime", "container", "pasta")
+
+_BIRTH_SECONDS = 2.0
+"""How long a point waits for a process around the container that is yet to be started."""
 
 Side = Literal["before", "after"]
 SIDES: tuple[Side, ...] = ("before", "after")
@@ -108,7 +112,7 @@ class Plan:
     def pid_of(self, role: str) -> int | None:
         """Who plays a role."""
         if role in CONTAINER_ROLES:
-            return container_processes(Path(os.environ["DATA_DIR"])).get(role)
+            return _await_container_process(Path(os.environ["DATA_DIR"]), role)
         path = self.directory / f"pid.{role}"
         return int(path.read_text()) if path.exists() else None
 
@@ -129,12 +133,33 @@ class Plan:
         return [point for _, point in sorted(lines)]
 
 
+def _await_container_process(data_dir: Path, role: str) -> int | None:
+    """One of the processes around the container; None when its launch has ended, or has not brought it in time.
+
+    It blocks its caller: an environment that is slow at this point.
+    """
+    deadline = time.monotonic() + _BIRTH_SECONDS
+    while True:
+        pid = container_processes(data_dir).get(role)
+        launch = _newest_launch(data_dir)
+        has_ended = launch is None or (launch / "exit.json").exists()
+        if pid is not None or has_ended or time.monotonic() > deadline:
+            return pid
+        time.sleep(0.005)
+
+
+def _newest_launch(data_dir: Path) -> Path | None:
+    """The directory of the newest launch in a data directory."""
+    return max(data_dir.glob("*/runs*/*/launch-*"), key=lambda path: int(path.name[7:]), default=None)
+
+
 def container_processes(data_dir: Path) -> dict[str, int]:
     """The processes around the container of the newest launch in a data directory, by role, as far as they live."""
-    claims = sorted(data_dir.glob("*/runs*/*/launch-*/shim.json"), key=lambda path: int(path.parent.name[7:]))
-    if not claims:
+    launch = _newest_launch(data_dir)
+    text = "" if launch is None else _read(f"{launch}/shim.json")
+    if not text:
         return {}
-    claim = json.loads(claims[-1].read_text())
+    claim = json.loads(text)
     found = {}
     if _start_time(claim["pid"]) == claim["start_time"]:
         found["shim"] = int(claim["pid"])
