@@ -56,6 +56,23 @@ async def test_a_server_without_tokens_is_named_instead_of_leaving_rows_out() ->
     assert len([row async for row in sdk.iterate_instances()]) == 2
 
 
+@pytest.mark.parametrize(("limit", "offset", "named"), [(10, -1, "offset is -1"), (2**32, 0, "limit is 4294967296")])
+async def test_impossible_pages_are_named_before_anything_is_sent(limit: int, offset: int, named: str) -> None:
+    sdk, client = sdk_of()
+    for asked in (
+        sdk.list_instances(limit=limit, offset=offset),
+        sdk.list_images(limit=limit, offset=offset),
+        sdk.list_events("i", limit=limit, offset=offset),
+        sdk.list_checkpoints("i", limit=limit, offset=offset),
+        sdk.list_step_summaries("i", limit=limit, offset=offset),
+    ):
+        with pytest.raises(InvalidInputError, match=named):
+            await asked
+    with pytest.raises(InvalidInputError, match="limit is -1"):
+        await sdk.list_image_versions("image", "t", limit=-1)
+    assert not client.requests
+
+
 async def test_filters_are_sent() -> None:
     sdk, client = sdk_of(instances(token="more"), instances(), instances())
     page = await sdk.list_instances(status=InstanceStatus.RUNNING, termination_reason=TerminationReason.TIMEOUT)

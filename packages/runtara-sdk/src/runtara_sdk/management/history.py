@@ -9,7 +9,7 @@ from runtara_sdk.errors import CheckpointNotFoundError
 from runtara_sdk.management import codec
 from runtara_sdk.management.connection import EnvironmentConnection
 from runtara_sdk.management.models import CheckpointDetail, CheckpointPage, CheckpointSummary, EventInfo, EventPage
-from runtara_sdk.management.paging import iterate
+from runtara_sdk.management.paging import check_page, iterate
 from runtara_sdk.protocol import environment_pb2 as pb
 
 SortOrder = Literal["asc", "desc"]
@@ -40,6 +40,7 @@ class HistoryVerbs(EnvironmentConnection):
             offset: leave out so many.
             page_token: `next_page_token` of the page before, with the same filter.
         """
+        check_page(limit, offset)
         message = pb.ListCheckpointsRequest(
             instance_id=instance_id,
             checkpoint_id=checkpoint_id,
@@ -121,6 +122,7 @@ class HistoryVerbs(EnvironmentConnection):
             offset: leave out so many.
             page_token: `next_page_token` of the page before, with the same filter and order.
         """
+        check_page(limit, offset)
         message = pb.ListEventsRequest(
             instance_id=instance_id,
             event_type=event_type,

@@ -11,7 +11,7 @@ from runtara_sdk.identifiers import refuse_empty
 from runtara_sdk.management import codec
 from runtara_sdk.management.connection import EnvironmentConnection
 from runtara_sdk.management.models import ImageInfo, ImagePage, ImageVersionPage, RegisteredImage
-from runtara_sdk.management.paging import iterate
+from runtara_sdk.management.paging import check_page, iterate
 from runtara_sdk.management.upload import digest_file, read_chunks
 from runtara_sdk.outcome import encode_json
 from runtara_sdk.protocol import environment_pb2 as pb
@@ -115,6 +115,7 @@ class ImageVerbs(EnvironmentConnection):
     ) -> ImagePage:
         """A page of images, newest first; `page_token` is that of the page before, for the same tenant."""
         tenant_id = refuse_empty("tenant_id", tenant_id) or self.settings.tenant_id
+        check_page(limit, offset)
         message = pb.ListImagesRequest(tenant_id=tenant_id, limit=limit, offset=offset, page_token=page_token or "")
         answer = (await self._call(pb.RpcRequest(list_images=message), "list_images")).list_images
         images = tuple(codec.decode_image(image) for image in answer.images)
@@ -141,6 +142,7 @@ class ImageVerbs(EnvironmentConnection):
 
         Raises `ImageNotFoundError`.
         """
+        check_page(limit)
         message = pb.ListImageVersionsRequest(
             image_id=image_id, tenant_id=tenant_id, limit=limit, before_version=before_version
         )

@@ -11,7 +11,7 @@ from runtara_sdk.identifiers import refuse_empty
 from runtara_sdk.management import codec
 from runtara_sdk.management.connection import EnvironmentConnection
 from runtara_sdk.management.models import InstancePage, InstanceSummary
-from runtara_sdk.management.paging import iterate
+from runtara_sdk.management.paging import check_page, iterate
 from runtara_sdk.models import InstanceStatus, TerminationReason
 from runtara_sdk.protocol import environment_pb2 as pb
 
@@ -60,6 +60,7 @@ class ListVerbs(EnvironmentConnection):
         if statuses == () or reasons == ():
             return InstancePage((), 0)
         numbers = [codec.STATUS_NUMBERS[each] for each in statuses or ()]
+        check_page(limit, offset)
         message = pb.ListInstancesRequest(
             tenant_id=refuse_empty("tenant_id", tenant_id) or self.settings.tenant_id,
             status=numbers[0] if len(numbers) == 1 else None,

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
-from runtara_sdk.errors import ProtocolError
+from runtara_sdk.errors import InvalidInputError, ProtocolError
+
+_LARGEST_NUMBER = 2**31 - 1
+"""That a page may be asked for with."""
 
 
 class Page(Protocol):
@@ -22,6 +25,13 @@ class Page(Protocol):
 
 PageT = TypeVar("PageT", bound=Page)
 RowT = TypeVar("RowT")
+
+
+def check_page(limit: int, offset: int = 0) -> None:
+    """Refuse what cannot be sent; raises `InvalidInputError` with the argument's name and value."""
+    for name, value in (("limit", limit), ("offset", offset)):
+        if not 0 <= value <= _LARGEST_NUMBER:
+            raise InvalidInputError(f"{name} is {value}: it counts rows, from 0 to {_LARGEST_NUMBER}")
 
 
 async def iterate(

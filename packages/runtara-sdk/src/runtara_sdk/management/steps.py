@@ -8,7 +8,7 @@ from runtara_sdk.errors import InvalidInputError
 from runtara_sdk.management import codec
 from runtara_sdk.management.connection import EnvironmentConnection
 from runtara_sdk.management.history import SortOrder
-from runtara_sdk.management.paging import iterate
+from runtara_sdk.management.paging import check_page, iterate
 from runtara_sdk.management.step_models import (
     MetricsGranularity,
     ScopeInfo,
@@ -53,6 +53,7 @@ class StepVerbs(EnvironmentConnection):
             offset: leave out so many.
             page_token: `next_page_token` of the page before, with the same filter and order.
         """
+        check_page(limit, offset)
         message = pb.ListStepSummariesRequest(
             instance_id=instance_id,
             status=None if status is None else str(status),
