@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from runtara_environment.runners.oci.cgroup import CgroupHierarchy
 from runtara_environment.runners.oci.container_process import owner_name
-from runtara_environment.runners.oci.runner import OciRunner, OciSettings
+from runtara_environment.runners.oci.runner import OciRunner
+from runtara_environment.runners.oci.settings import OciSettings
 
 RUNTIME = "runc"
 with_both_runtimes = pytest.mark.parametrize("container_runtime", ["runc", "crun"], indirect=True)

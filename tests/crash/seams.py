@@ -197,7 +197,7 @@ def trace_frames(tracer: Tracer, *, asks: Any = None, serves: Any = None) -> Non
 def trace_containers(tracer: Tracer) -> None:
     """Trace what this environment does to make, adopt, end and remove containers of its data directory."""
     from runtara_environment.runners.native import NativeRunner
-    from runtara_environment.runners.oci import container_process, runner
+    from runtara_environment.runners.oci import container_process, launch_files, runner
     from runtara_environment.runners.oci.cgroup import LaunchCgroup
     from runtara_environment.runners.oci.runtime import Runtime
 
@@ -228,10 +228,11 @@ def trace_containers(tracer: Tracer) -> None:
 
         setattr(owner, name, traced_async if inspect.iscoroutinefunction(original) else traced)
 
-    wrap(runner, "_prepare", "prepare")
-    wrap(runner, "write_bundle", "write bundle")
-    wrap(runner, "remove_foreign", "remove foreign files")
-    wrap(runner, "admit", "admit the user")
+    wrap(runner, "prepare_launch", "prepare")
+    wrap(launch_files, "write_bundle", "write bundle")
+    for module in (runner, launch_files):
+        wrap(module, "remove_foreign", "remove foreign files")
+    wrap(launch_files, "admit", "admit the user")
     wrap(runner.OciRunner, "attach", "attach")
     wrap(NativeRunner, "launch", "launch")
     wrap(container_process.ContainerProcess, "_settle", "settle")
