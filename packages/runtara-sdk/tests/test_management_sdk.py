@@ -1,3 +1,4 @@
+import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterable
@@ -380,6 +381,27 @@ async def test_an_environment_that_is_gone_is_not_asked_for_the_rest(sdk, enviro
         (False, "CONNECTION_ERROR"),
     ]
     assert len(environment.requests) == 2
+
+
+async def test_many_retries_are_under_way_a_few_at_a_time(sdk, monkeypatch):
+    ids = [f"i{number}" for number in range(20)]
+    under_way: set[str] = set()
+    most = 0
+
+    async def retry_instance(instance_id: str) -> None:
+        nonlocal most
+        under_way.add(instance_id)
+        most = max(most, len(under_way))
+        await asyncio.sleep(0)
+        under_way.remove(instance_id)
+        if instance_id == "i7":
+            raise InvalidStateError("it goes on")
+
+    monkeypatch.setattr(sdk, "retry_instance", retry_instance)
+    done = await sdk.retry_instances(ids)
+    assert [each.instance_id for each in done.outcomes] == ids
+    assert [each.instance_id for each in done.outcomes if not each.accepted] == ["i7"]
+    assert most == 4
 
 
 async def test_bounds_of_many_retries(sdk, environment):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from runtara_sdk.errors import DeadlineExceededError, InvalidInputError, InvalidStateError, RuntaraError, TransportError
 from runtara_sdk.identifiers import refuse_empty
@@ -16,6 +17,9 @@ from runtara_sdk.protocol import environment_pb2 as pb
 
 MAX_RETRIES = 1_000
 """Most instances of one `retry_instances`."""
+
+_AT_ONCE = 4
+"""How many of them are under way at a time."""
 
 _RETRIABLE = (InstanceStatus.FAILED, InstanceStatus.CANCELLED)
 
@@ -124,22 +128,14 @@ class RestartVerbs(InstanceVerbs, ListVerbs):
             total_count = len(chosen)
             if total_count > limit:
                 raise InvalidInputError(f"{total_count} instances are named, more than limit {limit}: name fewer")
-        outcomes: list[RetryOutcome] = []
-        lost: RuntaraError | None = None
-        for instance_id in chosen:
-            try:
-                if lost is not None:
-                    raise lost
-                if not dry_run:
-                    await self.retry_instance(instance_id)
-                elif instance_ids is not None:
-                    await self._require_retriable(instance_id)
-                outcomes.append(RetryOutcome(instance_id, accepted=True))
-            except RuntaraError as error:
-                if isinstance(error, TransportError | DeadlineExceededError):
-                    lost = error
-                outcomes.append(RetryOutcome(instance_id, accepted=False, code=error.code, reason=error.message))
-        return RetriedInstances(tuple(outcomes), total_count, dry_run)
+
+        async def retry(instance_id: str) -> None:
+            if not dry_run:
+                await self.retry_instance(instance_id)
+            elif instance_ids is not None:
+                await self._require_retriable(instance_id)
+
+        return RetriedInstances(await _outcomes(chosen, retry), total_count, dry_run)
 
     async def _require_retriable(self, instance_id: str) -> None:
         instance = await self.get_instance_status(instance_id)
@@ -205,3 +201,28 @@ class RestartVerbs(InstanceVerbs, ListVerbs):
             answer.left_out,
             answer.last_copied if answer.HasField("last_copied") else None,
         )
+
+
+async def _outcomes(chosen: Sequence[str], retry: Callable[[str], Awaitable[None]]) -> tuple[RetryOutcome, ...]:
+    """What comes of each, a few at a time in their order; once the environment is gone it is not asked any more."""
+    outcomes: dict[str, RetryOutcome] = {}
+    waiting = iter(chosen)
+    lost: RuntaraError | None = None
+
+    async def work() -> None:
+        nonlocal lost
+        for instance_id in waiting:
+            try:
+                if lost is not None:
+                    raise lost
+                await retry(instance_id)
+                outcomes[instance_id] = RetryOutcome(instance_id, accepted=True)
+            except RuntaraError as error:
+                if isinstance(error, TransportError | DeadlineExceededError):
+                    lost = error
+                outcomes[instance_id] = RetryOutcome(instance_id, accepted=False, code=error.code, reason=error.message)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(min(_AT_ONCE, len(chosen))):
+            group.create_task(work(), name="retry several instances")
+    return tuple(outcomes[instance_id] for instance_id in chosen)
