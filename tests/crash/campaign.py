@@ -236,7 +236,12 @@ class Campaign:
             if losses:
                 transcript = slot.transcript()
                 kept = self._keep / f"{next(self._numbers)}"
-                shutil.copytree(slot.directory, kept, symlinks=True, ignore=shutil.ignore_patterns("tls", "images", ".sockets", "*.sock"))
+                shutil.copytree(
+                    slot.directory,
+                    kept,
+                    symlinks=True,
+                    ignore=shutil.ignore_patterns("tls", "images", ".sockets", "*.sock"),
+                )
             result = Result(target, slot.plan.has_struck, losses, seconds, transcript)
         self.report.results.append(result)
         return result

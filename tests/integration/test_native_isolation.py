@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from runtara_core.guest_users import VARIABLE, GuestUsers
 from runtara_environment.data_directory_modes import secure_data_directory
+from runtara_environment.logs.output_files import read_output
 from runtara_environment.runner import LaunchedProcess, LaunchError, LaunchSpec, Limits, ProcessExit, RunnerHost
 from runtara_environment.runners.native import NativeRunner
 from runtara_environment.supervision.file_copies import copy_directory
@@ -245,6 +246,36 @@ async def test_links_lead_the_daemon_nowhere(data_dir: Path, open_directory: Pat
             status.st_size,
         )
     assert sorted(path.name for path in target.iterdir()) == ["secret"]
+
+
+@pytest.mark.parametrize("place", ["loot", "launch-9/stdout.log", "workspace/loot"])
+async def test_a_file_of_the_daemon_stays_closed_when_a_link_of_a_program_is_its_last_name(
+    data_dir: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = data_dir / "runtara.db-wal"
+    secret.write_text("of another tenant")
+    secret.chmod(0o600)
+    linked = await answer(
+        data_dir,
+        f"os.makedirs(os.path.dirname({place!r}) or '.', exist_ok=True)\n"
+        f"try:\n    os.link({str(secret)!r}, {place!r}); found['linked'] = True\n"
+        "except PermissionError: found['linked'] = False",  # where fs.protected_hardlinks is set
+    )
+    assert linked == {"linked": not int(Path("/proc/sys/fs/protected_hardlinks").read_text())}
+    secret.unlink()
+    if not linked["linked"]:
+        return
+    run_directory = data_dir / "t-1" / "runs" / "i-1"
+    with pytest.raises(FileNotFoundError):
+        read_output(run_directory, 9, "stdout", offset=None, tail_lines=None, limit_bytes=100)
+    for epoch, users in ((2, "per-tenant"), (3, "200000-200000")):
+        monkeypatch.setenv(VARIABLE, users)
+        found = await answer(
+            data_dir,
+            f"try: found['read'] = open({place!r}).read()\nexcept PermissionError: found['read'] = None",
+            epoch=epoch,
+        )
+        assert found == {"read": None}
 
 
 async def test_what_lies_deep_is_removed(data_dir: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -174,3 +175,23 @@ async def test_what_does_not_die_is_left_to_the_next_daemon(laboratory: Laborato
     await laboratory.host.sweep()
     assert laboratory.runner.alive == []
     assert not laboratory.directory.exists()
+
+
+async def test_files_that_lie_too_deep_or_are_closed_are_swept(laboratory: Laboratory, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    outside.chmod(0o755)
+    run = laboratory.directory / "of-a-killed-daemon" / "run"
+    (run / "closed" / "inner").mkdir(parents=True)
+    (run / "closed" / "link").symlink_to(outside)
+    deep = os.open(run, os.O_RDONLY)
+    for _ in range(1_500):
+        os.mkdir("d", dir_fd=deep)
+        inner = os.open("d", os.O_RDONLY, dir_fd=deep)
+        os.close(deep)
+        deep = inner
+    os.close(deep)
+    (run / "closed").chmod(0)
+    await laboratory.host.sweep()
+    assert not laboratory.directory.exists()
+    assert outside.stat().st_mode & 0o777 == 0o755

@@ -17,6 +17,7 @@ import pytest
 from runtara_core.database import Database, create_database
 from runtara_environment import migrations
 from runtara_environment.registry import ArtifactUnavailableError, Image, ImageRegistry
+from runtara_environment.registry.artifact_files import MAX_REMAINDER_BYTES
 from runtara_environment.registry.scrub import ArtifactScrub
 from runtara_environment.sql.queries import environment_queries
 from runtara_sdk.artifact import Layer, LayerRole, NativeIndex
@@ -216,10 +217,13 @@ async def test_a_bad_layer_is_refused_and_leaves_nothing(registry: ImageRegistry
         (packed_layer({"other": b""}), "no runtara-base"),
         (packed_layer({"../runtara-base": b""}), "its path leaves the layer"),
         (b"no archive", "not a gzip-compressed tar file"),
+        (packed_layer({"/".join(["d"] * 1500): b""}), "inside of more than 100 directories"),
     ]:
         with pytest.raises(InvalidInputError, match=message) as caught:
             await register(registry, native_artifact(base=base))
         assert ".upload-" not in str(caught.value)
+    with pytest.raises(InvalidInputError, match="outside of its layers"):
+        await register(registry, native_artifact(trailer=bytes(MAX_REMAINDER_BYTES)))
     damaged = bytearray(native_artifact())
     damaged[-10] ^= 0x01
     with pytest.raises(InvalidInputError, match="base layer is damaged"):

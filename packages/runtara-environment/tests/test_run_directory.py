@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -51,6 +52,27 @@ def test_two_at_once_never_share_one(tmp_path: Path) -> None:
         chosen = list(pool.map(lambda name: choose_run_directory(tmp_path, "acme", "run-1", name), databases))
     assert len({path for path, name in zip(chosen, databases, strict=True) if name == ONE}) == 1
     assert len(set(chosen)) == 2
+
+
+@pytest.mark.parametrize("is_emptied", [False, True], ids=["new", "emptied"])
+def test_another_that_comes_between_look_and_mark_keeps_the_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_emptied: bool
+) -> None:
+    if is_emptied:
+        (choose_run_directory(tmp_path, "acme", "run-1", ONE) / "database-id").write_bytes(b"")
+    name = uuid.uuid4
+    others: list[Path] = []
+
+    def let_another_in() -> uuid.UUID:
+        monkeypatch.setattr(uuid, "uuid4", name)
+        others.append(choose_run_directory(tmp_path, "acme", "run-1", OTHER))
+        return name()
+
+    monkeypatch.setattr(uuid, "uuid4", let_another_in)
+    chosen = choose_run_directory(tmp_path, "acme", "run-1", ONE)
+    assert others == [tmp_path / "acme" / "runs" / "run-1"]
+    assert chosen != others[0]
+    assert choose_run_directory(tmp_path, "acme", "run-1", OTHER) == others[0]
 
 
 def test_taken_names_are_refused(tmp_path: Path) -> None:

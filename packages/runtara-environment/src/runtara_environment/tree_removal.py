@@ -7,11 +7,14 @@ entered: what it holds is moved up, to the directory that is removed, until ever
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import stat
 import uuid
 from pathlib import Path
 
+_NAMES_AT_ONCE = 10_000
+_MOST_ROUNDS = 10_000
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -22,7 +25,7 @@ def remove_tree(path: Path) -> None:
     except FileNotFoundError:
         return
     try:
-        while names := os.listdir(top):  # noqa: PTH208 - of a descriptor
+        while names := _some_names(top):
             for name in names:
                 if not _unlink(name, top):
                     _remove_directory(name, top)
@@ -39,13 +42,23 @@ def _remove_directory(name: str, top: int) -> None:
         directory = os.open(name, _OPEN_DIRECTORY, dir_fd=top)
     try:
         os.fchmod(directory, stat.S_IRWXU)
-        for child in os.listdir(directory):  # noqa: PTH208 - of a descriptor
-            if not _unlink(child, directory):
-                os.rename(child, uuid.uuid4().hex, src_dir_fd=directory, dst_dir_fd=top)
+        for _ in range(_MOST_ROUNDS):  # whoever adds names meanwhile does not keep this from its end
+            names = _some_names(directory)
+            for child in names:
+                if not _unlink(child, directory):
+                    os.rename(child, uuid.uuid4().hex, src_dir_fd=directory, dst_dir_fd=top)
+            if len(names) < _NAMES_AT_ONCE:
+                break
     finally:
         os.close(directory)
     with contextlib.suppress(FileNotFoundError):
         os.rmdir(name, dir_fd=top)
+
+
+def _some_names(directory: int) -> list[str]:
+    """As many names as are worth the memory: a program can make millions."""
+    with os.scandir(directory) as entries:
+        return [entry.name for entry in itertools.islice(entries, _NAMES_AT_ONCE)]
 
 
 def _unlink(name: str, directory: int) -> bool:

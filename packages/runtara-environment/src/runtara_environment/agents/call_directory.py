@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import Any
 
 from runtara_environment.data_directory_modes import PASSABLE
 from runtara_environment.plain_files import NotPlainFileError, read_plain_file
+from runtara_environment.tree_removal import remove_tree
 
 _LAUNCH_FILE = "launch.json"
 _MAX_LAUNCH_BYTES = 65_536
@@ -85,13 +84,5 @@ class CallDirectory:
 
     def remove(self) -> None:
         """Remove everything, also where a program has taken the right to look into its directories from its user."""
-        shutil.rmtree(self.path, ignore_errors=True)
-        if not self.path.is_dir():
-            return
-        with contextlib.suppress(OSError):
-            self.path.chmod(stat.S_IRWXU)
-            for root, names, _ in os.walk(self.path):
-                for path in (Path(root, name) for name in names):
-                    if not path.is_symlink():
-                        path.chmod(stat.S_IRWXU)
-        shutil.rmtree(self.path, ignore_errors=True)
+        with contextlib.suppress(OSError):  # something writes there still: the next daemon does it
+            remove_tree(self.path)

@@ -11,6 +11,8 @@ are not followed, and what is no plain file with one name is not read.
 from __future__ import annotations
 
 import contextlib
+import errno
+import heapq
 import os
 import re
 import stat
@@ -26,6 +28,7 @@ _PAUSE_SECONDS = 0.005
 _TAIL_BLOCK_BYTES = 64 * 1024
 _MOST_TAIL_BYTES = 256 * 1024 * 1024
 """How far back the newest lines are looked for: a program can make its file look as long as it likes."""
+_MOST_LAUNCHES = 1_000
 _LARGEST_OFFSET = 2**53
 _LAUNCH = re.compile(r"launch-(\d{1,18})")
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -50,13 +53,15 @@ class OutputPart:
 
 
 def launch_epochs(run_directory: Path) -> list[int]:
-    """The launches whose files are in a run directory, oldest first."""
+    """The newest launches whose files are in a run directory, oldest first, at most `_MOST_LAUNCHES`."""
     try:
-        with _opened(run_directory, _DIRECTORY) as directory:
-            names = os.listdir(directory)  # noqa: PTH208 - of an open directory
+        with _opened(run_directory, _DIRECTORY) as directory, os.scandir(directory) as entries:
+            matches = (_LAUNCH.fullmatch(entry.name) for entry in entries)
+            # A program can make millions of names, so they are not all kept at a time.
+            newest = heapq.nlargest(_MOST_LAUNCHES, (int(match.group(1)) for match in matches if match is not None))
     except OSError:
         return []
-    return sorted(int(match.group(1)) for match in map(_LAUNCH.fullmatch, names) if match is not None)
+    return newest[::-1]
 
 
 def has_exit(run_directory: Path, epoch: int) -> bool:
@@ -185,6 +190,8 @@ def _opened(path: Path | str, flags: int, directory: int | None = None) -> Itera
 @contextlib.contextmanager
 def _launch_directory(run_directory: Path, epoch: int) -> Iterator[int]:
     with _opened(run_directory, _DIRECTORY) as above, _opened(f"launch-{epoch}", _DIRECTORY, above) as directory:
+        if os.fstat(directory).st_uid != os.geteuid():  # a program has made it, maybe of links to others' files
+            raise FileNotFoundError(errno.ENOENT, "no launch has made this directory", f"launch-{epoch}")
         yield directory
 
 

@@ -20,8 +20,12 @@ from typing import BinaryIO
 
 from runtara_sdk.artifact import Layer, NativeIndex
 from runtara_sdk.artifact.native_format import read_native_index
+from runtara_sdk.errors import InvalidInputError
 
 from runtara_environment.registry.durable_files import new_file
+
+MAX_REMAINDER_BYTES = 16 << 20
+"""Most bytes that an artifact may have outside of its layers."""
 
 _NO_BOUND = 1 << 62
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
@@ -84,7 +88,7 @@ class ArtifactDirectory:
             return read_native_index(stream, str(self.whole))
 
     def keep_remainder(self, stream: BinaryIO, layers: tuple[Layer, ...], size: int) -> None:
-        """Write what an artifact of `size` bytes has outside of its layers."""
+        """Write what an artifact of `size` bytes has outside of its layers, which `require_short_remainder` bounds."""
         kept = bytearray()
         end = 0
         for layer in _in_order(layers):
@@ -124,6 +128,15 @@ class ArtifactDirectory:
         for segment in segments:
             segment.path.stat()
         return segments
+
+
+def require_short_remainder(layers: tuple[Layer, ...], size: int) -> None:
+    """Refuse an artifact that has more outside of its layers than is kept in memory; raises `InvalidInputError`."""
+    remainder = size - sum(layer.size for layer in layers)
+    if layers and remainder > MAX_REMAINDER_BYTES:
+        raise InvalidInputError(
+            f"the artifact has {remainder} bytes outside of its layers, over {MAX_REMAINDER_BYTES}: compile it again"
+        )
 
 
 def _in_order(layers: tuple[Layer, ...]) -> list[Layer]:

@@ -26,7 +26,7 @@ from runtara_sdk.errors import InvalidInputError, RuntaraError, StorageError
 
 from runtara_environment.data_directory_modes import make_passable
 from runtara_environment.registry.artifact_content import ArtifactContent, missing_artifact
-from runtara_environment.registry.artifact_files import ArtifactDirectory, artifact_directories
+from runtara_environment.registry.artifact_files import ArtifactDirectory, artifact_directories, require_short_remainder
 from runtara_environment.registry.durable_files import flush_directory, remove_leftovers
 from runtara_environment.registry.layer_store import ArtifactUnavailableError, LayerStore
 from runtara_environment.registry.store_lock import StoreLock
@@ -195,6 +195,7 @@ class ArtifactStore:
     ) -> StoredArtifact:
         place = self.directory(digest)
         try:
+            require_short_remainder(info.layers, info.size)
             self._keep_layers(upload.path, info.layers, new_layers)
         except InvalidInputError as error:
             raise upload.error_of(error) from None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+from runtara_environment.tree_removal import remove_tree
 
 UNFINISHED_PREFIX = ".unfinished-"
 REMOVED_PREFIX = ".removed-"
@@ -51,7 +52,8 @@ def put_aside(path: Path) -> Path:
 def remove(path: Path) -> None:
     """Remove a file or directory that is nobody's any more."""
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
+        with suppress(OSError):
+            remove_tree(path)
     else:
         path.unlink(missing_ok=True)
 

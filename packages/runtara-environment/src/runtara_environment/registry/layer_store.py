@@ -238,7 +238,7 @@ class LayerStore:
             self._seen[digest] = _all_below(place)
             flush_directory(self.directory)
         finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
+            remove(unfinished)
 
     def _make_listing(self, digest: str, name: str) -> _Files:
         """What a layer holds that was unpacked without a listing, read from the compressed layer."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import heapq
 import json
 import marshal
 import os
 import re
 import resource
 import stat
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from runtara_environment.tree_removal import remove_tree
 KEPT_LAUNCHES = 5
 """How many launch directories of an instance stay, for people to look at."""
 
+_MOST_OLD = 1_000
 _NAME = re.compile(r"launch-(\d+)")
 _FAILED_STAGES = ("prepare", "use the run directory of", "set the limits of", "execute", "change to the user of")
 _EXECUTE_STAGE = 3
@@ -156,9 +158,18 @@ class LaunchDirectory:
 
 
 def old_launches(run_directory: Path) -> list[int]:
-    """Epochs of the launch directories beyond the newest `KEPT_LAUNCHES`, oldest first."""
-    names = (_NAME.fullmatch(name) for name in os.listdir(run_directory))  # noqa: PTH208 - names are enough
-    return sorted(int(match.group(1)) for match in names if match is not None)[:-KEPT_LAUNCHES]
+    """Epochs of launch directories beyond the newest `KEPT_LAUNCHES`, oldest first, at most `_MOST_OLD` at a time."""
+    oldest = heapq.nsmallest(_MOST_OLD + KEPT_LAUNCHES, _epochs(run_directory))
+    kept = set(heapq.nlargest(KEPT_LAUNCHES, _epochs(run_directory)))
+    return [epoch for epoch in oldest if epoch not in kept][:_MOST_OLD]
+
+
+def _epochs(run_directory: Path) -> Iterator[int]:
+    """Of the launch directories, in no order and one after the other: a program can make millions of names."""
+    with os.scandir(run_directory) as entries:
+        for entry in entries:
+            if match := _NAME.fullmatch(entry.name):
+                yield int(match.group(1))
 
 
 def remove_launches(run_directory: Path, epochs: Collection[int]) -> None:

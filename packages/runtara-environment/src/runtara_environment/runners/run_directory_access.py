@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from runtara_core.guest_users import GuestUser
@@ -20,6 +21,8 @@ from runtara_environment.tree_removal import remove_tree
 
 _DIRECTORY_MODE = 0o1770
 _DEEPEST = 100
+_SHOWN = frozenset({"input.json"})
+"""Files of the daemon's that programs read. Any other may be a link to one of its files whose first name is gone."""
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -30,7 +33,7 @@ def admit(run_directory: Path, user: GuestUser) -> None:
     try:
         os.fchown(directory, -1, user.group_id)
         os.fchmod(directory, _DIRECTORY_MODE)
-        for name in os.listdir(directory):  # noqa: PTH208 - of a descriptor
+        for name in _names(directory):
             if not name.startswith("launch-"):
                 _admit_to_entry(directory, name, user)
     finally:
@@ -64,6 +67,8 @@ def _admit_to_entry(directory: int, name: str, user: GuestUser) -> None:
         elif not _is_single_file(status):
             return
         elif status.st_uid == os.geteuid():
+            if name not in _SHOWN:
+                return
             os.fchown(descriptor, -1, user.group_id)
             os.fchmod(descriptor, stat.S_IMODE(status.st_mode) | stat.S_IRGRP)
         elif status.st_uid != user.user_id:
@@ -76,7 +81,9 @@ def _hand_over(directory: int, user: GuestUser, depth: int = 0) -> None:
     """Give a directory to the user after what is in it, so that one whose owner is right needs no second look."""
     if depth > _DEEPEST:
         raise OSError(errno.ELOOP, "directories are nested too deeply to be given to another user")
-    for name in os.listdir(directory):
+    # In a directory that a program has made, a file of the daemon's was linked there from elsewhere.
+    of_daemon = os.fstat(directory).st_uid == os.geteuid()
+    for name in _names(directory):
         descriptor = _open_entry(directory, name)
         if descriptor is None:
             continue
@@ -84,11 +91,18 @@ def _hand_over(directory: int, user: GuestUser, depth: int = 0) -> None:
             status = os.fstat(descriptor)
             if stat.S_ISDIR(status.st_mode):
                 _hand_over(descriptor, user, depth + 1)
-            elif _is_single_file(status):
+            elif _is_single_file(status) and (of_daemon or status.st_uid != os.geteuid()):
                 os.fchown(descriptor, user.user_id, user.group_id)
         finally:
             os.close(descriptor)
     os.fchown(directory, user.user_id, user.group_id)
+
+
+def _names(directory: int) -> Iterator[str]:
+    """What is in a directory, one name after the other: a program can make millions."""
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            yield entry.name
 
 
 def _open_entry(directory: int, name: str) -> int | None:

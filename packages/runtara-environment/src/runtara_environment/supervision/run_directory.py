@@ -7,8 +7,11 @@ instance of another one gets a directory beside it. It carries the instance's id
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 from runtara_sdk.errors import InvalidInputError
@@ -67,19 +70,38 @@ def _candidates(data_dir: Path, tenant_id: str, instance_id: str, database_id: s
 
 def _marked(marker: Path, value: str) -> str:
     """What the marker says: `value` when it was missing, or emptied by a power failure soon after it was made."""
-    if not marker.exists() or not _read(marker):
-        temporary = marker.with_name(f"{marker.name}.{uuid.uuid4().hex}")
-        try:
-            temporary.write_text(value, encoding="utf-8")
-            if marker.exists():
-                temporary.replace(marker)
-            else:
-                os.link(temporary, marker)  # whole or not at all, and never over another's
-        except FileExistsError:
-            pass
-        finally:
-            temporary.unlink(missing_ok=True)  # half-written, too, on a full disk
+    try:
+        is_empty = not _read(marker)
+    except FileNotFoundError:
+        with _written_beside(marker, value) as written, contextlib.suppress(FileExistsError):
+            os.link(written, marker)  # whole or not at all, and never over another's
+    else:
+        if is_empty:
+            with _written_beside(marker, value) as written, _locked(marker.parent.parent):
+                if not _read(marker):  # nobody was faster
+                    written.replace(marker)
     return _read(marker)
+
+
+@contextlib.contextmanager
+def _written_beside(marker: Path, value: str) -> Iterator[Path]:
+    temporary = marker.with_name(f"{marker.name}.{uuid.uuid4().hex}")
+    try:
+        temporary.write_text(value, encoding="utf-8")
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)  # half-written, too, on a full disk
+
+
+@contextlib.contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Alone among the daemons; raises `BlockingIOError` while another one is there, which is over in a moment."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _read(marker: Path) -> str:

@@ -31,6 +31,9 @@ MAXIMUM_LAYER_MEMBERS = 50_000
 MAXIMUM_LAYER_BYTES = 2 << 30
 """Most bytes that a layer may have once unpacked."""
 
+_MAXIMUM_DEPTH = 100
+"""Deepest path of a member: what walks through a layer or removes it may recurse."""
+
 _MAXIMUM_HEADER_BYTES = 1 << 20
 """Most bytes of what stands before a member, such as a long name: it is read into memory as a whole."""
 
@@ -174,6 +177,8 @@ def _member(archive: tarfile.TarFile, member: tarfile.TarInfo, name: str) -> Lay
     parts = tuple(member.name.split("/"))
     if member.name.startswith("/") or any(part in {"", ".."} for part in parts) or "\0" in member.name:
         raise InvalidInputError(f"{name}: refused the member {member.name!r}: its path leaves the layer")
+    if len(parts) > _MAXIMUM_DEPTH:
+        raise InvalidInputError(f"{name}: refused a member inside of more than {_MAXIMUM_DEPTH} directories")
     content = archive.extractfile(member) if member.isreg() else None
     if content is None and not member.isdir():
         raise InvalidInputError(f"{name}: refused the member {member.name!r}: neither a file nor a directory")
