@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from runtara_core.due import DueBell
@@ -121,3 +122,23 @@ async def test_a_clock_that_is_set_back_makes_the_grace_no_longer(clock: ManualC
     assert grace.ended_by_ms(clock.now_ms(), LEASE_MS) == 0
     clock.advance(LEASE_MS // 2)
     assert grace.ended_by_ms(clock.now_ms(), LEASE_MS) == clock.now_ms()
+
+
+async def test_what_the_database_answers_late_without_an_error_takes_no_lease(
+    storage: Storage, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    core = service(storage, clock)
+    await create(core, "instance")
+    (key,) = await claim(core, "owner")
+    claim_launches = storage.claim_launches
+
+    async def claim_late(*arguments: Any, **options: Any) -> Any:
+        found = await claim_launches(*arguments, **options)
+        clock.advance(LEASE_MS + 1_000)
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(storage, "claim_launches", claim_late)
+        assert await core.claim_launches("other", limit=10, lease_ms=LEASE_MS, wait_ms=LEASE_MS // 2) == []
+    assert await claim(core, "other") == []
+    assert await core.renew_leases("owner", [key], lease_ms=LEASE_MS) == []

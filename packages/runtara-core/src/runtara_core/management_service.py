@@ -151,7 +151,7 @@ class ManagementService(CoreManagement):
             # Before the claim: a claim that cannot be signed would be lost until its lease ends.
             secret = await self._tokens.signing_secret()
             looked_at_ms = self._clock.now_ms()
-            with self._noting_outages():
+            with self._noting_outages(lease_ms):
                 claims = await self._storage.claim_launches(
                     owner,
                     instance_id=instance_id,
@@ -205,16 +205,20 @@ class ManagementService(CoreManagement):
         return instance.lease_until_ms if instance.status is InstanceStatus.RUNNING else instance.wake_at_ms
 
     async def renew_leases(self, owner: str, keys: Sequence[LeaseKey], *, lease_ms: int) -> list[LeaseKey]:
-        with self._noting_outages():
+        with self._noting_outages(lease_ms):
             return await self._storage.renew_leases(owner, keys, lease_ms=lease_ms, now_ms=self._clock.now_ms())
 
     @contextmanager
-    def _noting_outages(self) -> Iterator[None]:
+    def _noting_outages(self, lease_ms: int) -> Iterator[None]:
+        began_ms = self._clock.now_ms()
         try:
             yield
         except StorageError:
             self._grace.note_outage()
             raise
+        if self._clock.now_ms() - began_ms > lease_ms // 2:
+            # Slow, without an error: what this call had to wait for held up the renewals of others, too.
+            self._grace.note_outage()
 
     async def pending_cancels(self, owner: str, *, limit: int = 100) -> list[PendingCancel]:
         return await self._storage.pending_cancels(owner, limit=limit, now_ms=self._clock.now_ms())

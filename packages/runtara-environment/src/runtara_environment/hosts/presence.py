@@ -114,6 +114,11 @@ class HostPresence:
         while True:
             try:
                 await self.publish_artifacts()
+            except RuntaraError as error:
+                logger.warning("cannot say which artifacts this host holds: %s", error)
+            except Exception:
+                logger.exception("saying which artifacts this host holds went wrong")
+            try:
                 host = await self._touch(self.state)
                 if host is None:
                     logger.error(

@@ -65,7 +65,7 @@ class RemoteStop:
 
     async def _is_over(self, key: LeaseKey, *, is_gone: bool) -> bool:
         # The row of the launch goes last, so core is asked but once; on a host that is gone it stays.
-        if not is_gone and await self._launches.of_instance(key.instance_id):
+        if not is_gone and any(row.epoch >= key.epoch for row in await self._launches.of_instance(key.instance_id)):
             return False
         instance = await self._core.get_instance(key.instance_id)
         return instance is None or instance.status.is_terminal

@@ -11,6 +11,7 @@ The exit file wins; a shim that is gone without one means that how the program e
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -45,7 +46,10 @@ from runtara_environment.runners.process_identity import ProcessHandle, ProcessI
 from runtara_environment.runners.run_directory_access import admit, remove_foreign
 from runtara_environment.runners.tenant_users import NoUserLeftError, TenantUsers
 
+logger = logging.getLogger(__name__)
+
 _SHIM_LOG = "shim.log"
+_GRIP_AGAIN_SECONDS = 0.5
 _KILL_TIMEOUT_SECONDS = 10.0
 _FORCE_TIMEOUT_SECONDS = 5.0
 
@@ -221,8 +225,7 @@ class NativeRunner(Runner):
             ) from error
         except OSError as error:
             raise LaunchError(f"cannot launch in {directory.path}: {error.strerror}", permanent=False) from error
-        identity = ProcessIdentity.of_pid(pid)
-        handle = None if identity is None else ProcessHandle.open(identity)
+        identity, handle = await _grip(pid)
         return NativeProcess(directory, identity, handle, spec.argv[0])
 
     async def attach(self, state: Mapping[str, Any]) -> LaunchedProcess | None:
@@ -246,6 +249,17 @@ class NativeRunner(Runner):
             self._users = await asyncio.to_thread(choose_users, self._host)
             self._has_chosen = True
         return self._users
+
+
+async def _grip(pid: int) -> tuple[ProcessIdentity | None, ProcessHandle | None]:
+    """Identity and handle of a child that was spawned just now: it runs, whatever this process is short of."""
+    while True:
+        try:
+            identity = ProcessIdentity.of_pid(pid)
+            return identity, None if identity is None else ProcessHandle.open(identity)
+        except OSError as error:
+            logger.warning("process %d cannot be looked at yet: %s", pid, error)
+        await asyncio.sleep(_GRIP_AGAIN_SECONDS)
 
 
 def _find(directory: LaunchDirectory, identity: ProcessIdentity | None, program: str) -> NativeProcess | None:

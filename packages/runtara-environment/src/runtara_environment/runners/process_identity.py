@@ -33,7 +33,7 @@ class ProcessIdentity:
     @classmethod
     def of_pid(cls, pid: int) -> ProcessIdentity | None:
         """The identity of the process that has this pid now, also when it is a zombie."""
-        fields = shim.stat_fields(pid)
+        fields = _stat_fields(pid)
         return None if fields is None else cls(pid, int(fields[19]), current_boot_id())
 
     @property
@@ -44,8 +44,17 @@ class ProcessIdentity:
     @property
     def is_alive(self) -> bool:
         """Whether this very process runs: present and not a zombie."""
-        fields = shim.stat_fields(self.pid)
+        fields = _stat_fields(self.pid)
         return fields is not None and fields[0] not in (b"Z", b"X") and self.is_present
+
+
+def _stat_fields(pid: int) -> list[bytes] | None:
+    """As `shim.stat_fields`; raises OSError when this process may not look: whom it cannot see may live."""
+    fields = shim.stat_fields(pid)
+    if fields is None:
+        Path("/proc/self/stat").read_bytes()  # no descriptor, no memory: nothing is known of anybody
+        fields = shim.stat_fields(pid)  # what was short a moment ago may be there again
+    return fields
 
 
 class ProcessHandle:
@@ -65,10 +74,14 @@ class ProcessHandle:
         except OSError:
             return cls(identity, None) if identity.is_present else None
         handle = cls(identity, pidfd)
-        if not identity.is_present:  # checked after opening: what the pidfd pins is what was compared
+        try:
+            if identity.is_present:  # checked after opening: what the pidfd pins is what was compared
+                return handle
+        except OSError:
             handle.close()
-            return None
-        return handle
+            raise
+        handle.close()
+        return None
 
     async def wait_ended(self) -> None:
         """Return once the process has ended; reaps it when it is a child of this process."""

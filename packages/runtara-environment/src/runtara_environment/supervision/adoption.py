@@ -51,13 +51,14 @@ class Adoption:
         self._watch = watch
         self._only_instance = only_instance
 
-    async def take_over(self) -> None:
+    async def take_over(self) -> int:
         """Take over launches whose owner on this host is dead, and free what such owners had only claimed.
 
         In this order: leases of what may run become ours; dead owners are freed, so that nothing which gets due in the
         following is handed to a claim of theirs that still waits in core; then processes are looked for. May be
-        repeated after it failed half-way.
+        repeated after it failed half-way, or while it returns how many could not be adopted for want of something here.
         """
+        left = 0
         taken = await self._take_left_launches()
         for name in await self._launches.owners_of_host(self._owner.host_id):
             if name != self._owner.name and is_dead(name):
@@ -70,7 +71,9 @@ class Adoption:
                     raise
                 logger.error("instance %s epoch %d cannot be adopted: %s", row.instance_id, row.epoch, error)
             except Exception:
+                left += 1
                 logger.exception("instance %s epoch %d cannot be adopted", row.instance_id, row.epoch)
+        return left
 
     async def _take_left_launches(self) -> list[Launch]:
         watched = {instance_id: live.key.epoch for instance_id, live in self._live.items()}

@@ -42,6 +42,7 @@ class Drain:
         if not launches:
             return 0
         logger.info("launches that are told to suspend: %d", len(launches))
+        self._untold = {each.key for each in launches}
         telling = [asyncio.create_task(self._tell(each), name=f"suspend {each.key.instance_id}") for each in launches]
         try:
             if await self._ended_within(launches, seconds):
@@ -66,9 +67,9 @@ class Drain:
                 self._untold.discard(live.key)
                 return
             except (InstanceNotFoundError, InvalidStateError):
+                self._untold.discard(live.key)
                 return  # it has ended
             except RuntaraError as error:
-                self._untold.add(live.key)
                 logger.warning("instance %s is not told to suspend yet: %s", live.key.instance_id, error)
             await self._clock.sleep(_TELL_AGAIN_SECONDS)
 

@@ -18,7 +18,7 @@ from runtara_environment.launch_table import Launch, LaunchTable
 from runtara_environment.limit_policy import LimitPolicy, unenforceable
 from runtara_environment.owner import Owner
 from runtara_environment.registry import ArtifactUnavailableError, ImageRegistry, SignatureRefusedError
-from runtara_environment.runner import LaunchedProcess, LaunchError, LaunchSpec
+from runtara_environment.runner import LaunchedProcess, LaunchError, LaunchSpec, Runner
 from runtara_environment.runners.available import AvailableRunners, ReadyRunner, RunnerUnavailableError
 from runtara_environment.runners.launch_directory import old_launches, remove_launches
 from runtara_environment.runners.loading import LoadedRunners
@@ -30,6 +30,10 @@ from runtara_environment.supervision.refused_signatures import RefusedSignatures
 from runtara_environment.supervision.run_directory import choose_run_directory
 
 logger = logging.getLogger(__name__)
+
+
+class _StartUnknown(Exception):  # noqa: N818 - the row stays, so that the launch is settled later
+    """A program may have been started."""
 
 
 class LaunchRefused(Exception):  # noqa: N818 - a decision, handled where the claim is given back
@@ -115,7 +119,7 @@ class Launcher:
                     created_at_ms=self._clock.now_ms(),
                 )
             )
-            process = await ready.runner.launch(spec)
+            process = await self._start(ready.runner, spec)
         except LaunchError as error:
             raise LaunchRefused(error.message, permanent=error.permanent) from error
         except SignatureRefusedError as error:
@@ -136,6 +140,12 @@ class Launcher:
             raise LaunchRefused(
                 f"cannot prepare {error.filename or self._data_dir}: {error.strerror or error}", permanent=False
             ) from error
+        except _StartUnknown:
+            raise
+        except Exception as error:
+            # Such as no memory, no thread, a damaged file: nothing was started, and the program is not to blame.
+            logger.exception("the launch of instance %s cannot be prepared", claim.instance_id)
+            raise LaunchRefused(f"cannot prepare the launch: {error!r}", permanent=False) from error
         try:
             await self._launches.record_started(
                 claim.instance_id, claim.epoch, {**process.state, **self._further_state(spec)}
@@ -145,6 +155,22 @@ class Launcher:
             logger.warning("launch of instance %s is not recorded yet: %s", claim.instance_id, error)
         await self._remove_old_launches(claim.instance_id, spec.run_directory)
         return process
+
+    async def _start(self, runner: Runner, spec: LaunchSpec) -> LaunchedProcess:
+        try:
+            return await runner.launch(spec)
+        except LaunchError:
+            raise
+        except Exception as error:
+            # A runner raises `LaunchError` when it has started nothing; after anything else it may have.
+            try:
+                process = await runner.attach(runner.planned_state(spec))
+            except Exception as unknown:  # noqa: BLE001 - told with its cause
+                raise _StartUnknown(f"nobody knows whether {spec.instance_id} was started: {unknown!r}") from error
+            if process is None:
+                raise
+            logger.warning("instance %s was started all the same: %r", spec.instance_id, error)
+            return process
 
     async def _refusal_of_signature(self, claim: LaunchClaim, error: SignatureRefusedError) -> LaunchRefused:
         """The artifact may be here, and fetching it would not sign it."""

@@ -73,6 +73,7 @@ class OverdueCancels:
             await wait_until_rung(self._bell, self._clock, self._seconds_to_next())
             self._bell.clear()
             if not self._is_needed():
+                self._due_at_ms.clear()  # nothing is waited for any more
                 continue
             self._has_failed = True
             try:

@@ -7,11 +7,14 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from runtara_sdk.clock import Clock
-from runtara_sdk.errors import RuntaraError
+from runtara_sdk.errors import PermissionDeniedError, RuntaraError, StorageError, UnauthenticatedError
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+_PASSING = (StorageError, UnauthenticatedError, PermissionDeniedError)
+"""Refusals that an operator ends: a key that was revoked too early, a database that is read-only after a failover."""
 
 _RETRY_FIRST_SECONDS = 0.2
 _RETRY_LAST_SECONDS = 10.0
@@ -27,7 +30,7 @@ async def persist(clock: Clock, what: str, attempt: Callable[[], Awaitable[T]]) 
         try:
             return await attempt()
         except RuntaraError as error:
-            if not error.retryable:
+            if not error.retryable and not isinstance(error, _PASSING):
                 logger.error("cannot %s: %s", what, error)
                 return None
             logger.warning("cannot %s, trying again: %s", what, error)

@@ -49,6 +49,8 @@ from runtara_environment.supervision.unwatched_claims import UnwatchedClaims
 logger = logging.getLogger(__name__)
 
 _CLAIM_AGAIN_SECONDS = 1.0
+_ADOPT_TRIES = 5
+_PREDECESSOR_SECONDS = 30.0
 _LOOK_FOR_CANCELS_SECONDS = 1.0
 _ARRIVALS_MS = 1_000
 """How long a claim waits at most that leaves images out."""
@@ -244,7 +246,18 @@ class Supervisor:
     # Claiming
 
     async def _adopt(self) -> None:
-        await persist(self._clock, "take over launches", self._adoption.take_over)
+        for tries_left in reversed(range(_ADOPT_TRIES)):
+            try:
+                left = await persist(self._clock, "take over launches", self._adoption.take_over)
+            except Exception:
+                # Not foreseen, and nothing is claimed before it is done: better late than never.
+                logger.exception("taking over launches went wrong")
+                await self._clock.sleep(_CLAIM_AGAIN_SECONDS)
+                continue
+            if not left:
+                break
+            if tries_left:  # such as of descriptors or memory: their leases are kept meanwhile
+                await self._clock.sleep(_CLAIM_AGAIN_SECONDS)
         self._has_adopted.set()
 
     async def _keep_claiming(self) -> None:
@@ -297,7 +310,10 @@ class Supervisor:
             if previous is not None and previous.task is not None:
                 # Our own lease ran out while the process lived: it ends before its successor starts.
                 self._ending.begin(previous)
-                await asyncio.wait({previous.task})
+                ended, _ = await asyncio.wait({previous.task}, timeout=_PREDECESSOR_SECONDS)
+                if not ended:
+                    await self._give_back(live.key, "the process of an earlier launch does not die", permanent=False)
+                    return
             await self._launch_and_watch(live, claim)
         except Exception:
             # The row stays: the next supervisor, or the end of the lease, settles this launch.
