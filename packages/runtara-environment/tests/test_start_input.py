@@ -64,6 +64,12 @@ async def test_what_fits_is_accepted(text: bytes, schema: str) -> None:
     await InputJudge().require_acceptable(text, schema, "t")
 
 
+async def test_a_long_input_that_fits_leaves_no_trace_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(3):
+        await InputJudge().require_acceptable(padded(b'{"all": []}'), None, "t")
+    assert caplog.messages == []
+
+
 async def test_more_violations_than_are_listed_are_counted() -> None:
     schema = json.dumps({"all": {"type": "array", "items": {"type": "string"}}})
     with pytest.raises(InputRefusedError, match=r"and 240 more$") as caught:

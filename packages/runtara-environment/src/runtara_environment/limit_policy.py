@@ -128,7 +128,8 @@ def _read(reader: EnvironmentReader, kind: int) -> ResourceLimits:
             bounds[name] = float(text) if name == "cpu_cores" else int(text)
             ResourceLimits(**{name: bounds[name]}).require_usable()
         except ValueError:
-            raise ConfigurationError(f"{variables[kind]}={text!r} is not a number") from None
+            unit = "processors, such as 0.5" if name == "cpu_cores" else "plain digits, such as 1073741824"
+            raise ConfigurationError(f"{variables[kind]}={text!r} is not a number: give {unit}") from None
         except InvalidInputError as error:
             raise ConfigurationError(f"{variables[kind]}={text!r}: {error.message}") from None
     return ResourceLimits(**bounds)

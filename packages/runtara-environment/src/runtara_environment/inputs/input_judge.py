@@ -107,13 +107,17 @@ class InputJudge:
         try:
             async with asyncio.timeout(self._seconds):
                 await _feed(process.stdin, json.dumps(order).encode() + b"\n", text)
-                return await _read(process.stdout)
+                answer = await _read(process.stdout)
+                # A signal to a process that has ended would take its end from those who watch it.
+                await process.wait()
+                return answer
         except TimeoutError:
             return b""
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGKILL)
-            await process.wait()
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.send_signal(signal.SIGKILL)
+                await process.wait()
 
 
 def _is_small(text: bytes, schema_json: str | None) -> bool:

@@ -41,10 +41,17 @@ class SignaturePolicy:
             return cls()
         files = sorted(path.glob("*.pem")) if path.is_dir() else [path]
         if not files:
-            raise ConfigurationError(f"{path} has no public keys: put PEM files of Ed25519 keys there, named *.pem")
+            raise ConfigurationError(
+                f"RUNTARA_IMAGE_PUBLIC_KEYS={path} has no public keys: put PEM files of Ed25519 keys there, named *.pem"
+            )
         if len(files) > _MAX_KEYS:
-            raise ConfigurationError(f"{path} has {len(files)} keys: at most {_MAX_KEYS} are accepted")
-        return cls([VerifyingKey.from_file(each) for each in files])
+            raise ConfigurationError(
+                f"RUNTARA_IMAGE_PUBLIC_KEYS={path} has {len(files)} keys: at most {_MAX_KEYS} are accepted"
+            )
+        try:
+            return cls([VerifyingKey.from_file(each) for each in files])
+        except ConfigurationError as error:
+            raise ConfigurationError(f"RUNTARA_IMAGE_PUBLIC_KEYS={path}: {error.message}") from error
 
     def require(self, digest: str, signature: bytes | None) -> None:
         """Raise `InvalidInputError` unless the artifact with this SHA-256 may be run."""
