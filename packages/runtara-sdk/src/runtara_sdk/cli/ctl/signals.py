@@ -98,8 +98,13 @@ def resume(instance_id: str) -> None:
 def signal(instance_id: str, checkpoint_id: str, payload: str) -> None:
     """Send a custom signal to CHECKPOINT_ID of an instance.
 
+    CHECKPOINT_ID is what the program waits for. A WaitForSignal step of a
+    scenario tells it as signal_id in its event external_input_requested. A
+    signal that nothing waits for is kept until something does.
+
     \b
-    Example:
+    Examples:
+      runtara-ctl events order-A-1 --subtype external_input_requested --json
       runtara-ctl signal order-A-1 approval --payload '{"approved": true}'
     """
     content = read_text(payload, "--payload").encode()
