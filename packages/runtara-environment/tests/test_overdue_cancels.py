@@ -43,6 +43,18 @@ async def test_a_cancel_through_the_environment_ends_at_the_grace_of_the_start(h
     await host.settled(InstanceStatus.CANCELLED)
 
 
+async def test_a_clock_that_is_set_back_makes_the_grace_no_longer(host: SupervisedHost) -> None:
+    supervisor = await host.supervise(lease_ms=LEASE_MS)
+    await hung(host, cancel_grace_seconds=5)
+    await host.service.send_signal("instance-1", SignalType.CANCEL)
+    supervisor.expect_cancel()
+    await host.pass_time(2_000)
+    before_ms = host.clock.now_ms()
+    host.clock.set_back(3_600_000)
+    await host.settled(InstanceStatus.CANCELLED, advance_ms=100)
+    assert host.clock.now_ms() < before_ms
+
+
 async def test_without_a_grace_it_ends_at_once(host: SupervisedHost) -> None:
     supervisor = await host.supervise(lease_ms=LEASE_MS)
     await hung(host, cancel_grace_seconds=0)

@@ -62,6 +62,7 @@ class OverdueCancels:
         self._ended: set[LeaseKey] = set()
         self._requested: set[LeaseKey] = set()
         self._has_failed = False
+        self._seen_ms = clock.now_ms()
 
     def ring(self) -> None:
         """Say that a cancel was sent just now."""
@@ -87,12 +88,21 @@ class OverdueCancels:
     def _seconds_to_next(self) -> float:
         if self._has_failed:
             return self._interval_seconds * _LONGER_AFTER_FAILURE
-        now_ms = self._clock.now_ms()
+        now_ms = self._now_ms()
         waiting = [due_at_ms - now_ms for key, due_at_ms in self._due_at_ms.items() if key not in self._ended]
         soonest = min(waiting, default=None)
         if soonest is None:
             return self._interval_seconds
         return min(max(soonest / 1000, _SHORTEST_WAIT_SECONDS), self._interval_seconds)
+
+    def _now_ms(self) -> int:
+        """The time; where the clock was set back since the last look, what is due moves with it."""
+        now_ms = self._clock.now_ms()
+        back_ms = self._seen_ms - now_ms
+        if back_ms > 0:
+            self._due_at_ms = {key: due_at_ms - back_ms for key, due_at_ms in self._due_at_ms.items()}
+        self._seen_ms = now_ms
+        return now_ms
 
     async def _look(self) -> None:
         pending = {cancel.key: cancel for cancel in await self._core.pending_cancels(self._owner, limit=_PAGE)}
@@ -103,20 +113,20 @@ class OverdueCancels:
         for key, cancel in pending.items():
             if key not in self._due_at_ms:
                 grace_ms = await self._grace_seconds(cancel) * 1000
-                self._due_at_ms[key] = self._clock.now_ms() + max(0, grace_ms - cancel.age_ms)
+                self._due_at_ms[key] = self._now_ms() + max(0, grace_ms - cancel.age_ms)
             if key in requested and key not in self._requested:
                 self._requested.add(key)
                 # The request came since the last look.
                 passed_ms = min(cancel.age_ms, round(self._interval_seconds * 1000))
-                due_at_ms = self._clock.now_ms() + max(0, requested[key] - passed_ms)
+                due_at_ms = self._now_ms() + max(0, requested[key] - passed_ms)
                 self._due_at_ms[key] = min(self._due_at_ms[key], due_at_ms)
-            if key in self._ended or self._due_at_ms[key] > self._clock.now_ms():
+            if key in self._ended or self._due_at_ms[key] > self._now_ms():
                 continue
             if await self._end(key):
                 logger.warning("instance %s has not obeyed its cancel in time: its process is ended", key.instance_id)
                 self._ended.add(key)
             else:
-                self._due_at_ms[key] = self._clock.now_ms() + round(self._interval_seconds * 1000)
+                self._due_at_ms[key] = self._now_ms() + round(self._interval_seconds * 1000)
 
     async def _grace_seconds(self, cancel: PendingCancel) -> int:
         instance = await self._core.get_instance(cancel.instance_id)

@@ -35,3 +35,9 @@ class ManualClock(Clock):
             _, _, future = heapq.heappop(self._sleepers)
             if not future.done():
                 future.set_result(None)
+
+    def set_back(self, milliseconds: int) -> None:
+        """Set the clock back as an operator does: waits take as long as they would have."""
+        self._now_ms -= milliseconds
+        self._sleepers = [(due_ms - milliseconds, number, future) for due_ms, number, future in self._sleepers]
+        heapq.heapify(self._sleepers)
