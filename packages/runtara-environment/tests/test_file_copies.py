@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
+from runtara_environment.supervision import copy_flush
+from runtara_environment.supervision.copy_flush import CopyFlush
 from runtara_environment.supervision.file_copies import _copy_content, copy_directory
 
 
@@ -41,7 +44,58 @@ def test_what_is_added_meanwhile_is_left(tmp_path: Path) -> None:
     (tmp_path / "source").write_bytes(b"0123456789")
     source = os.open(tmp_path / "source", os.O_RDONLY)
     target = os.open(tmp_path / "target", os.O_WRONLY | os.O_CREAT)
-    _copy_content(source, target, 4)
+    _copy_content(source, target, 4, lambda: None)
     for descriptor in (source, target):
         os.close(descriptor)
     assert (tmp_path / "target").read_bytes() == b"0123"
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_everything_is_flushed_and_many_files_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, at_once: bool
+) -> None:
+    if at_once and not _known(tmp_path):
+        pytest.skip("the file system is none of those that are flushed at once")
+    (tmp_path / "source" / "in").mkdir(parents=True)
+    for number in range(40):
+        (tmp_path / "source" / "in" / f"{number}").write_text(f"{number}")
+    flushed: list[int] = []
+    whole: list[bool] = []
+    flush, finish = os.fsync, CopyFlush._finish
+
+    def count(descriptor: int) -> None:
+        flushed.append(descriptor)
+        flush(descriptor)
+
+    def count_whole(copy: CopyFlush) -> None:
+        # What was left has to be complete by then.
+        assert len(list((tmp_path / "target" / "in").iterdir())) == 40
+        finish(copy)
+        whole.append(copy._is_left)
+
+    monkeypatch.setattr(os, "fsync", count)
+    monkeypatch.setattr(CopyFlush, "_finish", count_whole)
+    if not at_once:
+        monkeypatch.setattr(copy_flush, "_flushes_at_once", lambda _: False)
+    copy_directory(tmp_path / "source", tmp_path / "target", without="")
+    assert (len(flushed), whole) == ((copy_flush._FLUSHED_ALONE, [True]) if at_once else (42, [False]))
+    assert (tmp_path / "target" / "in" / "39").read_text() == "39"
+
+
+def _known(directory: Path) -> bool:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        return copy_flush._flushes_at_once(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def test_a_copy_ends_when_it_is_told_to(tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "file").write_text("kept")
+    ends = threading.Event()
+    ends.set()
+    with pytest.raises(OSError, match="the copy was ended") as raised:
+        copy_directory(tmp_path / "source", tmp_path / "target", without="", ends=ends)
+    assert raised.value.filename == str(tmp_path / "source" / "file")
+    assert not (tmp_path / "target" / "file").exists()

@@ -1,4 +1,4 @@
-"""How many calls with a child process run at a time: a bound in total, half of it for one tenant, a short queue."""
+"""How many costly calls run at a time: a bound in total, half of it for one tenant, a short queue."""
 
 from __future__ import annotations
 

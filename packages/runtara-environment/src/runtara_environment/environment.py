@@ -117,6 +117,7 @@ class Environment:
         self._fetcher: ArtifactFetcher | None = None
         self._presence: HostPresence | None = None
         self._supervisor: Supervisor | None = None
+        self._workspaces: Workspaces | None = None
         self._upkeep: Upkeep | None = None
         self._lock: DataDirectoryLock | None = None
 
@@ -213,13 +214,13 @@ class Environment:
                 self._registry_settings,
                 CopiesUpkeep(self.registry.artifacts, sources, NeededArtifacts(self._database), self._clock),
             )
-        workspaces = Workspaces(self._data_dir, launches)
+        self._workspaces = Workspaces(self._data_dir, launches)
         self.service = EnvironmentService(
             self._core,
             self.registry,
             self._supervisor,
             self._clock,
-            workspaces,
+            self._workspaces,
             LaunchRules(settings.limits, available),
             HostService(hosts, self._presence, self._clock),
             RemoteStop(self._core, launches, hosts, self._clock),
@@ -295,6 +296,8 @@ class Environment:
                 await self._upkeep.close()
             if self._fetcher is not None:
                 await self._fetcher.close()
+            if self._workspaces is not None:
+                await self._workspaces.close()
             if presence is not None:
                 await presence.close()
             if supervisor is not None:

@@ -13,32 +13,46 @@ No lock holds on every network file system, so the order of steps has to do:
 
 So either the one finds nothing and writes the artifact, or the other finds row or mark. What a process that was killed
 has left aside is settled in the same way by the next pass of an environment of its database.
+
+A network file system may hang, and with it whatever looks at it. So each step is a function that opens what it needs,
+comes back soon, and has a deadline; nothing is left open between two of them. A step that hangs may be done long after
+it was given up. What it takes away then is missing in the next pass, and put there again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import os
 import re
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 from runtara_sdk.errors import StorageError
 
 from runtara_environment.fetching.checked_content import checked_blocks
 from runtara_environment.fetching.needed import NeededArtifacts
 from runtara_environment.fetching.source import UNCHANGED_FOR_MS, KeepingSource
+from runtara_environment.own_threads import NoAnswerError, OwnThreads
 from runtara_environment.registry import ArtifactContent, ArtifactUnavailableError
 from runtara_environment.registry.durable_files import flush_directory
-from runtara_environment.registry.verified_files import hash_file
 
-_BLOCK_BYTES = 1024 * 1024
+_T = TypeVar("_T")
+
+_READ_BYTES = 4 * 1024 * 1024
+_WRITTEN_BYTES = 8 * 1024 * 1024
+_SECONDS = 30.0
+"""How long one step may take: it reads or writes no more than that, or lists the directory."""
+
+_TIDYING_SECONDS = 2.0
+_THREADS = 2
 _UPLOAD_PREFIX = ".upload-"
 _ABANDONED_AFTER_SECONDS = 3600
 _RELEASED_OF_REMOVED = 10
@@ -58,22 +72,29 @@ class _Listing:
     aside: list[tuple[str, str, Path]] = field(default_factory=list)
 
 
-class DirectorySource(KeepingSource):
-    """The artifacts in a directory."""
+class SilentDirectoryError(StorageError):
+    """The directory does not answer: its file system hangs. What was asked of it may be done later."""
 
-    def __init__(self, directory: Path, needed: NeededArtifacts) -> None:
+
+class DirectorySource(KeepingSource):
+    """The artifacts in a directory.
+
+    Every call raises `SilentDirectoryError` once a step of it has taken `seconds`.
+    """
+
+    def __init__(self, directory: Path, needed: NeededArtifacts, *, seconds: float = _SECONDS) -> None:
         self.name = f"directory {directory}"
         self._directory = directory
         self._needed = needed
+        self._seconds = seconds
+        self._threads = OwnThreads(_THREADS, self.name, seconds=seconds)
 
     async def read(self, digest: str, size_bytes: int, offset: int) -> AsyncGenerator[bytes, None]:
         path = self._directory / digest
         try:
-            file = await asyncio.to_thread(path.open, "rb")
-            with file:
-                file.seek(offset)
-                while block := await asyncio.to_thread(file.read, _BLOCK_BYTES):
-                    yield block
+            while block := await self._do(_read, path, offset):
+                yield block
+                offset += len(block)
         except FileNotFoundError:
             raise ArtifactUnavailableError("it has no such file") from None
         except OSError as error:
@@ -81,39 +102,50 @@ class DirectorySource(KeepingSource):
 
     async def keep(self, digest: str, content: ArtifactContent) -> None:
         path = self._directory / digest
-        temporary = self._directory / f"{_UPLOAD_PREFIX}{uuid.uuid4().hex}"
         database_id = await self._needed.database_id()
         try:
-            await asyncio.to_thread(self._prepare)
-            await asyncio.to_thread(self._mark, digest, database_id)
-            if await asyncio.to_thread(self._find_whole, digest):
+            await self._do(self._prepare)
+            await self._do(self._mark, digest, database_id)
+            # From then on no removal takes it away for an hour.
+            if await self._do(_touch, path) and await self._is_whole(path, digest):
                 return
-            file = await asyncio.to_thread(temporary.open, "xb")
-            with file:
-                async with aclosing(checked_blocks(content, digest)) as blocks:
-                    async for block in blocks:
-                        await asyncio.to_thread(file.write, block)
-                await asyncio.to_thread(file.flush)
-                await asyncio.to_thread(os.fsync, file.fileno())
-            await asyncio.to_thread(temporary.replace, path)
-            await asyncio.to_thread(flush_directory, self._directory)
+            await self._write(path, digest, content)
         except OSError as error:
             raise StorageError(f"{path} cannot be written: {error.strerror or error}") from error
-        finally:
-            with contextlib.suppress(OSError):  # what is wrong with the place has been told
-                await asyncio.to_thread(_remove, temporary)
+
+    async def _write(self, path: Path, digest: str, content: ArtifactContent) -> None:
+        temporary = self._directory / f"{_UPLOAD_PREFIX}{uuid.uuid4().hex}"
+        try:
+            part = bytearray()
+            async with aclosing(checked_blocks(content, digest)) as blocks:
+                async for block in blocks:
+                    part += block
+                    if len(part) >= _WRITTEN_BYTES:
+                        await self._do(_append, temporary, part)
+                        part = bytearray()
+            await self._do(_append, temporary, part)
+            await self._do(temporary.replace, path)
+            await self._do(flush_directory, self._directory)
+        except SilentDirectoryError:  # it would not answer now either; what is left there goes after an hour
+            raise
+        except BaseException:
+            # What is wrong with the place is told. Whoever ends this, such as a daemon that stops, does not wait long.
+            with contextlib.suppress(OSError, StorageError):
+                async with asyncio.timeout(_TIDYING_SECONDS):
+                    await self._do(_remove, temporary)
+            raise
 
     async def remove_damaged(self, digest: str, size_bytes: int) -> bool:
         path = self._directory / digest
         database_id = await self._needed.database_id()
         try:
-            looked_at = await asyncio.to_thread(_identity, path)
-            if await asyncio.to_thread(hash_file, path) == digest:
+            looked_at = await self._do(_identity, path)
+            if await self._has_digest(path, digest):
                 return False
             aside = self._aside(digest, database_id)
-            await asyncio.to_thread(path.rename, aside)
-            if await asyncio.to_thread(_identity, aside) == looked_at:
-                await asyncio.to_thread(_remove, aside)
+            await self._do(path.rename, aside)
+            if await self._do(_identity, aside) == looked_at:
+                await self._do(_remove, aside)
                 return True
             await self._settle(digest, aside, database_id)  # somebody has just replaced it
             return False
@@ -156,34 +188,55 @@ class DirectorySource(KeepingSource):
         mark = self._mark_of(digest, database_id)
         aside = None
         if listing.users[digest] == {database_id}:
-            if await asyncio.to_thread(_is_new, path):
+            if await self._do(_is_new, path):
                 return False
             aside = self._aside(digest, database_id)
             try:
-                await asyncio.to_thread(path.rename, aside)
+                await self._do(path.rename, aside)
             except FileNotFoundError:
                 aside = None
-        await asyncio.to_thread(_remove, mark)
+        await self._do(_remove, mark)
         if await self._needed.of([digest]):
-            await asyncio.to_thread(mark.touch)
+            await self._do(mark.touch)
         return aside is not None and await self._settle(digest, aside, database_id)
 
     async def _settle(self, digest: str, aside: Path, database_id: str) -> bool:
         """Put back what was taken aside when somebody needs it, or remove it; whether it was removed."""
         path = self._directory / digest
-        if not await asyncio.to_thread(path.exists):
+        if not await self._do(path.exists):
             others = (await self._list()).users.get(digest, set()) - {database_id}
             is_needed = bool(others or await self._needed.of([digest]))
-            if is_needed and await asyncio.to_thread(_is_whole, aside, digest):
+            if is_needed and await self._is_whole(aside, digest):
                 with contextlib.suppress(FileNotFoundError):  # another environment has settled it
-                    await asyncio.to_thread(aside.rename, path)
+                    await self._do(aside.rename, path)
                 return False
-        await asyncio.to_thread(_remove, aside)
+        await self._do(_remove, aside)
         return True
+
+    async def _is_whole(self, path: Path, digest: str) -> bool:
+        try:
+            return await self._has_digest(path, digest)
+        except FileNotFoundError:
+            return False
+
+    async def _has_digest(self, path: Path, digest: str) -> bool:
+        found, offset = hashlib.sha256(), 0
+        while read := await self._do(_hash, path, offset, found):
+            offset += read
+        return found.hexdigest() == digest
+
+    async def _do(self, function: Callable[..., _T], *arguments: Any) -> _T:
+        """One step; raises what it raises, or `SilentDirectoryError`."""
+        try:
+            return await self._threads.run(function, *arguments)
+        except NoAnswerError:
+            raise SilentDirectoryError(
+                f"{self._directory} does not answer: a step has taken {self._seconds:g} s"
+            ) from None
 
     async def _list(self) -> _Listing:
         try:
-            return await asyncio.to_thread(self._list_now)
+            return await self._do(self._list_now)
         except OSError as error:
             raise StorageError(f"{self._directory} cannot be read: {error.strerror or error}") from error
 
@@ -213,15 +266,6 @@ class DirectorySource(KeepingSource):
     def _aside(self, digest: str, database_id: str) -> Path:
         return self._directory / f".aside-{digest}-{database_id}-{uuid.uuid4().hex}"
 
-    def _find_whole(self, digest: str) -> bool:
-        """Whether it is there as it should be; from then on no removal takes it away for an hour."""
-        path = self._directory / digest
-        try:
-            os.utime(path)
-        except FileNotFoundError:
-            return False
-        return _is_whole(path, digest)
-
     def _prepare(self) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
         oldest = time.time() - _ABANDONED_AFTER_SECONDS
@@ -233,15 +277,37 @@ class DirectorySource(KeepingSource):
                 continue
 
 
-def _remove(path: Path) -> None:
-    path.unlink(missing_ok=True)
+def _read(path: Path, offset: int) -> bytes:
+    """A block; empty behind the end."""
+    with path.open("rb", buffering=0) as file:
+        file.seek(offset)
+        return file.read(_READ_BYTES)
 
 
-def _is_whole(path: Path, digest: str) -> bool:
+def _hash(path: Path, offset: int, digest: hashlib._Hash) -> int:
+    block = _read(path, offset)
+    digest.update(block)
+    return len(block)
+
+
+def _append(path: Path, content: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _touch(path: Path) -> bool:
+    """Whether it is there."""
     try:
-        return hash_file(path) == digest
+        os.utime(path)
     except FileNotFoundError:
         return False
+    return True
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
 
 
 def _is_new(path: Path) -> bool:
