@@ -20,7 +20,8 @@ from runtara_environment.runner import LaunchedProcess, LaunchError, LaunchSpec,
 from runtara_environment.runners.native import NativeRunner
 from runtara_environment.supervision.file_copies import copy_directory
 from runtara_environment.supervision.run_directory import choose_run_directory
-from runtara_environment.testing.runner_suite import WAIT_SECONDS, until
+from runtara_environment.testing.runner_checks.checked_runner import COMETS
+from runtara_environment.testing.runner_suite import WAIT_SECONDS, is_alive, until
 from runtara_environment.tree_removal import remove_tree
 from runtara_sdk.transport import ServerSettings, payload_handler
 from runtara_sdk.transport.local import serve_local
@@ -297,6 +298,18 @@ async def test_a_fork_bomb_is_contained(data_dir: Path) -> None:
         limits=Limits(processes=24),
     )
     assert 10 < found["children"] < 24
+
+
+async def test_nothing_outlives_the_reported_end(data_dir: Path) -> None:
+    """However fast the processes of a program fork, detach themselves and end."""
+    spec = program(data_dir, COMETS, timeout_seconds=1.0, kill_grace_seconds=0.1)
+    process = await NativeRunner().launch(spec)
+    try:
+        assert (await ended(process)).timed_out
+        assert not is_alive(spec.run_directory / "comets")
+    finally:
+        (spec.run_directory / "go").unlink(missing_ok=True)
+        await process.stop(0)
 
 
 async def test_files_of_an_earlier_user_go_on(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """The shim on its own terms: what happens when parts of a launch are killed or raced."""
 
 import asyncio
+import contextlib
 import json
 import os
 import resource
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runtara_environment.runner import LaunchedProcess, LaunchSpec, Limits
+from runtara_environment.runner import LaunchedProcess, LaunchSpec, Limits, StopError
 from runtara_environment.runners import native, process_identity
 from runtara_environment.runners.launch_directory import LaunchDirectory
 from runtara_environment.runners.native import NativeRunner
@@ -76,15 +77,173 @@ async def test_exit_is_unknown_when_shim_and_exit_file_are_gone(launch: Callable
     assert (await adopted.wait()).exit_code is None
 
 
-async def test_stopped_shim_is_forced(
-    launch: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(native, "_KILL_TIMEOUT_SECONDS", 0.1)
+async def test_a_stopped_shim_goes_on(launch: Callable[..., Any], tmp_path: Path) -> None:
     process = await launch(READY + FOREVER)
     pid = await until(lambda: read_pid(tmp_path / "ready"), "program runs")
     os.kill(process.state["pid"], signal.SIGSTOP)
-    assert (await process.stop(0.1)).exit_code is None
-    await until(lambda: not process_is_alive(pid), "program dead")
+    assert (await process.stop(WAIT_SECONDS)).exit_code == -signal.SIGTERM
+    assert not process_is_alive(pid)
+
+
+@pytest.fixture
+async def hanging(tmp_path: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """What stands for a shim that reacts to nothing but SIGKILL."""
+    code = READY.replace("pathlib.Path", "signal.pthread_sigmask(signal.SIG_BLOCK, {10, 15}); pathlib.Path") + FOREVER
+    process = await asyncio.create_subprocess_exec(sys.executable, "-I", "-S", "-c", code, cwd=tmp_path)
+    try:
+        await until(lambda: read_pid(tmp_path / "ready"), "it hangs")
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+def process_of(shim: asyncio.subprocess.Process, directory: LaunchDirectory) -> native.NativeProcess:
+    identity = process_identity.ProcessIdentity.of_pid(shim.pid)
+    assert identity is not None
+    return native.NativeProcess(directory, identity, process_identity.ProcessHandle.open(identity), "/program")
+
+
+async def test_a_shim_that_hangs_before_its_claim_is_killed(
+    hanging: asyncio.subprocess.Process, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native, "_KILL_TIMEOUT_SECONDS", 0.1)
+    directory = LaunchDirectory(tmp_path, 1)
+    directory.create()
+    end = await process_of(hanging, directory).stop(0)
+    assert (end.started, end.exit_code) == (False, None)
+    assert "given up" in (end.error or "")
+    assert not process_is_alive(hanging.pid)
+
+
+@pytest.mark.parametrize("is_program_alive", [True, False])
+async def test_a_shim_that_has_claimed_is_never_killed(
+    hanging: asyncio.subprocess.Process, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_program_alive: bool
+) -> None:
+    """It may be about to find what the program has detached; the end is reported once it is there."""
+    monkeypatch.setattr(native, "_KILL_TIMEOUT_SECONDS", 0.1)
+    directory = LaunchDirectory(tmp_path, 1)
+    directory.create()
+    program = process_identity.ProcessIdentity.of_pid(os.getpid())
+    assert program is not None
+    claim = {"pid": hanging.pid, "start_time": 1, "boot_id": program.boot_id, "child_pid": program.pid}
+    claim["child_start_time"] = program.start_time + (0 if is_program_alive else 1)
+    (directory.path / "shim.json").write_text(json.dumps(claim))
+    process = process_of(hanging, directory)
+    words = "does not die" if is_program_alive else "not all that it has started"
+    for _ in range(2):
+        with pytest.raises(StopError, match=words) as raised:
+            await process.stop(0.1)
+        assert str(directory.path) in raised.value.message
+        assert str(hanging.pid) in raised.value.message
+    assert process_is_alive(hanging.pid)
+    report = {"started": True, "exit_code": 3, "timed_out": False, "memory_peak_bytes": 1, "cpu_usage_usec": 1}
+    (directory.path / "exit.json").write_text(json.dumps(report))
+    hanging.kill()
+    assert (await process.stop(0)).exit_code == 3
+
+
+async def test_a_launch_without_its_directory_gets_no_new_one(
+    hanging: asyncio.subprocess.Process, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody knows then whether the shim has started its program."""
+    monkeypatch.setattr(native, "_KILL_TIMEOUT_SECONDS", 0.1)
+    directory = LaunchDirectory(tmp_path, 1)
+    with pytest.raises(StopError):
+        await process_of(hanging, directory).stop(0)
+    assert process_is_alive(hanging.pid)
+    assert not directory.path.exists()
+
+
+async def test_what_did_not_die_is_looked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = LaunchDirectory(tmp_path, 1)
+    directory.create()
+    claim = {"pid": 1, "start_time": 1, "boot_id": "", "child_pid": 1, "child_start_time": 1}
+    (directory.path / "shim.json").write_text(json.dumps(claim))
+    process = native.NativeProcess(directory, None, None, "/program")
+    with monkeypatch.context() as patched:
+        patched.setattr(native, "kill_leftovers", lambda *_, **__: False)
+        for each in (process.wait(), process.stop(0), process.stop(1)):
+            with pytest.raises(StopError, match="survive their shim"):
+                await each
+    assert (await process.stop(0)).exit_code is None
+
+
+async def test_a_program_that_hangs_on_its_way_to_exec_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = LaunchDirectory.create
+
+    def create_with_a_pipe(self: LaunchDirectory) -> None:
+        create(self)
+        os.mkfifo(self.path / "stdout.log")  # nobody reads it, so that opening it waits
+
+    monkeypatch.setattr(LaunchDirectory, "create", create_with_a_pipe)
+    spec = LaunchSpec("i-1", "t-1", 1, ("/bin/touch", str(tmp_path / "started")), {}, tmp_path)
+    process = await NativeRunner().launch(spec)
+    await until((tmp_path / "launch-1/shim.json").exists, "the shim has claimed")
+    assert (await process.stop(0)).exit_code == -signal.SIGKILL
+    assert not (tmp_path / "started").exists()
+
+
+SWEEP = """
+import os, sys, time
+from runtara_environment import shim
+for is_direct in (True, False):
+    if os.fork() == 0:
+        os.setsid()
+        if is_direct or os.fork() == 0:
+            time.sleep(0.5)
+        os._exit(0)
+CHANGES
+began, used = time.monotonic(), time.process_time()
+shim.ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+shim._Sweep().run()
+print(time.monotonic() - began, time.process_time() - used)
+"""
+UNKILLABLE = "os.kill = os.killpg = lambda *_: None"
+LISTED = """
+real, listed = open, "LISTED"
+shim.open = lambda path, *rest: real(listed if path.endswith("/children") else path, *rest)
+with real(listed, "w") as file: file.write(" ".join(str(pid) for pid in range(os.getpid(), os.getpid() + 50)) + " ")
+"""
+
+
+async def sweep(changes: str) -> tuple[float, float]:
+    """How long a sweep took, and its processor time, in seconds."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", SWEEP.replace("CHANGES", changes), stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), WAIT_SECONDS)
+    assert process.returncode == 0
+    took, used = output.split()
+    return float(took), float(used)
+
+
+async def test_a_sweep_waits_for_what_does_not_die_and_rests_meanwhile() -> None:
+    took, used = await sweep(UNKILLABLE)
+    assert took > 0.3
+    assert used < took / 2
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        "shim._candidates = lambda: []",
+        "shim._Sweep._newest_number = lambda self: 0",
+        "shim._take_precedence = lambda: None",
+    ],
+    ids=["nothing can be listed at first", "no newest number", "no precedence"],
+)
+async def test_a_sweep_ends_whatever_the_kernel_offers(changes: str) -> None:
+    await sweep(changes)
+
+
+async def test_children_that_the_kernel_lists_are_killed(tmp_path: Path) -> None:
+    listed = LISTED.replace("LISTED", str(tmp_path / "children"))
+    took, _ = await sweep(listed + "os.listdir = None")
+    assert took < 0.4
 
 
 async def test_a_launch_that_was_given_up_starts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

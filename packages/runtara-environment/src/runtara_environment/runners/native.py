@@ -5,7 +5,8 @@ run directory, what everybody may read, and the network. See `guest_user_choice`
 
 Every launch is owned by a shim process (see `runtara_environment.shim`), never by the daemon. A launch of this daemon
 and one adopted from an earlier daemon are the same thing: wait for the shim's end on a pidfd, then read the exit file.
-The exit file wins; a shim that is gone without one means that how the program ended is not known.
+The exit file wins; a shim that is gone without one means that how the program ended is not known. A shim ends once
+nothing of its launch lives, and is not killed before: what has detached itself is found by nobody else.
 """
 
 from __future__ import annotations
@@ -97,14 +98,16 @@ class NativeProcess(LaunchedProcess):
         return await asyncio.shield(self._watching())
 
     async def stop(self, grace_seconds: float) -> ProcessExit:
-        if grace_seconds > 0 and await self._ends_after(signal.SIGTERM, grace_seconds):
-            return await self.wait()
-        if await self._ends_after(signal.Signals(shim.KILL_SIGNAL), _KILL_TIMEOUT_SECONDS):
-            return await self.wait()
-        if await self._ends_after(signal.SIGKILL, _FORCE_TIMEOUT_SECONDS):
-            return await self.wait()
-        pid = self._identity.pid if self._identity else "?"
-        raise StopError(f"process {pid} in {self._directory.path} does not die: see `ps {pid}`")
+        watch = self._watching()
+        if grace_seconds > 0 and await self._ends_after(signal.SIGTERM, grace_seconds, watch):
+            return watch.result()
+        if await self._ends_after(signal.Signals(shim.KILL_SIGNAL), _KILL_TIMEOUT_SECONDS, watch):
+            return watch.result()
+        if await asyncio.to_thread(self._is_given_up) and await self._ends_after(
+            signal.SIGKILL, _FORCE_TIMEOUT_SECONDS, watch
+        ):
+            return watch.result()
+        raise StopError(await asyncio.to_thread(self._what_lives))
 
     async def cpu_usage_usec(self) -> int | None:
         return await asyncio.to_thread(self._session_time)
@@ -112,19 +115,43 @@ class NativeProcess(LaunchedProcess):
     async def output_tail(self, stream: Literal["stdout", "stderr"], *, limit_bytes: int = DEFAULT_TAIL_BYTES) -> str:
         return await asyncio.to_thread(self._directory.read_tail, f"{stream}.log", limit_bytes)
 
+    def _is_given_up(self) -> bool:
+        """Make sure that the shim starts nothing any more; False when it may have started its program.
+
+        Such a shim must live, however long it takes. Only it finds what the program has detached: once it is dead, the
+        launch would count as ended while something of it runs on.
+        """
+        try:
+            self._directory.require_own()
+            return self._directory.give_up()
+        except OSError:
+            return False
+
+    def _what_lives(self) -> str:
+        """Which process does not end, where it belongs, and what to look at."""
+        claim = self._directory.read_claim()
+        pid = self._identity.pid if self._identity else "?"
+        if claim is None or claim.program is None or claim.program.is_alive:
+            return f"process {pid} in {self._directory.path} does not die: see `ps {pid}`"
+        return (
+            f"the program of {self._directory.path} is dead, but not all that it has started: "
+            f"process {pid} goes on to kill it, see `ps --ppid {pid}`"
+        )
+
     def _session_time(self) -> int:
         claim = self._directory.read_claim()
         return 0 if claim is None or claim.program is None else session_time_usec(claim.program)
 
     def _watching(self) -> asyncio.Task[ProcessExit]:
-        if self._watch is None:
+        if self._watch is None or has_failed(self._watch):  # what did not die then may have died since
             self._watch = asyncio.create_task(self._watch_exit(), name=f"watch {self._directory.path}")
         return self._watch
 
-    async def _ends_after(self, number: signal.Signals, seconds: float) -> bool:
+    async def _ends_after(self, number: signal.Signals, seconds: float, watch: asyncio.Task[ProcessExit]) -> bool:
         if self._handle is not None:
             self._handle.send(number)
-        done, _ = await asyncio.wait({self._watching()}, timeout=seconds)
+            self._handle.send(signal.SIGCONT)  # for a shim that somebody has stopped: it is told that it shall end
+        done, _ = await asyncio.wait({watch}, timeout=seconds)
         return bool(done)
 
     async def _watch_exit(self) -> ProcessExit:
@@ -160,6 +187,11 @@ class NativeProcess(LaunchedProcess):
         if not space.f_bavail or (space.f_files and not space.f_favail):
             return f"no space left on the device of {self._directory.run_directory}"
         return "no reason given"
+
+
+def has_failed(watch: asyncio.Task[ProcessExit]) -> bool:
+    """Whether a task that waits for an end has given up, as it does when something does not die."""
+    return watch.done() and not watch.cancelled() and watch.exception() is not None
 
 
 class NativeRunner(Runner):

@@ -20,6 +20,7 @@ from runtara_environment import shim
 from runtara_environment.runner import DEFAULT_TAIL_BYTES, LaunchedProcess, ProcessExit, StopError
 from runtara_environment.runners.launch_directory import LaunchDirectory
 from runtara_environment.runners.leftovers import descendants_time_usec
+from runtara_environment.runners.native import has_failed
 from runtara_environment.runners.oci import container_init
 from runtara_environment.runners.oci.cgroup import CgroupHierarchy, LaunchCgroup
 from runtara_environment.runners.oci.outcome import outcome, read_reports
@@ -119,7 +120,7 @@ class ContainerProcess(LaunchedProcess):
         return self._shim.state | self._place.state()
 
     async def wait(self) -> ProcessExit:
-        if self._finishing is None:
+        if self._finishing is None or has_failed(self._finishing):  # what did not die then may have died since
             self._finishing = asyncio.create_task(self._finish(), name=f"watch container {self._place.name}")
         return await asyncio.shield(self._finishing)
 

@@ -32,6 +32,7 @@ from runtara_environment.runner import (
     Runner,
     RunnerHost,
     RunnerProbe,
+    StopError,
 )
 from runtara_environment.runners.launch_directory import LaunchDirectory
 from runtara_environment.runners.native import NativeRunner
@@ -241,7 +242,7 @@ class OciRunner(Runner):
                 failure = await self._try(runtime)
             except OSError as error:
                 failure = str(error)
-            except LaunchError as error:
+            except (LaunchError, StopError) as error:
                 failure = error.message
             if failure is None:
                 return runtime, version

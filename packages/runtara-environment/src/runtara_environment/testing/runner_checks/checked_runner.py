@@ -38,6 +38,38 @@ A process id would say nothing: a program may live in a process namespace of its
 READY = f"{SIGN}sign('ready')\n"
 FOREVER = "while True: time.sleep(60)\n"
 
+COMETS = f"""{SIGN}
+pathlib.Path('go').touch()
+sign('comets')  # the lock is held by all that come from here
+end, limit, slots = time.monotonic() + 30, 60, os.open('slots', os.O_RDWR | os.O_CREAT, 0o600)
+
+def take(number):
+    try: fcntl.lockf(slots, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, number % limit)
+    except OSError: return False
+    return True
+
+def comet():
+    while time.monotonic() < end and os.path.exists('go'):
+        for _ in range(3):
+            if os.fork() == 0:
+                if not any(take(os.getpid() * 7 + number) for number in range(limit)): return
+                os.setsid()
+                break
+        else: return
+
+if os.fork() == 0:
+    try: os.setsid(); comet()
+    finally: os._exit(0)
+while sum(not take(number) for number in range(limit)) < limit // 2: fcntl.lockf(slots, fcntl.LOCK_UN); time.sleep(0.01)
+fcntl.lockf(slots, fcntl.LOCK_UN)
+pathlib.Path('armed').touch()
+while True: time.sleep(60)
+"""
+"""Processes each of which has a session of its own, makes three like itself and ends, so that who looks is too late.
+
+Up to `limit` live at a time, whichever are killed: each holds a lock as long as it lives. The file `go` ends them.
+"""
+
 _LAUNCH_AND_HANG = """
 import asyncio, importlib, json, pathlib, sys
 from runtara_environment.runner import LaunchSpec

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from runtara_environment.runner import Runner
 from runtara_environment.testing.runner_checks.checked_runner import (
+    COMETS,
     FOREVER,
     READY,
     SIGN,
@@ -65,6 +66,20 @@ class Stopping(CheckedRunner):
         end = await process.stop(0.2)
         assert end.exit_code in (-signal.SIGTERM, -signal.SIGKILL)
         assert not [child for child in children if is_alive(child)]
+
+    async def test_stop_takes_processes_that_fork_and_end_all_the_time(
+        self, runner: Runner, run_directory: Path
+    ) -> None:
+        process = await runner.launch(self.spec(run_directory, COMETS))
+        try:
+            await until((run_directory / "armed").exists, "most of them run")
+            end = await process.stop(0.2)
+            assert not is_alive(run_directory / "comets")
+        finally:
+            (run_directory / "go").unlink(missing_ok=True)
+            await process.stop(0)
+        assert end.exit_code in (-signal.SIGTERM, -signal.SIGKILL)
+        assert await process.wait() == end
 
     async def test_exit_takes_the_descendants(self, runner: Runner, run_directory: Path) -> None:
         code = (
