@@ -233,8 +233,10 @@ async def test_a_sweep_waits_for_what_does_not_die_and_rests_meanwhile() -> None
         "shim._candidates = lambda: []",
         "shim._Sweep._newest_number = lambda self: 0",
         "shim._take_precedence = lambda: None",
+        "shim._HOLD_CYCLE_SECONDS = 1",
+        "shim.int = lambda value: 1 if isinstance(value, float) else int(value)",
     ],
-    ids=["nothing can be listed at first", "no newest number", "no precedence"],
+    ids=["nothing can be listed", "no newest number", "no precedence", "the dead are never held", "always held"],
 )
 async def test_a_sweep_ends_whatever_the_kernel_offers(changes: str) -> None:
     await sweep(changes)

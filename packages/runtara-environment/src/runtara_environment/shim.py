@@ -67,11 +67,17 @@ _DESCRIPTORS = 1 << 20
 _RESERVED_BYTES = 512
 _LOG_CHECK_MIN_SECONDS = 0.25
 _LOG_CHECK_MAX_SECONDS = 4.0
-_REAPED_AT_ONCE = 1_000
+_REAPED_AT_ONCE = 250
 """A program can make orphans as fast as they are reaped: whoever reaps looks at other things in between."""
 
 _SWEEP_PAUSE_MIN_SECONDS = 0.002
 _SWEEP_PAUSE_MAX_SECONDS = 1.0
+_HOLD_CYCLE_SECONDS = 4
+"""In the first second of so many, the dead are reaped at once."""
+
+_HELD_AT_ONCE = 8_192
+"""More than most users may have, and much less than there are numbers of processes."""
+
 _QUICK_LOOKS = 64
 _NUMBERS_AT_ONCE = 1_000
 _IS_CHILD = os.WEXITED | os.WNOHANG | os.WNOWAIT
@@ -293,6 +299,10 @@ def _is_child(pid: int) -> bool:
     return True
 
 
+def _is_dead(child: int) -> bool:
+    return os.waitid(os.P_PID, child, _IS_CHILD) is not None
+
+
 def _program_ended(child: int) -> bool:
     """Reap adopted orphans, as many as are due; whether the program itself has ended (it stays unreaped)."""
     for _ in range(_REAPED_AT_ONCE):
@@ -300,9 +310,10 @@ def _program_ended(child: int) -> bool:
             return True
         info = os.waitid(os.P_ALL, 0, _IS_CHILD)
         if info is None:
-            break
+            return False
         if info.si_pid != child:
             os.waitpid(info.si_pid, 0)
+    _take_precedence()  # or whoever makes so many would keep signals and the timeout from being noticed
     return False
 
 
@@ -338,6 +349,8 @@ class _Sweep:
     * between two walks only the newest numbers of processes are looked at, again and again, which takes less time than
       it takes to fork and to end.
     * nothing that is killed comes before us at the processor, where we may ask for that.
+    * if all that is not enough, the dead are left unreaped for a while: they count for the bound of processes that the
+      program's user has, so that soon nothing can be forked any more.
 
     A child keeps its number until it is reaped here, so no stranger is killed.
     """
@@ -354,23 +367,31 @@ class _Sweep:
     def run(self) -> None:
         """Return once no descendant is left, however long that takes: until then it may still do something."""
         pause = 0.0
+        began = time.monotonic()
+        is_calm = found = False
         while True:
             self._groups.clear()
-            try:
-                progress = self._reap()
-            except ChildProcessError:
-                break
+            progress = False
+            # Not all the time: beside something that does not die, the dead must not count for good.
+            is_second_held = int(time.monotonic() - began) % _HOLD_CYCLE_SECONDS > 0
+            is_holding = is_second_held and len(self._killed) <= _HELD_AT_ONCE
+            if is_calm or not is_holding:
+                try:
+                    progress = self._reap()
+                except ChildProcessError:
+                    break
             if pause == 0.0:
                 _take_precedence()
-                pause = _SWEEP_PAUSE_MIN_SECONDS
+            # Once all children are dead and no new one is found, nothing is left that could fork.
+            were_dead = is_holding and not found and all(map(_is_dead, self._killed))
             newest = self._newest_number()
-            for pid in _candidates():
-                if self._kill(pid):
-                    progress = True
-            if self._kill_newcomers(newest):
-                progress = True
-            pause = _SWEEP_PAUSE_MIN_SECONDS if progress else min(pause * 2, _SWEEP_PAUSE_MAX_SECONDS)
-            signal.sigtimedwait({signal.SIGCHLD}, pause)
+            killed = [pid for pid in _candidates() if self._kill(pid)]
+            found = self._kill_newcomers(newest) or bool(killed)
+            is_calm = were_dead and not found
+            still = not found and not progress
+            pause = min(pause * 2, _SWEEP_PAUSE_MAX_SECONDS) if still and pause else _SWEEP_PAUSE_MIN_SECONDS
+            if not is_calm or not self._killed:  # else the dead are reaped at once
+                signal.sigtimedwait({signal.SIGCHLD}, pause)
         if self._load >= 0:
             os.close(self._load)
 
