@@ -25,6 +25,7 @@ from runtara_sdk.transport.places import CORE_SOCKET, socket_path
 
 from tests.containers import container_runtime as container_runtime
 from tests.containers import left_of_containers, with_both_runtimes
+from tests.e2e.conftest import wait_until
 
 BATCH = Path(__file__).parents[2] / "examples" / "durable_batch.py"
 BOUNDED = Path(__file__).parent / "fixtures" / "bounded_program.py"
@@ -77,6 +78,44 @@ def test_a_run_in_a_container_calls_services_where_the_operator_allows_it(
     assert finished.output["status"] == "accepted"
     assert "isolation: none" not in finished.stderr
     assert service.calls("/notify", "N-1") == 1
+
+
+def test_a_run_in_a_container_is_taken_over_by_no_plain_process(
+    product, service, order_scenario, container_runtime
+) -> None:
+    product.env |= {"RUNTARA_OCI_RUNTIME": container_runtime, "RUNTARA_NETWORK_MODE": "host"}
+    order = json.dumps({"order": {"id": "T-1", "customer": "Ada", "total": 1}})
+    command = ("runtara", "run", order_scenario, "--instance-id", "t-1", "--input", order)
+    service.hold("/notify")
+    run = product.start(*command, "--runner", "oci")
+    service.wait_for_held("/notify")
+    stopped = run.stop(signal.SIGINT)
+    assert stopped.exit_code == 130, stopped
+    assert "--runner oci" in stopped.errors[-1]
+    assert product.processes() == {}
+
+    refused = product.run(*command, "--runner", "native")
+    assert refused.exit_code == 2, refused
+    assert "give --runner oci instead of native" in refused.errors[-1]
+    away = product.run(*command, RUNTARA_RUNNER="native", RUNTARA_IMAGE_RUNNERS="native")
+    assert away.exit_code == 2, away
+    assert "goes on with the runner oci alone" in away.errors[-1]
+
+    calls = service.calls("/notify", "T-1")
+    served = product.start("runtara", "dev", RUNTARA_RUNNER="native")
+    wait_until(lambda: service.calls("/notify", "T-1") > calls, "the call after the take-over")
+    assert len(programs_of(guest_user("default"), product)) == 1
+    service.release("/notify")
+    ended = product.run(*command, RUNTARA_RUNNER="native")
+    assert ended.exit_code == 0, ended
+    assert served.stop().exit_code == 0
+
+    # The image of the run names no runner for those that come after it.
+    fresh = product.run(
+        "runtara", "run", order_scenario, "--input", order, RUNTARA_RUNNER="auto", RUNTARA_NETWORK_MODE=""
+    )
+    assert fresh.exit_code == 0, fresh
+    assert "isolation: none" in fresh.stderr
 
 
 @pytest.mark.parametrize(

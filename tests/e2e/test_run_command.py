@@ -191,6 +191,26 @@ async def test_keeps_its_state_in_postgresql(product, service, order_scenario, e
     assert not (product.data_dir / "runtara.db").exists()
 
 
+def test_it_takes_the_database_of_the_variable_as_the_daemons_do(product) -> None:
+    end = {"name": "End", "steps": {"end": {"stepType": "Finish"}}, "entryPoint": "end"}
+    command = ("runtara", "run", product.write("end.json", end), "--instance-id", "h-2")
+    product.env["RUNTARA_DATABASE_URL"] = f"sqlite:///{product.directory}/of-the-variable.db"
+    first = product.run(*command)
+    assert first.exit_code == 0, first
+    assert (product.directory / "of-the-variable.db").exists()
+    assert not (product.data_dir / "runtara.db").exists()
+    elsewhere = product.run(*command, "--database-url", f"sqlite:///{product.directory}/given.db")
+    assert "had finished before" not in elsewhere.stderr, "the option comes before the variable"
+    again = product.run("runtara", "run", "end.json", "--instance-id", "h-2")
+    assert "had finished before" in again.stderr
+
+    product.env["RUNTARA_DATABASE_URL"] = "mysql://localhost/runtara"
+    refused, of_dev = product.run(*command), product.run("runtara", "dev")
+    assert refused.exit_code == of_dev.exit_code == 2
+    assert refused.errors == of_dev.errors
+    assert "validating" not in refused.stderr, "it is refused before anything is compiled"
+
+
 @pytest.mark.native
 @pytest.mark.timeout(1500)
 def test_runs_a_native_binary(product, service, order_scenario, native_library_dir) -> None:

@@ -1,11 +1,14 @@
+import gc
 import json
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 from runtara_sdk import ImageNotFoundError, InvalidInputError
 from runtara_sdk.cli.ctl import ctl
 from runtara_sdk.cli.errors import run_program
+from runtara_sdk.errors import LogsNotFoundError
 from runtara_sdk.protocol import environment_pb2 as pb
 
 
@@ -270,3 +273,15 @@ def test_address_and_authority(command, tmp_path: Path):
     assert OneAnswer.address == "env:9"
     assert OneAnswer.options["ca_file"] == tmp_path / "ca.pem"
     assert OneAnswer.options["verify"] is True
+
+
+def test_a_refused_look_at_both_streams_is_one_error_alone(command):
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        refusal = LogsNotFoundError("instance i has no launch 99")
+        code, out, err = command(refusal, "logs", "i", "--stream", "both", "--epoch", "99")
+        refusal.__traceback__ = None  # it keeps what the command has left behind
+        gc.collect()
+    assert (code, out) == (1, "")
+    assert err == "error: instance i has no launch 99\n"
+    assert [str(each.message) for each in warned] == []

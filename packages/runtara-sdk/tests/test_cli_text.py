@@ -25,6 +25,8 @@ def test_times() -> None:
         ("90s", 90_000),
         ("15min", 900_000),
         ("15m", 900_000),
+        ("15min ago", 900_000),
+        ("1h  ago", 3_600_000),
         ("1.5h", 5_400_000),
         ("2 d", 172_800_000),
         ("1w", 604_800_000),
@@ -39,7 +41,7 @@ def test_a_time_of_the_calendar(text: str) -> None:
     assert read_moment(text, "--since", now_ms=0) == NOW_MS
 
 
-@pytest.mark.parametrize("text", ["", "1", "h", "-1h", "1y", "tomorrow", "2026-13-01"])
+@pytest.mark.parametrize("text", ["", "1", "h", "-1h", "1y", "ago", "1hago", "tomorrow", "2026-13-01"])
 def test_what_is_no_moment(text: str) -> None:
     with pytest.raises(InvalidInputError, match="--since"):
         read_moment(text, "--since", now_ms=NOW_MS)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from runtara_sdk.errors import InvalidInputError
+from runtara_sdk.errors import ConfigurationError, InvalidInputError
 from runtara_sdk.settings import EnvironmentReader
 
 if TYPE_CHECKING:
@@ -83,7 +83,11 @@ def create(
     if len(name) > _MAX_NAME or not name.isprintable():
         raise InvalidInputError(f"--name is not one printable line of at most {_MAX_NAME} characters")
     issued = issue_api_key(tenant_id=tenant, name=name, now_ms=SystemClock().now_ms())
-    _with_store(database_url, data_dir, lambda store: store.create_api_key(issued.record))
+    url = _url(database_url, data_dir)
+    new = ", which is new" if _missing_file(url) is not None else ""
+    _with_store(url, lambda store: store.create_api_key(issued.record))
+    # The key is good for daemons on this very database: whoever meant another one reads so here.
+    click.echo(f"key {issued.record.key_id} is in {_location(url)}{new}", err=True)
     if as_json:
         click.echo(json.dumps({**_as_dict(issued.record), "key": issued.text}, indent=2))
     else:
@@ -103,7 +107,8 @@ def list_(*, include_revoked: bool, database_url: str | None, data_dir: str | No
     Example:
       runtara keys list --all
     """
-    records = _with_store(database_url, data_dir, lambda store: store.list_api_keys(include_revoked=include_revoked))
+    url = _existing(_url(database_url, data_dir))
+    records = _with_store(url, lambda store: store.list_api_keys(include_revoked=include_revoked))
     if as_json:
         click.echo(json.dumps([_as_dict(record) for record in records], indent=2))
         return
@@ -133,7 +138,7 @@ def revoke(*, key_id: str, database_url: str | None, data_dir: str | None, as_js
         record = await store.revoke_api_key(key_id, now_ms=SystemClock().now_ms())
         return record, len(await store.list_api_keys(include_revoked=False))
 
-    record, left = _with_store(database_url, data_dir, work)
+    record, left = _with_store(_existing(_url(database_url, data_dir)), work)
     if record is None:
         raise InvalidInputError(f"there is no API key {key_id[:40]}: see `runtara keys list`")
     if as_json:
@@ -163,8 +168,7 @@ def rotate_tokens(*, database_url: str | None, data_dir: str | None, as_json: bo
     from runtara_core.security import TokenSecret
 
     secrets = _with_store(
-        database_url,
-        data_dir,
+        _existing(_url(database_url, data_dir)),
         lambda store: store.rotate_token_secret(TokenSecret.generate(), now_ms=SystemClock().now_ms()),
     )
     previous = None if secrets.previous is None else secrets.previous.secret_id
@@ -208,14 +212,42 @@ def rotate_ca(*, step: str, data_dir: str | None, as_json: bool) -> None:
     click.echo(advice[step], err=True)
 
 
-def _with_store(
-    database_url: str | None, data_dir: str | None, work: Callable[[CredentialStore], Awaitable[Result]]
-) -> Result:
-    from runtara_core.storages import open_storage
-
+def _url(database_url: str | None, data_dir: str | None) -> str:
     url = database_url or EnvironmentReader().optional_text("RUNTARA_DATABASE_URL")
-    if url is None:
-        url = str(_directory(data_dir) / "runtara.db")
+    return url or str(_directory(data_dir) / "runtara.db")
+
+
+def _missing_file(url: str) -> Path | None:
+    """The file of an SQLite database that does not exist yet."""
+    from runtara_core.database.urls import DatabaseUrl, is_sql_url
+
+    path = DatabaseUrl.parse(url).path if is_sql_url(url) else None
+    return None if path is None or path.exists() else path.absolute()
+
+
+def _existing(url: str) -> str:
+    """The URL again; raises `ConfigurationError` where a new database would be made, in which nothing can be found."""
+    path = _missing_file(url)
+    if path is not None:
+        raise ConfigurationError(
+            f"there is no database {path}: name that of the daemons with --database-url or RUNTARA_DATABASE_URL, "
+            "or their data directory with --data-dir or DATA_DIR"
+        )
+    return url
+
+
+def _location(url: str) -> str:
+    """Where a database is, for people: without credentials, a file with its whole path."""
+    from runtara_core.database.urls import DatabaseUrl, is_sql_url, url_scheme
+
+    if not is_sql_url(url):
+        return f"the storage {url_scheme(url)}"
+    database = DatabaseUrl.parse(url)
+    return database.location if database.path is None else f"SQLite file {database.path.absolute()}"
+
+
+def _with_store(url: str, work: Callable[[CredentialStore], Awaitable[Result]]) -> Result:
+    from runtara_core.storages import open_storage
 
     async def run() -> Result:
         storage = await open_storage(url)

@@ -25,14 +25,10 @@ Environment variables:
   RUNTARA_CORE_ADDR                 where instances reach core, host:port or unix:///path
                                     (its socket under DATA_DIR when there is one, else 127.0.0.1:8001)
   RUNTARA_CORE_ADMIN_ADDR           core's management port (beside RUNTARA_CORE_ADDR)
-<<<<<<< HEAD
   RUNTARA_RUNNER                    native, oci (containers), the runner of a plugin, or auto (auto)
   RUNTARA_NETWORK_MODE              what of the network programs see: none, pasta or host (none in containers)
   RUNTARA_NATIVE_USER               as whom the runner native runs programs (a user for each tenant, if it can)
-=======
-  RUNTARA_RUNNER                    native, the runner of a plugin, or auto (auto)
   RUNTARA_MAX_LAUNCHES_PER_HOST     most programs that this host runs at a time (0: only core's limit counts)
->>>>>>> main
   RUNTARA_HOST_NAME                 what `runtara-ctl hosts` calls this host (the name of the machine)
   RUNTARA_ADVERTISE_ADDRESS         where other hosts reach this environment (where it serves)
   RUNTARA_IMAGE_SOURCES             where images are fetched from that this host lacks (hosts)
@@ -119,7 +115,11 @@ def _announce(daemon: EnvironmentDaemon) -> None:
     context_settings=_CONTEXT,
     epilog=_DEV_EPILOG,
 )
-@click.option("--database-url", metavar="URL", help="Database.  [default: SQLite in the data directory]")
+@click.option(
+    "--database-url",
+    metavar="URL",
+    help="Database.  [default: RUNTARA_DATABASE_URL, else SQLite in the data directory]",
+)
 @click.option("--bind", metavar="ADDRESS", help="Open UDP ports at this address, too.  [with a port: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="Open UDP ports, too; the environment's.  [8002]")
 @click.option("--core-port", type=click.IntRange(0, 65535), help="Open UDP ports, too; core's.  [8001]")

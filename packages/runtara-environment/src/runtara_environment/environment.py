@@ -170,6 +170,7 @@ class Environment:
             nameable=settings.image_runners,
             host=self._runner_host,
         )
+        self._runners = available
         self.call_runners = CallRunners(runners, available, settings.limits, self._bundles_directory)
         settings.limits.warn_of_unenforced(own.name, probe)
         launcher = Launcher(
@@ -249,6 +250,13 @@ class Environment:
             InputJudge(self._input_checks),
             max_input_bytes=self._max_input_bytes,
         )
+
+    async def isolation_with(self, runner: str | None) -> str:
+        """What the runner that an instance names isolates here; without a name, the environment's own.
+
+        Raises `RunnerUnavailableError` when this environment launches nothing with it.
+        """
+        return (await self._runners.get(runner)).probe.isolation
 
     def _secure_data_directory(self) -> None:
         try:

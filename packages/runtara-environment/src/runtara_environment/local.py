@@ -37,6 +37,7 @@ from runtara_environment.environment import Environment
 from runtara_environment.event_lines import event_line
 from runtara_environment.launch_options import LaunchOptions
 from runtara_environment.registry import ArtifactUnavailableError, Image
+from runtara_environment.runners.available import RunnerUnavailableError
 from runtara_environment.runners.loading import load_runners
 from runtara_environment.settings import (
     HostSettings,
@@ -189,15 +190,18 @@ class LocalPlatform:
             if version:
                 progress(f"what was compiled now is not used: the instance keeps what it was started with ({version})")
             if known is None:
-                await self._start(environment, artifact, tenant_id, instance_id, input_envelope)
+                named = None if settings.runner == "auto" else settings.runner
+                await self._start(environment, artifact, tenant_id, instance_id, input_envelope, named)
             else:
+                named = _named_runner(known)
+                _require_same_runner(known, named, asked_for=runner)
                 await _require_artifact(environment, known, artifact)
                 progress(f"resuming instance {instance_id}, {known.checkpoint_count} checkpoints done")
                 if input_envelope is not None and _is_other_input(known, input_envelope):
                     progress("the input given now is ignored: the instance keeps the one it was started with")
                 if known.status is InstanceStatus.SUSPENDED and known.wake_at_ms is None:
                     await core.management.send_signal(instance_id, SignalType.RESUME)
-            if environment.isolation == "none":
+            if await _isolation(environment, instance_id, named) == "none":
                 progress(f"instance {instance_id} runs as a plain process (isolation: none)")
             since_ms = SystemClock().now_ms()
             await environment.start()
@@ -210,8 +214,9 @@ class LocalPlatform:
         tenant_id: str,
         instance_id: str,
         input_envelope: Mapping[str, Any] | None,
+        runner: str | None,
     ) -> None:
-        image = await _register(environment, artifact, tenant_id)
+        image = await _register(environment, artifact, tenant_id, runner)
         await environment.service.start_instance(
             image.image_id,
             tenant_id,
@@ -221,11 +226,18 @@ class LocalPlatform:
         )
 
 
-async def _register(environment: Environment, artifact: CompiledScenario, tenant_id: str) -> Image:
+async def _register(environment: Environment, artifact: CompiledScenario, tenant_id: str, runner: str | None) -> Image:
+    """Point the name of the scenario to its artifact.
+
+    The runner that was named goes with it: another environment that takes the instance over must not choose its own,
+    which may isolate less. The next registration without a runner leaves new instances to the environment again; those
+    that exist keep theirs.
+    """
     return await environment.registry.register_file(
         artifact.artifact_path,
         tenant_id=tenant_id,
         name=artifact.scenario_id,
+        runner=runner,
         expected_size=artifact.artifact_bytes,
         expected_sha256=artifact.artifact_sha256,
     )
@@ -245,7 +257,27 @@ async def _require_artifact(environment: Environment, known: Instance, artifact:
                 f"the image that instance {known.instance_id} was started with is gone: {error.message}; or give "
                 "another id, for an instance of what the scenario is now"
             ) from error
-        await _register(environment, artifact, known.tenant_id)
+        await _register(environment, artifact, known.tenant_id, _named_runner(known))
+
+
+def _require_same_runner(known: Instance, named: str | None, *, asked_for: str | None) -> None:
+    """Refuse a runner that is not the one that alone launches a known instance."""
+    if named is not None and asked_for not in (None, "auto", named):
+        raise InvalidInputError(
+            f"instance {known.instance_id} was started with the runner {named} and goes on with no other: "
+            f"give --runner {named} instead of {asked_for}, or another id"
+        )
+
+
+async def _isolation(environment: Environment, instance_id: str, runner: str | None) -> str:
+    """What the runner of an instance isolates; raises `InvalidInputError` when nothing here would ever launch it."""
+    try:
+        return await environment.isolation_with(runner)
+    except RunnerUnavailableError as error:
+        raise InvalidInputError(
+            f"instance {instance_id} goes on with the runner {runner} alone: {error.message}; "
+            f"or give --runner {runner}, or another id"
+        ) from error
 
 
 async def _require_same_scenario(environment: Environment, known: Instance, scenario_id: str) -> None:
@@ -268,6 +300,13 @@ def _other_version(known: Instance, artifact: CompiledScenario) -> str | None:
     """What an instance was started with, when that is not the artifact at hand."""
     digest = _artifact_digest(known)
     return None if digest in (None, artifact.artifact_sha256) else f"sha256 {str(digest)[:12]}"
+
+
+def _named_runner(instance: Instance) -> str | None:
+    try:
+        return LaunchOptions.decode(instance.launch_options).runner
+    except InvalidInputError:
+        return None
 
 
 def _artifact_digest(instance: Instance) -> str | None:

@@ -22,6 +22,7 @@ from runtara_sdk.json_argument import read_json
 from runtara_sdk.models import InstanceStatus
 from runtara_sdk.plugins import load_one
 from runtara_sdk.services import ChildFile, CompilerService, LocalPlatform, RunOutcome
+from runtara_sdk.settings import EnvironmentReader
 from runtara_sdk.stop_signals import stop_at_signals
 from runtara_sdk.written_decimal import dump_json
 
@@ -66,7 +67,8 @@ class RunRequest:
 @click.option(
     "--database-url",
     metavar="URL",
-    help="sqlite:///FILE, postgres://... or that of an installed storage. [default: SQLite in the data dir]",
+    help="sqlite:///FILE, postgres://... or that of an installed storage.  "
+    "[default: RUNTARA_DATABASE_URL, else SQLite in the data directory]",
 )
 @click.option("--tenant", "tenant_id", default="default", show_default=True, help="Owner of image and instance.")
 @click.option("--json", "as_json", is_flag=True, help="Print {instance_id, status, output, error} instead.")
@@ -121,7 +123,7 @@ def run(
         target="native" if native else "python",
         runner=runner,
         data_dir=(data_dir or Path(os.environ.get("DATA_DIR") or ".data")).absolute(),
-        database_url=database_url,
+        database_url=database_url or _database_url_of_process(),
         tenant_id=tenant_id,
         children=read_children(child_files, child_versions),
     )
@@ -216,13 +218,18 @@ def _resume_command(request: RunRequest) -> str:
         words.append("--native")
     if request.data_dir != Path(os.environ.get("DATA_DIR") or ".data").absolute():
         words += ["--data-dir", str(request.data_dir)]
-    if request.database_url is not None:
-        words += ["--database-url", request.database_url if "@" not in request.database_url else "URL"]
+    if request.database_url not in (None, _database_url_of_process()):
+        words += ["--database-url", "URL" if "@" in str(request.database_url) else str(request.database_url)]
     if request.tenant_id != "default":
         words += ["--tenant", request.tenant_id]
     if request.runner is not None:
         words += ["--runner", request.runner]
     return shlex.join(words)
+
+
+def _database_url_of_process() -> str | None:
+    """The database that the daemons and `runtara dev` would take here: one state, whichever command is used."""
+    return EnvironmentReader().optional_text("RUNTARA_DATABASE_URL")
 
 
 def _progress(message: str) -> None:

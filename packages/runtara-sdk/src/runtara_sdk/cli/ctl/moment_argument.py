@@ -1,4 +1,4 @@
-"""Option values that are a moment: a time ago (`90s`, `15min`, `1h`, `2d`) or an ISO 8601 time."""
+"""Option values that are a moment: a time ago (`90s`, `15min ago`, `1h`, `2d`) or an ISO 8601 time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from runtara_sdk.errors import InvalidInputError
 
-_AGO = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s*(s|m|min|h|d|w)", re.ASCII)
+_AGO = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s*(s|m|min|h|d|w)(?:\s+ago)?", re.ASCII)
 _UNITS_MS = {"s": 1000, "m": 60_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 
 

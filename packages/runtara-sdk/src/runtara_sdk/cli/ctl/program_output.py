@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -29,17 +30,17 @@ def print_output(instance_id: str, stream: str, *, epoch: int | None, tail_lines
     streams = ("stdout", "stderr") if stream == BOTH else (stream,)
 
     async def show(sdk: ManagementSdk) -> None:
+        show_stream = partial(
+            _show, sdk, instance_id, epoch=epoch, tail_lines=tail_lines, follow=follow, named=len(streams) > 1
+        )
         # Side by side while they are followed, one after the other when they are not.
-        shown = [
-            _show(sdk, instance_id, each, epoch, tail_lines, follow=follow, named=len(streams) > 1) for each in streams
-        ]
         if not follow:
-            for each in shown:
-                await each
+            for each in streams:
+                await show_stream(each)
             return
         async with asyncio.TaskGroup() as group:
-            for each in shown:
-                group.create_task(each)
+            for each in streams:
+                group.create_task(show_stream(each))
 
     try:
         ask(show)
@@ -51,9 +52,9 @@ async def _show(
     sdk: ManagementSdk,
     instance_id: str,
     stream: str,
+    *,
     epoch: int | None,
     tail_lines: int | None,
-    *,
     follow: bool,
     named: bool,
 ) -> None:
