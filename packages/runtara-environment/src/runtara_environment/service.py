@@ -120,7 +120,7 @@ class EnvironmentService:
         self._registry = registry
         self._supervisor = supervisor
         self._clock = clock
-        self._restarts = Restarts(core, registry, workspaces)
+        self._restarts = Restarts(core, registry, workspaces, judge)
         self._hosts = hosts
         self._remote_stop = remote_stop
         self._exchange = exchange
