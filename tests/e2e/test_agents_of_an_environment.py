@@ -352,7 +352,7 @@ async def test_a_call_in_a_container_has_what_containers_have(
     assert eaten.error.code == "CAPABILITY_CRASHED"
     assert "needed more memory than it may have (512 MiB)" in eaten.error.message
     assert unknown.error.code == "RUNNER_UNAVAILABLE"
-    assert "RUNTARA_IMAGE_RUNNERS" in unknown.error.message
+    assert "the runner cloud that was asked for is not installed here" in unknown.error.message
     assert list((harmed.product.data_dir / "bundles").iterdir()) == []
 
 

@@ -172,10 +172,12 @@ async def test_stop_ends_a_process_that_does_not_listen(daemons, service) -> Non
         image = await sdk.register_image(TENANT, new_id("deaf"), deaf)
         started = await sdk.start_instance(image.image_id, TENANT)
         await wait_for_status(sdk, started.instance_id, InstanceStatus.RUNNING)
-        await sdk.stop_instance(started.instance_id, grace_period_seconds=0)
+        await sdk.stop_instance(started.instance_id, grace_period_seconds=0, reason="by hand")
         ended = await sdk.wait_for_completion(started.instance_id, poll_interval=0.05, timeout=WAIT_SECONDS)
         assert ended.status is InstanceStatus.CANCELLED
         assert daemons.product.guests(started.instance_id) == {}
+        (event,) = (await sdk.list_events(started.instance_id, subtype="instance_cancel_requested")).events
+        assert event.payload == {"reason": "by hand"}
 
 
 async def test_a_cancel_ends_a_process_that_does_not_listen_once_its_grace_is_over(daemons, service) -> None:

@@ -191,7 +191,7 @@ async def test_a_server_that_is_not_there_is_named_without_the_password() -> Non
 
 async def test_a_database_that_does_not_exist_is_named(postgres_url: str) -> None:
     storage = await open_storage(replace_database(postgres_url, "no_such_database"))
-    with pytest.raises(ConfigurationError, match=r"PostgreSQL no_such_database at .* does not exist: create it"):
+    with pytest.raises(StorageError, match=r"PostgreSQL no_such_database at .* does not exist: create it"):
         await storage.open()
 
 

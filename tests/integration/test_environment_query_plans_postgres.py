@@ -33,7 +33,17 @@ GIVEN: dict[str, Any] = {
     "seen_before_ms": 1,
     "requested_before_ms": 1,
 }
-TEXTS = {"database_id", "address", "description", "metadata", "limits", "runner", "signature", "input_schema"}
+TEXTS = {
+    "database_id",
+    "address",
+    "description",
+    "metadata",
+    "limits",
+    "runner",
+    "signature",
+    "input_schema",
+    "scenario_id",
+}
 ROWS = """
 INSERT INTO images (image_id, tenant_id, name, runner_type, current_version, created_at_ms, updated_at_ms,
     deleted_at_ms)

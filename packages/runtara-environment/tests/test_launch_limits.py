@@ -67,6 +67,10 @@ async def test_only_runners_that_the_operator_allows_can_be_named() -> None:
     runners = available(Containers(), nameable=())
     with pytest.raises(RunnerUnavailableError, match="list it in RUNTARA_IMAGE_RUNNERS"):
         await runners.get("oci")
+    with pytest.raises(
+        RunnerUnavailableError, match="wasm that was asked for is not installed here: installed are mock"
+    ):
+        await runners.get("wasm")
     with pytest.raises(RunnerUnavailableError, match="there is no runner 'other': installed are mock"):
         await available(nameable=("other",)).get("other")
 
@@ -96,8 +100,9 @@ async def test_whoever_names_a_runner_that_does_not_work_here_is_warned() -> Non
     assert await rules.warning("oci") is None
     warning = await rules.warning("ocl")
     assert warning is not None
-    assert warning.startswith(
-        "its instances wait for another environment: this environment launches nothing with the runner ocl"
+    assert warning == (
+        "its instances wait for another environment: the runner ocl that was asked for is not installed here: "
+        "installed are mock, oci"
     )
 
 

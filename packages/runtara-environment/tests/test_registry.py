@@ -222,6 +222,17 @@ async def test_the_schema_of_inputs_is_kept_with_the_version(registry: ImageRegi
     assert await registry.input_schema(image.image_id, image.digest) == kept
 
 
+@pytest.mark.parametrize(
+    ("manifest", "scenario_id"),
+    [({"scenario": {"id": "orders"}}, "orders"), ({"scenario": {"id": "a\0"}}, None), ({"scenario": {"id": 1}}, None)],
+)
+async def test_the_scenario_is_kept_with_the_version(
+    registry: ImageRegistry, manifest: dict[str, object], scenario_id: str | None
+) -> None:
+    image = await registry.register(tenant_id="t-1", name="workflow", artifact=archive_of(manifest))
+    assert await registry.scenario_id(image.image_id, image.digest) == scenario_id
+
+
 def archive_of(manifest: dict[str, object]) -> bytes:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from runtara_core.database import create_database
 from runtara_environment import migrations
+from runtara_environment.inputs import InputJudge
 from runtara_environment.registry import Image, ImageRegistry, retention
 from runtara_environment.registry.retention import ImageRetention
 from runtara_environment.restarts import Restarts
@@ -123,7 +124,7 @@ async def test_a_deleted_image_goes_and_the_retry_of_its_failed_instance_says_so
     await host.registry.delete(instance.image_id, TENANT)
     host.clock.advance(8 * DAY_MS)
     assert await passes(host, cleaner) == (1, 1, 0)
-    restarts = Restarts(host.service, host.registry, Workspaces(data, host.launches))
+    restarts = Restarts(host.service, host.registry, Workspaces(data, host.launches), InputJudge())
     with pytest.raises(ImageNotFoundError, match="it has been removed"):
         await restarts.retry_instance(instance_id)
 

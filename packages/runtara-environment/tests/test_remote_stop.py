@@ -91,5 +91,19 @@ async def test_a_host_that_is_gone_is_named(host: SupervisedHost) -> None:
         await stopping
 
 
+async def test_a_host_that_has_just_died_is_gone_by_the_time_of_the_answer(host: SupervisedHost) -> None:
+    owner, _, remote = await running_elsewhere(host)
+    supervisor = await host.supervise(owner=owner, lease_ms=LEASE_MS)
+    await host.create()
+    await host.launched()
+    await supervisor.close(stop_guests=False)
+    host.clock.advance(1_000)
+    await host.service.send_signal("instance-1", SignalType.CANCEL)
+    stopping = asyncio.create_task(remote.confirm("instance-1", 1))
+    await host.until(lambda: _done(stopping), "given up", advance_ms=1_000)
+    with pytest.raises(StopError, match="it ran on host worker, which is gone and was heard of last at"):
+        await stopping
+
+
 async def _done(task: asyncio.Task[None]) -> bool:
     return task.done()

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import io
+import json
 import stat
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
+from runtara_environment.inputs import InputJudge
 from runtara_environment.restarts import Restarts
 from runtara_environment.supervision.workspaces import Workspaces
 from runtara_environment.testing.mock_runner import MockProcess
 from runtara_environment.testing.supervised_host import TENANT, SupervisedHost
-from runtara_sdk.errors import ImageNotFoundError, InstanceNotFoundError, InvalidInputError, ServerError
+from runtara_sdk.errors import (
+    ImageNotFoundError,
+    InputRefusedError,
+    InstanceNotFoundError,
+    InvalidInputError,
+    ServerError,
+)
 from runtara_sdk.models import EventType, InstanceEvent, InstanceStatus
 
 
 @pytest.fixture
 def restarts(host: SupervisedHost, tmp_path: Path) -> Restarts:
-    return Restarts(host.service, host.registry, Workspaces(tmp_path, host.launches))
+    return Restarts(host.service, host.registry, Workspaces(tmp_path, host.launches), InputJudge())
 
 
 async def fail(host: SupervisedHost, process: MockProcess) -> None:
@@ -115,3 +126,86 @@ async def test_a_fork_whose_files_cannot_be_copied_waits_for_them(
     assert (await restarts.fork_instance("instance-1", instance_id="fork-1")).deduplicated
     workspace = (await host.launched("fork-1")).spec.run_directory / "workspace"
     assert (workspace / "order.txt").read_text() == "kept"
+
+
+def compiled(scenario_id: str, **manifest: Any) -> bytes:
+    """An artifact that says it is compiled of this scenario."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        document = {"scenario": {"id": scenario_id}, **manifest}
+        archive.writestr(zipfile.ZipInfo("runtara-manifest.json"), json.dumps(document))
+        archive.writestr(zipfile.ZipInfo("__main__.py"), "")
+    return content.getvalue()
+
+
+async def registered(host: SupervisedHost, artifact: bytes) -> str:
+    return (await host.registry.register(tenant_id=TENANT, name="another", artifact=artifact)).image_id
+
+
+async def fail_after(host: SupervisedHost, checkpoint_id: str | None) -> None:
+    """An instance that has failed after it recorded a step."""
+    await host.supervise()
+    await host.create()
+    process = await host.launched()
+    await host.register_guest(process)
+    if checkpoint_id is not None:
+        await host.instances.checkpoint("instance-1", 1, checkpoint_id, b"done")
+    await fail(host, process)
+    process.end(1)
+    await host.settled(InstanceStatus.FAILED)
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+@pytest.mark.parametrize("is_told", [True, False])
+async def test_an_image_of_another_scenario_would_not_find_the_checkpoints(
+    host: SupervisedHost, restarts: Restarts, dry_run: bool, is_told: bool
+) -> None:
+    # One that an earlier version has registered has no scenario in its row; its checkpoints tell it.
+    await host.prepare(compiled("orders") if is_told else b"#!/bin/sh\n")
+    await fail_after(host, "orders::instance-1::agent::http::http-request::first")
+    image_id = await registered(host, compiled("orders-two"))
+    with pytest.raises(InvalidInputError) as refused:
+        await restarts.fork_instance("instance-1", instance_id="fork-1", image_id=image_id, dry_run=dry_run)
+    assert refused.value.message == (
+        "the checkpoints of instance instance-1 are those of the scenario 'orders'; "
+        f"image {image_id} is compiled of the scenario 'orders-two' and would not find them: "
+        "compile the new version with --scenario orders"
+    )
+    assert await host.storage.get_instance("fork-1") is None
+
+
+@pytest.mark.parametrize(
+    ("checkpoint_id", "artifact"),
+    [
+        ("orders::instance-1::agent::first", compiled("orders", more=1)),
+        ("orders::instance-1::agent::first", b"#!/bin/sh\necho\n"),
+        (None, compiled("orders-two")),
+    ],
+    ids=["the same scenario", "a program written by hand", "nothing to copy"],
+)
+async def test_a_fork_to_another_image_that_loses_nothing_is_accepted(
+    host: SupervisedHost, restarts: Restarts, checkpoint_id: str | None, artifact: bytes
+) -> None:
+    await host.prepare(compiled("orders"))
+    await fail_after(host, checkpoint_id)
+    image_id = await registered(host, artifact)
+    await restarts.fork_instance("instance-1", instance_id="fork-1", image_id=image_id)
+    assert (await host.instance("fork-1")).image_id == image_id
+    # A fork that was accepted stays so, whatever its image is now.
+    assert await registered(host, compiled("something-else", inputSchema=WANTS_WHO)) == image_id
+    assert (await restarts.fork_instance("instance-1", instance_id="fork-1", image_id=image_id)).deduplicated
+
+
+WANTS_WHO = {"who": {"type": "string", "required": True}}
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+async def test_the_input_of_the_origin_must_fit_another_image(
+    host: SupervisedHost, restarts: Restarts, dry_run: bool
+) -> None:
+    await host.prepare(compiled("orders"))
+    await fail_after(host, None)
+    image_id = await registered(host, compiled("orders", inputSchema=WANTS_WHO))
+    with pytest.raises(InputRefusedError, match="the input does not fit its schema"):
+        await restarts.fork_instance("instance-1", instance_id="fork-1", image_id=image_id, dry_run=dry_run)
+    assert await host.storage.get_instance("fork-1") is None

@@ -10,6 +10,7 @@ import pytest
 from runtara_core.management import CoreManagement
 from runtara_core.models import CoreLimits, Instance, LeaseKey
 from runtara_environment.runner import LaunchError, StopError
+from runtara_environment.supervision import told_reasons
 from runtara_environment.testing.supervised_host import TENANT, SupervisedHost
 from runtara_sdk.errors import InstanceNotFoundError, TransportError
 from runtara_sdk.models import InstanceStatus, SignalType, TerminationReason
@@ -122,6 +123,34 @@ async def test_a_failed_launch_is_tried_again_later_and_later(host: SupervisedHo
     assert host.clock.now_ms() - began_ms >= 1_000 + 2_000 + 4_000
     await host.register_guest(process)
     assert (await host.instance()).started_at_ms is not None
+
+
+async def test_why_an_instance_waits_is_logged_when_it_changes(
+    host: SupervisedHost, caplog: pytest.LogCaptureFixture
+) -> None:
+    reasons = ("no room", "no room", "no room", "no disk", "no room")
+    host.runner.launch_errors = [LaunchError(reason, permanent=False) for reason in reasons]
+    await host.supervise()
+    await host.create()
+    process = await host.launched(epoch=6, advance_ms=1_000)
+    host.runner.launch_errors = [LaunchError("no room", permanent=False)]
+    process.end(1)
+    await host.launched(epoch=8, advance_ms=1_000)
+    told = [record.args for record in caplog.records if "cannot be launched" in record.msg]
+    assert [args[1] for args in told if isinstance(args, tuple)] == ["no room", "no disk", "no room", "no room"]
+
+
+async def test_only_so_many_reasons_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(told_reasons, "MAX_TOLD", 2)
+    told = told_reasons.ToldReasons()
+    assert [told.is_new(instance_id, "no room") for instance_id in ("a", "b", "a", "c", "a", "b")] == [
+        True,
+        True,
+        False,
+        True,
+        False,
+        True,
+    ]
 
 
 async def test_what_is_not_on_this_host_is_left_to_others_for_a_while(host: SupervisedHost, tmp_path: Path) -> None:

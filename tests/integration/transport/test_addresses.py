@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from runtara_sdk.errors import ConfigurationError, TransportError
+from runtara_sdk.errors import AddressInUseError, TransportError
 from runtara_sdk.transport import ServerSettings, TlsIdentity
 from runtara_sdk.transport.quic import QuicClient, serve_quic
 
@@ -60,5 +60,5 @@ async def test_a_port_in_use_is_a_clear_error(authority: tuple[Path, TlsIdentity
         holder.bind(("127.0.0.1", 0))
         port = holder.getsockname()[1]
         settings = ServerSettings(port=port, port_setting="RUNTARA_QUIC_PORT")
-        with pytest.raises(ConfigurationError, match=rf"127\.0\.0\.1:{port}: the address is in use.*RUNTARA_QUIC_PORT"):
+        with pytest.raises(AddressInUseError, match=rf"127\.0\.0\.1:{port}: the address is in use.*RUNTARA_QUIC_PORT"):
             await serve_quic(answering(echo), settings, authority[1])

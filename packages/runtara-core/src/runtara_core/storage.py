@@ -315,6 +315,7 @@ class Storage(ABC):
 
         cancel: -> cancelled, wake cleared. pause: -> suspended (reason paused), wake cleared. resume: suspended -> due
         now; on a running one it withdraws an unacknowledged pause. shutdown: nothing where no process runs.
+        The payload of a cancel, unless it is empty, stays as an event of it (`runtara_core.cancel_reasons`).
         `InvalidStateError` when terminal.
         """
 

@@ -120,7 +120,7 @@ class EnvironmentService:
         self._registry = registry
         self._supervisor = supervisor
         self._clock = clock
-        self._restarts = Restarts(core, registry, workspaces)
+        self._restarts = Restarts(core, registry, workspaces, judge)
         self._hosts = hosts
         self._remote_stop = remote_stop
         self._exchange = exchange
@@ -299,14 +299,16 @@ class EnvironmentService:
             other_input=await self._is_other_input(instance, new.input),
         )
 
-    async def stop_instance(self, instance_id: str, *, grace_seconds: int, tenant_id: str | None = None) -> None:
+    async def stop_instance(
+        self, instance_id: str, *, grace_seconds: int, reason: str = "", tenant_id: str | None = None
+    ) -> None:
         """Cancel an instance and end its process: asked first, killed after the grace, confirmed dead.
 
-        It does not matter which environment of the database watches the process. Raises `StopError` when its death
-        cannot be confirmed; the cancel stays.
+        It does not matter which environment of the database watches the process. The reason stays as an event. Raises
+        `StopError` when its death cannot be confirmed; the cancel stays.
         """
         await self.get_instance(instance_id, tenant_id=tenant_id)
-        status = await self._core.send_signal(instance_id, SignalType.CANCEL)
+        status = await self._core.send_signal(instance_id, SignalType.CANCEL, reason.encode())
         if status.is_terminal:
             return
         grace_seconds = min(max(grace_seconds, 1), _MAX_GRACE_SECONDS)

@@ -38,6 +38,13 @@ class ConfigurationError(RuntaraError):
     code = "CONFIGURATION_ERROR"
 
 
+class AddressInUseError(RuntaraError):
+    """Another program listens on the address of a server; it may have ended a moment later."""
+
+    code = "ADDRESS_IN_USE"
+    retryable = True
+
+
 class InvalidInputError(RuntaraError):
     """Data from a caller is not acceptable; the message names the thing, the place and the remedy."""
 

@@ -141,7 +141,8 @@ class PostgresDatabase(Database):
                 f"the database URL of {self.location} is not usable: use postgres://USER:PASSWORD@HOST:PORT/NAME"
             ) from error
         except asyncpg.InvalidCatalogNameError as error:
-            raise ConfigurationError(f"{self.location} does not exist: create it with createdb") from error
+            # No wrong configuration: it may be created, or restored, a moment later.
+            raise StorageError(f"{self.location} does not exist: create it with createdb") from error
         except asyncpg.InvalidAuthorizationSpecificationError as error:
             raise ConfigurationError(
                 f"{self.location} refuses the login: check user and password of the database URL"

@@ -46,14 +46,17 @@ class RemoteStop:
         began_ms = self._clock.now_ms()
         if not instance.status.is_terminal:  # else it has obeyed already, and its process may be about to end
             await self._launches.request_stop(key, grace_ms=round(grace_seconds * 1000), now_ms=began_ms)
-        host = await self._host_of(instance)
-        is_gone = host is not None and not host.is_there
-        if is_gone:
-            give_up_ms = max(began_ms, instance.lease_until_ms or 0) + round(_TAKEN_WITHIN_SECONDS * 1000)
-        else:
-            give_up_ms = began_ms + round((grace_seconds + _CONFIRMED_WITHIN_SECONDS) * 1000)
         pause = _FIRST_LOOK_SECONDS
-        while not await self._is_over(key, is_gone=is_gone):
+        while True:
+            # Read anew each time: a host that has died is known to be gone only some seconds later.
+            host = await self._host_of(instance)
+            is_gone = host is not None and not host.is_there
+            if await self._is_over(key, is_gone=is_gone):
+                break
+            if is_gone:
+                give_up_ms = max(began_ms, instance.lease_until_ms or 0) + round(_TAKEN_WITHIN_SECONDS * 1000)
+            else:
+                give_up_ms = began_ms + round((grace_seconds + _CONFIRMED_WITHIN_SECONDS) * 1000)
             if self._clock.now_ms() > give_up_ms:
                 raise StopError(f"the end of instance {instance_id} is not confirmed yet{_where(host)}")
             await self._clock.sleep(pause)

@@ -23,6 +23,7 @@ from runtara_sdk.artifact import ArtifactInfo, Layer, LayerRole, inspect_artifac
 from runtara_sdk.artifact.inspection import ArtifactKind
 from runtara_sdk.artifact.native_format import BASE_EXECUTABLE, NativeIndex
 from runtara_sdk.errors import InvalidInputError, RuntaraError, StorageError
+from runtara_sdk.identifiers import validate_identifier
 
 from runtara_environment.data_directory_modes import make_passable
 from runtara_environment.registry.artifact_content import ArtifactContent, missing_artifact
@@ -47,6 +48,8 @@ class StoredArtifact:
     kind: ArtifactKind
     input_schema: str | None = None
     """JSON of the schema that inputs must fit, when the manifest was read just now and tells one."""
+    scenario_id: str | None = None
+    """What it is compiled of, when the manifest was read just now and tells it."""
 
 
 class ArtifactStore:
@@ -215,7 +218,7 @@ class ArtifactStore:
             self.verified.note(place.whole, digest)
         for directory in (place.path, self.images):
             flush_directory(directory)
-        return StoredArtifact(digest, info.size, info.kind, _input_schema(info))
+        return StoredArtifact(digest, info.size, info.kind, _input_schema(info), _scenario_id(info))
 
     def _keep_layers(self, path: Path, layers: tuple[Layer, ...], new_layers: list[str]) -> None:
         if not layers:
@@ -321,3 +324,11 @@ class ArtifactStore:
 def _input_schema(info: ArtifactInfo) -> str | None:
     document = None if info.manifest is None else info.manifest.get("inputSchema")
     return json.dumps(document) if isinstance(document, dict) else None
+
+
+def _scenario_id(info: ArtifactInfo) -> str | None:
+    scenario = None if info.manifest is None else info.manifest.get("scenario")
+    try:
+        return validate_identifier("scenario id", scenario["id"]) if isinstance(scenario, dict) else None
+    except (KeyError, InvalidInputError):  # not of our compiler: no record begins with it
+        return None

@@ -84,6 +84,15 @@ class ImageCatalogue:
         row = await self._database.run(work, operation="input schema", read_only=True)
         return None if row is None else row["input_schema"]
 
+    async def scenario_id(self, image_id: str, digest: str) -> str | None:
+        """The scenario that a version is compiled of; None when its manifest tells none."""
+
+        async def work(transaction: Transaction) -> Row | None:
+            return await transaction.fetch_one("load_scenario_id", image_id=image_id, digest=digest)
+
+        row = await self._database.run(work, operation="scenario of an image", read_only=True)
+        return None if row is None else row["scenario_id"]
+
     async def find_updates(self, image_ids: Sequence[str]) -> dict[str, int]:
         """When images were registered last, or deleted; unknown ids are left out."""
         if not image_ids:

@@ -140,6 +140,10 @@ class ImageRegistry(ImageCatalogue):
                 await transaction.execute(
                     "set_input_schema", image_id=image_id, digest=stored.digest, input_schema=stored.input_schema
                 )
+            if stored.scenario_id is not None:
+                await transaction.execute(
+                    "set_scenario_id", image_id=image_id, digest=stored.digest, scenario_id=stored.scenario_id
+                )
             await transaction.execute(
                 "point_image",
                 image_id=image_id,

@@ -84,6 +84,11 @@ class AvailableRunners:
         """The runner that was named; raises `RunnerUnavailableError`, never gives another one."""
         if name is None or name == self._own.name:
             return self._own
+        if name not in self._installed.runners and name not in self._nameable:
+            installed = ", ".join(sorted(self._installed.runners))
+            raise RunnerUnavailableError(
+                f"the runner {name} that was asked for is not installed here: installed are {installed}"
+            )
         if name not in self._nameable:
             raise RunnerUnavailableError(
                 f"this environment launches nothing with the runner {name} that was asked for: "

@@ -39,6 +39,13 @@ WHERE image_id = :image_id AND digest = :digest AND input_schema IS NULL;
 -- name: load_input_schema
 SELECT input_schema FROM image_versions WHERE image_id = :image_id AND digest = :digest;
 
+-- name: set_scenario_id
+UPDATE image_versions SET scenario_id = :scenario_id
+WHERE image_id = :image_id AND digest = :digest AND scenario_id IS NULL;
+
+-- name: load_scenario_id
+SELECT scenario_id FROM image_versions WHERE image_id = :image_id AND digest = :digest;
+
 -- name: point_image
 UPDATE images
 SET description = :description, runner_type = :runner_type, metadata = :metadata, limits = :limits, runner = :runner,

@@ -44,6 +44,7 @@ from runtara_environment.supervision.overdue_cancels import OverdueCancels
 from runtara_environment.supervision.persistence import persist
 from runtara_environment.supervision.refused_signatures import LOOK_AGAIN_MS as SIGNATURES_AGAIN_MS
 from runtara_environment.supervision.silent_launches import SilentLaunches
+from runtara_environment.supervision.told_reasons import ToldReasons
 from runtara_environment.supervision.unwatched_claims import UnwatchedClaims
 
 logger = logging.getLogger(__name__)
@@ -105,6 +106,7 @@ class Supervisor:
         self._is_drained = False
         self._loops: list[asyncio.Task[None]] = []
         self._elsewhere = ImagesElsewhere(clock)
+        self._told = ToldReasons()
         self._refused = launcher.refused_signatures
         self._cancels = OverdueCancels(
             core,
@@ -352,6 +354,7 @@ class Supervisor:
             reason = ended.error or "the program could not be started"
             await self._give_back(key, reason, permanent=ended.permanent)
             return
+        self._told.forget(key.instance_id)
         memory_bytes = None
         if ended.out_of_memory:
             memory_bytes = await persist(self._clock, "look up a limit", lambda: self._launcher.memory_limit(key))
@@ -368,7 +371,10 @@ class Supervisor:
 
     async def _give_back(self, key: LeaseKey, error: str, *, permanent: bool, is_due: bool = False) -> None:
         """Tell core that nothing was started."""
-        logger.warning("instance %s cannot be launched: %s", key.instance_id, error)
+        if self._told.is_new(key.instance_id, error):
+            logger.warning("instance %s cannot be launched: %s", key.instance_id, error)
+        if permanent:
+            self._told.forget(key.instance_id)
         await persist(
             self._clock,
             "report a failed launch",

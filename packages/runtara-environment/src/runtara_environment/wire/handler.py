@@ -193,7 +193,10 @@ class EnvironmentHandler:
         call = request.stop_instance
         try:
             await self._service.stop_instance(
-                call.instance_id, grace_seconds=call.grace_period_seconds, tenant_id=tenant_of(call)
+                call.instance_id,
+                grace_seconds=call.grace_period_seconds,
+                reason=call.reason,
+                tenant_id=tenant_of(call),
             )
         except RuntaraError as error:
             require_final(error)

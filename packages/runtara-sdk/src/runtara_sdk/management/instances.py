@@ -106,7 +106,8 @@ class InstanceVerbs(EnvironmentConnection):
     async def stop_instance(self, instance_id: str, *, grace_period_seconds: int = 5, reason: str = "") -> None:
         """End an instance as cancelled: its process is told, given the grace period, then killed.
 
-        Returns once the process is dead, on whichever host of the environment's database it ran.
+        Returns once the process is dead, on whichever host of the environment's database it ran. The reason is kept in
+        an event of subtype `instance_cancel_requested`.
         """
         message = pb.StopInstanceRequest(
             instance_id=instance_id,
@@ -151,7 +152,10 @@ class InstanceVerbs(EnvironmentConnection):
         codec.require_success(response.send_signal, "send_signal")
 
     async def cancel_instance(self, instance_id: str, reason: str = "") -> None:
-        """Ask an instance to end as cancelled; its process is killed when it has not ended within its start's grace."""
+        """Ask an instance to end as cancelled; its process is killed when it has not ended within its start's grace.
+
+        The program gets the reason with the signal; it is kept in an event of subtype `instance_cancel_requested`.
+        """
         await self.send_signal(instance_id, SignalType.CANCEL, reason.encode())
 
     async def pause_instance(self, instance_id: str) -> None:

@@ -19,7 +19,7 @@ from runtara_core.restarts import (
     retried_event,
     retry_event_key,
 )
-from runtara_core.storages.sql.events import append_event
+from runtara_core.storages.sql.event_log import append_event
 from runtara_core.storages.sql.limits import require_checkpoint_id, require_event_key, require_instance_id
 from runtara_core.storages.sql.retention import first_epoch
 from runtara_core.storages.sql.state import InstanceState, lock_instance, require_changed, set_progress

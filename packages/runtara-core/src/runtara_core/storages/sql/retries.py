@@ -21,7 +21,7 @@ from runtara_sdk.models import (
 from runtara_core.database import Transaction
 from runtara_core.retry_events import retry_attempt_event
 from runtara_core.storages.sql.checkpoints import get_checkpoint
-from runtara_core.storages.sql.events import append_event
+from runtara_core.storages.sql.event_log import append_event
 from runtara_core.storages.sql.limits import (
     MAX_DURATION_MS,
     MAX_ERROR_CHARACTERS,

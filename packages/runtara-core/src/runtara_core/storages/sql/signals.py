@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from runtara_sdk.errors import InstanceNotFoundError, InvalidInputError
 from runtara_sdk.models import CustomSignal, InstanceStatus, SignalPoll, SignalType, TerminationReason
 
+from runtara_core.cancel_reasons import cancel_requested_event
 from runtara_core.database import Row, Transaction
 from runtara_core.models import LeaseKey, WatchedInstance
 from runtara_core.storage import MAX_WATCHED
+from runtara_core.storages.sql.event_log import append_event
 from runtara_core.storages.sql.limits import require_checkpoint_id, require_few
 from runtara_core.storages.sql.state import (
     InstanceState,
@@ -136,6 +138,8 @@ async def send_signal(
     """Leave a signal for a running instance; elsewhere it takes effect at once."""
     state = await lock_instance(transaction, instance_id)
     require_unfinished(state, f"signal {signal_type}")
+    if signal_type is SignalType.CANCEL and payload:
+        await append_event(transaction, state, cancel_requested_event(state.epoch, payload), now_ms=now_ms)
     if state.status is InstanceStatus.RUNNING:
         if signal_type is SignalType.RESUME:
             await close_signal(transaction, instance_id, SignalType.PAUSE, now_ms)

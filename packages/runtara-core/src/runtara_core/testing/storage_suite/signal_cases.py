@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from runtara_sdk.errors import InstanceNotFoundError, InvalidInputError, InvalidStateError, StaleEpochError
 from runtara_sdk.models import (
@@ -14,7 +16,7 @@ from runtara_sdk.models import (
     TerminationReason,
 )
 
-from runtara_core.models import LeaseKey
+from runtara_core.models import EventFilter, LeaseKey
 from runtara_core.storage import Storage
 from runtara_core.testing.storage_suite.scenario import (
     START_MS,
@@ -72,6 +74,24 @@ class SignalCases:
         assert instance.finished_at_ms == START_MS
         with pytest.raises(InvalidStateError):
             await report(storage, key, EventType.COMPLETED, b"late")
+
+    async def test_the_reason_of_a_cancel_stays_as_an_event(self, storage: Storage) -> None:
+        await launched(storage)
+        await create(storage, "pending")
+        for instance_id in ("managed-1", "pending"):
+            await storage.send_signal(instance_id, SignalType.CANCEL, "by h\u00e4nd\0".encode(), now_ms=START_MS)
+        for _ in range(2):
+            await storage.send_signal("managed-1", SignalType.CANCEL, b"\xff", now_ms=START_MS)
+        await storage.send_signal("managed-1", SignalType.CANCEL, b"", now_ms=START_MS)
+        where = EventFilter(subtype="instance_cancel_requested")
+        reasons = {
+            instance_id: sorted(
+                json.loads(event.payload or b"")["reason"]
+                for event in (await storage.list_events(instance_id, where)).events
+            )
+            for instance_id in ("managed-1", "pending")
+        }
+        assert reasons == {"managed-1": ["by h\u00e4nd\0", "\ufffd"], "pending": ["by h\u00e4nd\0"]}
 
     async def test_cancel_comes_before_pause_in_either_order(self, storage: Storage) -> None:
         for instance_id, order in (

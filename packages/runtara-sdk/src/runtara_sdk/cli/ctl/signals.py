@@ -11,7 +11,7 @@ from runtara_sdk.json_argument import read_text
 @click.command()
 @click.argument("instance_id")
 @click.option("--grace", type=click.IntRange(0, 3600), default=5, show_default=True, metavar="SECONDS")
-@click.option("--reason", default="", help="Kept with the instance.")
+@click.option("--reason", default="", help="Kept: see the command events.")
 @common_options
 def stop(instance_id: str, grace: int, reason: str) -> None:
     """End an instance: tell its process, wait, kill it.
@@ -26,7 +26,7 @@ def stop(instance_id: str, grace: int, reason: str) -> None:
 
 @click.command()
 @click.argument("instance_id")
-@click.option("--reason", default="", help="Sent with the signal.")
+@click.option("--reason", default="", help="Sent with the signal, and kept: see the command events.")
 @common_options
 def cancel(instance_id: str, reason: str) -> None:
     """Ask an instance to end as cancelled.

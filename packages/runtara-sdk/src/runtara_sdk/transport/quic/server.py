@@ -10,7 +10,7 @@ import os
 import socket
 from typing import Any
 
-from runtara_sdk.errors import ConfigurationError, TransportError
+from runtara_sdk.errors import AddressInUseError, ConfigurationError, TransportError
 from runtara_sdk.transport.address import format_address, is_loopback
 from runtara_sdk.transport.call_server import CallServer, StreamHandler
 from runtara_sdk.transport.load import ConnectionLoad, ServerLoad
@@ -229,7 +229,7 @@ async def serve_quic(
         identity: certificate and private key of the server.
         library: the QUIC library; None reads RUNTARA_QUIC_LIBRARY.
 
-    Raises `ConfigurationError` when the address cannot be used or the identity cannot be read.
+    Raises `AddressInUseError`, and `ConfigurationError` when the address cannot be used or the identity cannot be read.
     """
     quic = select_library(library)
     create_engine = quic.server_engine_factory(
@@ -260,7 +260,7 @@ async def _bind(settings: ServerSettings) -> socket.socket:
         udp_socket.close()
         remedy = f"choose another port with {settings.port_setting}"
         if error.errno == errno.EADDRINUSE:
-            raise ConfigurationError(
+            raise AddressInUseError(
                 f"cannot listen on {where}: the address is in use; stop the program that holds it or {remedy}"
             ) from error
         raise ConfigurationError(f"cannot listen on {where}: {error.strerror or error}; {remedy}") from error
