@@ -6,6 +6,7 @@ import itertools
 from collections import Counter
 from collections.abc import Sequence
 
+from runtara_core.cancel_reasons import cancel_requested_event
 from runtara_core.event_texts import payload_contains
 from runtara_core.models import (
     CheckpointFilter,
@@ -136,6 +137,8 @@ class MemoryStorage(RestartVerbs):
     ) -> InstanceStatus:
         record = self.record(instance_id)
         record.require_unfinished()
+        if signal_type is SignalType.CANCEL and payload:
+            self._append_once(record, cancel_requested_event(record.epoch, payload), now_ms)
         sent = record.signals.get(signal_type)
         match signal_type:
             case SignalType.RESUME if record.is_running:

@@ -43,7 +43,7 @@ class RestartVerbs(ProgramVerbs):
         record.lease_owner = record.lease_until_ms = None
         record.signals.clear()
         record.attempts = {key: tried for key, tried in record.attempts.items() if key in record.checkpoints}
-        self._append_restart(record, event, now_ms)
+        self._append_once(record, event, now_ms)
         return RetriedInstance(instance_id, deduplicated=False)
 
     async def fork_instance(self, fork: InstanceFork, *, now_ms: int) -> ForkedInstance:
@@ -86,10 +86,12 @@ class RestartVerbs(ProgramVerbs):
         for old_id, new_id in new_ids.items():
             _copy(origin, old_id, record, new_id)
         self.records[fork.instance_id] = record
-        self._append_restart(record, forked_event(fork, forked), now_ms)
+        self._append_once(record, forked_event(fork, forked), now_ms)
         return forked
 
-    def _append_restart(self, record: Record, event: InstanceEvent, now_ms: int) -> None:
+    def _append_once(self, record: Record, event: InstanceEvent, now_ms: int) -> None:
+        if event.event_key in record.event_keys:
+            return
         self._append(record, event.event_type, now_ms, None, event.subtype, event.payload)
         if event.event_key is not None:
             record.event_keys.add(event.event_key)
