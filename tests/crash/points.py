@@ -167,8 +167,7 @@ def container_processes(data_dir: Path) -> dict[str, int]:
         waiting = [int(claim["child_pid"])]
         for pid in waiting:
             name = _read(f"/proc/{pid}/comm").strip()
-            threads = Path(f"/proc/{pid}/task").glob("*/children")
-            children = [int(child) for thread in threads for child in _read(str(thread)).split()]
+            children = _children(pid)
             if name in ("runc", "crun"):
                 found["runtime"] = pid
                 if children:
@@ -178,6 +177,15 @@ def container_processes(data_dir: Path) -> dict[str, int]:
             else:
                 waiting += children
     return found
+
+
+def _children(pid: int) -> list[int]:
+    """Of all threads of a process; none when it has ended meanwhile."""
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")  # noqa: PTH208 - numbers are enough
+    except OSError:
+        return []
+    return [int(child) for thread in threads for child in _read(f"/proc/{pid}/task/{thread}/children").split()]
 
 
 def _start_time(pid: int) -> int | None:
